@@ -1,0 +1,121 @@
+"""The corpus of a run: rare codes dropped, notes split, written once and read by every later stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils import sources, splitting
+from shl_utils.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Notes in a fixed order, codes in a fixed order, and which note has which code.
+
+    notes: `note`, `group`, `split`, `text`, `codes`. codes: `code`, `description`, sorted by code.
+    """
+
+    notes: pd.DataFrame
+    codes: pd.DataFrame
+
+    @cached_property
+    def labels(self) -> sparse.csr_array:
+        """(notes, codes) of 0 and 1, as the source has them: never filtered."""
+        return matrix(self.notes["codes"], self.codes["code"])
+
+    @cached_property
+    def split(self) -> NDArray[np.str_]:
+        return self.notes["split"].to_numpy(dtype=str)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Numbers of the notes of one split."""
+        return np.flatnonzero(self.split == split)
+
+    def summary(self) -> pd.DataFrame:
+        """Notes, codes with a note, assignments and cardinality of each split: counts, never text."""
+        rows = {}
+        for name in splitting.SPLITS:
+            labels = self.labels[self.rows(name)]
+            rows[name] = {
+                "notes": labels.shape[0],
+                "codes in use": int((labels.sum(axis=0) > 0).sum()),
+                "assignments": int(labels.sum()),
+                "codes a note": labels.sum() / max(labels.shape[0], 1),
+            }
+        return pd.DataFrame(rows).T
+
+
+def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
+    """(len(lists), len(codes)) of 0 and 1 from lists of codes; codes outside `codes` are left out."""
+    position = {code: i for i, code in enumerate(codes)}
+    columns = [[position[code] for code in row if code in position] for row in lists]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in columns])])
+    flat = np.array([c for row in columns for c in row], dtype=np.int64)
+    shape = (len(lists), len(position))
+    return sparse.csr_array((np.ones(len(flat), dtype=np.float32), flat, offsets), shape=shape)
+
+
+def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
+    """Drop codes with fewer than `min_notes` notes and notes left without a code; split the rest.
+
+    Returns the corpus and what was left out, as {reason: count}.
+    """
+    source_check(source)
+    counts = Counter(code for row in source.notes["codes"] for code in row)
+    kept = sorted(code for code, n in counts.items() if n >= parameters.min_notes)
+    if len(kept) < 2:
+        raise ValueError(
+            f"{len(kept)} codes have at least {parameters.min_notes} notes in {source.name}: at least two are "
+            "needed; lower `min_notes` or check the source"
+        )
+    left_out = dict(source.dropped)
+    left_out[f"codes with fewer than {parameters.min_notes} notes"] = len(counts) - len(kept)
+    wanted = set(kept)
+    notes = source.notes.assign(codes=[[c for c in row if c in wanted] for row in source.notes["codes"]])
+    coded = notes["codes"].str.len() > 0
+    left_out["notes left without a code"] = int((~coded).sum())
+    notes = notes[coded].reset_index(drop=True)
+    codes = pd.DataFrame({"code": kept, "description": [source.descriptions[code] for code in kept]})
+    notes["split"] = splitting.split(
+        matrix(notes["codes"], codes["code"]),
+        groups=notes["group"],
+        texts=notes["text"],
+        validation=parameters.validation,
+        test=parameters.test,
+        seed=parameters.seed,
+    )
+    empty = [name for name in splitting.SPLITS if not (notes["split"] == name).any()]
+    if empty:
+        raise ValueError(f"{len(notes)} notes leave none for {' and '.join(empty)}: use more notes or other shares")
+    return Corpus(notes[["note", "group", "split", "text", "codes"]], codes), left_out
+
+
+def source_check(source: sources.Corpus) -> None:
+    """What every source promises; broken by none of ours, perhaps by the next one."""
+    notes = source.notes
+    if notes.empty:
+        raise ValueError(f"{source.name} has no coded note with text")
+    if notes["note"].duplicated().any():
+        raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} stands twice")
+    if notes["text"].isna().any() or (notes["text"].str.strip() == "").any():
+        raise ValueError(f"{source.name}: some notes are blank; the source must drop and count them")
+    bare = {code for row in notes["codes"] for code in row} - set(source.descriptions)
+    if bare:
+        raise ValueError(f"{source.name}: {len(bare)} codes lack a description, such as {min(bare)}")
+
+
+def write(corpus: Corpus, folder: Path) -> None:
+    corpus.notes.to_parquet(folder / "corpus.parquet", index=False)
+    corpus.codes.to_parquet(folder / "codes.parquet", index=False)
+
+
+def read(folder: Path) -> Corpus:
+    return Corpus(pd.read_parquet(folder / "corpus.parquet"), pd.read_parquet(folder / "codes.parquet"))

@@ -1,0 +1,135 @@
+"""The noise filter: a code stays in a note's labels only if its description resembles the note (the paper's step 1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils import encoder, precision
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import Parameters
+
+SPLITS_FILTERED = {
+    "none": (),
+    "train": ("train",),
+    "train+validation": ("train", "validation"),
+    "all": ("train", "validation", "test"),
+}
+
+
+def similarities(corpus: Corpus, parameters: Parameters) -> pd.DataFrame:
+    """Cosine of note and description for every assignment: `note` and `code` as row numbers, `similarity`.
+
+    The note is cut to `max_tokens` and divided into chunks; the mean of the chunks' embeddings stands for it.
+    Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
+    embeddings are our choice.
+    """
+    tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+    device, dtype = precision.device(), precision.inference_dtype()
+    chunks, note_of_chunk = encoder.chunk(
+        tokenizer,
+        corpus.notes["text"],
+        max_tokens=parameters.max_tokens,
+        chunk_tokens=parameters.chunk_tokens,
+    )
+    pieces = encoder.embed(model, chunks, device=device, dtype=dtype, label="embed notes")
+    notes = average(pieces, note_of_chunk, n=len(corpus.notes))
+    described = encoder.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
+    codes = encoder.embed(model, described, device=device, dtype=dtype, label="embed codes")
+    return pairwise(notes, codes, corpus.labels)
+
+
+def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
+    """Mean of the pieces of each of n owners, at unit length: (pieces, width) to (n, width)."""
+    sums = np.zeros((n, pieces.shape[1]), dtype=np.float32)
+    np.add.at(sums, owner, pieces)
+    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+
+
+def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array, *, block: int = 65536) -> pd.DataFrame:
+    """Cosine of unit vectors notes (n, width) and codes (c, width) at the assignments of labels (n, c)."""
+    rows, columns = labels.nonzero()
+    values = np.empty(len(rows), dtype=np.float32)
+    for a in range(0, len(rows), block):
+        part = slice(a, a + block)
+        values[part] = np.einsum("ij,ij->i", notes[rows[part]], codes[columns[part]])
+    return pd.DataFrame({"note": rows, "code": columns, "similarity": values})
+
+
+def cosine_threshold(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> float:
+    """The threshold as a cosine; a quantile is taken over the training assignments alone."""
+    if parameters.filter_by == "cosine":
+        return parameters.filter_threshold
+    training = table["similarity"][split[table["note"]] == "train"]
+    return float(np.quantile(training, parameters.filter_threshold))
+
+
+def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> tuple[pd.DataFrame, float]:
+    """Add `kept` to the table of similarities; also the cosine threshold. Splits not to be filtered keep all.
+
+    Raises ValueError where no training label is left.
+    """
+    threshold = cosine_threshold(table, split, parameters)
+    note_split = split[table["note"]]
+    touched = np.isin(note_split, SPLITS_FILTERED[parameters.filter_labels])
+    table = table.assign(kept=~touched | (table["similarity"] >= threshold).to_numpy())
+    if not table["kept"][note_split == "train"].any():
+        raise ValueError(
+            f"the filter removes every training label: the largest similarity is "
+            f"{table['similarity'].max():.2f}, the threshold {threshold:.2f}; lower `filter_threshold`"
+        )
+    return table, threshold
+
+
+def report(table: pd.DataFrame, split: NDArray[np.str_], *, n_codes: int) -> pd.DataFrame:
+    """Per split: assignments and cardinality before and after, and codes that lost their last note."""
+    rows = {}
+    for name in ("train", "validation", "test"):
+        part = table[split[table["note"]] == name]
+        n = max(int((split == name).sum()), 1)
+        rows[name] = {
+            "assignments": len(part),
+            "removed": int((~part["kept"]).sum()),
+            "codes a note before": len(part) / n,
+            "codes a note after": part["kept"].sum() / n,
+            "codes that lost their last note": part["code"].nunique() - part.loc[part["kept"], "code"].nunique(),
+        }
+    return pd.DataFrame(rows).T
+
+
+def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
+    """How well the filter finds assignments without evidence in the note, on synthetic notes.
+
+    evidence: (assignments,) "present", "missing" or "beyond". A removal is right where it is not "present".
+    """
+    removed, noise = ~table["kept"].to_numpy(), evidence != "present"
+    right = (removed & noise).sum()
+    return {
+        "precision": float(right / max(removed.sum(), 1)),
+        "recall": float(right / max(noise.sum(), 1)),
+        "removed": int(removed.sum()),
+        "without evidence": int(noise.sum()),
+        "gold lost": int((removed & ~noise).sum()),
+    }
+
+
+def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
+    """With the names of notes and codes in place of their numbers."""
+    named = table.assign(
+        note=corpus.notes["note"].to_numpy()[table["note"]], code=corpus.codes["code"].to_numpy()[table["code"]]
+    )
+    named.to_parquet(path, index=False)
+
+
+def read_labels(path: Path, corpus: Corpus) -> sparse.csr_array:
+    """(notes, codes) of 0 and 1: the labels that the filter kept."""
+    table = pd.read_parquet(path, columns=["note", "code", "kept"])
+    table = table[table["kept"]]
+    rows = pd.Index(corpus.notes["note"]).get_indexer(table["note"])
+    columns = pd.Index(corpus.codes["code"]).get_indexer(table["code"])
+    values = np.ones(len(table), dtype=np.float32)
+    return sparse.csr_array((values, (rows, columns)), shape=corpus.labels.shape)

@@ -1,0 +1,63 @@
+"""Harmonic weights 1/beta of the notes without a code of a segment (the paper's step 3)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Reading = Literal["R1", "R2", "R3"]
+
+
+def note_sources(labels: sparse.csr_array, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which segments a note has codes of: (notes, segments + 1); the last column is 'no code at all'.
+
+    labels: (notes, codes) of 0 and 1. segments: (codes,).
+    """
+    n_segments = int(segments.max()) + 1
+    membership = sparse.csr_array(
+        (np.ones(len(segments)), (np.arange(len(segments)), segments)), shape=(len(segments), n_segments)
+    )
+    holds = (labels @ membership).toarray() > 0
+    return np.column_stack([holds, ~holds.any(axis=1)])
+
+
+def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
+    """beta_{r,s} = N_r / N_s of every source r for segment s: N_s notes with a code of s, N_r without one but with r.
+
+    sources: (notes, segments + 1) from `note_sources`. An entry is 0 where no note comes from r; s itself is 0.
+    """
+    positive = sources[:, segment]
+    if not positive.any():
+        raise ValueError(f"segment {segment} has no training note: drop its codes")
+    return sources[~positive].sum(axis=0) / positive.sum()
+
+
+def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading) -> NDArray[np.float64]:
+    """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
+
+    Source: Ray et al. 2023, 1/beta_r. The paper does not define beta; these are our readings.
+    R1: a negative from source r weighs 1/beta_{r,s}, one from several sources the mean of theirs.
+    R2: every negative weighs 1 over the harmonic mean of beta_{r,s} over the sources r.
+    R3: every negative weighs 1 over the sum of beta_{r,s} over the sources r.
+    A note without any code is a source of its own. A source without notes is skipped.
+    """
+    positive = sources[:, segment]
+    beta = betas(sources, segment)
+    result = np.ones(len(sources))
+    if positive.all():
+        return result
+    present = beta[beta > 0]
+    if reading == "R1":
+        inverse = np.divide(1.0, beta, out=np.zeros_like(beta), where=beta > 0)
+        negatives = sources[~positive]
+        result[~positive] = negatives @ inverse / negatives.sum(axis=1)
+    elif reading == "R2":
+        result[~positive] = np.mean(1.0 / present)
+    elif reading == "R3":
+        result[~positive] = 1.0 / present.sum()
+    else:
+        raise ValueError(f"reading {reading!r} is unknown: use R1, R2 or R3")
+    return result

@@ -1,0 +1,189 @@
+"""Every parameter of a run: name, default, range, meaning, and the one stage that owns it.
+
+This is the only list of defaults. The `parameters` cell of a notebook repeats the ones its stage owns, so that a
+reader sees them where they matter; a test holds the cells to this list. Parameter files hold differences only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate")
+
+
+def _of(stage: str | None, default: Any, meaning: str, **limits: Any) -> Any:
+    return Field(default, description=meaning, json_schema_extra={"stage": stage}, **limits)
+
+
+class Parameters(BaseModel):
+    """A full, checked set of parameters. Unknown names, wrong types and values out of range are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
+    interactive: bool = _of(None, False, "also show sliders, in JupyterLab")
+
+    # 00_imbalance
+    source: Literal["openi", "mimic3", "synthetic"] = _of("00_imbalance", "openi", "where the notes come from")
+    folder: str = _of("00_imbalance", "", "tables of mimic3; where synthetic writes its own; unused by openi")
+    depth: int = _of("00_imbalance", 2, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
+    synthetic_notes: int = _of("00_imbalance", 300, "synthetic: how many notes to write", ge=100, le=1_000_000)
+    min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
+    validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
+    test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
+    seed: int = _of("00_imbalance", 0, "seed of the split, the sampling and the training", ge=0)
+
+    # 01_filter
+    encoder: str = _of("01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1)
+    download: bool = _of("01_filter", False, "allow the encoder to be fetched from the Hugging Face hub")
+    max_tokens: int = _of("01_filter", 128, "a note is cut to this many tokens, here and in training", ge=8)
+    chunk_tokens: int = _of("01_filter", 64, "tokens of a chunk whose embedding enters the mean", ge=8)
+    filter_by: Literal["cosine", "quantile"] = _of(
+        "01_filter", "quantile", "scale of the threshold: cosine itself, or its quantile over training labels"
+    )
+    filter_threshold: float = _of("01_filter", 0.1, "a code below this similarity is removed", ge=-1, le=1)
+    filter_labels: Literal["none", "train", "train+validation", "all"] = _of(
+        "01_filter", "train", "splits whose labels are filtered; 'all' rewrites the test labels too"
+    )
+
+    # 02_segment
+    segmentation: Literal["eta", "none"] = _of("02_segment", "eta", "by eta, or one segment of all codes")
+    eta: float = _of("02_segment", 0.5, "bound on deviation / smallest count within a segment", gt=0)
+
+    # 03_train
+    loss: Literal["bce", "focal", "sh", "sh_focal"] = _of("03_train", "sh_focal", "loss of every segment")
+    gamma: float = _of("03_train", 2.0, "focusing exponent of focal and sh_focal: 0 or at least 1", ge=0)
+    reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
+    negatives: float = _of("03_train", 3.0, "notes without a code of the segment, per note with one", gt=0)
+    lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
+    lora_layers: int = _of("03_train", 2, "how many top layers get LoRA; -1 is all of them", ge=-1)
+    lr_lora: float = _of("03_train", 2e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
+    lr_head: float = _of("03_train", 5e-3, "peak learning rate of the head, AdamW", gt=0, le=1)
+    epochs: int = _of("03_train", 5, "passes over a segment's training set; the best by validation stays", ge=1)
+    batch_size: int = _of("03_train", 32, "notes a step, all processes together", ge=1)
+    warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
+        "03_train", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
+    )
+    processes: int = _of("03_train", 0, "training processes on this machine; 0: one a GPU, or one", ge=0)
+    nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1)
+    rendezvous: str = _of("03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$")
+
+    # 04_evaluate
+    bootstrap: int = _of("04_evaluate", 1000, "resamples of the test notes behind each interval", ge=100)
+
+    # 05_ablate
+    ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
+
+    @model_validator(mode="after")
+    def _together(self) -> Parameters:
+        if self.validation + self.test >= 0.9:
+            raise ValueError("validation + test leave less than a tenth of the notes for training: lower them")
+        if 0 < self.gamma < 1:
+            raise ValueError(
+                "gamma between 0 and 1 has infinite gradients on saturated logits: use 0 or at least 1"
+            )
+        if self.filter_by == "quantile" and not 0 <= self.filter_threshold < 1:
+            raise ValueError("filter_threshold is a quantile here: use a value from 0 to below 1")
+        if self.chunk_tokens > self.max_tokens:
+            raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
+        if self.source == "mimic3" and not self.folder:
+            raise ValueError("source mimic3 needs `folder`: the folder that holds NOTEEVENTS.csv.gz and the rest")
+        return self
+
+
+def check(values: Mapping[str, Any], *, origin: str = "parameters") -> Parameters:
+    """The full set that `values` gives over the defaults; every mistake at once, each with its remedy."""
+    try:
+        return Parameters(**values)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise ValueError(f"{origin}: " + "; ".join(lines)) from None
+
+
+def unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
+    return f"unknown parameter {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return unknown(name)
+    text = f"{name}: {problem['msg']}" if name else str(problem["msg"]).removeprefix("Value error, ")
+    if not name:
+        return text
+    text += f", got {problem['input']!r}"
+    field = Parameters.model_fields.get(name)
+    if field is not None and field.annotation in (int, float) and isinstance(problem["input"], str):
+        text += " (YAML reads 1e-5 and quoted numbers as text: write 1.0e-5)"
+    return text
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where the plain loader silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = {str(key) for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ValueError(f"given more than once: {', '.join(sorted(twice))}; keep one of each")
+        return super().construct_mapping(node, deep=deep)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The differences that a parameter file holds, checked; the file's name stands in every error."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"parameter file {path} is missing: the project's own are in params/")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text: save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected lines of `name: value`")
+    check(values, origin=str(path))
+    return values
+
+
+def owned_by(stage: str) -> list[str]:
+    """Names of the parameters that belong to `stage`, in their order of definition."""
+    fields = Parameters.model_fields.items()
+    return [name for name, field in fields if field.json_schema_extra["stage"] == stage]
+
+
+def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
+    """The parameters among a notebook's variables; stops on a misspelt one.
+
+    Papermill only warns about a parameter that no notebook knows, then runs with the default. It sets parameters as
+    plain variables before any other cell, so at the first call every plain literal must be a known name. Later calls,
+    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own.
+    """
+    literals = {
+        name: value
+        for name, value in namespace.items()
+        if isinstance(value, (bool, int, float, str, list, dict, type(None)))
+        and not name.startswith("_")
+        and name not in ("In", "Out")
+    }
+    strangers = [name for name in literals if name not in Parameters.model_fields]
+    if namespace.get("_parameters_checked"):
+        strangers = [n for n in strangers if difflib.get_close_matches(n, Parameters.model_fields, 1, 0.85)]
+    if strangers:
+        raise ValueError("; ".join(unknown(name) for name in strangers))
+    values = {name: value for name, value in literals.items() if name in Parameters.model_fields}
+    check(values)
+    namespace["_parameters_checked"] = True
+    return values

@@ -1,0 +1,34 @@
+"""Device and arithmetic: what was asked for is what runs, or the run stops."""
+
+from __future__ import annotations
+
+import torch
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve(asked: str) -> str:
+    """"fp16", "bf16" or "fp32" for `asked`, which may be "auto".
+
+    Raises ValueError for fp16 without a GPU: there Accelerate computes in float32 while it reports fp16.
+    """
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return "fp16"
+        return "bf16" if _processor_has_bf16() else "fp32"
+    if asked == "fp16" and not torch.cuda.is_available():
+        raise ValueError("precision fp16 needs a GPU and none was found: set `precision: auto`, bf16 or fp32")
+    return asked
+
+
+def inference_dtype() -> torch.dtype:
+    return DTYPES[resolve("auto")]
+
+
+def _processor_has_bf16() -> bool:
+    """Whether bf16 products run in hardware; emulated they are slower than float32."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())

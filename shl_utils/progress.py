@@ -1,0 +1,88 @@
+"""Progress that reaches whoever watches: a bar in the notebook, or lines in a file for a process that started us.
+
+`shl run` and a launch of several processes name a file in $SHL_PROGRESS; the work appends to it, and `follow` draws
+one bar from it. Without the variable the bar is drawn on the spot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+VARIABLE = "SHL_PROGRESS"
+EVERY = 0.3  # seconds between two lines of a file
+
+
+class _FileBar:
+    """The part of tqdm's interface that the package uses, as lines of JSON."""
+
+    def __init__(self, path: Path, *, total: int, label: str) -> None:
+        self.path, self.total, self.label, self.done, self.last = path, total, label, 0, 0.0
+        self._write()
+
+    def update(self, n: int = 1) -> None:
+        self.done += n
+        if time.monotonic() - self.last > EVERY or self.done >= self.total:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        self.last = time.monotonic()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"label": self.label, "done": self.done, "total": self.total}) + "\n")
+
+
+@contextmanager
+def bar(total: int, label: str) -> Iterator[tqdm | _FileBar]:
+    """A progress bar of `total` steps; it offers `update(n)`."""
+    path = os.environ.get(VARIABLE)
+    shown = (
+        _FileBar(Path(path), total=total, label=label) if path else tqdm(total=total, desc=label, leave=False)
+    )
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+@contextmanager
+def follow(path: Path) -> Iterator[None]:
+    """Draw the progress that other processes write to `path`, for as long as the block runs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("", encoding="utf-8")
+    stop = threading.Event()
+    thread = threading.Thread(target=_draw, args=(path, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        path.unlink(missing_ok=True)
+
+
+def _draw(path: Path, stop: threading.Event) -> None:
+    shown, label = None, None
+    with path.open(encoding="utf-8") as file:
+        while not stop.wait(EVERY):
+            for line in file.readlines():
+                if not line.endswith("\n"):
+                    continue  # the rest of the line is still being written
+                event = json.loads(line)
+                if event["label"] != label:
+                    if shown:
+                        shown.close()
+                    label = event["label"]
+                    shown = tqdm(total=event["total"], desc=label, leave=False)
+                shown.update(event["done"] - shown.n)
+    if shown:
+        shown.close()

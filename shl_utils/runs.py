@@ -1,0 +1,172 @@
+"""A run: one folder that all notebooks of one parameter file share, and the stamps that say what made what.
+
+A stage reads what earlier stages wrote, and leaves a stamp with its parameters, the stamp it built upon and the digests
+of its files. So a stage can tell that something before it is missing, older, or made with other parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shl_utils import __version__, provenance
+from shl_utils.parameters import STAGES, Parameters, check, from_namespace, owned_by
+
+Stamp = dict[str, Any]
+
+
+def root() -> Path:
+    """Folder of all runs: $SHL_RUNS, or `runs/` of the project, whatever the working directory."""
+    return Path(os.environ.get("SHL_RUNS") or provenance.PROJECT / "runs")
+
+
+def folder_of(run: str) -> Path:
+    path = Path(run).expanduser()
+    return path if path.is_absolute() else root() / path
+
+
+@dataclass
+class Run:
+    """One stage at work in a run's folder. `parameters` are the full set: defaults, earlier stages', this one's."""
+
+    folder: Path
+    stage: str
+    parameters: Parameters
+    upstream: str
+    started: float = field(default_factory=time.monotonic)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def finish(self, *outputs: str, **facts: Any) -> Stamp:
+        """Stamp the stage as done; `outputs` are its files, `facts` whatever it wants to be on record."""
+        own = self.parameters.model_dump(include=set(owned_by(self.stage)))
+        files = {name: digest(self.path(name)) for name in outputs}
+        stamp = {
+            "stage": self.stage,
+            "id": _short({"parameters": own, "upstream": self.upstream, "files": files}),
+            "upstream": self.upstream,
+            "parameters": own,
+            "files": files,
+            "version": __version__,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "peak_memory_mb": provenance.peak_memory_mb(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **facts,
+        }
+        write_json(_stamp_path(self.folder, self.stage), stamp)
+        _write_provenance(self.folder)
+        return stamp
+
+
+def open_run(stage: str, namespace: dict[str, Any]) -> Run:
+    """Begin `stage` with a notebook's variables; every misuse stops here, before time is spent.
+
+    Raises ValueError for an unknown or impossible parameter and for an earlier stage made with other parameters, and
+    FileNotFoundError for an earlier stage that has not run; each says which notebook to run.
+    """
+    return begin(stage, from_namespace(namespace))
+
+
+def begin(stage: str, values: dict[str, Any]) -> Run:
+    """`open_run` on plain values."""
+    values = dict(values)
+    folder = folder_of(values.get("run", Parameters.model_fields["run"].default))
+    earlier = STAGES[: STAGES.index(stage)]
+    merged: dict[str, Any] = {}
+    upstream = ""
+    for name in earlier:
+        stamp = _valid_stamp(folder, name, upstream)
+        _same(stamp["parameters"], values, folder, name)
+        merged |= stamp["parameters"]
+        upstream = stamp["id"]
+    parameters = check(values | merged, origin=stage)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _stamp_path(folder, stage).unlink(missing_ok=True)  # until it finishes again, the stage is not done
+    return Run(folder, stage, parameters, upstream)
+
+
+def is_done(stage: str, parameters: Parameters) -> bool:
+    """Whether the stage's stamp, files and all before it stand, made with these parameters and this version."""
+    folder, upstream = folder_of(parameters.run), ""
+    try:
+        for name in STAGES[: STAGES.index(stage) + 1]:
+            stamp = _valid_stamp(folder, name, upstream)
+            own = parameters.model_dump(include=set(owned_by(name)))
+            if stamp["parameters"] != own or stamp["version"] != __version__:
+                return False
+            upstream = stamp["id"]
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of all files below a folder with their names."""
+    if path.is_dir():
+        parts = {str(p.relative_to(path)): digest(p) for p in sorted(path.rglob("*")) if p.is_file()}
+        return _short(parts)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write through a neighbour, so that a kill leaves the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _short(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _stamp_path(folder: Path, stage: str) -> Path:
+    return folder / "stages" / f"{stage}.json"
+
+
+def _valid_stamp(folder: Path, stage: str, upstream: str) -> Stamp:
+    path = _stamp_path(folder, stage)
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} has no finished {stage}: run {stage} first")
+    stamp = json.loads(path.read_text(encoding="utf-8"))
+    for name in stamp["files"]:
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is missing: run {stage} first")
+    if stamp["upstream"] != upstream:
+        raise ValueError(f"{stage} in {folder} was made from an earlier state of the run: run {stage} again")
+    return stamp
+
+
+def _same(made: dict[str, Any], asked: dict[str, Any], folder: Path, stage: str) -> None:
+    other = [f"{n}={made[n]!r} (asked: {asked[n]!r})" for n in made if n in asked and asked[n] != made[n]]
+    if other:
+        raise ValueError(
+            f"{folder} holds a run of other parameters: {stage} was made with {', '.join(other)}; "
+            f"run {stage} again, or give `run` another name"
+        )
+
+
+def _write_provenance(folder: Path) -> None:
+    """One file for the reader, gathered from the stamps: who ran what, on what, and what it cost."""
+    stamps = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((folder / "stages").glob("*.json"))]
+    parameters: dict[str, Any] = {}
+    for stamp in stamps:
+        parameters |= stamp["parameters"]
+    write_json(
+        folder / "provenance.json",
+        {
+            "parameters": parameters,
+            "seed": parameters.get("seed"),
+            "stages": {s["stage"]: {k: v for k, v in s.items() if k not in ("stage", "parameters")} for s in stamps},
+            "versions": provenance.versions(),
+            "git": provenance.revision(),
+            "hardware": provenance.hardware(),
+        },
+    )
