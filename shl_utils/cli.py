@@ -1,0 +1,128 @@
+"""The command `shl`: check parameters, run the notebooks in order, fetch the open notes, join a launch."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+import time
+from pathlib import Path
+
+from shl_utils import parameters, progress, provenance, runs
+from shl_utils.parameters import STAGES, Parameters
+
+NOTEBOOKS = provenance.PROJECT / "notebooks"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0: done; 1: a stage failed; 2: wrong arguments or parameters, nothing was run; 130: interrupted."""
+    parser = argparse.ArgumentParser(prog="shl", description=__doc__.split(":", 1)[1].strip().capitalize())
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the notebooks of a parameter file, only what has changed")
+    run.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
+    run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
+    run.add_argument("--force", action="store_true", help="redo every stage")
+    fetch = commands.add_parser("fetch", help="bring open notes into the cache")
+    fetch.add_argument("source", choices=["openi"])
+    join = commands.add_parser("join", help="on a further machine: take part in the training of a run")
+    join.add_argument("file", type=Path)
+    join.add_argument("--node", type=int, required=True, help="number of this machine, from 1")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "run":
+            return _run(given.file, until=given.until, force=given.force)
+        if given.command == "fetch":
+            return _fetch()
+        return _join(given.file, given.node)
+    except (ValueError, OSError) as error:
+        print(f"shl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nshl: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def read(file: Path) -> tuple[dict, Parameters]:
+    """A parameter file's differences, `run` set to the file's name unless given, and the full set."""
+    values = {"run": file.stem} | parameters.load(file)
+    return values, parameters.check(values, origin=str(file))
+
+
+def _run(file: Path, *, until: str, force: bool) -> int:
+    values, full = read(file)
+    folder = runs.folder_of(full.run)
+    started = time.monotonic()
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        if not force and runs.is_done(stage, full):
+            print(f"{stage}: done before, kept")
+            continue
+        begun = time.monotonic()
+        print(f"{stage}: running", flush=True)
+        error = execute(stage, values, folder)
+        if error:
+            print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
+            return 1
+        if not runs.is_done(stage, full):
+            print(f"{stage}: ended without its stamp; see {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
+            return 1
+        print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
+    _show(folder, time.monotonic() - started)
+    return 0
+
+
+def execute(stage: str, values: dict, folder: Path) -> str:
+    """Run one notebook into the run's folder; the error as text, empty if there was none."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    target = folder / "notebooks" / f"{stage}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # our own check is stricter than papermill's warning about parameters of other stages
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    events = folder / "progress.jsonl"
+    import os
+
+    os.environ[progress.VARIABLE] = str(events)
+    try:
+        with progress.follow(events):
+            papermill.execute_notebook(
+                NOTEBOOKS / f"{stage}.ipynb",
+                target,
+                parameters=values,
+                kernel_name="python3",
+                progress_bar=False,
+            )
+    except PapermillExecutionError as error:
+        return f"{error.ename}: {error.evalue}"
+    finally:
+        os.environ.pop(progress.VARIABLE, None)
+    return ""
+
+
+def _show(folder: Path, seconds: float) -> None:
+    table = folder / "ablation.md"
+    if table.exists():
+        print("\n" + table.read_text(encoding="utf-8"))
+    print(f"{seconds:.0f} s. Results, figures and provenance: {folder}")
+    print(f"Executed notebooks: {folder / 'notebooks'}")
+
+
+def _fetch() -> int:
+    from shl_utils.sources import openi
+
+    print(f"openi: verified, {openi.fetch()}")
+    return 0
+
+
+def _join(file: Path, node: int) -> int:
+    from shl_utils import launch
+
+    _, full = read(file)
+    with contextlib.suppress(KeyboardInterrupt):
+        launch.join(runs.folder_of(full.run), full, node=node)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,14 +113,22 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
 
     Returns the chunks and the number of the text that each belongs to.
     """
-    special = tokenizer.num_special_tokens_to_add()
-    bodies = tokenizer(
-        list(texts), truncation=True, max_length=max_tokens - special, add_special_tokens=False
-    )["input_ids"]
+    before, after = _special_tokens(tokenizer)
+    special = len(before) + len(after)
+    bodies = tokenizer(list(texts), truncation=True, max_length=max_tokens - special, add_special_tokens=False)[
+        "input_ids"
+    ]
     step = chunk_tokens - special
     pieces = [(i, ids[a : a + step]) for i, ids in enumerate(bodies) for a in range(0, max(len(ids), 1), step)]
-    rows = [tokenizer.build_inputs_with_special_tokens(ids) for _, ids in pieces]
+    rows = [[*before, *ids, *after] for _, ids in pieces]
     return Ragged.of(rows), np.array([i for i, _ in pieces])
+
+
+def _special_tokens(tokenizer) -> tuple[list[int], list[int]]:
+    """Numbers of the tokens put before and behind a text, such as [CLS] and [SEP]."""
+    bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    start = full.index(bare[0])
+    return full[:start], full[start + len(bare) :]
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -140,17 +149,18 @@ def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, la
     return result
 
 
-def by_length(lengths: NDArray, *, label: str, tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
-    """Row numbers in batches of like length and at most `tokens` padded tokens, under a progress bar of rows."""
+def by_length(lengths: NDArray, *, label: str | None, tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
+    """Row numbers in batches of like length and at most `tokens` padded tokens; a bar of rows if there is a label."""
     order = np.argsort(lengths, kind="stable")[::-1]
-    with progress.bar(len(order), label) as bar:
+    with progress.bar(len(order), label) if label else nullcontext() as bar:
         start = 0
         while start < len(order):
             longest = max(-(-int(lengths[order[start]]) // 16) * 16, 16)
             batch = order[start : start + max(tokens // longest, 1)]
             yield batch
             start += len(batch)
-            bar.update(len(batch))
+            if bar:
+                bar.update(len(batch))
 
 
 def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
@@ -168,14 +178,14 @@ def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module]:
     encoder and an adapter trained on `top` loads into it. `top` is the number of layers above.
     """
     cut = n_layers(model) - top
-    trunk, upper = _view(model), _view(model)
+    trunk, upper = view(model), view(model)
     for i in range(n_layers(model)):
         _layers(trunk if i >= cut else upper)[i] = _Skip()
     upper.embeddings = _Given()
     return trunk, upper
 
 
-def _view(model: nn.Module) -> nn.Module:
+def view(model: nn.Module) -> nn.Module:
     """A copy of the module tree over the same weight tensors."""
     shared = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
     return copy.deepcopy(model, shared)
@@ -184,7 +194,9 @@ def _view(model: nn.Module) -> nn.Module:
 def _layers(model: nn.Module) -> nn.ModuleList:
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == model.config.num_hidden_layers]
     if len(lists) != 1 or not hasattr(model, "embeddings"):
-        raise ValueError(f"{type(model).__name__} is laid out unlike BERT: set `lora_layers: -1` to train without a trunk")
+        raise ValueError(
+            f"{type(model).__name__} is laid out unlike BERT: set `lora_layers: -1` to train without a trunk"
+        )
     return lists[0]
 
 

@@ -21,9 +21,10 @@ SPLITS_FILTERED = {
 }
 
 
-def similarities(corpus: Corpus, parameters: Parameters) -> pd.DataFrame:
+def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cosine of note and description for every assignment: `note` and `code` as row numbers, `similarity`.
 
+    The second table is the same for codes drawn at random, as many a note as it has: what chance resembles.
     The note is cut to `max_tokens` and divided into chunks; the mean of the chunks' embeddings stands for it.
     Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
     embeddings are our choice.
@@ -40,7 +41,13 @@ def similarities(corpus: Corpus, parameters: Parameters) -> pd.DataFrame:
     notes = average(pieces, note_of_chunk, n=len(corpus.notes))
     described = encoder.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
     codes = encoder.embed(model, described, device=device, dtype=dtype, label="embed codes")
-    return pairwise(notes, codes, corpus.labels)
+    return pairwise(notes, codes, corpus.labels), pairwise(notes, codes, _shuffled(corpus.labels, parameters.seed))
+
+
+def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:
+    """As many codes a note, each any code with equal chance."""
+    codes = np.random.default_rng(seed).integers(0, labels.shape[1], size=labels.nnz)
+    return sparse.csr_array((np.ones(labels.nnz, np.float32), codes, labels.indptr), shape=labels.shape)
 
 
 def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
@@ -104,7 +111,8 @@ def report(table: pd.DataFrame, split: NDArray[np.str_], *, n_codes: int) -> pd.
 def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
     """How well the filter finds assignments without evidence in the note, on synthetic notes.
 
-    evidence: (assignments,) "present", "missing" or "beyond". A removal is right where it is not "present".
+    table: rows of splits that were filtered. evidence: (rows,) "present", "missing" or "beyond" the cut. A removal is
+    right where it is not "present".
     """
     removed, noise = ~table["kept"].to_numpy(), evidence != "present"
     right = (removed & noise).sum()
@@ -115,6 +123,17 @@ def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, 
         "without evidence": int(noise.sum()),
         "gold lost": int((removed & ~noise).sum()),
     }
+
+
+def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDArray[np.str_]:
+    """(rows of table,): what `truth` (`note`, `code`, `evidence`) says of each assignment."""
+    names = pd.DataFrame(
+        {
+            "note": corpus.notes["note"].to_numpy()[table["note"]],
+            "code": corpus.codes["code"].to_numpy()[table["code"]],
+        }
+    )
+    return names.merge(truth, on=["note", "code"], how="left", validate="1:1")["evidence"].to_numpy(dtype=str)
 
 
 def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:

@@ -35,6 +35,12 @@ def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
     return sources[~positive].sum(axis=0) / positive.sum()
 
 
+def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1/beta_{r,s} for every segment s in training (rows) and source r (columns); NaN on the diagonal and where empty."""
+    rows = [betas(sources, s) for s in range(sources.shape[1] - 1)]
+    return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
+
+
 def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading) -> NDArray[np.float64]:
     """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
 

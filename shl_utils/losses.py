@@ -20,9 +20,7 @@ def bce(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None
     return _average(-_log_q(logits, targets), weights, notes)
 
 
-def focal(
-    logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, notes: float | None = None
-) -> Tensor:
+def focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, notes: float | None = None) -> Tensor:
     """BCE damped on codes that the model already gets right: -(1 - q)^gamma log q.
 
     Source: Lin et al. 2017, Eq. 4, without alpha. `gamma` is 0 (exactly `bce`) or at least 1: between them the gradient
@@ -47,9 +45,7 @@ def sh(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None 
     return bce(logits, targets, weights, notes=notes)
 
 
-def sh_focal(
-    logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, notes: float | None = None
-) -> Tensor:
+def sh_focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, notes: float | None = None) -> Tensor:
     """Segmented Harmonic Focal Loss, -(1/beta) sum_c (1 - q_c)^gamma log q_c, with 1/beta in `weights`.
 
     Source: Ray et al. 2023, SH-Focal(q_r).

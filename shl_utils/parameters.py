@@ -27,7 +27,6 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
-    interactive: bool = _of(None, False, "also show sliders, in JupyterLab")
 
     # 00_imbalance
     source: Literal["openi", "mimic3", "synthetic"] = _of("00_imbalance", "openi", "where the notes come from")
@@ -86,9 +85,7 @@ class Parameters(BaseModel):
         if self.validation + self.test >= 0.9:
             raise ValueError("validation + test leave less than a tenth of the notes for training: lower them")
         if 0 < self.gamma < 1:
-            raise ValueError(
-                "gamma between 0 and 1 has infinite gradients on saturated logits: use 0 or at least 1"
-            )
+            raise ValueError("gamma between 0 and 1 has infinite gradients on saturated logits: use 0 or at least 1")
         if self.filter_by == "quantile" and not 0 <= self.filter_threshold < 1:
             raise ValueError("filter_threshold is a quantile here: use a value from 0 to below 1")
         if self.chunk_tokens > self.max_tokens:

@@ -12,7 +12,7 @@ def device() -> str:
 
 
 def resolve(asked: str) -> str:
-    """"fp16", "bf16" or "fp32" for `asked`, which may be "auto".
+    """ "fp16", "bf16" or "fp32" for `asked`, which may be "auto".
 
     Raises ValueError for fp16 without a GPU: there Accelerate computes in float32 while it reports fp16.
     """
@@ -31,4 +31,4 @@ def inference_dtype() -> torch.dtype:
 
 def _processor_has_bf16() -> bool:
     """Whether bf16 products run in hardware; emulated they are slower than float32."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -45,9 +45,7 @@ class _FileBar:
 def bar(total: int, label: str) -> Iterator[tqdm | _FileBar]:
     """A progress bar of `total` steps; it offers `update(n)`."""
     path = os.environ.get(VARIABLE)
-    shown = (
-        _FileBar(Path(path), total=total, label=label) if path else tqdm(total=total, desc=label, leave=False)
-    )
+    shown = _FileBar(Path(path), total=total, label=label) if path else tqdm(total=total, desc=label, leave=False)
     try:
         yield shown
     finally:

@@ -30,9 +30,7 @@ def split(
     """
     unit_of_note = together(groups, texts)
     n_notes, n_units = len(unit_of_note), int(unit_of_note.max()) + 1
-    membership = sparse.csr_array(
-        (np.ones(n_notes), (unit_of_note, np.arange(n_notes))), shape=(n_units, n_notes)
-    )
+    membership = sparse.csr_array((np.ones(n_notes), (unit_of_note, np.arange(n_notes))), shape=(n_units, n_notes))
     counts = sparse.csr_array(membership @ labels)
     sizes = np.bincount(unit_of_note)
     shares = np.array([1 - validation - test, validation, test])

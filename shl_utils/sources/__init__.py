@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-NAMES = ("openi", "mimic3", "synthetic")
+from shl_utils.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,20 @@ class Corpus:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def load(name: str, *, folder: str, depth: int, synthetic_notes: int, seed: int) -> Corpus:
-    """Read the source called `name`.
-
-    folder: tables of `mimic3`; where `synthetic` writes its tables; unused by `openi`.
-    depth: `openi` only, how much of a MeSH code is kept (1 heading, 2 heading/first qualifier).
-    """
+def load(parameters: Parameters, run_folder: Path) -> Corpus:
+    """Read the source that the parameters name; `synthetic` writes its tables below the run unless given a folder."""
+    name = parameters.source
     if name == "openi":
         from shl_utils.sources import openi
 
-        return openi.load(depth=depth)
+        return openi.load(depth=parameters.depth)
     if name == "mimic3":
         from shl_utils.sources import mimic3
 
-        return mimic3.load(Path(folder))
+        return mimic3.load(Path(parameters.folder).expanduser())
     if name == "synthetic":
         from shl_utils.sources import synthetic
 
-        return synthetic.load(Path(folder), notes=synthetic_notes, seed=seed)
-    raise ValueError(f"source {name!r} is unknown: use one of {', '.join(NAMES)}")
+        tables = Path(parameters.folder or run_folder / "synthetic").expanduser()
+        return synthetic.load(tables, notes=parameters.synthetic_notes, seed=parameters.seed)
+    raise ValueError(f"source {name!r} is unknown: use openi, mimic3 or synthetic")

@@ -163,9 +163,7 @@ def _refuse_numbers(values: Iterable[str], path: Path, column: str, *, zeros: bo
     if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
         damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
     if damaged is not None:
-        what = (
-            f"{column} looks read as a number by another program, like {damaged!r} (leading zeros get lost)"
-        )
+        what = f"{column} looks read as a number by another program, like {damaged!r} (leading zeros get lost)"
         raise ValueError(f"{path}: {what}: {AGAIN}, and open or save it nowhere else")
 
 

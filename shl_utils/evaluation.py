@@ -1,0 +1,117 @@
+"""The results table: every model on the same test notes, thresholds from validation, intervals over notes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils import filtering, metrics, runs
+from shl_utils.corpus import Corpus
+from shl_utils.predictions import Predictions
+
+
+def labels(corpus: Corpus, run_folder: Path) -> sparse.csr_array:
+    """(notes, codes) that validation and test are measured against: the source's own, unless `filter_labels` reached
+    beyond the training notes."""
+    return filtering.read_labels(run_folder / "filter.parquet", corpus)
+
+
+def decide(corpus: Corpus, gold: sparse.csr_array, predictions: Predictions) -> tuple[NDArray[np.int8], float]:
+    """Predicted codes of the test notes (notes, codes), and the threshold that validation gave."""
+    validation = corpus.rows("validation")
+    threshold = metrics.best_threshold(_dense(gold[validation]), predictions.of(validation))
+    return (predictions.of(corpus.rows("test")) >= threshold).astype(np.int8), threshold
+
+
+def compare(
+    corpus: Corpus,
+    gold: sparse.csr_array,
+    models: dict[str, Predictions],
+    *,
+    reference: str,
+    times: int,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.int8]]]:
+    """One row a model: figures, 95% intervals, and the paired difference to `reference`; also the predicted codes.
+
+    gold: (notes, codes). times: bootstrap resamples of the test notes, the same for all models.
+    """
+    truth = _dense(gold[corpus.rows("test")])
+    draws = metrics.resamples(len(truth), times=times, seed=seed)
+    decided = {name: decide(corpus, gold, predictions) for name, predictions in models.items()}
+    samples = {name: metrics.bootstrap(truth, predicted, draws) for name, (predicted, _) in decided.items()}
+    rows = {}
+    for name, (predicted, threshold) in decided.items():
+        row: dict[str, Any] = {"threshold": threshold} | metrics.scores(truth, predicted)
+        for figure, values in samples[name].items():
+            row[f"{figure}_low"], row[f"{figure}_high"] = metrics.interval(values)
+            low, high = metrics.interval(values - samples[reference][figure])
+            row[f"{figure}_gain"] = row[figure] - metrics.scores(truth, decided[reference][0])[figure]
+            row[f"{figure}_gain_low"], row[f"{figure}_gain_high"] = low, high
+        rows[name] = row
+    return pd.DataFrame(rows).T.infer_objects(), {name: predicted for name, (predicted, _) in decided.items()}
+
+
+def by_frequency(
+    corpus: Corpus, gold: sparse.csr_array, predicted: dict[str, NDArray[np.int8]], groups: pd.Series
+) -> pd.DataFrame:
+    """`metrics.scores` of every model within each group of codes: index (model, group)."""
+    truth = _dense(gold[corpus.rows("test")])
+    parts = {name: metrics.by_group(truth, codes, groups) for name, codes in predicted.items()}
+    return pd.concat(parts, names=["model", "group"])
+
+
+def write(path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.DataFrame, *, parameters) -> None:
+    """`metrics.json`: every figure by model, frequency bin and segment, and on which labels it was measured."""
+
+    def nested(part: pd.DataFrame) -> dict[str, Any]:
+        return {
+            name: json.loads(part.loc[name].to_json(orient="index"))
+            for name in dict.fromkeys(part.index.get_level_values("model"))
+        }
+
+    runs.write_json(
+        path,
+        {
+            "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
+            "threshold": "one for all codes, largest micro-F1 on validation",
+            "interval": f"95%, {parameters.bootstrap} resamples of the test notes, one seed",
+            "models": json.loads(table.to_json(orient="index")),
+            "by_frequency": nested(by_bin),
+            "by_segment": nested(by_segment),
+        },
+    )
+
+
+def train_counts(corpus: Corpus) -> NDArray[np.int64]:
+    """(codes,): unfiltered training notes of each code, the measure of rarity in every report."""
+    return np.asarray(corpus.labels[corpus.rows("train")].sum(axis=0)).astype(np.int64)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The results table as a person reads it: F1 x 100 with interval, and the gain over the reference."""
+
+    def cell(row: pd.Series, figure: str, suffix: str = "") -> str:
+        value, low, high = (100 * row[f"{figure}{suffix}{end}"] for end in ("", "_low", "_high"))
+        return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]" if suffix else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+    columns = {
+        "micro-F1": table.apply(cell, axis=1, figure="micro_f1"),
+        "macro-F1 (codes in test)": table.apply(cell, axis=1, figure="macro_f1_present"),
+        "macro-F1 (all codes)": (100 * table["macro_f1_all"].astype(float)).map("{:.1f}".format),
+        "precision": (100 * table["micro_precision"].astype(float)).map("{:.1f}".format),
+        "recall": (100 * table["micro_recall"].astype(float)).map("{:.1f}".format),
+        "micro gain": table.apply(cell, axis=1, figure="micro_f1", suffix="_gain"),
+        "macro gain": table.apply(cell, axis=1, figure="macro_f1_present", suffix="_gain"),
+    }
+    return pd.DataFrame(columns)
+
+
+def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
+    return values.toarray().astype(np.int8)

@@ -1,0 +1,171 @@
+"""One function a figure: a table in, axes out. Rare is dark, frequent is bright, in every figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from shl_utils import losses
+
+
+def use_style() -> None:
+    plt.style.use(Path(__file__).with_name("shl.mplstyle"))
+
+
+def _colours(n: int) -> NDArray:
+    return plt.get_cmap("cividis")(np.linspace(0.05, 0.95, max(n, 1)))
+
+
+def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
+    """Notes of every code, most frequent first, on a logarithmic scale."""
+    ordered = np.sort(counts)[::-1]
+    rare = int((ordered < 10).sum())
+    ax.bar(np.arange(len(ordered)), ordered, width=1.0, color=_colours(len(ordered))[::-1])
+    ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes with the code (log)")
+    ax.set_title(f"{rare} of {len(ordered)} codes have fewer than 10 notes; the first has {ordered[0]}")
+    return ax
+
+
+def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -> Axes:
+    """What share of the codes, and of all assignments, each frequency bin holds."""
+    table = pd.DataFrame({"bin": bins.to_numpy(), "codes": 1, "assignments": counts})
+    shares = table.groupby("bin", observed=True).sum(numeric_only=True)
+    shares = 100 * shares / shares.sum()
+    shares.plot.bar(ax=ax, color=["#0072B2", "#D55E00"], rot=0, width=0.75)
+    ax.set(xlabel="training notes of a code", ylabel="share (%)")
+    ax.set_title("Most codes are rare, most assignments are not")
+    return ax
+
+
+def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
+    """Accuracy beside F1 for classifiers that learned nothing. scores: index classifier, columns figures."""
+    (100 * scores).T.plot.bar(ax=ax, rot=0, width=0.75, color=["#0072B2", "#D55E00"])
+    for bars in ax.containers:
+        ax.bar_label(bars, fmt="%.1f", fontsize=10)
+    ax.set(ylabel="%", ylim=(0, 112))
+    ax.set_title("Accuracy praises a model that never finds a code")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def negative_gradient(counts: NDArray[np.int64], n_notes: int, ax: Axes) -> Axes:
+    """Share of BCE's gradient at a fresh logit (p = 1/2) that comes from negatives, by frequency of the code."""
+    ordered = np.sort(counts)
+    ax.plot(ordered, 100 * (1 - ordered / n_notes), "o", markersize=5)
+    ax.set(xscale="log", xlabel="training notes with the code (log)", ylabel="gradient from negatives (%)")
+    ax.set_title("For a rare code nearly all of BCE's gradient says 'no'")
+    return ax
+
+
+def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
+    """Similarity of notes with their own codes and with codes drawn at random, and where the threshold falls."""
+    bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
+    ax.hist(random, bins, density=True, alpha=0.6, color="#999999", label="random code")
+    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="#0072B2", label="assigned code")
+    ax.axvline(threshold, color="#D55E00", linestyle="--")
+    ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
+                rotation=90, va="top", color="#D55E00")  # fmt: skip
+    ax.set(xlabel="cosine of note and description", ylabel="density")
+    ax.set_title("What the threshold keeps, and what it throws away")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def segments(table: pd.DataFrame, ax: Axes) -> Axes:
+    """The long tail, every code in the colour of its segment. table: `train_count`, `segment`."""
+    ordered = table.sort_values("train_count", ascending=False, ignore_index=True)
+    n = ordered["segment"].max() + 1
+    colours = _colours(n)
+    ax.bar(ordered.index, ordered["train_count"], width=1.0, color=colours[ordered["segment"]])
+    for k, part in ordered.groupby("segment"):
+        middle, top = part.index.to_numpy().mean(), part["train_count"].max()
+        ax.annotate(f"{k}", (middle, top), xytext=(0, 4), textcoords="offset points", ha="center")
+    ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes (log)")
+    ax.set_title(f"{n} segments; 0 holds the rarest codes")
+    return ax
+
+
+def negative_loss(weights: dict[str, float], gamma: float, axes: NDArray) -> NDArray:
+    """Loss and gradient of one negative against its probability, under each loss.
+
+    weights: harmonic weight of the negative for a label to be shown beside the loss's name.
+    """
+    probability = torch.linspace(0.001, 0.999, 400)
+    target = torch.zeros(1, 1)
+    curves = {"bce": ("bce", 1.0), "focal": ("focal", 1.0)}
+    curves |= {f"sh, {label}": ("sh", w) for label, w in weights.items()}
+    curves |= {f"sh_focal, {label}": ("sh_focal", w) for label, w in weights.items()}
+    for label, (name, weight) in curves.items():
+        function = losses.choose(name, gamma=gamma)
+        values, slopes = [], []
+        for p in probability:
+            logit = torch.logit(p).reshape(1, 1).requires_grad_()
+            value = function(logit, target, torch.tensor([weight]))
+            value.backward()
+            values.append(value.item())
+            slopes.append(logit.grad.item())
+        axes[0].plot(probability, values, label=label)
+        axes[1].plot(probability, slopes, label=label)
+    axes[0].set(xlabel="probability given to a code that is not there", ylabel="loss", ylim=(0, 4))
+    axes[1].set(xlabel="the same", ylabel="gradient at the logit", ylim=(0, 1.2))
+    axes[0].set_title("What a negative costs")
+    axes[1].set_title("How hard it pushes")
+    axes[0].legend(fontsize=10)
+    return axes
+
+
+def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
+    """1/beta of a negative note by the segment it comes from (columns), for each segment in training (rows)."""
+    sns.heatmap(weights, annot=True, fmt=".2f", cmap="cividis", ax=ax, cbar_kws={"label": "1 / beta"})
+    ax.set(xlabel="segment that the negative note comes from", ylabel="segment in training")
+    ax.set_title("Harmonic weights: each source counts as much as the positives")
+    return ax
+
+
+def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
+    """Training loss and validation average precision of every segment, by epoch."""
+    for (k, history), colour in zip(histories.items(), _colours(len(histories))):
+        epochs = [h["epoch"] + 1 for h in history]
+        axes[0].plot(epochs, [h["loss"] for h in history], "-o", color=colour, label=f"segment {k}")
+        ap = [np.nan if h["validation_ap"] is None else h["validation_ap"] for h in history]
+        axes[1].plot(epochs, ap, "-o", color=colour)
+    axes[0].set(xlabel="epoch", ylabel="loss a note (log)", yscale="log")
+    axes[1].set(xlabel="epoch", ylabel="average precision, validation", ylim=(0, 1))
+    axes[0].set_title("Training loss")
+    axes[1].set_title("The best epoch is kept")
+    axes[0].legend(fontsize=10)
+    return axes
+
+
+def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
+    """Macro-F1 within each group of codes, a bar a model. table: index (model, group) of `by_frequency`."""
+    wide = table["macro_f1_present"].astype(float).unstack("model")
+    wide = wide[list(dict.fromkeys(table.index.get_level_values("model")))]
+    (100 * wide).plot.bar(ax=ax, rot=0, width=0.8, color=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
+    present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
+    ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])
+    ax.set(xlabel=xlabel, ylabel="macro-F1 (%), codes in test")
+    ax.set_title("Who finds the rare codes?")
+    ax.legend(fontsize=10)
+    return ax
+
+
+def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Micro- and macro-F1 of every row with its 95% interval over test notes."""
+    places = np.arange(len(table))[::-1]
+    for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
+        value = 100 * table[figure].astype(float)
+        low, high = (100 * table[f"{figure}_{end}"].astype(float) for end in ("low", "high"))
+        ax.errorbar(value, places, xerr=[value - low, high - value], fmt="o", color="#0072B2", capsize=3)
+        ax.axvline(value.iloc[0], color="#999999", linestyle=":")
+        ax.set(yticks=places, yticklabels=table.index, xlabel="%")
+        ax.set_title(title)
+    axes[1].set_yticklabels([])
+    return axes

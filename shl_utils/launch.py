@@ -1,0 +1,88 @@
+"""One way to train, for one process, several, or several machines: the notebook calls `train`.
+
+One process trains where it is called. Several are started with torchrun, which reads no hidden configuration and works
+from a notebook whose kernel already uses the GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from shl_utils import progress, runs, worker
+from shl_utils.parameters import Parameters
+from shl_utils.variants import Variant
+
+CONFIG = "launch.json"
+
+
+def processes_here(parameters: Parameters) -> int:
+    import torch
+
+    return parameters.processes or max(torch.cuda.device_count(), 1)
+
+
+def train(folder: Path, parameters: Parameters, variants: list[Variant]) -> None:
+    """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause if a process fails."""
+    here = processes_here(parameters)
+    world = here * parameters.nodes
+    if world == 1:
+        worker.train(folder, parameters, variants)
+        return
+    config = {
+        "folder": str(folder),
+        "parameters": parameters.model_dump(),
+        "variants": [v.as_dict() for v in variants],
+        "world": world,
+    }
+    runs.write_json(folder / CONFIG, config)
+    join(folder, parameters, node=0)
+
+
+def join(folder: Path, parameters: Parameters, *, node: int) -> None:
+    """Run this machine's share of the launch that `train` described on the first one; it waits for the others."""
+    here = processes_here(parameters)
+    log, events = folder / f"launch.{node}.log", folder / f"progress.{node}.jsonl"
+    command = [sys.executable, "-m", "shl_utils.launch", f"--nproc-per-node={here}", f"--nnodes={parameters.nodes}"]
+    host, port = parameters.rendezvous.rsplit(":", 1)
+    command += [f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
+    command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
+    env = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+    env = {k: v for k, v in env.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
+    env["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // here, 1))
+    above = os.environ.get(progress.VARIABLE)  # whoever follows us follows the workers directly
+    env[progress.VARIABLE] = above or str(events)
+    with log.open("w", encoding="utf-8") as out:
+        if above:
+            code = subprocess.run(command, env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+        else:
+            with progress.follow(events):
+                code = subprocess.run(command, env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+    if code:
+        raise RuntimeError(f"training stopped with exit code {code}; {_root_cause(log)} (all of it: {log})")
+
+
+def _root_cause(log: Path) -> str:
+    """torchrun's own verdict; the earliest traceback would blame whoever noticed a dead neighbour first."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for i, line in enumerate(lines):
+        if "Root Cause" in line:
+            return "root cause: " + " ".join(part.strip() for part in lines[i + 1 : i + 12] if part.strip())
+    return lines[-1] if lines else "no output"
+
+
+def die_with_parent() -> None:
+    """On Linux, ask to be ended when the parent dies, so that a killed kernel leaves no trainer running."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    from torch.distributed.run import main
+
+    die_with_parent()
+    main(sys.argv[1:])

@@ -1,0 +1,92 @@
+"""One segment's model: a LoRA adapter (PEFT) on the shared frozen encoder, and a float32 head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from shl_utils.encoder import Ragged, autocast, by_length, mean_pool
+
+
+class SegmentModel(nn.Module):
+    """Hidden states of the trunk, or token numbers where nothing is precomputed, to logits of the segment's codes."""
+
+    def __init__(self, encoder: nn.Module, n_codes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.config.hidden_size, n_codes)
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """inputs (notes, tokens[, width]) and mask (notes, tokens) to float32 logits (notes, codes)."""
+        name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
+        hidden = self.encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
+        with torch.autocast(hidden.device.type, enabled=False):  # the head and the loss stay in float32
+            return self.head(mean_pool(hidden, mask))
+
+
+def create(top: nn.Module, prior: NDArray, *, rank: int, layers: list[int], name: str) -> SegmentModel:
+    """A fresh adapter and head over `top`, the head's bias at the logit of each code's `prior` (codes,).
+
+    Without prior biases, mean pooling and a learning rate of its own for the head, a run of a few epochs finds only the
+    most frequent codes. name: the encoder's, kept in the adapter's configuration.
+    """
+    import os
+
+    t = os.environ.get("TG")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        layers_to_transform=layers,
+        target_modules=t.split(",") if t else None,
+    )
+    encoder = get_peft_model(top, config)
+    encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
+    model = SegmentModel(encoder, len(prior))
+    with torch.no_grad():
+        model.head.weight.normal_(std=0.02)
+        model.head.bias.copy_(torch.logit(torch.tensor(prior, dtype=torch.float32).clamp(1e-5, 1 - 1e-5)))
+    return model.eval()  # no dropout in frozen layers; LoRA has none
+
+
+def save(model: SegmentModel, folder: Path) -> None:
+    """PEFT adapter and `head.safetensors` into `folder`."""
+    model.encoder.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # a model card of blanks
+    save_file({k: v.contiguous() for k, v in model.head.state_dict().items()}, folder / "head.safetensors")
+
+
+def load(top: nn.Module, folder: Path) -> SegmentModel:
+    """The model that `save` wrote, over a `top` of the same encoder."""
+    for name in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is missing: run 03_train first")
+    head = load_file(folder / "head.safetensors")
+    model = SegmentModel(PeftModel.from_pretrained(top, folder), head["bias"].numel())
+    model.head.load_state_dict(head)
+    return model.eval()
+
+
+def to_device(features: Ragged, rows: NDArray, device: str) -> tuple[Tensor, Tensor]:
+    inputs, mask = features.pad(rows)
+    if not inputs.is_floating_point():
+        inputs = inputs.long()
+    return inputs.to(device), mask.to(device)
+
+
+def predict(
+    model: SegmentModel, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype
+) -> NDArray[np.float32]:
+    """Probability of every code for the notes `rows`: (rows, codes)."""
+    result = np.empty((len(rows), model.head.out_features), dtype=np.float32)
+    for batch in by_length(features.lengths[rows], label=None):
+        inputs, mask = to_device(features, rows[batch], device)
+        with torch.inference_mode(), autocast(device, dtype):
+            result[batch] = model(inputs, mask).sigmoid().cpu().numpy()
+    return result

@@ -1,0 +1,170 @@
+"""Training of one segment: our own loop under Accelerate, the same for one process and for many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, set_seed
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.metrics import average_precision_score
+
+from shl_utils import harmonic, losses, precision
+from shl_utils.encoder import Ragged
+from shl_utils.model import SegmentModel, predict, to_device
+from shl_utils.parameters import Parameters
+from shl_utils.sampling import TrainingSet, batches, n_batches
+
+
+@dataclass(frozen=True)
+class Task:
+    """One segment to be trained.
+
+    features: of all notes. labels: (notes, codes of the segment). notes: what it trains on.
+    validation: numbers of the notes by which the best epoch is chosen.
+    """
+
+    features: Ragged
+    labels: sparse.csr_array
+    notes: TrainingSet
+    validation: NDArray[np.int64]
+    loss: str
+    epochs: int
+    seed: int
+
+    def prior(self) -> NDArray[np.float64]:
+        """Weighted share of training notes with each code: where a head that knows nothing should start."""
+        train = np.concatenate([self.notes.positives, self.notes.negatives])
+        weights = self.notes.weights[train]
+        return (self.labels[train].T @ weights) / weights.sum()
+
+
+def training_set(
+    labels: sparse.csr_array,
+    segments: NDArray[np.int64],
+    train: NDArray[np.int64],
+    segment: int,
+    *,
+    loss: str,
+    reading: harmonic.Reading,
+    ratio: float,
+) -> TrainingSet:
+    """Notes and weights of `segment`. labels: (notes, codes); segments: (codes,), -1 for a code without a model."""
+    modelled = segments >= 0
+    sources = harmonic.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
+    weights = np.ones(labels.shape[0])
+    if losses.is_harmonic(loss):
+        weights[train] = harmonic.weights(sources, segment, reading=reading)
+    positive = sources[:, segment]
+    return TrainingSet(train[positive], train[~positive], weights, ratio)
+
+
+def fit(
+    build: Callable[[NDArray], SegmentModel],
+    task: Task,
+    parameters: Parameters,
+    accelerator: Accelerator,
+    on_step: Callable[[int], None],
+) -> tuple[SegmentModel, dict[str, Any]]:
+    """Train and return the model at its best epoch by validation, with the history of all.
+
+    build: makes the model from the prior. on_step: called with the number of notes seen, for a progress bar.
+    Every process draws the same batches and takes its share of each; the loss is divided by the size of the whole
+    batch, so that the sum over processes is the one-process gradient.
+    """
+    set_seed(task.seed)
+    started = time.monotonic()
+    net = build(task.prior()).to(accelerator.device)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in net.encoder.parameters() if p.requires_grad], "lr": parameters.lr_lora},
+            {"params": net.head.parameters(), "lr": parameters.lr_head},
+        ],
+        fused=True,
+    )
+    n_rows = len(task.notes.positives) + task.notes.drawn
+    steps = task.epochs * n_batches(n_rows, size=parameters.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
+    model, optimizer = accelerator.prepare(net, optimizer)
+    rng = np.random.default_rng(task.seed)
+    history, best, best_score = [], None, -np.inf
+    for epoch in range(task.epochs):
+        loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
+        score = _validate(net, task, accelerator)
+        history.append({"epoch": epoch, "loss": loss, "validation_ap": None if np.isnan(score) else score})
+        # without a positive in validation nothing speaks against the last epoch
+        if np.isnan(score) or score > best_score:
+            best, best_score = (epoch, _trained(net)), (best_score if np.isnan(score) else score)
+    net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    net.load_state_dict(best[1], strict=False)
+    facts = {
+        "history": history,
+        "best_epoch": best[0],
+        "positives": len(task.notes.positives),
+        "negatives": len(task.notes.negatives),
+        "negatives_an_epoch": task.notes.drawn,
+        "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    return net, facts
+
+
+def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
+    """One pass; the mean loss a note over all processes."""
+    rows, weights = task.notes.epoch(rng)
+    loss_of = losses.choose(task.loss, gamma=parameters.gamma)
+    rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
+    total = torch.zeros((), device=device)
+    for batch in batches(rows, task.features.lengths, size=parameters.batch_size, rng=rng):
+        mine = batch[rank::world]
+        share = torch.tensor(weights[mine], device=device)
+        if not len(mine):  # a last batch smaller than the number of processes: all must step together
+            mine, share = batch[:1], torch.zeros(1, device=device)
+        inputs, mask = to_device(task.features, rows[mine], device)
+        targets = torch.tensor(task.labels[rows[mine]].toarray(), device=device)
+        # DDP averages the gradients over processes, hence the division by world
+        loss = loss_of(model(inputs, mask), targets, share, notes=len(batch) / world)
+        accelerator.backward(loss)
+        optimizer.step()
+        if not accelerator.optimizer_step_was_skipped:
+            schedule.step()
+        optimizer.zero_grad()
+        total += loss.detach() * len(batch)  # read once an epoch: reading it here would wait for the GPU
+        on_step(len(batch))
+    return float(accelerator.reduce(total, "mean")) / len(rows)
+
+
+def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
+    """Average precision over all (note, code) pairs of the segment in validation; NaN without a positive there."""
+    rows = task.validation
+    truth = task.labels[rows].toarray()
+    if not truth.any():
+        return float("nan")
+    mine = np.arange(len(rows))[accelerator.process_index :: accelerator.num_processes]
+    dtype = precision.DTYPES[effective_precision(accelerator)]
+    part = predict(net, task.features, rows[mine], device=str(accelerator.device), dtype=dtype)
+    scores = np.empty_like(truth)
+    for numbers, values in gather_object([(mine, part)]):
+        scores[numbers] = values
+    return float(average_precision_score(truth.ravel(), scores.ravel()))
+
+
+def effective_precision(accelerator: Accelerator) -> str:
+    """Accelerate's word for the arithmetic, in ours."""
+    return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+
+
+def _trained(net: SegmentModel) -> dict[str, torch.Tensor]:
+    return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
+
+
+def _shape(steps: int, warmup: float) -> Callable[[int], float]:
+    """Learning rate at each step as a share of its peak: linear rise, linear decay to zero."""
+    rise = max(round(steps * warmup), 1)
+    return lambda step: min((step + 1) / rise, max((steps - step) / max(steps - rise, 1), 0.0))

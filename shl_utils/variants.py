@@ -1,0 +1,92 @@
+"""A variant of the method: which labels, which segments, which loss. The main run is one, each ablation row another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from shl_utils import filtering
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import Parameters
+from shl_utils.segmentation import segment
+
+
+@dataclass(frozen=True)
+class Variant:
+    """folder: where segments, adapters and predictions lie, relative to the run ("." is the main one)."""
+
+    folder: str
+    loss: str
+    filtered: bool
+    segmentation: str
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        model = "unified" if self.segmentation == "none" else "segmented"
+        return f"{model} {self.loss}, {'filter' if self.filtered else 'no filter'}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def main(parameters: Parameters) -> Variant:
+    """What the parameters of the run ask for."""
+    return Variant(
+        folder=".",
+        loss=parameters.loss,
+        filtered=parameters.filter_labels != "none",
+        segmentation=parameters.segmentation,
+        epochs=parameters.epochs,
+    )
+
+
+def reference(parameters: Parameters) -> Variant:
+    """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
+    return Variant("reference", loss="bce", filtered=False, segmentation="none", epochs=parameters.epochs)
+
+
+def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
+    """(notes, codes): the labels that training and every choice see. Test figures use the corpus's own."""
+    if not variant.filtered:
+        return corpus.labels
+    return filtering.read_labels(run_folder / "filter.parquet", corpus)
+
+
+def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str, eta: float) -> pd.DataFrame:
+    """`code`, `description`, `train_count`, `segment` (0 the rarest) of every code that has a training note."""
+    counts = np.asarray(labels[corpus.rows("train")].sum(axis=0)).astype(int)
+    table = corpus.codes.assign(train_count=counts)
+    table = table[table["train_count"] > 0].reset_index(drop=True)
+    single = segmentation == "none"
+    return table.assign(segment=0 if single else segment(table["train_count"], eta=eta))
+
+
+def write_segments(run_folder: Path, corpus: Corpus, parameters: Parameters, wanted: list[Variant]) -> None:
+    """Write `segments.parquet` into the folder of every variant but the main one, whose own is 02_segment's work."""
+    for variant in wanted:
+        labels = training_labels(corpus, variant, run_folder)
+        table = segment_table(corpus, labels, segmentation=variant.segmentation, eta=parameters.eta)
+        (run_folder / variant.folder).mkdir(parents=True, exist_ok=True)
+        table.to_parquet(run_folder / variant.folder / "segments.parquet", index=False)
+
+
+def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
+    return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
+
+
+def named_segments(segment: np.ndarray) -> pd.Series:
+    """(codes,): "0", "1", ... and "removed" for codes that have no model."""
+    return pd.Series([str(k) if k >= 0 else "removed" for k in segment])
+
+
+def segment_of_code(table: pd.DataFrame, corpus: Corpus) -> np.ndarray:
+    """(codes,): segment of every code of the corpus, -1 where it has no training note and so no model."""
+    result = np.full(len(corpus.codes), -1)
+    result[pd.Index(corpus.codes["code"]).get_indexer(table["code"])] = table["segment"]
+    return result

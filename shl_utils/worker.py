@@ -1,0 +1,154 @@
+"""Training of all segments of some variants, within this process or as one of several that torchrun started.
+
+python -m shl_utils.worker CONFIG    is what torchrun runs; CONFIG is written by `launch.train`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from shl_utils import corpus as corpora
+from shl_utils import encoder, features, model, precision, progress, runs, training, variants
+from shl_utils.parameters import Parameters, check
+from shl_utils.variants import Variant
+
+
+def accelerator_for(asked: str, *, world: int) -> Accelerator:
+    """An Accelerator that computes as asked, in as many processes as asked; ValueError where it would not."""
+    wanted = precision.resolve(asked)
+    AcceleratorState._reset_state(reset_partial_state=False)  # a kernel may train twice, in other arithmetic
+    accelerator = Accelerator(
+        cpu=precision.device() == "cpu",
+        mixed_precision={"fp32": "no"}.get(wanted, wanted),
+        step_scheduler_with_optimizer=False,
+    )
+    got = training.effective_precision(accelerator), accelerator.num_processes
+    if got != (wanted, world):
+        raise ValueError(f"asked for {wanted} in {world} processes, got {got[0]} in {got[1]}: start through `launch`")
+    return accelerator
+
+
+def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world: int = 1) -> None:
+    """Train every segment of every variant that `folder` does not hold yet.
+
+    A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
+    """
+    accelerator = accelerator_for(parameters.precision, world=world)
+    used = training.effective_precision(accelerator)
+    corpus = corpora.read(folder)
+    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+    with accelerator.main_process_first():
+        seen = features.load_or_compute(folder, parameters, corpus.notes["text"], tokenizer, base)
+    for variant in wanted:
+        labels = variants.training_labels(corpus, variant, folder)
+        table = variants.read_segments(folder, variant)
+        segments = variants.segment_of_code(table, corpus)
+        for k in range(segments.max() + 1):
+            codes = np.flatnonzero(segments == k)
+            target = folder / variant.folder / "segments" / str(k)
+            names = corpus.codes["code"].to_numpy()[codes].tolist()
+            key = _key(folder, parameters, variant, names, world)
+            if _holds(target, key):
+                continue
+            task = training.Task(
+                features=seen,
+                labels=labels[:, codes],
+                notes=training.training_set(
+                    labels,
+                    segments,
+                    corpus.rows("train"),
+                    k,
+                    loss=variant.loss,
+                    reading=parameters.reading,
+                    ratio=parameters.negatives,
+                ),
+                validation=corpus.rows("validation"),
+                loss=variant.loss,
+                epochs=variant.epochs,
+                seed=parameters.seed * 1000 + k,
+            )
+            label = f"{variant.name}: segment {k} of {segments.max() + 1}"
+            net, facts = _fit(base, task, parameters, accelerator, label)
+            about = {"segment": k, "codes": names, "key": key, "world": world, "precision": used}
+            if accelerator.is_main_process:
+                _write(net, target, about | facts)
+            accelerator.wait_for_everyone()
+    accelerator.free_memory()
+
+
+def _fit(base, task, parameters, accelerator, label):
+    total = task.epochs * (len(task.notes.positives) + task.notes.drawn)
+
+    def build(prior):
+        top, layers = features.trained_part(base, parameters)
+        return model.create(top, prior, rank=parameters.lora_rank, layers=layers, name=parameters.encoder)
+
+    if not accelerator.is_main_process:
+        return training.fit(build, task, parameters, accelerator, on_step=lambda n: None)
+    with progress.bar(total, label) as bar:
+        return training.fit(build, task, parameters, accelerator, on_step=bar.update)
+
+
+def _key(folder: Path, parameters: Parameters, variant: Variant, codes: list[str], world: int) -> str:
+    """What a trained segment depends on; another key means train again."""
+    names = (
+        "encoder max_tokens gamma reading negatives lora_rank lora_layers lr_lora lr_head batch_size warmup seed"
+    ).split()
+    parts = {
+        "parameters": parameters.model_dump(include=set(names)),
+        "precision": precision.resolve(parameters.precision),
+        "variant": variant.as_dict(),
+        "codes": codes,
+        "corpus": runs.digest(folder / "corpus.parquet"),
+        "filter": runs.digest(folder / "filter.parquet") if variant.filtered else None,
+        "world": world,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _holds(target: Path, key: str) -> bool:
+    try:
+        return json.loads((target / "segment.json").read_text(encoding="utf-8"))["key"] == key
+    except (FileNotFoundError, KeyError, json.JSONDecodeError):
+        return False
+
+
+def _write(net: model.SegmentModel, target: Path, facts: dict[str, Any]) -> None:
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.save(net, partial)
+    runs.write_json(partial / "segment.json", facts)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def _main(path: str) -> None:
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    @record
+    def work() -> None:
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        wanted = [Variant(**v) for v in config["variants"]]
+        train(Path(config["folder"]), check(config["parameters"]), wanted, world=config["world"])
+
+    if os.environ.get("RANK", "0") != "0":
+        os.environ.pop(progress.VARIABLE, None)
+    work()
+
+
+if __name__ == "__main__":
+    from shl_utils.launch import die_with_parent
+
+    die_with_parent()
+    _main(sys.argv[1])

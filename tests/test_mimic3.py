@@ -1,0 +1,262 @@
+"""The MIMIC-III loader on small tables written here, and its code handling on the open demo."""
+
+import csv
+import gzip
+import traceback
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shl_utils.sources import mimic3
+
+DEMO = Path(__file__).parents[1] / "../shared/data/mimic3_demo_tables"
+SECRET = "Zebulon Quackenbush"
+NOTE = ["ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY", "DESCRIPTION"]
+NOTE += ["CGID", "ISERROR", "TEXT"]
+CODE = ["ROW_ID", "SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"]
+TITLE = ["ROW_ID", "ICD9_CODE", "SHORT_TITLE", "LONG_TITLE"]
+
+
+def note(row, hadm, text, *, day="2150-01-02", time="", category="Discharge summary", kind="Report", error=""):
+    return [row, 1, hadm, day, time, "", category, kind, "", error, text]
+
+
+def tables():
+    return {
+        "ADMISSIONS": [["ROW_ID", "SUBJECT_ID", "HADM_ID"], [1, 7, 100], [2, 7, 101], [3, 8, 102]],
+        "D_ICD_DIAGNOSES": [TITLE, [1, "0010", "Ch", "Cholera"], [2, "E8790", "Ca", "Cardiac cath"]],
+        "D_ICD_PROCEDURES": [TITLE, [1, "0010", "Im", "Implantation"]],
+        "DIAGNOSES_ICD": [
+            CODE,
+            [1, 7, 100, 1, "0010"],
+            [2, 7, 100, 2, "0010"],
+            [3, 7, 100, 3, ""],
+            [4, 7, 101, 1, "E8790"],
+            [5, 8, 102, 1, "V5867"],
+        ],
+        "PROCEDURES_ICD": [CODE, [1, 7, 100, 1, "0010"]],
+        "NOTEEVENTS": [
+            NOTE,
+            note(1, 100, f'She said "no",\n{SECRET} left.'),
+            note(2, 101, "second"),
+            note(3, 102, "x"),
+        ],
+    }
+
+
+def save(folder, content, *, packed=False, lower=False):
+    folder.mkdir(exist_ok=True)
+    for name, rows in content.items():
+        rows = [[str(cell).lower() for cell in rows[0]], *rows[1:]] if lower else rows
+        path = folder / ((name.lower() if lower else name) + (".csv.gz" if packed else ".csv"))
+        with (gzip.open if packed else open)(path, "wt", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+    return folder
+
+
+def refused(folder, kind=ValueError):
+    """The message of the error; no text of a note may be in it, nor in what is chained to it."""
+    with pytest.raises(kind) as caught:
+        mimic3.load(folder)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None or SECRET not in str(caught.value.__context__)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "procedure", "dotted"),
+    [
+        ("0010", False, "001.0"),
+        ("0010", True, "00.10"),
+        ("4019", False, "401.9"),
+        ("25000", False, "250.00"),
+        ("042", False, "042"),
+        ("E8790", False, "E879.0"),
+        ("E899", False, "E899"),
+        ("V5867", False, "V58.67"),
+        ("V08", False, "V08"),
+        ("966", True, "96.6"),
+        ("3893", True, "38.93"),
+    ],
+)
+def test_the_dot_is_where_the_book_has_it(code, procedure, dotted):
+    assert mimic3.dotted(code, procedure=procedure) == dotted
+
+
+@given(
+    st.from_regex(r"[0-9]{3,4}", fullmatch=True),
+    st.from_regex(r"([0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4})", fullmatch=True),
+)
+def test_dots_keep_the_code_and_part_procedures_from_diagnoses(procedure, diagnosis):
+    pair = mimic3.dotted(procedure, procedure=True), mimic3.dotted(diagnosis, procedure=False)
+    assert [code.replace(".", "") for code in pair] == [procedure, diagnosis]
+    assert pair[0] != pair[1]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("lower", [False, True])
+def test_codes_and_notes_meet(tmp_path, packed, lower):
+    corpus = mimic3.load(save(tmp_path / "m", tables(), packed=packed, lower=lower))
+    assert corpus.notes.columns.tolist() == ["note", "group", "text", "codes"]
+    assert corpus.notes["note"].tolist() == ["100", "101", "102"]
+    assert corpus.notes["group"].tolist() == ["7", "7", "8"]
+    assert corpus.notes["text"][0] == f'She said "no",\n{SECRET} left.'
+    assert corpus.notes["codes"].tolist() == [["00.10", "001.0"], ["E879.0"], ["V58.67"]]
+    assert corpus.descriptions["001.0"] == "Cholera"
+    assert corpus.descriptions["00.10"] == "Implantation"
+    assert corpus.descriptions["V58.67"] == "V58.67"
+    assert corpus.private
+    assert "1.5.0" in corpus.licence
+    assert corpus.dropped == {
+        "diagnosis without a code or an admission": 1,
+        "code repeated in its admission": 1,
+        "code without description, described by itself": 1,
+    }
+
+
+def test_windows_line_ends_are_read(tmp_path):
+    folder = save(tmp_path / "m", tables())
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(mimic3.load(folder).notes) == 3
+
+
+def test_addenda_follow_the_report_in_order_and_nothing_else_joins(tmp_path):
+    content = tables()
+    content["NOTEEVENTS"] = [
+        NOTE,
+        note(1, 100, "late addendum", day="2150-01-09", kind="Addendum"),
+        note(10, 100, "tenth addendum", day="2150-01-03", kind="Addendum"),
+        note(9, 100, "ninth addendum", day="2150-01-03", kind="Addendum"),
+        note(11, 100, "timed addendum", day="2150-01-03", time="2150-01-03 08:00:00", kind="Addendum"),
+        note(20, 100, "second report", day="2150-01-05"),
+        note(21, 100, "first report"),
+        note(22, 100, "night", category="Nursing"),
+        note(23, 100, "wrong patient", error="1"),
+        note(24, 101, "second stay"),
+        note(25, 102, " \n\t "),
+        note(26, 999, "of nobody"),
+        note(27, "", "of no stay"),
+    ]
+    corpus = mimic3.load(save(tmp_path / "m", content))
+    order = [
+        "first report",
+        "second report",
+        "ninth addendum",
+        "tenth addendum",
+        "timed addendum",
+        "late addendum",
+    ]
+    assert corpus.notes["text"].tolist() == ["\n".join(order), "second stay"]
+    for reason in (
+        "Discharge summary row marked as an error",
+        "Discharge summary row without an admission",
+        "note of an admission that ADMISSIONS lacks",
+        "blank note",
+    ):
+        assert corpus.dropped[reason] == 1
+
+
+def test_notes_without_codes_and_codes_without_notes_are_counted(tmp_path):
+    content = tables()
+    content["DIAGNOSES_ICD"].pop()
+    content["NOTEEVENTS"].pop(2)
+    corpus = mimic3.load(save(tmp_path / "m", content))
+    assert corpus.notes["note"].tolist() == ["100"]
+    assert corpus.dropped["note without codes"] == 1
+    assert corpus.dropped["admission with codes, without a discharge summary"] == 1
+
+
+def test_missing_folder_and_tables_are_named(tmp_path):
+    assert "nowhere" in refused(tmp_path / "nowhere", FileNotFoundError)
+    content = tables()
+    del content["ADMISSIONS"], content["PROCEDURES_ICD"]
+    message = refused(save(tmp_path / "m", content), FileNotFoundError)
+    assert "ADMISSIONS, PROCEDURES_ICD" in message
+    assert "physionet.org" in message
+
+
+@pytest.mark.parametrize("name", list(mimic3.COLUMNS))
+def test_empty_table_is_named(tmp_path, name):
+    content = tables()
+    content[name] = content[name][:1]
+    message = refused(save(tmp_path / "m", content))
+    assert f"{name}.csv holds no rows" in message
+
+
+def test_missing_column_is_named_with_those_found(tmp_path):
+    content = tables()
+    content["DIAGNOSES_ICD"][0] = ["ROW_ID", "SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD_CODE"]
+    message = refused(save(tmp_path / "m", content))
+    assert "DIAGNOSES_ICD.csv lacks the column ICD9_CODE" in message
+    assert "ICD_CODE" in message
+
+
+def test_a_table_without_header_shows_nothing_of_its_first_line(tmp_path):
+    content = tables()
+    content["NOTEEVENTS"] = [note(1, 100, f"text,{SECRET},category"), note(2, 100, "text")]
+    assert "no header" in refused(save(tmp_path / "m", content))
+
+
+def test_no_discharge_summary_is_an_error(tmp_path):
+    content = tables()
+    content["NOTEEVENTS"] = [NOTE, note(1, 100, SECRET, category="Nursing")]
+    assert "no row of CATEGORY 'Discharge summary'" in refused(save(tmp_path / "m", content))
+
+
+@pytest.mark.parametrize("cut", ["half", "checksum", "plain"])
+def test_damaged_gzip_is_named(tmp_path, cut):
+    folder = save(tmp_path / "m", tables(), packed=True)
+    path = folder / "NOTEEVENTS.csv.gz"
+    data = bytearray(path.read_bytes())
+    if cut == "checksum":
+        data[-6] ^= 255
+    path.write_bytes({"half": data[: len(data) // 2], "checksum": data, "plain": b"no gzip at all"}[cut])
+    message = refused(folder)
+    assert "NOTEEVENTS.csv.gz is cut short or damaged" in message
+    assert "SHA256SUMS.txt" in message
+
+
+@pytest.mark.parametrize(
+    "harm", [f'1,1,100,"{SECRET} never ends\n', f"1,1,100,{SECRET}\n", f"1,1,{SECRET}{',x' * 11}\n"]
+)
+def test_broken_csv_is_named_without_a_word_of_the_note(tmp_path, harm):
+    folder = save(tmp_path / "m", tables())
+    with (folder / "NOTEEVENTS.csv").open("a") as file:
+        file.write(harm)
+    assert "NOTEEVENTS.csv cannot be read as CSV" in refused(folder)
+
+
+@pytest.mark.parametrize("code", ["4019.0", "1.0E+3", "nan", "10"])
+def test_codes_taken_for_numbers_are_refused_with_an_example(tmp_path, code):
+    content = tables()
+    content["DIAGNOSES_ICD"] = [CODE, [1, 7, 100, 1, code], [2, 7, 101, 1, "4280"]]
+    message = refused(save(tmp_path / "m", content))
+    assert "DIAGNOSES_ICD.csv: ICD9_CODE looks read as a number" in message
+    assert repr(code.upper()) in message
+
+
+def test_many_codes_without_a_leading_zero_are_refused(tmp_path):
+    content = tables()
+    content["DIAGNOSES_ICD"] = [CODE, *([k, 7, 100, k, str(10_000 + k)] for k in range(mimic3.MANY_CODES))]
+    assert "leading zeros" in refused(save(tmp_path / "m", content))
+
+
+def test_admissions_taken_for_numbers_are_refused(tmp_path):
+    content = tables()
+    content["NOTEEVENTS"] = [NOTE, note(1, "100.0", SECRET)]
+    assert "HADM_ID was read as a number" in refused(save(tmp_path / "m", content))
+
+
+@pytest.mark.skipif(not DEMO.is_dir(), reason="the tables of the open MIMIC-III demo are not beside the repository")
+def test_codes_of_the_open_demo():
+    codes, dropped = mimic3.read_codes(DEMO)
+    assert codes.shape == (2247, 2)  # 1,761 diagnoses and 506 procedures, of which 20 repeat
+    assert dropped == {"code repeated in its admission": 20}
+    assert codes["note"].nunique() == 129
+    has = codes.groupby("note")["code"].agg(set)
+    assert {"995.91", "038.19", "E879.1", "V09.0"} <= has["142345"]
+    assert {"96.6", "04.6"} <= set(codes["code"])
+    assert codes["code"].str.fullmatch(r"\d{3}(\.\d{1,2})?|V\d\d(\.\d{1,2})?|E\d{3}(\.\d)?|\d\d\.\d{1,2}").all()
