@@ -92,7 +92,7 @@ def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) 
     return table, threshold
 
 
-def report(table: pd.DataFrame, split: NDArray[np.str_], *, n_codes: int) -> pd.DataFrame:
+def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
     """Per split: assignments and cardinality before and after, and codes that lost their last note."""
     rows = {}
     for name in ("train", "validation", "test"):

@@ -36,7 +36,7 @@ def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
 
 
 def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """1/beta_{r,s} for every segment s in training (rows) and source r (columns); NaN on the diagonal and where empty."""
+    """1/beta_{r,s} of every segment s in training (rows) and source r (columns); NaN on the diagonal, where empty."""
     rows = [betas(sources, s) for s in range(sources.shape[1] - 1)]
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 

@@ -27,7 +27,7 @@ def processes_here(parameters: Parameters) -> int:
 
 
 def train(folder: Path, parameters: Parameters, variants: list[Variant]) -> None:
-    """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause if a process fails."""
+    """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause on failure."""
     here = processes_here(parameters)
     world = here * parameters.nodes
     if world == 1:

@@ -14,13 +14,14 @@ BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in train
 def best_threshold(truth: NDArray, probabilities: NDArray) -> float:
     """The one threshold with the largest micro-F1 on these notes: probabilities at or above it are predicted.
 
-    Give validation notes, never test notes. truth, probabilities: (notes, codes).
+    Give validation notes, never test notes. truth, probabilities: (notes, codes). The threshold is above 0, so that a
+    code without a model, whose probability is 0, is never predicted.
     """
     if not truth.any():
         raise ValueError("validation has no positive label: no threshold can be chosen; use more notes")
     precision, recall, thresholds = precision_recall_curve(truth.ravel(), probabilities.ravel())
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(np.argmax(f1[:-1]))
+    best = int(np.argmax(np.where(thresholds > 0, f1[:-1], -1)))
     # midway to the next lower score, so that rounding of the scores flips nothing
     below = thresholds[best - 1] if best else 0.0
     return float(max((thresholds[best] + below) / 2, np.finfo(np.float32).tiny))
@@ -48,7 +49,7 @@ def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
 
 
 def of_nothing_learned(truth: NDArray) -> pd.DataFrame:
-    """Accuracy, micro- and macro-F1 of two classifiers that read no note: no code ever; the most frequent code always."""
+    """Accuracy, micro- and macro-F1 of two classifiers that read no note: no code, and always the most frequent."""
     common = np.zeros_like(truth)
     common[:, truth.sum(axis=0).argmax()] = 1
     rows = {}

@@ -32,7 +32,7 @@ class Parameters(BaseModel):
     source: Literal["openi", "mimic3", "synthetic"] = _of("00_imbalance", "openi", "where the notes come from")
     folder: str = _of("00_imbalance", "", "tables of mimic3; where synthetic writes its own; unused by openi")
     depth: int = _of("00_imbalance", 2, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
-    synthetic_notes: int = _of("00_imbalance", 300, "synthetic: how many notes to write", ge=100, le=1_000_000)
+    synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
     test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)

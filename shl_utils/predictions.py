@@ -35,7 +35,7 @@ class Predictions:
 
 
 def compute(folder: Path, parameters: Parameters, wanted: list[Variant]) -> list[Predictions]:
-    """Predict with every segment of every variant: the union of the segments, each code from its own segment's model."""
+    """Predict with every segment of every variant; their union: each code from its own segment's model."""
     corpus = corpora.read(folder)
     rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)

@@ -40,7 +40,7 @@ def split(
 
 
 def together(groups: ArrayLike, texts: ArrayLike) -> NDArray[np.int64]:
-    """Number of the set every note belongs to; notes of one group or one text, directly or by way of others, share it."""
+    """Number of the set every note belongs to; notes of one group or text, directly or through others, share it."""
     group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
     # texts differ in white space only when two exports differ: that is the same text
     text = np.unique([" ".join(t.split()) for t in texts], return_inverse=True)[1]

@@ -101,9 +101,20 @@ def _fit(base, task, parameters, accelerator, label):
 
 def _key(folder: Path, parameters: Parameters, variant: Variant, codes: list[str], world: int) -> str:
     """What a trained segment depends on; another key means train again."""
-    names = (
-        "encoder max_tokens gamma reading negatives lora_rank lora_layers lr_lora lr_head batch_size warmup seed"
-    ).split()
+    names = [
+        "encoder",
+        "max_tokens",
+        "gamma",
+        "reading",
+        "negatives",
+        "lora_rank",
+        "lora_layers",
+        "lr_lora",
+        "lr_head",
+        "batch_size",
+        "warmup",
+        "seed",
+    ]
     parts = {
         "parameters": parameters.model_dump(include=set(names)),
         "precision": precision.resolve(parameters.precision),

@@ -41,12 +41,12 @@ NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  
 MANY_CODES = 500  # so many different codes without one leading zero do not occur (3 in 100 have one)
 SUMMARY = "Discharge summary"
 CODE = "nullif(upper(trim(ICD9_CODE)), '') AS code"
-JOIN = """
-SELECT HADM_ID AS note, any_value(subject) AS "group", string_agg(TEXT, chr(10) ORDER BY
-    DESCRIPTION = 'Addendum', CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)) AS text
+ROWS = """
+SELECT HADM_ID AS note, subject AS "group", coalesce(TEXT, '') AS text
 FROM summaries LEFT JOIN known ON HADM_ID = known.note
 WHERE ISERROR IS DISTINCT FROM '1' AND DESCRIPTION IN ('Report', 'Addendum') AND HADM_ID IS NOT NULL
-GROUP BY HADM_ID ORDER BY TRY_CAST(HADM_ID AS BIGINT), HADM_ID"""
+ORDER BY TRY_CAST(HADM_ID AS INT), HADM_ID, DESCRIPTION = 'Addendum',
+    CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)"""
 
 
 def dotted(code: str, *, procedure: bool) -> str:
@@ -142,7 +142,9 @@ def _read_notes(db: Database, tables: Files, dropped: Counts) -> pd.DataFrame:
     _count(dropped, f"{SUMMARY} row that is neither Report nor Addendum", other)
     _count(dropped, f"{SUMMARY} row without an admission", homeless)
     # An admission with only an addendum keeps it, as in Mullenbach et al. 2018, so that counts compare.
-    notes = _run(db, path, JOIN)
+    rows = _run(db, path, ROWS)  # joined here: string_agg of all notes at once does not fit in MEMORY_LIMIT
+    parts = rows.groupby("note", sort=False)
+    notes = parts.agg({"group": "first", "text": lambda texts: "\n".join(filter(None, texts))}).reset_index()
     unknown = notes["group"].isna()
     blank = ~unknown & ~notes["text"].str.contains(r"\S", na=False)
     _count(dropped, "note of an admission that ADMISSIONS lacks", unknown.sum())

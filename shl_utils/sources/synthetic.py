@@ -43,35 +43,34 @@ DISCHARGE_LOCATION INSURANCE LANGUAGE RELIGION MARITAL_STATUS ETHNICITY EDREGTIM
 HOSPITAL_EXPIRE_FLAG HAS_CHARTEVENTS_DATA"""
 EVENT = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT"
 TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
-EMPTY = """a an and as by classified elsewhere for from in mention not of on or other otherwise specified
-than the to type unspecified with without"""
-SHORT = """malignant neoplasm=cancer;diabetes mellitus=dm;heart failure=hf;hypertension=htn;acute=ac;injury=inj
-urinary tract infection=uti;myocardial infarction=mi;fracture=fx;history=hx;chronic=chr;syndrome=synd;disease=dz"""
+EMPTY = """a an and as by classified elsewhere for from in mention not of on or other otherwise specified than
+the to type unspecified with without"""
+SHORT = """malignant neoplasm=cancer;diabetes mellitus=dm;myocardial infarction=mi;hypertension=htn;acute=ac
+heart failure=hf;fracture=fx;history=hx;chronic=chr;disease=dz;syndrome=synd;injury=inj"""
 CHOICES = """DIAGNOSIS=Care was given for {}.|The stay was marked by {}.|Next came {}.
 PROCEDURE=The patient underwent {}.|The team performed {}.|On the next day came {}.
 DENIED=There was no evidence of {}.|The patient denied {}.|Workup was negative for {}.
 FAMILY=Mother had {}.|Father was treated for {}.|A sibling carried {}.
 WHO=woman came from home|man came from home|woman came from clinic|man came from clinic
 DRUG=aspirin 81 mg|metoprolol 25 mg|furosemide 20 mg|docusate 100 mg|pantoprazole 40 mg
-END=Discharged home in stable condition.|Discharged with services.|Discharged walking and eating well.
-FOLLOW=See the primary doctor within a week.|Call the clinic with questions.|Return if worse."""
+END=Discharged home in stable condition. Return if worse.|Discharged with services. Call with questions."""
 FORMS = {line.split("=")[0]: line.split("=")[1].split("|") for line in CHOICES.splitlines()}
 NOTE = """CHIEF COMPLAINT: feeling unwell.\n
 HISTORY OF PRESENT ILLNESS: A {age} year old {who} and was admitted to the ward the same day. {denied}\n
 FAMILY HISTORY: {family}\n
 HOSPITAL COURSE: {course} The plan was discussed with the patient and the family every morning.\n
 MEDICATIONS: {drugs} daily.\n"""
-DATA = "\nPulse {}, weight {} kg, intake {} ml an hour, sodium 139, potassium 4.1, glucose 98, saturation 97."
+DATA = "\nPulse {}, weight {} kg, intake {} ml an hour, sodium 139, potassium 4.1, glucose 98, oxygen 97."
 FRAME = f"{CHOICES} {NOTE} {DATA}".lower()
-Parts = tuple[str, ...]  # a note but for its last section, and that
+Parts = tuple[str, str]  # a note but for its last section, and that
 
 
 def load(folder: Path, *, notes: int, seed: int) -> Corpus:
     """The corpus of `notes` admissions with its truth, after `write`; raises as that and `mimic3.load` do."""
     write(folder, notes=notes, seed=seed)
-    truth = pd.read_csv(Path(folder) / "EVIDENCE.csv", dtype=str, keep_default_na=False)
-    truth.columns = ["note", "code", "evidence"]
-    return replace(mimic3.load(Path(folder)), name="synthetic", licence=LICENCE, private=False, truth=truth)
+    columns = ["note", "code", "evidence"]
+    truth = pd.read_csv(folder / "EVIDENCE.csv", dtype=str, keep_default_na=False, header=0, names=columns)
+    return replace(mimic3.load(folder), name="synthetic", licence=LICENCE, private=False, truth=truth)
 
 
 def write(folder: Path, *, notes: int, seed: int) -> None:
@@ -80,7 +79,6 @@ def write(folder: Path, *, notes: int, seed: int) -> None:
     Does nothing if `folder` holds them already; it appears whole or not at all and is never overwritten.
     Raises ValueError if `notes` is below MIN_NOTES or `folder` holds anything else.
     """
-    folder = Path(folder)
     if notes < MIN_NOTES:
         raise ValueError(f"{notes} synthetic notes are too few for a long tail: ask for {MIN_NOTES} or more")
     stamp = {"generator": __name__, "version": VERSION, "notes": notes, "seed": seed}
@@ -192,7 +190,7 @@ class _Writer:
         drugs = ", ".join(dict.fromkeys(self.pick(FORMS["DRUG"]) for _ in range(3)))
         parts = {"age": self.pick(range(40, 90)), "who": self.pick(FORMS["WHO"]), "drugs": drugs}
         body = NOTE.format(**parts, course=early, denied=denied, family=family)
-        end = f"DISCHARGE: {self.pick(FORMS['END'])} {self.pick(FORMS['FOLLOW'])}"
+        end = f"DISCHARGE: {self.pick(FORMS['END'])}"
         if not late:
             return body, end
         body += f"\n{end}\n\nDATA:"
@@ -217,10 +215,10 @@ class _Writer:
 
 
 def _save(table: pd.DataFrame, path: Path) -> None:
+    """Number the rows and pack them without the time, so that the bytes are the same each time."""
     table.insert(0, "ROW_ID", range(1, len(table) + 1))
-    packing = {"method": "gzip", "compresslevel": 6, "mtime": 0}  # without the time: the same bytes each time
-    dates = "%Y-%m-%d %H:%M:%S"
-    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, date_format=dates, compression=packing)
+    packing = {"method": "gzip", "compresslevel": 6, "mtime": 0}
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, date_format="%F %T", compression=packing)
 
 
 def _write_tables(folder: Path, notes: int, seed: int) -> None:
@@ -230,16 +228,15 @@ def _write_tables(folder: Path, notes: int, seed: int) -> None:
     ranks, place = np.concatenate(assigned), np.repeat(np.arange(notes), [len(ranks) for ranks in assigned])
     subjects = 1 + np.cumsum(rng.random(notes) > 0.2)  # one in five is the patient of the stay before
     stays = pd.DataFrame({"SUBJECT_ID": subjects, "HADM_ID": 100_001 + np.arange(notes)})
-    start = np.datetime64("2101-01-01", "s") + rng.integers(0, 30_000, notes) * np.timedelta64(1, "D")
-    end = start + rng.integers(1, 15, notes) * np.timedelta64(1, "D")
+    start = np.datetime64("2101-01-01") + rng.integers(0, 30_000, notes)
+    end = start + rng.integers(1, 15, notes)
     times = {"ADMITTIME": start, "DISCHTIME": end, "ADMISSION_TYPE": "EMERGENCY", "HOSPITAL_EXPIRE_FLAG": 0}
     _save(stays.assign(**times).reindex(columns=ADMISSION.split()), folder / "ADMISSIONS.csv.gz")
 
-    given = stays.loc[place].assign(SEQ_NUM=1, ICD9_CODE=codes["code"].to_numpy()[ranks])
-    given["SEQ_NUM"] = given.groupby("HADM_ID").cumcount() + 1
-    procedure = codes["procedure"].to_numpy()[ranks]
-    short = book["title"].str[:24]
-    titles = pd.DataFrame({"ICD9_CODE": book["code"], "SHORT_TITLE": short, "LONG_TITLE": book["title"]})
+    given = stays.loc[place].assign(SEQ_NUM=lambda codes: codes.groupby("HADM_ID").cumcount() + 1)
+    given["ICD9_CODE"], procedure = codes["code"].to_numpy()[ranks], codes["procedure"].to_numpy()[ranks]
+    titles = pd.DataFrame({"ICD9_CODE": book["code"], "SHORT_TITLE": book["title"].str[:24]})
+    titles["LONG_TITLE"] = book["title"]
     for name, kind in (("DIAGNOSES", False), ("PROCEDURES", True)):
         _save(given[procedure == kind].copy(), folder / f"{name}_ICD.csv.gz")
         _save(titles[book["procedure"] == kind].copy(), folder / f"D_ICD_{name}.csv.gz")
@@ -247,7 +244,7 @@ def _write_tables(folder: Path, notes: int, seed: int) -> None:
     illness = ranks[~procedure & (given["ICD9_CODE"] < "8").to_numpy()]  # can be denied, or be in the family
     others = illness[rng.integers(len(illness), size=(notes, 2))].tolist()
     long, writer, states, events = rng.random(notes) < LONG, _Writer(codes, seed), [], []
-    stays["CHARTDATE"] = np.datetime_as_string(end, unit="D")
+    stays["CHARTDATE"] = np.datetime_as_string(end)
     for stay, ranks, other, may in zip(stays.itertuples(index=False), assigned, others, long):
         parts, found = writer.note(ranks.tolist(), other, long=may)
         states += found
@@ -255,8 +252,7 @@ def _write_tables(folder: Path, notes: int, seed: int) -> None:
     events = pd.DataFrame(events, columns=[name for name in EVENT.split() if not name.endswith("TIME")])
     _save(events.reindex(columns=EVENT.split()), folder / "NOTEEVENTS.csv.gz")
     dot = [mimic3.dotted(c, procedure=p) for c, p in zip(given["ICD9_CODE"], procedure)]
-    truth = given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states)
-    truth.to_csv(folder / "EVIDENCE.csv", index=False)
+    given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states).to_csv(folder / "EVIDENCE.csv", index=False)
 
 
 def _events(parts: Parts, writer: _Writer) -> Iterator[tuple[str | int, ...]]:

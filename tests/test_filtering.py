@@ -1,0 +1,91 @@
+"""The filter: similarity worked by hand, the threshold's two scales, and which splits it may touch."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from shl_utils import filtering
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import check
+
+SPLIT = np.array(["train", "train", "validation", "test"])
+
+
+def table(similarity=(0.9, 0.2, 0.6, 0.1, 0.1)):
+    # note 0 has codes 0 and 1, the others code 0
+    return pd.DataFrame({"note": [0, 0, 1, 2, 3], "code": [0, 1, 0, 0, 0], "similarity": list(similarity)})
+
+
+def settings(**values):
+    return check({"filter_by": "cosine", "filter_threshold": 0.55} | values)
+
+
+def test_chunks_are_averaged_at_unit_length():
+    pieces = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)
+    notes = filtering.average(pieces, np.array([0, 0, 1]), n=2)
+    assert notes.tolist() == [pytest.approx([2**-0.5, 2**-0.5]), [0, 1]]
+
+
+def test_cosine_of_assignments_only():
+    notes = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
+    codes = np.array([[0, 1], [1, 0]], dtype=np.float32)
+    labels = sparse.csr_array(np.array([[0, 1], [1, 1]]))
+    result = filtering.pairwise(notes, codes, labels, block=2)
+    assert result["similarity"].tolist() == pytest.approx([1, 0.8, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ("none", [1, 1, 1, 1, 1]),
+        ("train", [1, 0, 1, 1, 1]),
+        ("train+validation", [1, 0, 1, 0, 1]),
+        ("all", [1, 0, 1, 0, 0]),
+    ],
+)
+def test_only_the_named_splits_are_touched(labels, kept):
+    result, _ = filtering.apply(table(), SPLIT, settings(filter_labels=labels))
+    assert result["kept"].astype(int).tolist() == kept
+
+
+def test_a_quantile_looks_at_training_labels_only():
+    asked = settings(filter_by="quantile", filter_threshold=0.5)
+    assert filtering.apply(table(), SPLIT, asked)[1] == pytest.approx(0.6)
+    assert filtering.apply(table((0.9, 0.2, 0.6, 0.99, 0.99)), SPLIT, asked)[1] == pytest.approx(0.6)
+
+
+def test_a_threshold_that_removes_everything_is_refused():
+    with pytest.raises(ValueError, match=r"largest similarity is 0.90, the threshold 0.95; lower `filter_threshold`"):
+        filtering.apply(table(), SPLIT, settings(filter_threshold=0.95))
+
+
+def test_report_counts_codes_that_lost_their_last_note():
+    kept, _ = filtering.apply(table(), SPLIT, settings())
+    train = filtering.report(kept, SPLIT).loc["train"]
+    assert train["assignments"] == 3
+    assert train["removed"] == 1
+    assert train["codes a note before"] == 1.5
+    assert train["codes a note after"] == 1.0
+    assert train["codes that lost their last note"] == 1
+
+
+def test_precision_and_recall_against_the_truth():
+    kept, _ = filtering.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
+    evidence = np.array(["present", "missing", "beyond", "present", "missing"])
+    found = filtering.against_truth(kept, evidence)
+    assert found["precision"] == pytest.approx(2 / 3)
+    assert found["recall"] == pytest.approx(2 / 3)
+    assert (found["removed"], found["without evidence"], found["gold lost"]) == (3, 3, 1)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    notes = pd.DataFrame(
+        {"note": list("abcd"), "split": SPLIT, "codes": [["x", "y"], ["x"], ["x"], ["x"]], "text": list("abcd")}
+    )
+    corpus = Corpus(notes, pd.DataFrame({"code": ["x", "y"], "description": ["x", "y"]}))
+    kept, _ = filtering.apply(table(), SPLIT, settings())
+    filtering.write(kept, corpus, tmp_path / "filter.parquet")
+    labels = filtering.read_labels(tmp_path / "filter.parquet", corpus)
+    assert labels.toarray().tolist() == [[1, 0], [1, 0], [1, 0], [1, 0]]
+    assert corpus.labels.toarray().tolist() == [[1, 1], [1, 0], [1, 0], [1, 0]]

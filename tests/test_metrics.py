@@ -1,0 +1,85 @@
+"""Figures of merit: hand-worked tables, scikit-learn as the reference of the bootstrap, thresholds from validation."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from shl_utils import metrics
+
+TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0]])
+PREDICTED = np.array([[1, 0, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
+
+
+def test_scores_by_hand():
+    s = metrics.scores(TRUTH, PREDICTED)
+    # 2 hits, 2 false alarms, 2 misses; code 0: 2/(2+.5*(1+1)), code 1: 0, code 2 absent with one false alarm
+    assert s["micro_f1"] == pytest.approx(0.5)
+    assert s["macro_f1_present"] == pytest.approx((2 / 3 + 0) / 2)
+    assert s["macro_f1_all"] == pytest.approx((2 / 3 + 0 + 0) / 3)
+    assert (s["codes_present"], s["codes_all"], s["positives"], s["predicted_on_absent_codes"]) == (2, 3, 4, 1)
+
+
+def test_macro_is_the_mean_of_f1_and_not_the_f1_of_means():
+    truth, predicted = np.eye(2, dtype=int), np.array([[1, 1], [0, 0]])
+    # code 0: 1.0; code 1: 0.0. Mean 0.5; the F1 of mean precision .5 and mean recall .5 is .5 as well, so add a code
+    truth, predicted = np.hstack([truth, [[1], [1]]]), np.hstack([predicted, [[1], [0]]])
+    assert metrics.scores(truth, predicted)["macro_f1_present"] == pytest.approx((1 + 0 + 2 / 3) / 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000))
+def test_bootstrap_equals_scikit_learn_on_every_resample(seed):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((20, 6)) < 0.3).astype(int)
+    truth[0] = 1
+    predicted = (rng.random((20, 6)) < 0.4).astype(int)
+    draws = metrics.resamples(20, times=3, seed=seed)
+    ours = metrics.bootstrap(truth, predicted, draws)
+    for i, draw in enumerate(draws.astype(int)):
+        rows = np.repeat(np.arange(20), draw)
+        per_code = f1_score(truth[rows], predicted[rows], average=None, zero_division=0)
+        assert ours["macro_f1_present"][i] == pytest.approx(per_code.mean())
+        micro = f1_score(truth[rows], predicted[rows], average="micro", zero_division=0)
+        assert ours["micro_f1"][i] == pytest.approx(micro)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000))
+def test_best_threshold_beats_every_other(seed):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((15, 4)) < 0.3).astype(int)
+    truth[0, 0] = 1
+    probabilities = rng.choice([0.0, 0.1, 0.2, 0.5, 0.9], size=truth.shape).astype(np.float32)
+
+    def micro(threshold):
+        return metrics.scores(truth, (probabilities >= threshold).astype(int))["micro_f1"]
+
+    best = micro(metrics.best_threshold(truth, probabilities))
+    assert best == pytest.approx(max(micro(t) for t in (1e-6, 0.05, 0.15, 0.3, 0.6)))
+
+
+def test_a_threshold_needs_positives():
+    with pytest.raises(ValueError, match="validation has no positive label"):
+        metrics.best_threshold(np.zeros((3, 2), int), np.ones((3, 2)))
+
+
+def test_codes_without_a_model_are_never_predicted():
+    truth = np.array([[1, 1], [1, 0]])
+    probabilities = np.array([[0.9, 0.0], [0.8, 0.0]], dtype=np.float32)
+    assert metrics.best_threshold(truth, probabilities) > 0
+
+
+def test_frequency_bins():
+    bins = metrics.frequency_bin(np.array([1, 4, 5, 9, 10, 49, 50, 99, 100, 5000]))
+    assert bins.tolist() == ["1-4"] * 2 + ["5-9"] * 2 + ["10-49"] * 2 + ["50-99"] * 2 + ["100+"] * 2
+
+
+def test_the_accuracy_illusion():
+    truth = np.zeros((100, 50), int)
+    truth[:, 0] = 1
+    table = metrics.of_nothing_learned(truth)
+    assert table.loc["no code, ever", "accuracy"] == pytest.approx(0.98)
+    assert table.loc["no code, ever", "micro-F1"] == 0
+    assert table.loc["the most frequent, always", "micro-F1"] == 1

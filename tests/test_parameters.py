@@ -1,0 +1,103 @@
+"""Parameters: every mistake is refused with its remedy, and the notebooks agree with the one list of defaults."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from shl_utils import parameters
+from shl_utils.parameters import STAGES, Parameters
+
+PROJECT = Path(__file__).parent.parent
+
+
+def write(tmp_path, text):
+    path = tmp_path / "p.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3", "unknown parameter 'epoch', did you mean 'epochs'?"),
+        ("lr_lora: 1e-5", "write 1.0e-5"),
+        ("lr_lora: '0.1'", "write 1.0e-5"),
+        ("epochs: 2.5", "epochs: Input should be a valid integer"),
+        ("epochs: true", "epochs: Input should be a valid integer"),
+        ("epochs: 0", "epochs: Input should be greater than or equal to 1"),
+        ("eta: 0", "eta: Input should be greater than 0"),
+        ("eta: -0.5", "eta: Input should be greater than 0"),
+        ("gamma: 0.5", "infinite gradients"),
+        ("loss: dice", "loss: Input should be 'bce', 'focal', 'sh' or 'sh_focal'"),
+        ("loss: no", "loss: Input should be"),
+        ("seed: 1\nseed: 2", "given more than once: seed"),
+        ("- seed", "expected lines of `name: value`"),
+        ("seed: [", "not valid YAML"),
+        ("source: mimic3", "needs `folder`"),
+        ("validation: 0.45\ntest: 0.46", "leave less than a tenth"),
+        ("filter_threshold: -0.5", "is a quantile here"),
+        ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
+    ],
+)
+def test_mistakes_name_the_file_and_the_remedy(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
+        parameters.load(path)
+    assert message in str(caught.value)
+
+
+def test_every_mistake_is_reported_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r"eta.*; .*'epoch'"):
+        parameters.load(write(tmp_path, "epoch: 3\neta: 0"))
+
+
+def test_missing_file_and_other_encodings(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.yaml is missing: the project's own are in params/"):
+        parameters.load(tmp_path / "nowhere.yaml")
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes("run: café".encode("latin-1"))
+    with pytest.raises(ValueError, match="not UTF-8"):
+        parameters.load(latin)
+    windows = tmp_path / "windows.yaml"
+    windows.write_bytes(b"\xef\xbb\xbfrun: x\r\nepochs: 2\r\n")
+    assert parameters.load(windows) == {"run": "x", "epochs": 2}
+
+
+def test_empty_file_is_all_defaults(tmp_path):
+    assert parameters.load(write(tmp_path, "# nothing\n")) == {}
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "params").glob("*.yaml")), ids=lambda p: p.name)
+def test_our_own_files_are_valid_and_hold_differences_only(path):
+    values = parameters.load(path)
+    defaults = Parameters().model_dump()
+    assert values["run"] == path.stem
+    assert all(defaults[name] != value for name, value in values.items() if name != "run")
+
+
+def test_a_misspelt_variable_of_a_notebook_stops_it():
+    with pytest.raises(ValueError, match="unknown parameter 'los', did you mean 'loss'"):
+        parameters.from_namespace({"run": "x", "loss": "bce", "los": "sh"})
+
+
+def test_a_readers_own_variables_do_not_stop_a_second_call():
+    namespace = {"run": "x", "eta": 0.5}
+    parameters.from_namespace(namespace)
+    namespace["threshold_i_like"] = 0.3
+    assert parameters.from_namespace(namespace) == {"run": "x", "eta": 0.5}
+    namespace["epochss"] = 3
+    with pytest.raises(ValueError, match="did you mean 'epochs'"):
+        parameters.from_namespace(namespace)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
+    notebook = nbformat.read(PROJECT / "notebooks" / f"{stage}.ipynb", as_version=4)
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+    defaults = Parameters().model_dump()
+    assert assigned == {name: defaults[name] for name in ["run", *parameters.owned_by(stage)]}
+    assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"

@@ -1,0 +1,84 @@
+"""Run folders: a stage stops when what it builds upon is missing, older, or of other parameters."""
+
+import json
+
+import pytest
+
+from shl_utils import runs
+from shl_utils.parameters import check
+
+
+def stage(name, folder, **values):
+    run = runs.begin(name, {"run": str(folder)} | values)
+    run.path(f"{name}.txt").write_text(json.dumps(values))
+    return run.finish(f"{name}.txt")
+
+
+def test_a_missing_stage_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance: run 00_imbalance first"):
+        stage("01_filter", tmp_path / "a b")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    stage("00_imbalance", tmp_path)
+    (tmp_path / "00_imbalance.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"00_imbalance.txt is missing: run 00_imbalance first"):
+        stage("01_filter", tmp_path)
+
+
+def test_later_stages_inherit_earlier_parameters(tmp_path):
+    stage("00_imbalance", tmp_path, depth=1)
+    stage("01_filter", tmp_path)
+    assert runs.begin("02_segment", {"run": str(tmp_path)}).parameters.depth == 1
+
+
+def test_a_run_of_other_parameters_is_refused(tmp_path):
+    stage("00_imbalance", tmp_path, depth=1)
+    with pytest.raises(ValueError, match=r"made with depth=1 \(asked: 2\); run 00_imbalance again, or give `run`"):
+        stage("01_filter", tmp_path, depth=2)
+
+
+def test_a_stage_made_again_outdates_those_behind_it(tmp_path):
+    stage("00_imbalance", tmp_path)
+    stage("01_filter", tmp_path)
+    stage("00_imbalance", tmp_path, seed=1)
+    with pytest.raises(ValueError, match=r"01_filter .* earlier state of the run: run 01_filter again"):
+        stage("02_segment", tmp_path)
+
+
+def test_is_done_knows_parameters_files_and_interruptions(tmp_path):
+    asked = check({"run": str(tmp_path), "depth": 1})
+    assert not runs.is_done("00_imbalance", asked)
+    stage("00_imbalance", tmp_path, depth=1)
+    assert runs.is_done("00_imbalance", asked)
+    assert not runs.is_done("00_imbalance", check({"run": str(tmp_path)}))
+    runs.begin("00_imbalance", {"run": str(tmp_path), "depth": 1})  # begun, then killed
+    assert not runs.is_done("00_imbalance", asked)
+
+
+def test_stages_made_alike_get_the_same_stamp(tmp_path):
+    assert stage("00_imbalance", tmp_path)["id"] == stage("00_imbalance", tmp_path)["id"]
+
+
+def test_provenance_says_what_made_what(tmp_path):
+    stage("00_imbalance", tmp_path, seed=3)
+    facts = json.loads((tmp_path / "provenance.json").read_text())
+    assert facts["seed"] == 3
+    assert facts["parameters"]["source"] == "openi"
+    assert facts["stages"]["00_imbalance"]["seconds"] >= 0
+    assert facts["stages"]["00_imbalance"]["peak_memory_mb"] > 10
+    assert facts["versions"]["torch"].startswith("2.")
+    assert {"cores", "gpus", "model"} <= set(facts["hardware"])
+
+
+def test_a_new_run_folder_is_for_its_owner_only(tmp_path):
+    runs.begin("00_imbalance", {"run": str(tmp_path / "new")})
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+
+
+def test_runs_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
+    before = runs.folder_of("x")
+    monkeypatch.chdir(tmp_path)
+    assert runs.folder_of("x") == before
+    monkeypatch.setenv("SHL_RUNS", str(tmp_path))
+    assert runs.folder_of("x") == tmp_path / "x"
