@@ -168,7 +168,7 @@ def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
 
 
 def n_layers(model: nn.Module) -> int:
-    return len(_layers(model))
+    return model.config.num_hidden_layers
 
 
 def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module]:
@@ -180,7 +180,7 @@ def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module]:
     cut = n_layers(model) - top
     trunk, upper = view(model), view(model)
     for i in range(n_layers(model)):
-        _layers(trunk if i >= cut else upper)[i] = _Skip()
+        encoder_layers(trunk if i >= cut else upper)[i] = _Skip()
     upper.embeddings = _Given()
     return trunk, upper
 
@@ -191,11 +191,11 @@ def view(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, shared)
 
 
-def _layers(model: nn.Module) -> nn.ModuleList:
+def encoder_layers(model: nn.Module) -> nn.ModuleList:
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == model.config.num_hidden_layers]
     if len(lists) != 1 or not hasattr(model, "embeddings"):
         raise ValueError(
-            f"{type(model).__name__} is laid out unlike BERT: set `lora_layers: -1` to train without a trunk"
+            f"{type(model).__name__} is laid out unlike BERT: set `lora_layers: -1` and `lora_targets: attention`"
         )
     return lists[0]
 

@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shl_utils.encoder import Ragged, autocast, by_length, mean_pool
+from shl_utils.encoder import Ragged, autocast, by_length, encoder_layers, mean_pool
 
 
 class SegmentModel(nn.Module):
@@ -30,21 +30,21 @@ class SegmentModel(nn.Module):
             return self.head(mean_pool(hidden, mask))
 
 
-def create(top: nn.Module, prior: NDArray, *, rank: int, layers: list[int], name: str) -> SegmentModel:
+def create(
+    top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: list[int], name: str
+) -> SegmentModel:
     """A fresh adapter and head over `top`, the head's bias at the logit of each code's `prior` (codes,).
 
     Without prior biases, mean pooling and a learning rate of its own for the head, a run of a few epochs finds only the
-    most frequent codes. name: the encoder's, kept in the adapter's configuration.
+    most frequent codes. targets: "attention" adapts what PEFT does by default for the architecture (BERT: query and
+    value), "all" every linear map of the `layers`. name: the encoder's, kept in the adapter's configuration.
     """
-    import os
-
-    t = os.environ.get("TG")
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
         layers_to_transform=layers,
-        target_modules=t.split(",") if t else None,
+        target_modules=linear_maps(top, layers) if targets == "all" else None,
     )
     encoder = get_peft_model(top, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
@@ -53,6 +53,13 @@ def create(top: nn.Module, prior: NDArray, *, rank: int, layers: list[int], name
         model.head.weight.normal_(std=0.02)
         model.head.bias.copy_(torch.logit(torch.tensor(prior, dtype=torch.float32).clamp(1e-5, 1 - 1e-5)))
     return model.eval()  # no dropout in frozen layers; LoRA has none
+
+
+def linear_maps(encoder: nn.Module, layers: list[int]) -> list[str]:
+    """Names of the linear maps within the given layers, such as "query" and "dense"."""
+    chosen = [encoder_layers(encoder)[i] for i in layers]
+    modules = [pair for layer in chosen for pair in layer.named_modules()]
+    return sorted({name.rsplit(".", 1)[-1] for name, module in modules if isinstance(module, nn.Linear)})
 
 
 def save(model: SegmentModel, folder: Path) -> None:

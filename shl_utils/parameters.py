@@ -61,6 +61,9 @@ class Parameters(BaseModel):
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
     negatives: float = _of("03_train", 3.0, "notes without a code of the segment, per note with one", gt=0)
     lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
+    lora_targets: Literal["attention", "all"] = _of(
+        "03_train", "all", "what LoRA adapts in a layer: query and value, or every linear map"
+    )
     lora_layers: int = _of("03_train", 2, "how many top layers get LoRA; -1 is all of them", ge=-1)
     lr_lora: float = _of("03_train", 2e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
     lr_head: float = _of("03_train", 5e-3, "peak learning rate of the head, AdamW", gt=0, le=1)

@@ -91,7 +91,7 @@ def _fit(base, task, parameters, accelerator, label):
 
     def build(prior):
         top, layers = features.trained_part(base, parameters)
-        return model.create(top, prior, rank=parameters.lora_rank, layers=layers, name=parameters.encoder)
+        return model.create(top, prior, rank=parameters.lora_rank, targets=parameters.lora_targets, layers=layers, name=parameters.encoder)
 
     if not accelerator.is_main_process:
         return training.fit(build, task, parameters, accelerator, on_step=lambda n: None)
@@ -108,6 +108,7 @@ def _key(folder: Path, parameters: Parameters, variant: Variant, codes: list[str
         "reading",
         "negatives",
         "lora_rank",
+        "lora_targets",
         "lora_layers",
         "lr_lora",
         "lr_head",

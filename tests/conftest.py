@@ -1,0 +1,41 @@
+"""Shared by the slow tests: a small run folder of real reports, and slow tests last."""
+
+import dataclasses
+
+import pytest
+
+from shl_utils import corpus, filtering, runs, sources, variants
+from shl_utils.parameters import check
+
+SETTINGS = {
+    "depth": 1,
+    "min_notes": 4,
+    "max_tokens": 48,
+    "chunk_tokens": 32,
+    "lora_layers": 1,
+    "epochs": 2,
+    "negatives": 1.0,
+    "precision": "fp32",
+}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """Folder and parameters of a run on 400 real reports, ready for training, in three segments or so."""
+    folder = tmp_path_factory.mktemp("small")
+    parameters = check({"run": str(folder)} | SETTINGS)
+    source = sources.load(parameters, folder)
+    source = dataclasses.replace(source, notes=source.notes.iloc[:400].reset_index(drop=True))
+    notes, _ = corpus.build(source, parameters)
+    corpus.write(notes, folder)
+    similarity, _ = filtering.similarities(notes, parameters)
+    table, _ = filtering.apply(similarity, notes.split, parameters)
+    filtering.write(table, notes, folder / "filter.parquet")
+    main = variants.main(parameters)
+    variants.write_segments(folder, notes, parameters, [main])
+    runs.write_json(folder / "parameters.json", parameters.model_dump())
+    return folder, parameters

@@ -1,0 +1,89 @@
+"""The encoder: trunk and top together are the whole, padding changes nothing, chunks cover the note."""
+
+import numpy as np
+import pytest
+import torch
+
+from shl_utils import encoder
+from shl_utils.encoder import Ragged
+
+TEXTS = ["No acute disease.", "Stable calcified granuloma within the right upper lung. Heart size is normal.", "x"]
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return encoder.load(encoder.MINILM)
+
+
+@pytest.mark.parametrize("top", [1, 2, 5])
+def test_trunk_and_top_together_are_the_encoder(minilm, top):
+    tokenizer, model = minilm
+    rows = encoder.tokenize(tokenizer, TEXTS, max_tokens=32)
+    ids, mask = rows.pad([0, 1, 2])
+    trunk, upper = encoder.halves(model, top=top)
+    states = encoder.encode(trunk, rows, device="cpu", dtype=torch.float32, label="encode")
+    hidden, _ = states.pad([0, 1, 2])
+    with torch.inference_mode():
+        whole = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
+        parts = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
+    torch.testing.assert_close(parts[mask.bool()], whole[mask.bool()], rtol=1e-4, atol=1e-5)
+
+
+def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
+    _, model = minilm
+    trunk, upper = encoder.halves(model, top=2)
+    ours = {p.data_ptr() for p in model.parameters()}
+    assert {p.data_ptr() for view in (trunk, upper) for p in view.parameters()} == ours
+    assert encoder.n_layers(model) == 6
+
+
+def test_padding_does_not_change_an_embedding(minilm):
+    tokenizer, model = minilm
+    together = encoder.tokenize(tokenizer, TEXTS, max_tokens=32)
+    embedded = encoder.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
+    for i, text in enumerate(TEXTS):
+        alone = encoder.tokenize(tokenizer, [text], max_tokens=32)
+        one = encoder.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
+        assert embedded[i] == pytest.approx(one, abs=1e-5)
+    assert np.linalg.norm(embedded, axis=1) == pytest.approx(1)
+
+
+def test_chunks_cover_the_cut_note_once(minilm):
+    tokenizer, _ = minilm
+    text = " ".join(f"word{i}" for i in range(100))
+    whole = encoder.tokenize(tokenizer, [text], max_tokens=50)
+    chunks, owner = encoder.chunk(tokenizer, [text, "short", ""], max_tokens=50, chunk_tokens=20)
+    pieces = [chunks.flat[a:b].tolist() for a, b in zip(chunks.offsets, chunks.offsets[1:])]
+    first, last = whole.flat[0].item(), whole.flat[-1].item()
+    assert all(piece[0] == first and piece[-1] == last and len(piece) <= 20 for piece in pieces)
+    body = [token for piece, i in zip(pieces, owner) if i == 0 for token in piece[1:-1]]
+    assert body == whole.flat[1:-1].tolist()
+    assert owner.tolist() == [0, 0, 0, 1, 2]
+
+
+def test_ragged_rows():
+    rows = Ragged.of([[1, 2, 3], [4]])
+    padded, mask = rows.pad([1, 0], multiple=4)
+    assert padded.tolist() == [[4, 0, 0, 0], [1, 2, 3, 0]]
+    assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 1, 0]]
+
+
+def test_batches_by_length_hold_every_row_once():
+    lengths = np.random.default_rng(0).integers(1, 500, 300)
+    batches = list(encoder.by_length(lengths, label=None, tokens=2048))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(300))
+    assert all(len(b) * (-(-lengths[b].max() // 16) * 16) <= 2048 for b in batches)
+
+
+def test_an_encoder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"give a folder, or set `download: true`"):
+        encoder.load(str(tmp_path / "no-such-encoder"))
+
+
+def test_an_incomplete_checkpoint_is_refused(minilm, tmp_path):
+    tokenizer, model = minilm
+    tokenizer.save_pretrained(tmp_path)
+    state = {k: v for k, v in model.state_dict().items() if "layer.3.output.dense" not in k}
+    model.save_pretrained(tmp_path, state_dict=state)
+    with pytest.raises(ValueError, match=r"lacks weights, such as encoder.layer.3.output.dense"):
+        encoder.load(str(tmp_path))

@@ -1,0 +1,202 @@
+"""The notebooks as users run them: `shl run`, plain papermill, an interruption, and notes that must not leak."""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from shl_utils import cli, runs
+from shl_utils.parameters import STAGES, check
+from shl_utils.sources import synthetic
+
+pytestmark = pytest.mark.slow
+PROJECT = Path(__file__).parent.parent
+SECRET = "zqxfarnholm"
+
+
+def shl(*words, **variables):
+    command = [sys.executable, "-m", "shl_utils.cli", *map(str, words)]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A finished run of params/smoke.yaml, in a folder whose name has a space."""
+    root = tmp_path_factory.mktemp("runs of tests")
+    done = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    return root / "smoke", done
+
+
+def test_all_artefacts_are_there(smoke):
+    folder, done = smoke
+    for stage in STAGES:
+        notebook = nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)
+        assert all(cell.get("execution_count") for cell in notebook.cells if cell.cell_type == "code")
+        assert f"{stage}: done" in done.stdout
+    assert list(pq.read_schema(folder / "filter.parquet").names) == ["note", "code", "similarity", "kept"]
+    segments = pd.read_parquet(folder / "segments.parquet")
+    assert list(segments.columns) == ["code", "description", "train_count", "segment"]
+    assert segments["train_count"].min() >= 1
+    assert segments.groupby("segment")["train_count"].min().is_monotonic_increasing
+    for k in segments["segment"].unique():
+        assert (folder / "segments" / str(k) / "adapter_model.safetensors").exists()
+
+
+def test_figures_are_complete_and_measured_on_given_labels(smoke):
+    metrics = json.loads((smoke[0] / "metrics.json").read_text())
+    assert metrics["test_labels"] == "as the source has them"
+    assert set(metrics["models"]) == {"segmented sh_focal, filter", "unified bce, no filter", "TF-IDF + logistic"}
+    for row in metrics["models"].values():
+        assert 0 <= row["micro_f1_low"] <= row["micro_f1"] <= row["micro_f1_high"] <= 1
+        assert 0 < row["threshold"] < 1
+    table = pd.read_parquet(smoke[0] / "ablation.parquet")
+    assert len(table) == 9
+    assert "TF-IDF + logistic" in table["row"].tolist()
+    assert "| unified bce, no filter |" in smoke[1].stdout
+
+
+def test_predictions_carry_their_codes_and_leave_out_training_notes(smoke):
+    table = pq.read_table(smoke[0] / "predictions.parquet")
+    codes = pd.read_parquet(smoke[0] / "codes.parquet")["code"].tolist()
+    assert json.loads(table.schema.metadata[b"codes"]) == codes
+    assert set(table["split"].to_pylist()) == {"validation", "test"}
+    assert len(table["probability"][0]) == len(codes)
+
+
+def test_the_filter_is_measured_against_the_truth(smoke):
+    facts = json.loads((smoke[0] / "provenance.json").read_text())["stages"]["01_filter"]["against_truth"]
+    assert facts["without evidence"] > 0
+    assert 0 <= facts["precision"] <= 1
+    assert 0 <= facts["recall"] <= 1
+
+
+def test_provenance_is_complete(smoke):
+    facts = json.loads((smoke[0] / "provenance.json").read_text())
+    assert set(facts["stages"]) == set(STAGES)
+    assert facts["parameters"] == check({"run": "smoke"} | cli.read(PROJECT / "params" / "smoke.yaml")[0]).model_dump(
+        exclude={"run"}
+    )
+    for stage in facts["stages"].values():
+        assert stage["seconds"] > 0
+        assert stage["peak_memory_mb"] > 0
+    assert facts["stages"]["03_train"]["precision"] in ("bf16", "fp32", "fp16")
+
+
+def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
+    folder, _ = smoke
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    again = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(folder.parent))
+    assert again.returncode == 0
+    assert again.stdout.count("done before, kept") == len(STAGES)
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
+    values, _ = cli.read(PROJECT / "params" / "smoke.yaml")
+    changed = check(values | {"run": str(folder), "gamma": 1.0})
+    assert runs.is_done("02_segment", changed)
+    assert not runs.is_done("03_train", changed)
+
+
+def test_the_same_seed_gives_the_same_figures(smoke, tmp_path):
+    """The cheap stages again, elsewhere: byte for byte what they were."""
+    done = shl("run", PROJECT / "params" / "smoke.yaml", "--until", "02_segment", SHL_RUNS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for name in ("corpus.parquet", "filter.parquet", "segments.parquet"):
+        assert (tmp_path / "smoke" / name).read_bytes() == (smoke[0] / name).read_bytes()
+
+
+def papermill(stage, tmp_path, *words):
+    command = [sys.executable, "-m", "papermill", str(PROJECT / "notebooks" / f"{stage}.ipynb"), "out.ipynb"]
+    env = os.environ | {"SHL_RUNS": str(tmp_path / "runs")}
+    return subprocess.run([*command, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+
+def test_plain_papermill_stops_on_a_misspelt_parameter(tmp_path):
+    done = papermill("00_imbalance", tmp_path, "-p", "min_note", "5")
+    assert done.returncode == 1
+    assert "unknown parameter 'min_note', did you mean 'min_notes'?" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_plain_papermill_in_the_wrong_order_says_what_to_run(tmp_path):
+    done = papermill("02_segment", tmp_path)
+    assert done.returncode == 1
+    assert "has no finished 00_imbalance: run 00_imbalance first" in done.stderr
+
+
+def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
+    folder, _ = smoke
+    params = str(PROJECT / "params" / "smoke.yaml")
+    done = papermill("02_segment", tmp_path, "-f", params, "-p", "run", str(folder.parent / "smoke"))
+    assert done.returncode == 0, done.stderr
+    # made from the same state with the same parameters: what stands behind it stays valid
+    assert runs.is_done("05_ablate", check(cli.read(Path(params))[0] | {"run": str(folder)}))
+
+
+def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("lernrate: 1")
+    done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"shl: {path}: unknown parameter 'lernrate'")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("source: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n")
+    done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert "01_filter: failed" in done.stderr
+    assert "the filter removes every training label" in done.stderr
+    assert (tmp_path / "runs" / "p" / "corpus.parquet").exists()
+
+
+@pytest.fixture(scope="module")
+def private_run(tmp_path_factory):
+    """MIMIC-III-shaped tables with a secret word in every note, through all stages as source `mimic3`."""
+    root = tmp_path_factory.mktemp("private")
+    tables = root / "tables"
+    synthetic.write(tables, notes=150, seed=1)
+    events = tables / "NOTEEVENTS.csv.gz"
+    with gzip.open(events, "rt", encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    text = header.index("TEXT")
+    for row in rows:
+        row[text] = row[text].replace(". ", f". {SECRET} ")
+    with gzip.open(events, "wt", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    path = root / "private.yaml"
+    path.write_text(
+        f"source: mimic3\nfolder: '{tables}'\nepochs: 1\nablation_epochs: 1\nlora_layers: 1\nbootstrap: 100\n"
+        "max_tokens: 64\n"
+    )
+    done = shl("run", path, SHL_RUNS=str(root / "runs"))
+    assert done.returncode == 0, done.stderr
+    return root / "runs" / "private", done
+
+
+def test_the_secret_was_read(private_run):
+    notes = pd.read_parquet(private_run[0] / "corpus.parquet")
+    assert notes["text"].str.contains(SECRET).mean() > 0.9
+
+
+def test_no_text_of_a_private_note_reaches_an_output(private_run):
+    folder, done = private_run
+    assert SECRET not in done.stdout + done.stderr
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "corpus.parquet":
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_private_run_is_marked_and_closed_to_others(private_run):
+    folder, _ = private_run
+    assert json.loads((folder / "provenance.json").read_text())["stages"]["00_imbalance"]["private"] is True
+    assert folder.stat().st_mode & 0o077 == 0

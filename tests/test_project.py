@@ -1,0 +1,68 @@
+"""The project's own files: one list of dependencies, pins for all of it, notebooks without outputs or code."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+PROJECT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+
+
+def requirements():
+    extra = [r for group in PYPROJECT["optional-dependencies"].values() for r in group]
+    return [Requirement(r) for r in PYPROJECT["dependencies"] + extra]
+
+
+def test_every_dependency_is_pinned_within_its_bounds():
+    lines = (PROJECT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
+    assert pins["torch"] == "2.13.0", "a local build such as +cpu is not on the public index"
+    for requirement in requirements():
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        assert requirement.specifier.contains(pins[name]), requirement
+
+
+def test_environment_yml_is_built_on_pyproject():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert conda == [f"python{PYPROJECT['requires-python']}", "pip"]
+    assert pip == {"pip": ["-c constraints.txt", "-e .[test]"]}
+    assert "test" in PYPROJECT["optional-dependencies"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_tell_and_the_package_does(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata["kernelspec"]["name"] == "python3", "papermill needs a kernel name"
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+            nodes = list(ast.walk(ast.parse(cell.source)))
+            assert not [n for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.While))]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_open_with_a_question_and_close_with_checks(path):
+    notebook = nbformat.read(path, as_version=4)
+    opening = notebook.cells[0].source
+    for part in ("**Question.**", "| Reads |", "| Writes |", "| Takes |"):
+        assert part in opening
+    assert any(cell.source == "## Checks" for cell in notebook.cells)
+    assert any("assert " in cell.source for cell in notebook.cells)
+
+
+def test_notebooks_are_stripped():
+    command = [sys.executable, "-m", "nbstripout", "--verify", *map(str, NOTEBOOKS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

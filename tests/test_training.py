@@ -1,0 +1,234 @@
+"""Training on real reports: it learns, resumes after a kill, and is the same in one process and in two."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.metrics import average_precision_score
+
+from shl_utils import corpus, encoder, features, launch, model, predictions, training, variants, worker
+from shl_utils.sampling import TrainingSet, batches, n_batches
+
+pytestmark = pytest.mark.slow
+
+TRAIN = """
+import json, sys
+from pathlib import Path
+from shl_utils import launch, variants
+from shl_utils.parameters import check
+folder = Path(sys.argv[1])
+p = check(json.loads((folder / "parameters.json").read_text()) | json.loads(sys.argv[2]))
+launch.train(folder, p, [variants.main(p)])
+"""
+
+
+def copy_run(small_run, target):
+    """A run folder of its own with the same corpus, labels and segments."""
+    source, parameters = small_run
+    target.mkdir()
+    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet", "parameters.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+    return target, parameters.model_copy(update={"run": str(target)})
+
+
+@pytest.fixture(scope="module")
+def trained(small_run):
+    folder, parameters = small_run
+    launch.train(folder, parameters, [variants.main(parameters)])
+    return folder, parameters
+
+
+def facts(folder):
+    paths = sorted((folder / "segments").glob("*/segment.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def weights(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob("segments/*/*.safetensors")}
+
+
+def test_every_code_has_one_model_in_open_formats(trained):
+    folder, _ = trained
+    assert len(facts(folder)) >= 2
+    codes = [code for fact in facts(folder) for code in fact["codes"]]
+    assert sorted(codes) == sorted(variants.read_segments(folder, variants.Variant(".", "bce", True, "eta", 1))["code"])
+    assert {p.name for p in (folder / "segments" / "0").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "head.safetensors",
+        "segment.json",
+    }
+
+
+def test_training_beats_the_prior(trained):
+    folder, parameters = trained
+    notes = corpus.read(folder)
+    (predicted,) = predictions.compute(folder, parameters, [variants.main(parameters)])
+    test = notes.rows("test")
+    truth = notes.labels[test].toarray().ravel()
+    prior = np.tile(notes.labels[notes.rows("train")].mean(axis=0), (len(test), 1)).ravel()
+    learned = average_precision_score(truth, predicted.of(test).ravel())
+    assert learned > average_precision_score(truth, prior) + 0.05
+
+
+def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
+    folder, parameters = trained
+    notes = corpus.read(folder)
+    (predicted,) = predictions.compute(folder, parameters, [variants.main(parameters)])
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    tokenizer, base = encoder.load(parameters.encoder)
+    adapted = PeftModel.from_pretrained(base, folder / "segments" / "0").eval()
+    head = load_file(folder / "segments" / "0" / "head.safetensors")
+    rows = notes.rows("test")[:5]
+    batch = tokenizer(
+        notes.notes["text"].iloc[rows].tolist(),
+        truncation=True,
+        max_length=parameters.max_tokens,
+        padding=True,
+        return_tensors="pt",
+    )
+    with torch.inference_mode():
+        hidden = adapted(**batch).last_hidden_state
+    pooled = encoder.mean_pool(hidden, batch["attention_mask"])
+    plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
+    codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
+    assert predicted.of(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
+
+
+def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
+    folder, parameters = trained
+    before = weights(folder)
+    stamps = {p: p.stat().st_mtime_ns for p in folder.glob("segments/*/segment.json")}
+    removed = folder / "segments" / "1"
+    for path in removed.iterdir():
+        path.unlink()
+    launch.train(folder, parameters, [variants.main(parameters)])
+    assert weights(folder) == before
+    assert all(p.stat().st_mtime_ns == t for p, t in stamps.items() if p.parent != removed)
+
+
+def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed run")
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
+    deadline = time.monotonic() + 120
+    while not (folder / "segments" / "0" / "segment.json").exists():
+        assert time.monotonic() < deadline, "the first segment never came"
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(facts(folder)) < len(facts(trained[0])), "all was done before the kill"
+    launch.train(folder, parameters, [variants.main(parameters)])
+    assert weights(folder) == weights(trained[0])
+
+
+def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "two")
+    launch.train(folder, parameters.model_copy(update={"processes": 2}), [variants.main(parameters)])
+    assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
+    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
+        assert one["best_epoch"] == two["best_epoch"]
+        for a, b in zip(one["history"], two["history"], strict=True):
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+            assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+
+
+def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "broken")
+    (folder / "segments.parquet").unlink()
+    with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*segments.parquet"):
+        launch.train(folder, parameters.model_copy(update={"processes": 2}), [variants.main(parameters)])
+
+
+def test_other_parameters_train_again(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "other")
+    other = parameters.model_copy(update={"epochs": 1})
+    launch.train(folder, other, [variants.main(other)])
+    first = weights(folder)
+    other = other.model_copy(update={"lr_head": 1e-3})
+    launch.train(folder, other, [variants.main(other)])
+    assert all(weights(folder)[name] != data for name, data in first.items() if "head" in name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes fp16")
+def test_fp16_without_a_gpu_is_refused():
+    with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found"):
+        worker.accelerator_for("fp16", world=1)
+
+
+def test_a_world_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"asked for fp32 in 2 processes, got fp32 in 1"):
+        worker.accelerator_for("fp32", world=2)
+
+
+def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "trunk")
+    notes = corpus.read(folder)
+    tokenizer, base = encoder.load(parameters.encoder)
+    first = features.load_or_compute(folder, parameters, notes.notes["text"], tokenizer, base)
+    written = (folder / features.FILE).stat().st_mtime_ns
+    again = features.load_or_compute(folder, parameters, notes.notes["text"], tokenizer, base)
+    assert torch.equal(first.flat, again.flat)
+    assert (folder / features.FILE).stat().st_mtime_ns == written
+    other = parameters.model_copy(update={"max_tokens": 40})
+    features.load_or_compute(folder, other, notes.notes["text"], tokenizer, base)
+    assert (folder / features.FILE).stat().st_mtime_ns != written
+
+
+def test_training_all_layers_uses_tokens(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "all layers")
+    other = parameters.model_copy(update={"lora_layers": -1, "epochs": 1, "segmentation": "none"})
+    variants.write_segments(folder, corpus.read(folder), other, [variants.main(other)])
+    launch.train(folder, other, [variants.main(other)])
+    (fact,) = facts(folder)
+    assert not (folder / features.FILE).exists()
+    config = json.loads((folder / "segments" / "0" / "adapter_config.json").read_text())
+    assert config["layers_to_transform"] == [0, 1, 2, 3, 4, 5]
+    assert np.isfinite(fact["history"][0]["loss"])
+
+
+def test_expected_weight_of_drawn_negatives_is_that_of_all():
+    rng = np.random.default_rng(0)
+    weight = rng.random(100)
+    notes = TrainingSet(np.arange(10), np.arange(10, 100), weight, ratio=2.0)
+    totals = []
+    for _ in range(400):
+        rows, weights_ = notes.epoch(rng)
+        assert len(rows) == 30
+        assert len(set(rows)) == 30
+        assert weights_[:10] == pytest.approx(weight[:10])
+        totals.append(weights_[10:].sum())
+    assert np.mean(totals) == pytest.approx(weight[10:].sum(), rel=0.02)
+
+
+def test_batches_hold_every_note_once_and_are_counted():
+    rng = np.random.default_rng(0)
+    for n in (1, 15, 16, 17, 255, 256, 257, 1000):
+        rows = rng.permutation(2000)[:n]
+        cut = list(batches(rows, rng.integers(1, 100, 2000), size=16, rng=rng))
+        assert sorted(np.concatenate(cut).tolist()) == list(range(n))
+        assert len(cut) == n_batches(n, size=16)
+
+
+def test_prior_follows_the_weights():
+    labels = sparse.csr_array(np.array([[1.0], [0.0], [0.0]], dtype=np.float32))
+    notes = TrainingSet(np.array([0]), np.array([1, 2]), np.array([1.0, 0.5, 0.5]), ratio=1.0)
+    task = training.Task(None, labels, notes, np.array([0]), loss="sh", epochs=1, seed=0)
+    assert task.prior().tolist() == [0.5]
+
+
+def test_a_fresh_head_starts_at_the_prior():
+    _, base = encoder.load(encoder.MINILM)
+    net = model.create(base, np.array([0.5, 0.01, 0.0]), rank=2, targets="attention", layers=[5], name="x")
+    bias = net.head.bias.sigmoid().tolist()
+    assert bias[:2] == pytest.approx([0.5, 0.01], rel=1e-4)
+    assert 0 < bias[2] < 1e-4
