@@ -30,9 +30,7 @@ class SegmentModel(nn.Module):
             return self.head(mean_pool(hidden, mask))
 
 
-def create(
-    top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: list[int], name: str
-) -> SegmentModel:
+def create(top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: list[int], name: str) -> SegmentModel:
     """A fresh adapter and head over `top`, the head's bias at the logit of each code's `prior` (codes,).
 
     Without prior biases, mean pooling and a learning rate of its own for the head, a run of a few epochs finds only the

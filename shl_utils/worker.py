@@ -91,7 +91,14 @@ def _fit(base, task, parameters, accelerator, label):
 
     def build(prior):
         top, layers = features.trained_part(base, parameters)
-        return model.create(top, prior, rank=parameters.lora_rank, targets=parameters.lora_targets, layers=layers, name=parameters.encoder)
+        return model.create(
+            top,
+            prior,
+            rank=parameters.lora_rank,
+            targets=parameters.lora_targets,
+            layers=layers,
+            name=parameters.encoder,
+        )
 
     if not accelerator.is_main_process:
         return training.fit(build, task, parameters, accelerator, on_step=lambda n: None)
