@@ -1,4 +1,4 @@
-"""The frozen encoder: weights, tokens, embeddings, and its split into a trunk run once and a top that is trained."""
+"""The frozen encoder: weights, embeddings, and its split into a trunk run once and a top that is trained."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import copy
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,44 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shl_utils import progress
+from shl_utils.tokens import Ragged, by_length
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Rows of different length, one behind the other: row i is `flat[offsets[i]:offsets[i + 1]]`."""
-
-    flat: Tensor
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.diff(self.offsets)
-
-    @classmethod
-    def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return cls(torch.tensor([x for row in rows for x in row], dtype=torch.int32), offsets)
-
-    def pad(self, rows: Sequence[int], *, multiple: int = 16) -> tuple[Tensor, Tensor]:
-        """`rows` as one tensor (rows, longest, ...) padded with 0, and its mask (rows, longest).
-
-        The length is a multiple of 16: with every length of its own the processor backend rebuilds its kernels.
-        """
-        longest = -(-int(self.lengths[rows].max()) // multiple) * multiple
-        padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=self.flat.dtype)
-        mask = torch.zeros(len(rows), longest, dtype=torch.long)
-        for i, row in enumerate(rows):
-            part = self.flat[self.offsets[row] : self.offsets[row + 1]]
-            padded[i, : len(part)] = part
-            mask[i, : len(part)] = 1
-        return padded, mask
 
 
 def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
@@ -102,35 +65,6 @@ def _minilm() -> Path:
     return folder
 
 
-def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
-    """Token numbers of every text, cut to `max_tokens` with the special tokens."""
-    batch = tokenizer(list(texts), truncation=True, max_length=max_tokens, add_special_tokens=True)
-    return Ragged.of(batch["input_ids"])
-
-
-def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int) -> tuple[Ragged, NDArray]:
-    """Texts cut to `max_tokens`, then divided into chunks of at most `chunk_tokens`, each with its special tokens.
-
-    Returns the chunks and the number of the text that each belongs to.
-    """
-    before, after = _special_tokens(tokenizer)
-    special = len(before) + len(after)
-    bodies = tokenizer(list(texts), truncation=True, max_length=max_tokens - special, add_special_tokens=False)[
-        "input_ids"
-    ]
-    step = chunk_tokens - special
-    pieces = [(i, ids[a : a + step]) for i, ids in enumerate(bodies) for a in range(0, max(len(ids), 1), step)]
-    rows = [[*before, *ids, *after] for _, ids in pieces]
-    return Ragged.of(rows), np.array([i for i, _ in pieces])
-
-
-def _special_tokens(tokenizer) -> tuple[list[int], list[int]]:
-    """Numbers of the tokens put before and behind a text, such as [CLS] and [SEP]."""
-    bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
-    start = full.index(bare[0])
-    return full[:start], full[start + len(bare) :]
-
-
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
     """Mean over the tokens of each row, in float32: (rows, tokens, width) and (rows, tokens) to (rows, width)."""
     mask = mask.unsqueeze(-1).to(torch.float32)
@@ -147,20 +81,6 @@ def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, la
             hidden = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
         result[batch] = nn.functional.normalize(mean_pool(hidden, mask)).cpu().numpy()
     return result
-
-
-def by_length(lengths: NDArray, *, label: str | None, tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
-    """Row numbers in batches of like length and at most `tokens` padded tokens; a bar of rows if there is a label."""
-    order = np.argsort(lengths, kind="stable")[::-1]
-    with progress.bar(len(order), label) if label else nullcontext() as bar:
-        start = 0
-        while start < len(order):
-            longest = max(-(-int(lengths[order[start]]) // 16) * 16, 16)
-            batch = order[start : start + max(tokens // longest, 1)]
-            yield batch
-            start += len(batch)
-            if bar:
-                bar.update(len(batch))
 
 
 def autocast(device: str, dtype: torch.dtype) -> torch.autocast:

@@ -8,10 +8,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from shl_utils import encoder, precision
-from shl_utils.encoder import Ragged
+from shl_utils import encoder, precision, tokens
 from shl_utils.parameters import Parameters
 from shl_utils.runs import digest
+from shl_utils.tokens import Ragged
 
 FILE = "trunk.safetensors"
 
@@ -29,7 +29,7 @@ def load_or_compute(folder: Path, parameters: Parameters, texts, tokenizer, mode
 
     The trunk gives every segment and epoch the same states, so it runs once; the file may be deleted at any time.
     """
-    rows = encoder.tokenize(tokenizer, texts, max_tokens=parameters.max_tokens)
+    rows = tokens.tokenize(tokenizer, texts, max_tokens=parameters.max_tokens)
     top = top_layers(model, parameters)
     if top == encoder.n_layers(model):
         return rows

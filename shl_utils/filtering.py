@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import encoder, precision
+from shl_utils import encoder, precision, tokens
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 
@@ -31,7 +31,7 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     """
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     device, dtype = precision.device(), precision.inference_dtype()
-    chunks, note_of_chunk = encoder.chunk(
+    chunks, note_of_chunk = tokens.chunk(
         tokenizer,
         corpus.notes["text"],
         max_tokens=parameters.max_tokens,
@@ -39,7 +39,7 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     )
     pieces = encoder.embed(model, chunks, device=device, dtype=dtype, label="embed notes")
     notes = average(pieces, note_of_chunk, n=len(corpus.notes))
-    described = encoder.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
+    described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
     codes = encoder.embed(model, described, device=device, dtype=dtype, label="embed codes")
     return pairwise(notes, codes, corpus.labels), pairwise(notes, codes, _shuffled(corpus.labels, parameters.seed))
 

@@ -11,7 +11,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shl_utils.encoder import Ragged, autocast, by_length, encoder_layers, mean_pool
+from shl_utils.encoder import autocast, encoder_layers, mean_pool
+from shl_utils.tokens import Ragged, by_length
 
 
 class SegmentModel(nn.Module):

@@ -31,7 +31,7 @@ class Parameters(BaseModel):
     # 00_imbalance
     source: Literal["openi", "mimic3", "synthetic"] = _of("00_imbalance", "openi", "where the notes come from")
     folder: str = _of("00_imbalance", "", "tables of mimic3; where synthetic writes its own; unused by openi")
-    depth: int = _of("00_imbalance", 2, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
+    depth: int = _of("00_imbalance", 1, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
     synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
@@ -59,16 +59,17 @@ class Parameters(BaseModel):
     loss: Literal["bce", "focal", "sh", "sh_focal"] = _of("03_train", "sh_focal", "loss of every segment")
     gamma: float = _of("03_train", 2.0, "focusing exponent of focal and sh_focal: 0 or at least 1", ge=0)
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
-    negatives: float = _of("03_train", 3.0, "notes without a code of the segment, per note with one", gt=0)
+    negatives: float = _of("03_train", 1.0, "notes without a code of the segment, an epoch, per note with one", gt=0)
     lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
     lora_targets: Literal["attention", "all"] = _of(
         "03_train", "all", "what LoRA adapts in a layer: query and value, or every linear map"
     )
-    lora_layers: int = _of("03_train", 2, "how many top layers get LoRA; -1 is all of them", ge=-1)
+    lora_layers: int = _of("03_train", 1, "how many top layers get LoRA; -1 is all of them", ge=-1)
     lr_lora: float = _of("03_train", 2e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
-    lr_head: float = _of("03_train", 5e-3, "peak learning rate of the head, AdamW", gt=0, le=1)
-    epochs: int = _of("03_train", 5, "passes over a segment's training set; the best by validation stays", ge=1)
-    batch_size: int = _of("03_train", 32, "notes a step, all processes together", ge=1)
+    lr_head: float = _of("03_train", 2e-2, "peak learning rate of the head, AdamW", gt=0, le=1)
+    epochs: int = _of("03_train", 3, "passes over a segment's training set; the best by validation stays", ge=1)
+    min_steps: int = _of("03_train", 200, "a small segment passes more often, until it made so many steps", ge=0)
+    batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
     warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
         "03_train", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"

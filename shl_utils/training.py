@@ -16,10 +16,10 @@ from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 from shl_utils import harmonic, losses, precision
-from shl_utils.encoder import Ragged
 from shl_utils.model import SegmentModel, predict, to_device
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet, batches, n_batches
+from shl_utils.tokens import Ragged
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ def training_set(
         weights[train] = harmonic.weights(sources, segment, reading=reading)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)
+
+
+def epochs(notes: TrainingSet, wanted: int, parameters: Parameters) -> int:
+    """`wanted` passes, or as many more as a small segment needs to make `min_steps` steps."""
+    steps = n_batches(len(notes.positives) + notes.drawn, size=parameters.batch_size)
+    return max(wanted, -(-parameters.min_steps // steps))
 
 
 def fit(

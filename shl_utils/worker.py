@@ -13,14 +13,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
 
 from shl_utils import corpus as corpora
 from shl_utils import encoder, features, model, precision, progress, runs, training, variants
 from shl_utils.parameters import Parameters, check
 from shl_utils.variants import Variant
+
+# what a trained segment depends on, besides its variant; where and how it runs does not count
+TRAINED_WITH = {
+    *("encoder", "max_tokens", "gamma", "reading", "negatives", "seed", "batch_size", "warmup", "min_steps"),
+    *("lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
+}
 
 
 def accelerator_for(asked: str, *, world: int) -> Accelerator:
@@ -44,46 +50,50 @@ def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world:
     A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
     """
     accelerator = accelerator_for(parameters.precision, world=world)
-    used = training.effective_precision(accelerator)
     corpus = corpora.read(folder)
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     with accelerator.main_process_first():
         seen = features.load_or_compute(folder, parameters, corpus.notes["text"], tokenizer, base)
     for variant in wanted:
         labels = variants.training_labels(corpus, variant, folder)
-        table = variants.read_segments(folder, variant)
-        segments = variants.segment_of_code(table, corpus)
+        segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
+        place = folder / variant.folder / "segments"
+        key = _key(folder, parameters, variant, segments, world)
+        about = {"key": key, "world": world, "precision": training.effective_precision(accelerator)}
         for k in range(segments.max() + 1):
-            codes = np.flatnonzero(segments == k)
-            target = folder / variant.folder / "segments" / str(k)
-            names = corpus.codes["code"].to_numpy()[codes].tolist()
-            key = _key(folder, parameters, variant, names, world)
-            if _holds(target, key):
+            if _holds(place / str(k), key):
                 continue
-            task = training.Task(
-                features=seen,
-                labels=labels[:, codes],
-                notes=training.training_set(
-                    labels,
-                    segments,
-                    corpus.rows("train"),
-                    k,
-                    loss=variant.loss,
-                    reading=parameters.reading,
-                    ratio=parameters.negatives,
-                ),
-                validation=corpus.rows("validation"),
-                loss=variant.loss,
-                epochs=variant.epochs,
-                seed=parameters.seed * 1000 + k,
-            )
+            task = _task(seen, corpus, labels, segments, k, variant, parameters)
             label = f"{variant.name}: segment {k} of {segments.max() + 1}"
             net, facts = _fit(base, task, parameters, accelerator, label)
-            about = {"segment": k, "codes": names, "key": key, "world": world, "precision": used}
+            names = corpus.codes["code"].to_numpy()[segments == k].tolist()
             if accelerator.is_main_process:
-                _write(net, target, about | facts)
+                _write(net, place / str(k), {"segment": k, "codes": names} | about | facts)
             accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            _remove_others(place, segments.max() + 1)
     accelerator.free_memory()
+
+
+def _task(seen, corpus, labels, segments, k: int, variant: Variant, parameters: Parameters) -> training.Task:
+    notes = training.training_set(
+        labels,
+        segments,
+        corpus.rows("train"),
+        k,
+        loss=variant.loss,
+        reading=parameters.reading,
+        ratio=parameters.negatives,
+    )
+    return training.Task(
+        features=seen,
+        labels=labels[:, segments == k],
+        notes=notes,
+        validation=corpus.rows("validation"),
+        loss=variant.loss,
+        epochs=training.epochs(notes, variant.epochs, parameters),
+        seed=parameters.seed * 1000 + k,
+    )
 
 
 def _fit(base, task, parameters, accelerator, label):
@@ -106,28 +116,16 @@ def _fit(base, task, parameters, accelerator, label):
         return training.fit(build, task, parameters, accelerator, on_step=bar.update)
 
 
-def _key(folder: Path, parameters: Parameters, variant: Variant, codes: list[str], world: int) -> str:
-    """What a trained segment depends on; another key means train again."""
-    names = [
-        "encoder",
-        "max_tokens",
-        "gamma",
-        "reading",
-        "negatives",
-        "lora_rank",
-        "lora_targets",
-        "lora_layers",
-        "lr_lora",
-        "lr_head",
-        "batch_size",
-        "warmup",
-        "seed",
-    ]
+def _key(folder: Path, parameters: Parameters, variant: Variant, segments: NDArray, world: int) -> str:
+    """What the trained segments of a variant depend on; another key means train again.
+
+    All segments count for each one: the harmonic weights of one depend on where the others begin.
+    """
     parts = {
-        "parameters": parameters.model_dump(include=set(names)),
+        "parameters": parameters.model_dump(include=TRAINED_WITH),
         "precision": precision.resolve(parameters.precision),
-        "variant": variant.as_dict(),
-        "codes": codes,
+        "variant": variant.as_dict() | {"folder": None},
+        "segments": segments.tolist(),
         "corpus": runs.digest(folder / "corpus.parquet"),
         "filter": runs.digest(folder / "filter.parquet") if variant.filtered else None,
         "world": world,
@@ -150,6 +148,14 @@ def _write(net: model.SegmentModel, target: Path, facts: dict[str, Any]) -> None
     runs.write_json(partial / "segment.json", facts)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
+
+
+def _remove_others(place: Path, n_segments: int) -> None:
+    """Segments of an earlier cut of the tail, and halves of ones."""
+    wanted = {str(k) for k in range(n_segments)}
+    for path in place.iterdir():
+        if path.name not in wanted:
+            shutil.rmtree(path)
 
 
 def _main(path: str) -> None:

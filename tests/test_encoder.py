@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from shl_utils import encoder
-from shl_utils.encoder import Ragged
+from shl_utils import encoder, tokens
+from shl_utils.tokens import Ragged
 
 TEXTS = ["No acute disease.", "Stable calcified granuloma within the right upper lung. Heart size is normal.", "x"]
 
@@ -18,7 +18,7 @@ def minilm():
 @pytest.mark.parametrize("top", [1, 2, 5])
 def test_trunk_and_top_together_are_the_encoder(minilm, top):
     tokenizer, model = minilm
-    rows = encoder.tokenize(tokenizer, TEXTS, max_tokens=32)
+    rows = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
     ids, mask = rows.pad([0, 1, 2])
     trunk, upper = encoder.halves(model, top=top)
     states = encoder.encode(trunk, rows, device="cpu", dtype=torch.float32, label="encode")
@@ -39,10 +39,10 @@ def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
 
 def test_padding_does_not_change_an_embedding(minilm):
     tokenizer, model = minilm
-    together = encoder.tokenize(tokenizer, TEXTS, max_tokens=32)
+    together = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
     embedded = encoder.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
     for i, text in enumerate(TEXTS):
-        alone = encoder.tokenize(tokenizer, [text], max_tokens=32)
+        alone = tokens.tokenize(tokenizer, [text], max_tokens=32)
         one = encoder.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
         assert embedded[i] == pytest.approx(one, abs=1e-5)
     assert np.linalg.norm(embedded, axis=1) == pytest.approx(1)
@@ -51,8 +51,8 @@ def test_padding_does_not_change_an_embedding(minilm):
 def test_chunks_cover_the_cut_note_once(minilm):
     tokenizer, _ = minilm
     text = " ".join(f"word{i}" for i in range(100))
-    whole = encoder.tokenize(tokenizer, [text], max_tokens=50)
-    chunks, owner = encoder.chunk(tokenizer, [text, "short", ""], max_tokens=50, chunk_tokens=20)
+    whole = tokens.tokenize(tokenizer, [text], max_tokens=50)
+    chunks, owner = tokens.chunk(tokenizer, [text, "short", ""], max_tokens=50, chunk_tokens=20)
     pieces = [chunks.flat[a:b].tolist() for a, b in zip(chunks.offsets, chunks.offsets[1:])]
     first, last = whole.flat[0].item(), whole.flat[-1].item()
     assert all(piece[0] == first and piece[-1] == last and len(piece) <= 20 for piece in pieces)
@@ -70,7 +70,7 @@ def test_ragged_rows():
 
 def test_batches_by_length_hold_every_row_once():
     lengths = np.random.default_rng(0).integers(1, 500, 300)
-    batches = list(encoder.by_length(lengths, label=None, tokens=2048))
+    batches = list(tokens.by_length(lengths, label=None, tokens=2048))
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))
     assert all(len(b) * (-(-lengths[b].max() // 16) * 16) <= 2048 for b in batches)
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from shl_utils.sources import mimic3, synthetic
+from shl_utils.sources import mimic3, synthetic, wording
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,9 @@ def test_evidence_is_where_the_truth_says(name, request):
     for note, code, evidence in corpus.truth.itertuples(index=False):
         words = texts[note].lower().split()
         early, late = (
-            " ".join(part) for part in (words[: synthetic.TRUNCATION_WORDS], words[synthetic.TRUNCATION_WORDS :])
+            " ".join(part) for part in (words[: wording.TRUNCATION_WORDS], words[wording.TRUNCATION_WORDS :])
         )
-        wordings = synthetic.paraphrases(corpus.descriptions[code])
+        wordings = wording.paraphrases(corpus.descriptions[code])
         assert any(wording in early for wording in wordings) == (evidence == "present")
         if evidence != "present":
             assert any(wording in late for wording in wordings) == (evidence == "beyond")
@@ -72,15 +72,15 @@ def test_evidence_is_where_the_truth_says(name, request):
 
 def test_shares_of_noise_are_those_asked_for(larger):
     shares = larger.truth["evidence"].value_counts(normalize=True)
-    assert shares["missing"] == pytest.approx(synthetic.MISSING, abs=0.01)
-    assert shares["beyond"] == pytest.approx(synthetic.BEYOND, abs=0.015)
+    assert shares["missing"] == pytest.approx(wording.MISSING, abs=0.01)
+    assert shares["beyond"] == pytest.approx(wording.BEYOND, abs=0.015)
 
 
 def test_notes_are_short_but_for_evidence_beyond(corpus):
     beyond = set(corpus.truth.loc[corpus.truth["evidence"] == "beyond", "note"])
     words = corpus.notes.set_index("note")["text"].str.split().str.len()
     assert (words.drop(beyond) < 200).all()
-    assert (words[sorted(beyond)] > synthetic.TRUNCATION_WORDS).all()
+    assert (words[sorted(beyond)] > wording.TRUNCATION_WORDS).all()
 
 
 def test_the_tail_is_long(corpus, larger):
@@ -155,7 +155,7 @@ def test_too_few_notes_are_refused(tmp_path):
     ["Cholera, unspecified", "Ménière's disease, unspecified", "Other", "Acute myocardial infarction"],
 )
 def test_paraphrases_are_plain_and_end_with_the_title(title):
-    wordings = synthetic.paraphrases(title)
+    wordings = wording.paraphrases(title)
     assert len(set(wordings)) == len(wordings)
     assert wordings[-1] == title.lower().replace(",", "").replace("'s", "")
     assert all(wording and wording == " ".join(wording.split()).lower() for wording in wordings)

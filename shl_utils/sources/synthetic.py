@@ -10,11 +10,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
-import re
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -24,12 +21,9 @@ import numpy as np
 import pandas as pd
 
 from shl_utils.sources import Corpus, mimic3
+from shl_utils.sources.wording import FRAME, LONG, Parts, Writer, paraphrases
 
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
-MISSING = 0.10  # share of the assignments without evidence
-BEYOND = 0.10  # share of the assignments with evidence past the truncation only
-LONG = 0.20  # share of notes that may hold evidence past the truncation; the others stay short
-TRUNCATION_WORDS = 400  # of these notes, 512 tokens or more
 HEAD_TO_TAIL = 700  # frequency of the commonest code over that of the rarest, if there are notes enough
 HEAD_SHARE = 0.60  # of the notes have the commonest code, at most
 TAIL_NOTES = 3  # have the rarest code, at least
@@ -43,26 +37,6 @@ DISCHARGE_LOCATION INSURANCE LANGUAGE RELIGION MARITAL_STATUS ETHNICITY EDREGTIM
 HOSPITAL_EXPIRE_FLAG HAS_CHARTEVENTS_DATA"""
 EVENT = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT"
 TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
-EMPTY = """a an and as by classified elsewhere for from in mention not of on or other otherwise specified than
-the to type unspecified with without"""
-SHORT = """malignant neoplasm=cancer;diabetes mellitus=dm;myocardial infarction=mi;hypertension=htn;acute=ac
-heart failure=hf;fracture=fx;history=hx;chronic=chr;disease=dz;syndrome=synd;injury=inj"""
-CHOICES = """DIAGNOSIS=Care was given for {}.|The stay was marked by {}.|Next came {}.
-PROCEDURE=The patient underwent {}.|The team performed {}.|On the next day came {}.
-DENIED=There was no evidence of {}.|The patient denied {}.|Workup was negative for {}.
-FAMILY=Mother had {}.|Father was treated for {}.|A sibling carried {}.
-WHO=woman came from home|man came from home|woman came from clinic|man came from clinic
-DRUG=aspirin 81 mg|metoprolol 25 mg|furosemide 20 mg|docusate 100 mg|pantoprazole 40 mg
-END=Discharged home in stable condition. Return if worse.|Discharged with services. Call with questions."""
-FORMS = {line.split("=")[0]: line.split("=")[1].split("|") for line in CHOICES.splitlines()}
-NOTE = """CHIEF COMPLAINT: feeling unwell.\n
-HISTORY OF PRESENT ILLNESS: A {age} year old {who} and was admitted to the ward the same day. {denied}\n
-FAMILY HISTORY: {family}\n
-HOSPITAL COURSE: {course} The plan was discussed with the patient and the family every morning.\n
-MEDICATIONS: {drugs} daily.\n"""
-DATA = "\nPulse {}, weight {} kg, intake {} ml an hour, sodium 139, potassium 4.1, glucose 98, oxygen 97."
-FRAME = f"{CHOICES} {NOTE} {DATA}".lower()
-Parts = tuple[str, str]  # a note but for its last section, and that
 
 
 def load(folder: Path, *, notes: int, seed: int) -> Corpus:
@@ -94,21 +68,6 @@ def write(folder: Path, *, notes: int, seed: int) -> None:
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def paraphrases(title: str) -> list[str]:
-    """Wordings that are evidence for the code of that title: lower case, no punctuation, all of it last.
-
-    The others are partial (empty words, the last or the first word dropped), reordered, or abbreviated.
-    """
-    words = re.findall(r"[^\W_]+", title.lower().replace("'s", ""))
-    core = [word for word in words if word not in EMPTY.split()][:12] or words
-    half, short = len(core) // 2, f" {' '.join(core)} "
-    for pair in re.split(r"[;\n]", SHORT):
-        short = short.replace(*(f" {wording} " for wording in pair.split("=")))
-    parts = [core, core[half:] + core[:half], *([core[:-1], core[1:]] if len(core) > 3 else []), words]
-    options = [short.strip(), *(" ".join(part) for part in parts)]
-    return [option for k, option in enumerate(options) if option not in options[k + 1 :]]
 
 
 def _holds(folder: Path, stamp: dict[str, object]) -> bool:
@@ -168,52 +127,6 @@ def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> li
     return np.split(code[order], np.cumsum(np.bincount(note))[:-1])
 
 
-class _Writer:
-    """Words notes about codes given by rank. Only `random()` is promised to stay the same over versions."""
-
-    def __init__(self, codes: pd.DataFrame, seed: int) -> None:
-        self.random = random.Random(seed).random
-        self.forms = [FORMS["PROCEDURE" if procedure else "DIAGNOSIS"] for procedure in codes["procedure"]]
-        self.every = [paraphrases(title) for title in codes["title"]]
-        owners = Counter(wording for wordings in self.every for wording in wordings)
-        own = [[w for w in every[:-1] if owners[w] == 1 and w not in FRAME] for every in self.every]
-        self.own = [some or every[-1:] for some, every in zip(own, self.every)]  # tell it from all others
-
-    def pick(self, options: Sequence):
-        return options[int(self.random() * len(options))]
-
-    def say(self, rank: int, slot: str = "") -> str:
-        return self.pick(FORMS[slot] if slot else self.forms[rank]).format(self.pick(self.own[rank]))
-
-    def compose(self, early: str, late: str, denied: str, family: str) -> Parts:
-        """The note; `late` comes after TRUNCATION_WORDS words."""
-        drugs = ", ".join(dict.fromkeys(self.pick(FORMS["DRUG"]) for _ in range(3)))
-        parts = {"age": self.pick(range(40, 90)), "who": self.pick(FORMS["WHO"]), "drugs": drugs}
-        body = NOTE.format(**parts, course=early, denied=denied, family=family)
-        end = f"DISCHARGE: {self.pick(FORMS['END'])}"
-        if not late:
-            return body, end
-        body += f"\n{end}\n\nDATA:"
-        while len(body.split()) <= TRUNCATION_WORDS:
-            body += DATA.format(*(self.pick(range(60, 120)) for _ in range(3)))
-        return f"{body}\n", f"FURTHER COURSE: {late}"
-
-    def note(self, ranks: list[int], others: list[int], *, long: bool) -> tuple[Parts, list[str]]:
-        """The note, and the state of each code; what the words of another code give away becomes present."""
-        draws, limit = [self.random() for _ in ranks], MISSING + BEYOND / LONG * long
-        states = ["missing" if x < MISSING else "beyond" if x < limit else "present" for x in draws]
-        denied, family = (r not in ranks and self.say(r, s) for r, s in zip(others, ("DENIED", "FAMILY")))
-        while True:
-            said = [[self.say(r) for r, s in zip(ranks, states) if s == t] for t in ("present", "beyond")]
-            parts = self.compose(*map(" ".join, said), denied or "", family or "As before.")
-            words = " ".join(parts).lower().split()
-            seen = {"missing": " ".join(words), "beyond": " ".join(words[:TRUNCATION_WORDS]), "present": ""}
-            given = [any(w in seen[s] for w in self.every[r]) for r, s in zip(ranks, states)]
-            if not any(given):
-                return parts, states
-            states = ["present" if g else s for g, s in zip(given, states)]
-
-
 def _save(table: pd.DataFrame, path: Path) -> None:
     """Number the rows and pack them without the time, so that the bytes are the same each time."""
     table.insert(0, "ROW_ID", range(1, len(table) + 1))
@@ -243,7 +156,7 @@ def _write_tables(folder: Path, notes: int, seed: int) -> None:
 
     illness = ranks[~procedure & (given["ICD9_CODE"] < "8").to_numpy()]  # can be denied, or be in the family
     others = illness[rng.integers(len(illness), size=(notes, 2))].tolist()
-    long, writer, states, events = rng.random(notes) < LONG, _Writer(codes, seed), [], []
+    long, writer, states, events = rng.random(notes) < LONG, Writer(codes, seed), [], []
     stays["CHARTDATE"] = np.datetime_as_string(end)
     for stay, ranks, other, may in zip(stays.itertuples(index=False), assigned, others, long):
         parts, found = writer.note(ranks.tolist(), other, long=may)
@@ -255,7 +168,7 @@ def _write_tables(folder: Path, notes: int, seed: int) -> None:
     given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states).to_csv(folder / "EVIDENCE.csv", index=False)
 
 
-def _events(parts: Parts, writer: _Writer) -> Iterator[tuple[str | int, ...]]:
+def _events(parts: Parts, writer: Writer) -> Iterator[tuple[str | int, ...]]:
     """CATEGORY, DESCRIPTION, CGID, ISERROR, TEXT: of the note, and of rows that a loader must pass over."""
     if writer.random() < 0.3:
         yield "Nursing", "Report", 1, "", f"Night:\n{writer.say(writer.pick(range(len(writer.own))))}"
