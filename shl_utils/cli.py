@@ -92,6 +92,7 @@ def execute(stage: str, values: dict, folder: Path) -> str:
                 parameters=values,
                 kernel_name="python3",
                 progress_bar=False,
+                extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
             )
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"

@@ -163,7 +163,7 @@ def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
     for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
         value = 100 * table[figure].astype(float)
         low, high = (100 * table[f"{figure}_{end}"].astype(float) for end in ("low", "high"))
-        ax.errorbar(value, places, xerr=[value - low, high - value], fmt="o", color="#0072B2", capsize=3)
+        ax.errorbar(value, places, xerr=np.maximum([value - low, high - value], 0), fmt="o", color="#0072B2", capsize=3)
         ax.axvline(value.iloc[0], color="#999999", linestyle=":")
         ax.set(yticks=places, yticklabels=table.index, xlabel="%")
         ax.set_title(title)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.metrics import f1_score, precision_recall_curve, precision_score, recall_score
+from sklearn.metrics import precision_recall_curve
 
 BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in training notes
 
@@ -32,20 +32,27 @@ def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
 
     micro: over all (note, code) pairs. macro_f1_present: mean of F1 over the codes with a positive in `truth`.
     macro_f1_all: mean over all codes; one without a positive counts 0. Labels without a prediction count 0 in both.
+    The same as scikit-learn's with zero_division=0, but for a single code: there scikit-learn takes the column for two
+    classes, and its micro-F1 is the accuracy.
     """
-    present = truth.any(axis=0)
-    options = {"zero_division": 0}
+    hit, true, said = (truth & predicted).sum(axis=0), truth.sum(axis=0), predicted.sum(axis=0)
+    present = true > 0
+    per_code = _ratio(2 * hit, true + said)
     return {
-        "micro_f1": f1_score(truth, predicted, average="micro", **options),
-        "micro_precision": precision_score(truth, predicted, average="micro", **options),
-        "micro_recall": recall_score(truth, predicted, average="micro", **options),
-        "macro_f1_present": float(_f1_of_codes(truth, predicted)[present].mean()) if present.any() else 0.0,
-        "macro_f1_all": f1_score(truth, predicted, average="macro", **options),
+        "micro_f1": float(_ratio(2 * hit.sum(), true.sum() + said.sum())),
+        "micro_precision": float(_ratio(hit.sum(), said.sum())),
+        "micro_recall": float(_ratio(hit.sum(), true.sum())),
+        "macro_f1_present": float(per_code[present].mean()) if present.any() else 0.0,
+        "macro_f1_all": float(per_code.mean()),
         "codes_present": int(present.sum()),
         "codes_all": truth.shape[1],
-        "positives": int(truth.sum()),
-        "predicted_on_absent_codes": int(predicted[:, ~present].sum()),
+        "positives": int(true.sum()),
+        "predicted_on_absent_codes": int(said[~present].sum()),
     }
+
+
+def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
 
 
 def of_nothing_learned(truth: NDArray) -> pd.DataFrame:
@@ -61,10 +68,6 @@ def of_nothing_learned(truth: NDArray) -> pd.DataFrame:
             "macro-F1": figures["macro_f1_present"],
         }
     return pd.DataFrame(rows).T
-
-
-def _f1_of_codes(truth: NDArray, predicted: NDArray) -> NDArray[np.float64]:
-    return f1_score(truth, predicted, average=None, zero_division=0)
 
 
 def by_group(truth: NDArray, predicted: NDArray, groups: pd.Series) -> pd.DataFrame:
@@ -92,17 +95,16 @@ def resamples(n: int, *, times: int, seed: int) -> NDArray[np.float32]:
 def bootstrap(truth: NDArray, predicted: NDArray, draws: NDArray) -> dict[str, NDArray[np.float64]]:
     """micro_f1 and macro_f1_present of every resample of notes: (times,) each.
 
-    draws: from `resamples`; the same draws for two models give paired differences. The codes that macro averages over
-    are those present in the full truth, so that all resamples measure the same thing.
+    draws: from `resamples`; the same draws for two models give paired differences. Macro averages over the codes with a
+    positive in the resample: to count an absent one as 0 would pull every interval below its estimate.
     """
-    present = truth.any(axis=0)
     both = sparse.csr_array((truth * predicted).astype(np.float32))
     hit = _weighted_sum(both, draws)
-    total = _weighted_sum(sparse.csr_array(truth.astype(np.float32)), draws)
-    total = total + _weighted_sum(sparse.csr_array(predicted.astype(np.float32)), draws)
-    micro = 2 * hit.sum(axis=1) / np.maximum(total.sum(axis=1), 1)
-    per_code = 2 * hit / np.maximum(total, 1)
-    return {"micro_f1": micro, "macro_f1_present": per_code[:, present].mean(axis=1)}
+    true = _weighted_sum(sparse.csr_array(truth.astype(np.float32)), draws)
+    total = true + _weighted_sum(sparse.csr_array(predicted.astype(np.float32)), draws)
+    present = true > 0
+    macro = _ratio((_ratio(2 * hit, total) * present).sum(axis=1), present.sum(axis=1))
+    return {"micro_f1": _ratio(2 * hit.sum(axis=1), total.sum(axis=1)), "macro_f1_present": macro}
 
 
 def _weighted_sum(values: sparse.csr_array, draws: NDArray) -> NDArray:

@@ -59,7 +59,7 @@ class Parameters(BaseModel):
     loss: Literal["bce", "focal", "sh", "sh_focal"] = _of("03_train", "sh_focal", "loss of every segment")
     gamma: float = _of("03_train", 2.0, "focusing exponent of focal and sh_focal: 0 or at least 1", ge=0)
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
-    negatives: float = _of("03_train", 1.0, "notes without a code of the segment, an epoch, per note with one", gt=0)
+    negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
     lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
     lora_targets: Literal["attention", "all"] = _of(
         "03_train", "all", "what LoRA adapts in a layer: query and value, or every linear map"
@@ -67,8 +67,8 @@ class Parameters(BaseModel):
     lora_layers: int = _of("03_train", 1, "how many top layers get LoRA; -1 is all of them", ge=-1)
     lr_lora: float = _of("03_train", 2e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
     lr_head: float = _of("03_train", 2e-2, "peak learning rate of the head, AdamW", gt=0, le=1)
-    epochs: int = _of("03_train", 3, "passes over a segment's training set; the best by validation stays", ge=1)
-    min_steps: int = _of("03_train", 200, "a small segment passes more often, until it made so many steps", ge=0)
+    epochs: int = _of("03_train", 3, "epochs of every segment; the best by validation stays", ge=1)
+    min_steps: int = _of("03_train", 60, "steps of an epoch at least: a small segment repeats its notes", ge=0)
     batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
     warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(

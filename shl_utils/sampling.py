@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +15,41 @@ class TrainingSet:
 
     positives: numbers of the notes with a code of the segment. negatives: of the others.
     weights: (all notes,), loss weight by note number if every training note were seen once an epoch.
-    ratio: negatives drawn per positive and epoch.
+    ratio: negatives drawn per positive and pass. passes: how often an epoch goes over the positives.
     """
 
     positives: NDArray[np.int64]
     negatives: NDArray[np.int64]
     weights: NDArray[np.float64]
     ratio: float
+    passes: int = 1
 
     @property
     def drawn(self) -> int:
-        """Negatives an epoch."""
+        """Negatives a pass."""
         return min(len(self.negatives), round(self.ratio * len(self.positives)))
 
+    @property
+    def size(self) -> int:
+        """Notes an epoch, each counted as often as it is seen."""
+        return self.passes * (len(self.positives) + self.drawn)
+
+    def repeated(self, *, batch_size: int, min_steps: int) -> TrainingSet:
+        """The same with as many passes an epoch as it takes to make `min_steps` steps."""
+        steps = n_batches(replace(self, passes=1).size, size=batch_size)
+        return replace(self, passes=max(-(-min_steps // steps), 1))
+
     def epoch(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Notes of one epoch and the weight of each: all positives and a fresh draw of negatives.
+        """Notes of one epoch and the weight of each; a pass is all positives and a fresh draw of negatives.
 
         A drawn negative also stands for those left out, so the expected loss is that of the whole training set,
         whatever the ratio.
         """
-        chosen = rng.choice(self.negatives, size=self.drawn, replace=False)
-        stands_for = len(self.negatives) / max(len(chosen), 1)
-        rows = np.concatenate([self.positives, chosen])
-        weights = np.concatenate([self.weights[self.positives], self.weights[chosen] * stands_for])
-        return rows, weights
+        draws = [rng.choice(self.negatives, size=self.drawn, replace=False) for _ in range(self.passes)]
+        rows = np.concatenate([part for draw in draws for part in (self.positives, draw)])
+        drawn = np.isin(rows, self.negatives)
+        stands_for = len(self.negatives) / max(self.drawn, 1)
+        return rows, self.weights[rows] * np.where(drawn, stands_for, 1.0)
 
 
 def batches(

@@ -55,7 +55,10 @@ def training_set(
     reading: harmonic.Reading,
     ratio: float,
 ) -> TrainingSet:
-    """Notes and weights of `segment`. labels: (notes, codes); segments: (codes,), -1 for a code without a model."""
+    """Notes and weights of `segment`, one pass an epoch.
+
+    labels: (notes, codes). segments: (codes,), -1 for a code without a model.
+    """
     modelled = segments >= 0
     sources = harmonic.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
     weights = np.ones(labels.shape[0])
@@ -63,12 +66,6 @@ def training_set(
         weights[train] = harmonic.weights(sources, segment, reading=reading)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)
-
-
-def epochs(notes: TrainingSet, wanted: int, parameters: Parameters) -> int:
-    """`wanted` passes, or as many more as a small segment needs to make `min_steps` steps."""
-    steps = n_batches(len(notes.positives) + notes.drawn, size=parameters.batch_size)
-    return max(wanted, -(-parameters.min_steps // steps))
 
 
 def fit(
@@ -94,8 +91,7 @@ def fit(
         ],
         fused=True,
     )
-    n_rows = len(task.notes.positives) + task.notes.drawn
-    steps = task.epochs * n_batches(n_rows, size=parameters.batch_size)
+    steps = task.epochs * n_batches(task.notes.size, size=parameters.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
@@ -114,7 +110,8 @@ def fit(
         "best_epoch": best[0],
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
-        "negatives_an_epoch": task.notes.drawn,
+        "negatives_a_pass": task.notes.drawn,
+        "passes_an_epoch": task.notes.passes,
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
         "seconds": round(time.monotonic() - started, 2),
     }

@@ -88,16 +88,16 @@ def _task(seen, corpus, labels, segments, k: int, variant: Variant, parameters: 
     return training.Task(
         features=seen,
         labels=labels[:, segments == k],
-        notes=notes,
+        notes=notes.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps),
         validation=corpus.rows("validation"),
         loss=variant.loss,
-        epochs=training.epochs(notes, variant.epochs, parameters),
+        epochs=variant.epochs,
         seed=parameters.seed * 1000 + k,
     )
 
 
 def _fit(base, task, parameters, accelerator, label):
-    total = task.epochs * (len(task.notes.positives) + task.notes.drawn)
+    total = task.epochs * task.notes.size
 
     def build(prior):
         top, layers = features.trained_part(base, parameters)
