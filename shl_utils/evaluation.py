@@ -40,7 +40,7 @@ def compare(
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.int8]]]:
     """One row a model: figures, 95% intervals, and the paired difference to `reference`; also the predicted codes.
 
-    gold: (notes, codes). times: bootstrap resamples of the test notes, the same for all models.
+    gold: (notes, codes). times: draws of the bootstrap over test notes, the same for all models.
     """
     truth = _dense(gold[corpus.rows("test")])
     draws = metrics.resamples(len(truth), times=times, seed=seed)
@@ -81,7 +81,7 @@ def write(path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.
         {
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
             "threshold": "one for all codes, largest micro-F1 on validation",
-            "interval": f"95%, {parameters.bootstrap} resamples of the test notes, one seed",
+            "interval": f"95%, {parameters.bootstrap} draws of the Bayesian bootstrap over test notes, one seed",
             "models": json.loads(table.to_json(orient="index")),
             "by_frequency": nested(by_bin),
             "by_segment": nested(by_segment),

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -38,6 +37,8 @@ def create(top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: l
     most frequent codes. targets: "attention" adapts what PEFT does by default for the architecture (BERT: query and
     value), "all" every linear map of the `layers`. name: the encoder's, kept in the adapter's configuration.
     """
+    from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results
+
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
@@ -73,6 +74,8 @@ def load(top: nn.Module, folder: Path) -> SegmentModel:
     for name in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 03_train first")
+    from peft import PeftModel
+
     head = load_file(folder / "head.safetensors")
     model = SegmentModel(PeftModel.from_pretrained(top, folder), head["bias"].numel())
     model.head.load_state_dict(head)

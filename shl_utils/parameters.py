@@ -79,7 +79,7 @@ class Parameters(BaseModel):
     rendezvous: str = _of("03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$")
 
     # 04_evaluate
-    bootstrap: int = _of("04_evaluate", 1000, "resamples of the test notes behind each interval", ge=100)
+    bootstrap: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
 
     # 05_ablate
     ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)

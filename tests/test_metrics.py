@@ -48,17 +48,31 @@ def test_macro_is_the_mean_of_f1_and_not_the_f1_of_means():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000))
-def test_bootstrap_equals_the_scores_of_every_resample(seed):
+def test_bootstrap_equals_scikit_learn_under_every_draw(seed):
     rng = np.random.default_rng(seed)
-    truth = (rng.random((20, 6)) < 0.3).astype(int)
-    predicted = (rng.random((20, 6)) < 0.4).astype(int)
+    truth, predicted = ((rng.random((20, 6)) < 0.35).astype(int) for _ in range(2))
+    truth[0] = 1
     draws = metrics.resamples(20, times=3, seed=seed)
     ours = metrics.bootstrap(truth, predicted, draws)
-    for i, draw in enumerate(draws.astype(int)):
-        rows = np.repeat(np.arange(20), draw)
-        same = metrics.scores(truth[rows], predicted[rows])
-        assert ours["macro_f1_present"][i] == pytest.approx(same["macro_f1_present"])
-        assert ours["micro_f1"][i] == pytest.approx(same["micro_f1"])
+    for i, weights in enumerate(draws):
+        options = {"zero_division": 0, "sample_weight": weights}
+        assert ours["macro_f1_present"][i] == pytest.approx(
+            f1_score(truth, predicted, average="macro", **options), rel=1e-4
+        )
+        assert ours["micro_f1"][i] == pytest.approx(f1_score(truth, predicted, average="micro", **options), rel=1e-4)
+
+
+def test_an_interval_holds_its_estimate_also_with_rare_codes():
+    truth = np.zeros((200, 30), int)
+    truth[np.arange(60), np.repeat(np.arange(30), 2)] = 1  # two notes a code
+    predicted = truth.copy()
+    predicted[::3] = 0
+    values = metrics.bootstrap(truth, predicted, metrics.resamples(200, times=1000, seed=0))
+    scores = metrics.scores(truth, predicted)
+    for figure, draws in values.items():
+        low, high = metrics.interval(draws)
+        assert low < scores[figure] < high
+        assert np.mean(draws) == pytest.approx(scores[figure], abs=0.05)
 
 
 @settings(deadline=None)
