@@ -45,6 +45,8 @@ def train(folder: Path, parameters: Parameters, variants: list[Variant]) -> None
 
 def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     """Run this machine's share of the launch that `train` described on the first one; it waits for the others."""
+    if not (folder / CONFIG).exists():
+        raise FileNotFoundError(f"{folder / CONFIG} is missing: start 03_train on the first machine first")
     here = processes_here(parameters)
     log, events = folder / f"launch.{node}.log", folder / f"progress.{node}.jsonl"
     command = [sys.executable, "-m", "shl_utils.launch", f"--nproc-per-node={here}", f"--nnodes={parameters.nodes}"]

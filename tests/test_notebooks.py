@@ -4,8 +4,11 @@ import csv
 import gzip
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -13,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shl_utils import cli, runs
+from shl_utils import cli, features, runs
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -157,6 +160,35 @@ def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
     assert "01_filter: failed" in done.stderr
     assert "the filter removes every training label" in done.stderr
     assert (tmp_path / "runs" / "p" / "corpus.parquet").exists()
+
+
+def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
+    root, params = tmp_path / "runs", PROJECT / "params" / "smoke.yaml"
+    shutil.copytree(smoke[0], root / "smoke")
+    for stage in STAGES[3:]:
+        (root / "smoke" / "stages" / f"{stage}.json").unlink()
+    shutil.rmtree(root / "smoke" / "reference")  # one model is left to be trained
+    (root / "smoke" / features.FILE).unlink()
+    command = [sys.executable, "-m", "shl_utils.cli", "run", str(params), "--until", "03_train"]
+    env = os.environ | {"SHL_RUNS": str(root)}
+    # no file may grow beyond 1 MB: a write fails as it does on a full disk
+    full = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
+    full += "from shl_utils.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", full, *command[3:]], env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (root / "smoke" / features.FILE).exists():  # encoded; training comes next
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted; the same command goes on from here" in errors
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    heads = "reference/segments/0/head.safetensors"
+    assert (root / "smoke" / heads).read_bytes() == (smoke[0] / heads).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
@@ -140,6 +142,26 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
         for a, b in zip(one["history"], two["history"], strict=True):
             assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+
+
+def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
+    """Two launches that meet at a port, as on two machines that share the folder."""
+    folder, parameters = copy_run(small_run, tmp_path / "nodes")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    values = parameters.model_dump() | {"nodes": 2, "processes": 1, "rendezvous": f"127.0.0.1:{port}"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    first = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), json.dumps(values)])
+    while not (folder / launch.CONFIG).exists():
+        assert first.poll() is None
+        time.sleep(0.05)
+    command = [sys.executable, "-m", "shl_utils.cli", "join", str(tmp_path / "params.yaml"), "--node", "1"]
+    second = subprocess.run(command, check=False)
+    assert (first.wait(), second.returncode) == (0, 0)
+    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
+        assert two["world"] == 2
+        assert two["history"][-1]["loss"] == pytest.approx(one["history"][-1]["loss"], rel=1e-3)
 
 
 def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
