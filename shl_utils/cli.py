@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -81,8 +82,6 @@ def execute(stage: str, values: dict, folder: Path) -> str:
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
     events = folder / "progress.jsonl"
-    import os
-
     os.environ[progress.VARIABLE] = str(events)
     try:
         with progress.follow(events):

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
+    # PEFT asks transformers for it by the old name, once a model
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a warning otherwise, once processes fork

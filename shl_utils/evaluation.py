@@ -64,7 +64,7 @@ def by_frequency(
     """`metrics.scores` of every model within each group of codes: index (model, group)."""
     truth = _dense(gold[corpus.rows("test")])
     parts = {name: metrics.by_group(truth, codes, groups) for name, codes in predicted.items()}
-    return pd.concat(parts, names=["model", "group"])
+    return pd.concat(parts, names=["model", "group"], sort=False)
 
 
 def write(path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.DataFrame, *, parameters) -> None:

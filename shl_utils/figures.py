@@ -35,7 +35,7 @@ def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
 
 def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -> Axes:
     """What share of the codes, and of all assignments, each frequency bin holds."""
-    table = pd.DataFrame({"bin": bins.to_numpy(), "codes": 1, "assignments": counts})
+    table = pd.DataFrame({"bin": bins.array, "codes": 1, "assignments": counts})
     shares = table.groupby("bin", observed=True).sum(numeric_only=True)
     shares = 100 * shares / shares.sum()
     shares.plot.bar(ax=ax, color=["#0072B2", "#D55E00"], rot=0, width=0.75)
@@ -123,6 +123,7 @@ def negative_loss(weights: dict[str, float], gamma: float, axes: NDArray) -> NDA
 
 def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
     """1/beta of a negative note by the segment it comes from (columns), for each segment in training (rows)."""
+    ax.grid(False)
     sns.heatmap(weights, annot=True, fmt=".2f", cmap="cividis", ax=ax, cbar_kws={"label": "1 / beta"})
     ax.set(xlabel="segment that the negative note comes from", ylabel="segment in training")
     ax.set_title("Harmonic weights: each source counts as much as the positives")
@@ -136,6 +137,8 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
         axes[0].plot(epochs, [h["loss"] for h in history], "-o", color=colour, label=f"segment {k}")
         ap = [np.nan if h["validation_ap"] is None else h["validation_ap"] for h in history]
         axes[1].plot(epochs, ap, "-o", color=colour)
+    for ax in axes:
+        ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set(xlabel="epoch", ylabel="loss a note (log)", yscale="log")
     axes[1].set(xlabel="epoch", ylabel="average precision, validation", ylim=(0, 1))
     axes[0].set_title("Training loss")
@@ -146,8 +149,8 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
 
 def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     """Macro-F1 within each group of codes, a bar a model. table: index (model, group) of `by_frequency`."""
-    wide = table["macro_f1_present"].astype(float).unstack("model")
-    wide = wide[list(dict.fromkeys(table.index.get_level_values("model")))]
+    names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
+    wide = table["macro_f1_present"].astype(float).unstack("model").loc[groups, names]
     (100 * wide).plot.bar(ax=ax, rot=0, width=0.8, color=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
     present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
     ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])

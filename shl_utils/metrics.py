@@ -71,9 +71,10 @@ def of_nothing_learned(truth: NDArray) -> pd.DataFrame:
 
 
 def by_group(truth: NDArray, predicted: NDArray, groups: pd.Series) -> pd.DataFrame:
-    """`scores` within each group of codes (a segment, a frequency bin): groups is (codes,)."""
+    """`scores` within each group of codes (a segment, a frequency bin): groups is (codes,), in their order if any."""
+    groups = groups.astype("category")
     rows = {}
-    for name in sorted(groups.dropna().unique()):
+    for name in groups.cat.remove_unused_categories().cat.categories:
         codes = np.flatnonzero(groups == name)
         rows[name] = scores(truth[:, codes], predicted[:, codes])
     return pd.DataFrame(rows).T
@@ -83,7 +84,7 @@ def frequency_bin(train_counts: NDArray[np.int64]) -> pd.Series:
     """Bin of every code by its unfiltered training notes, as an ordered category such as "5-9"."""
     ends = [int(high) - 1 if np.isfinite(high) else None for high in BINS[1:]]
     names = [f"{low}-{end}" if end else f"{low}+" for low, end in zip(BINS, ends)]
-    return pd.Series(pd.cut(train_counts, [*BINS], right=False, labels=names))
+    return pd.Series(pd.cut(train_counts, BINS, right=False, labels=names))
 
 
 def resamples(n: int, *, times: int, seed: int) -> NDArray[np.float32]:

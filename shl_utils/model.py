@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,9 @@ def create(top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: l
     )
     encoder = get_peft_model(top, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
+    for module in encoder.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False  # autocast does it: PEFT's own would go to float32 and back
     model = SegmentModel(encoder, len(prior))
     with torch.no_grad():
         model.head.weight.normal_(std=0.02)
@@ -70,14 +74,18 @@ def save(model: SegmentModel, folder: Path) -> None:
 
 
 def load(top: nn.Module, folder: Path) -> SegmentModel:
-    """The model that `save` wrote, over a `top` of the same encoder."""
+    """The model that `save` wrote, its adapter merged into a copy of `top`, which is of the same encoder.
+
+    Merged, a prediction costs what the plain encoder costs; in a copy, nothing has to be unmerged, so nothing drifts.
+    """
     for name in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 03_train first")
     from peft import PeftModel
 
     head = load_file(folder / "head.safetensors")
-    model = SegmentModel(PeftModel.from_pretrained(top, folder), head["bias"].numel())
+    merged = PeftModel.from_pretrained(copy.deepcopy(top), folder).merge_and_unload()
+    model = SegmentModel(merged, head["bias"].numel())
     model.head.load_state_dict(head)
     return model.eval()
 
