@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
+from shl_utils import progress
 from shl_utils.corpus import Corpus
 from shl_utils.predictions import Predictions
 
@@ -16,23 +14,21 @@ from shl_utils.predictions import Predictions
 def tfidf_logistic(corpus: Corpus) -> Predictions:
     """TF-IDF of words and pairs of words, one balanced logistic regression a code, on unfiltered labels.
 
-    A code that every training note has (or none) gets a constant probability.
+    At most 100,000 words and pairs, the most frequent. A code that every training note has gets probability 1.
     """
     train = corpus.rows("train")
     rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
     texts = corpus.notes["text"].to_numpy()
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    seen = words.fit_transform(texts[train])
-    labels = corpus.labels[train]
-    fitted, constant = _fitted(labels)
-    model = OneVsRestClassifier(LogisticRegression(C=10, class_weight="balanced", solver="liblinear"), n_jobs=1)
-    model.fit(seen, labels[:, fitted].toarray())
-    probabilities = np.tile(constant, (len(rows), 1)).astype(np.float32)
-    probabilities[:, fitted] = model.predict_proba(words.transform(texts[rows]))
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=100_000)
+    seen, asked = words.fit_transform(texts[train]), words.transform(texts[rows])
+    labels = corpus.labels[train].tocsc()
+    share = labels.sum(axis=0) / len(train)
+    probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)
+    fitted = np.flatnonzero((share > 0) & (share < 1))
+    with progress.bar(len(fitted), "TF-IDF + logistic") as bar:
+        for code in fitted:  # one at a time: thousands of dense coefficient vectors would not fit
+            model = LogisticRegression(C=10, class_weight="balanced", solver="liblinear")
+            model.fit(seen, labels[:, [code]].toarray().ravel())
+            probabilities[:, code] = model.predict_proba(asked)[:, 1]
+            bar.update(1)
     return Predictions(rows, probabilities)
-
-
-def _fitted(labels: sparse.csr_array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Codes that some but not all training notes have, and the share of notes with each code."""
-    share = np.asarray(labels.sum(axis=0)) / labels.shape[0]
-    return np.flatnonzero((share > 0) & (share < 1)), share

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
@@ -45,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read(file: Path) -> tuple[dict, Parameters]:
-    """A parameter file's differences, `run` set to the file's name unless given, and the full set."""
-    values = {"run": file.stem} | parameters.load(file)
+    """A parameter file's differences, and the full set."""
+    values = parameters.load(file)
     return values, parameters.check(values, origin=str(file))
 
 
@@ -68,17 +67,22 @@ def _run(file: Path, *, until: str, force: bool) -> int:
             print(f"{stage}: ended without its stamp; see {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
             return 1
         print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
-    _show(folder, time.monotonic() - started)
+    if until == STAGES[-1]:
+        print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
+    print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
+    print(f"Executed notebooks: {folder / 'notebooks'}")
     return 0
 
 
 def execute(stage: str, values: dict, folder: Path) -> str:
     """Run one notebook into the run's folder; the error as text, empty if there was none."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    runs.create(folder)
     target = folder / "notebooks" / f"{stage}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(exist_ok=True)
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
     events = folder / "progress.jsonl"
@@ -95,17 +99,13 @@ def execute(stage: str, values: dict, folder: Path) -> str:
             )
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
+    except DeadKernelError:
+        return "the notebook's process was ended from outside, as it is when the machine runs out of memory"
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
     finally:
         os.environ.pop(progress.VARIABLE, None)
     return ""
-
-
-def _show(folder: Path, seconds: float) -> None:
-    table = folder / "ablation.md"
-    if table.exists():
-        print("\n" + table.read_text(encoding="utf-8"))
-    print(f"{seconds:.0f} s. Results, figures and provenance: {folder}")
-    print(f"Executed notebooks: {folder / 'notebooks'}")
 
 
 def _fetch() -> int:
@@ -119,8 +119,11 @@ def _join(file: Path, node: int) -> int:
     from shl_utils import launch
 
     _, full = read(file)
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         launch.join(runs.folder_of(full.run), full, node=node)
+    except RuntimeError as error:
+        print(f"shl: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

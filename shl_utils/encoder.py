@@ -90,6 +90,13 @@ def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(torch.device(device).type, dtype=dtype, enabled=dtype != torch.float32)
 
 
+def check_length(model: nn.Module, max_tokens: int) -> None:
+    """ValueError if the encoder has fewer positions than `max_tokens`; deep inside it would be an index error."""
+    positions = getattr(model.config, "max_position_embeddings", max_tokens)
+    if max_tokens > positions:
+        raise ValueError(f"max_tokens is {max_tokens}, but the encoder reads at most {positions}: lower it")
+
+
 def n_layers(model: nn.Module) -> int:
     return model.config.num_hidden_layers
 
@@ -105,7 +112,19 @@ def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module]:
     for i in range(n_layers(model)):
         encoder_layers(trunk if i >= cut else upper)[i] = _Skip()
     upper.embeddings = _Given()
+    _check_halves(model, trunk, upper)
     return trunk, upper
+
+
+@torch.inference_mode()
+def _check_halves(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> None:
+    """An architecture may do more than its layers, such as a norm behind them: then its halves are not the whole."""
+    ids = torch.arange(5, 13, device=model.device).reshape(1, -1)
+    mask = torch.ones_like(ids)
+    whole = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    below = trunk(input_ids=ids, attention_mask=mask).last_hidden_state
+    if not torch.allclose(upper(inputs_embeds=below, attention_mask=mask).last_hidden_state, whole, atol=1e-3):
+        raise ValueError(f"{type(model).__name__} cannot be divided between layers: set `lora_layers: -1`")
 
 
 def view(model: nn.Module) -> nn.Module:

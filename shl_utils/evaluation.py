@@ -42,7 +42,7 @@ def compare(
 
     gold: (notes, codes). times: draws of the bootstrap over test notes, the same for all models.
     """
-    truth = _dense(gold[corpus.rows("test")])
+    truth = test_truth(corpus, gold)
     draws = metrics.resamples(len(truth), times=times, seed=seed)
     decided = {name: decide(corpus, gold, predictions) for name, predictions in models.items()}
     samples = {name: metrics.bootstrap(truth, predicted, draws) for name, (predicted, _) in decided.items()}
@@ -58,11 +58,16 @@ def compare(
     return pd.DataFrame(rows).T.infer_objects(), {name: predicted for name, (predicted, _) in decided.items()}
 
 
+def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
+    """(test notes, codes) of 0 and 1."""
+    return _dense(gold[corpus.rows("test")])
+
+
 def by_frequency(
     corpus: Corpus, gold: sparse.csr_array, predicted: dict[str, NDArray[np.int8]], groups: pd.Series
 ) -> pd.DataFrame:
     """`metrics.scores` of every model within each group of codes: index (model, group)."""
-    truth = _dense(gold[corpus.rows("test")])
+    truth = test_truth(corpus, gold)
     parts = {name: metrics.by_group(truth, codes, groups) for name, codes in predicted.items()}
     return pd.concat(parts, names=["model", "group"], sort=False)
 

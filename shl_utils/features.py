@@ -21,7 +21,7 @@ def top_layers(model: nn.Module, parameters: Parameters) -> int:
     have = encoder.n_layers(model)
     if parameters.lora_layers > have:
         raise ValueError(f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers")
-    return have if parameters.lora_layers in (-1, 0) else parameters.lora_layers
+    return have if parameters.lora_layers == -1 else parameters.lora_layers
 
 
 def load_or_compute(folder: Path, parameters: Parameters, texts, tokenizer, model: nn.Module) -> Ragged:

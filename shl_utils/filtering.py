@@ -30,6 +30,7 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     embeddings are our choice.
     """
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+    encoder.check_length(model, parameters.max_tokens)
     device, dtype = precision.device(), precision.inference_dtype()
     chunks, note_of_chunk = tokens.chunk(
         tokenizer,

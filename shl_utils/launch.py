@@ -40,13 +40,18 @@ def train(folder: Path, parameters: Parameters, variants: list[Variant]) -> None
         "world": world,
     }
     runs.write_json(folder / CONFIG, config)
-    join(folder, parameters, node=0)
+    try:
+        join(folder, parameters, node=0)
+    finally:
+        (folder / CONFIG).unlink(missing_ok=True)
 
 
 def join(folder: Path, parameters: Parameters, *, node: int) -> None:
-    """Run this machine's share of the launch that `train` described on the first one; it waits for the others."""
+    """Run this machine's share of one launch, which `train` described on the first one; it waits for the others."""
     if not (folder / CONFIG).exists():
-        raise FileNotFoundError(f"{folder / CONFIG} is missing: start 03_train on the first machine first")
+        raise FileNotFoundError(
+            f"{folder / CONFIG} is missing: no training waits for this machine; start the notebook first"
+        )
     here = processes_here(parameters)
     log, events = folder / f"launch.{node}.log", folder / f"progress.{node}.jsonl"
     command = [sys.executable, "-m", "shl_utils.launch", f"--nproc-per-node={here}", f"--nnodes={parameters.nodes}"]

@@ -39,8 +39,8 @@ def focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, not
 def sh(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None = None) -> Tensor:
     """Segmented Harmonic Loss, -(1/beta) sum_c log q_c, with 1/beta in `weights` (see `harmonic.weights`).
 
-    Source: Ray et al. 2023, SH(q_r). The formula is that of `bce`: all that is new lies in the weights, which the paper
-    applies to notes without a code of the segment; notes with one weigh 1.
+    Source: Ray et al. 2023, SH(q_r). The formula is that of `bce`: all that is new lies in the weights of the notes
+    without a code of the segment. That notes with one weigh 1 is our reading.
     """
     return bce(logits, targets, weights, notes=notes)
 

@@ -31,7 +31,7 @@ def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
     """Micro and macro figures; truth and predicted are (notes, codes) of 0 and 1.
 
     micro: over all (note, code) pairs. macro_f1_present: mean of F1 over the codes with a positive in `truth`.
-    macro_f1_all: mean over all codes; one without a positive counts 0. Labels without a prediction count 0 in both.
+    (NaN if there is none). macro_f1_all: mean over all codes; one without a positive counts 0. Labels without a prediction count 0 in both.
     The same as scikit-learn's with zero_division=0, but for a single code: there scikit-learn takes the column for two
     classes, and its micro-F1 is the accuracy.
     """
@@ -42,7 +42,7 @@ def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
         "micro_f1": float(_ratio(2 * hit.sum(), true.sum() + said.sum())),
         "micro_precision": float(_ratio(hit.sum(), said.sum())),
         "micro_recall": float(_ratio(hit.sum(), true.sum())),
-        "macro_f1_present": float(per_code[present].mean()) if present.any() else 0.0,
+        "macro_f1_present": float(per_code[present].mean()) if present.any() else float("nan"),
         "macro_f1_all": float(per_code.mean()),
         "codes_present": int(present.sum()),
         "codes_all": truth.shape[1],

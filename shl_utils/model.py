@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from shl_utils.encoder import autocast, encoder_layers, mean_pool
 from shl_utils.tokens import Ragged, by_length
 
+FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
+
 
 class SegmentModel(nn.Module):
     """Hidden states of the trunk, or token numbers where nothing is precomputed, to logits of the segment's codes."""
@@ -74,20 +76,26 @@ def save(model: SegmentModel, folder: Path) -> None:
 
 
 def load(top: nn.Module, folder: Path) -> SegmentModel:
-    """The model that `save` wrote, its adapter merged into a copy of `top`, which is of the same encoder.
-
-    Merged, a prediction costs what the plain encoder costs; in a copy, nothing has to be unmerged, so nothing drifts.
-    """
-    for name in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
+    """The model that `save` wrote, merged, over a `top` of the same encoder."""
+    for name in FILES:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 03_train first")
     from peft import PeftModel
 
     head = load_file(folder / "head.safetensors")
-    merged = PeftModel.from_pretrained(copy.deepcopy(top), folder).merge_and_unload()
-    model = SegmentModel(merged, head["bias"].numel())
+    model = SegmentModel(PeftModel.from_pretrained(top, folder), head["bias"].numel())
     model.head.load_state_dict(head)
-    return model.eval()
+    return merged(model)
+
+
+def merged(model: SegmentModel) -> SegmentModel:
+    """A copy with the adapter merged into the weights: it predicts at the price of the plain encoder.
+
+    In a copy nothing has to be unmerged, so the shared encoder does not drift.
+    """
+    result = copy.deepcopy(model)
+    result.encoder = result.encoder.merge_and_unload()
+    return result.eval()
 
 
 def to_device(features: Ragged, rows: NDArray, device: str) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ def _of(stage: str | None, default: Any, meaning: str, **limits: Any) -> Any:
 class Parameters(BaseModel):
     """A full, checked set of parameters. Unknown names, wrong types and values out of range are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
 
@@ -36,7 +36,7 @@ class Parameters(BaseModel):
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
     test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
-    seed: int = _of("00_imbalance", 0, "seed of the split, the sampling and the training", ge=0)
+    seed: int = _of("00_imbalance", 0, "seed of the split, the sampling and the training", ge=0, le=1_000_000)
 
     # 01_filter
     encoder: str = _of("01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1)
@@ -92,6 +92,8 @@ class Parameters(BaseModel):
             raise ValueError("gamma between 0 and 1 has infinite gradients on saturated logits: use 0 or at least 1")
         if self.filter_by == "quantile" and not 0 <= self.filter_threshold < 1:
             raise ValueError("filter_threshold is a quantile here: use a value from 0 to below 1")
+        if self.lora_layers == 0:
+            raise ValueError("lora_layers is 0, which trains no layer: use 1 or more, or -1 for all")
         if self.chunk_tokens > self.max_tokens:
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
         if self.source == "mimic3" and not self.folder:
@@ -155,7 +157,11 @@ def load(path: Path) -> dict[str, Any]:
         values = {}
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected lines of `name: value`")
+    if not all(isinstance(name, str) for name in values):
+        raise ValueError(f"{path}: a name is no text (YAML reads `no`, `on` and numbers otherwise): check the spelling")
     check(values, origin=str(path))
+    if "run" not in values:
+        raise ValueError(f"{path}: `run` is missing: name the run's folder, so that no other run is overwritten")
     return values
 
 

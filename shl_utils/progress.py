@@ -69,12 +69,11 @@ def follow(path: Path) -> Iterator[None]:
 
 
 def _draw(path: Path, stop: threading.Event) -> None:
-    shown, label = None, None
+    shown, label, rest = None, None, ""
     with path.open(encoding="utf-8") as file:
         while not stop.wait(EVERY):
-            for line in file.readlines():
-                if not line.endswith("\n"):
-                    continue  # the rest of the line is still being written
+            *lines, rest = (rest + file.read()).split("\n")  # the last line may be half written
+            for line in lines:
                 event = json.loads(line)
                 if event["label"] != label:
                     if shown:

@@ -30,6 +30,12 @@ def folder_of(run: str) -> Path:
     return path if path.is_absolute() else root() / path
 
 
+def create(folder: Path) -> None:
+    """Make a run's folder, closed to other users: it holds the notes."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=0o700)
+
+
 @dataclass
 class Run:
     """One stage at work in a run's folder. `parameters` are the full set: defaults, earlier stages', this one's."""
@@ -57,6 +63,9 @@ class Run:
             "seconds": round(time.monotonic() - self.started, 1),
             "peak_memory_mb": provenance.peak_memory_mb(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "versions": provenance.versions(),
+            "git": provenance.revision(),
+            "hardware": provenance.hardware(),
             **facts,
         }
         write_json(_stamp_path(self.folder, self.stage), stamp)
@@ -86,19 +95,21 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
         merged |= stamp["parameters"]
         upstream = stamp["id"]
     parameters = check(values | merged, origin=stage)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create(folder)
     _stamp_path(folder, stage).unlink(missing_ok=True)  # until it finishes again, the stage is not done
     return Run(folder, stage, parameters, upstream)
 
 
 def is_done(stage: str, parameters: Parameters) -> bool:
-    """Whether the stage's stamp, files and all before it stand, made with these parameters and this version."""
+    """Whether the stage's stamp and all before it stand, with unaltered files, these parameters and this version."""
     folder, upstream = folder_of(parameters.run), ""
     try:
         for name in STAGES[: STAGES.index(stage) + 1]:
             stamp = _valid_stamp(folder, name, upstream)
             own = parameters.model_dump(include=set(owned_by(name)))
             if stamp["parameters"] != own or stamp["version"] != __version__:
+                return False
+            if any(digest(folder / file) != made for file, made in stamp["files"].items()):
                 return False
             upstream = stamp["id"]
     except (FileNotFoundError, ValueError):
@@ -165,8 +176,5 @@ def _write_provenance(folder: Path) -> None:
             "parameters": parameters,
             "seed": parameters.get("seed"),
             "stages": {s["stage"]: {k: v for k, v in s.items() if k not in ("stage", "parameters")} for s in stamps},
-            "versions": provenance.versions(),
-            "git": provenance.revision(),
-            "hardware": provenance.hardware(),
         },
     )

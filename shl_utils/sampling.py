@@ -27,7 +27,7 @@ class TrainingSet:
     @property
     def drawn(self) -> int:
         """Negatives a pass."""
-        return min(len(self.negatives), round(self.ratio * len(self.positives)))
+        return min(len(self.negatives), max(round(self.ratio * len(self.positives)), 1))
 
     @property
     def size(self) -> int:

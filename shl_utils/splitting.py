@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -41,9 +42,9 @@ def split(
 
 def together(groups: ArrayLike, texts: ArrayLike) -> NDArray[np.int64]:
     """Number of the set every note belongs to; notes of one group or text, directly or through others, share it."""
-    group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+    group = pd.factorize(np.asarray(groups, dtype=object))[0]
     # texts differ in white space only when two exports differ: that is the same text
-    text = np.unique([" ".join(t.split()) for t in texts], return_inverse=True)[1]
+    text = pd.factorize(np.array([" ".join(t.split()) for t in texts], dtype=object))[0]
     n = len(group)
     nodes = np.arange(n)
     rows = np.concatenate([nodes, nodes])

@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 from shl_utils import harmonic, losses, precision
-from shl_utils.model import SegmentModel, predict, to_device
+from shl_utils.model import SegmentModel, merged, predict, to_device
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet, batches, n_batches
 from shl_utils.tokens import Ragged
@@ -89,7 +89,7 @@ def fit(
             {"params": [p for p in net.encoder.parameters() if p.requires_grad], "lr": parameters.lr_lora},
             {"params": net.head.parameters(), "lr": parameters.lr_head},
         ],
-        fused=True,
+        fused=accelerator.scaler is None,  # a fused step hides from Accelerate that fp16 skipped it
     )
     steps = task.epochs * n_batches(task.notes.size, size=parameters.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
@@ -151,7 +151,7 @@ def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
         return float("nan")
     mine = np.arange(len(rows))[accelerator.process_index :: accelerator.num_processes]
     dtype = precision.DTYPES[effective_precision(accelerator)]
-    part = predict(net, task.features, rows[mine], device=str(accelerator.device), dtype=dtype)
+    part = predict(merged(net), task.features, rows[mine], device=str(accelerator.device), dtype=dtype)
     scores = np.empty_like(truth)
     for numbers, values in gather_object([(mine, part)]):
         scores[numbers] = values

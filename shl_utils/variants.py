@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def reference(parameters: Parameters) -> Variant:
     return Variant("reference", loss="bce", filtered=False, segmentation="none", epochs=parameters.epochs)
 
 
+def compared(parameters: Parameters) -> list[Variant]:
+    """The main variant and the reference, or one of them where the main one is the reference."""
+    both = [main(parameters), reference(parameters)]
+    return both[:1] if both[0].name == both[1].name else both
+
+
 def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
     """(notes, codes): the labels that training and every choice see. Test figures use the corpus's own."""
     if not variant.filtered:
@@ -80,9 +87,16 @@ def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
     return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
 
 
+def training_seconds(run_folder: Path, variant: Variant) -> float:
+    """Seconds that training its segments took, whenever that was."""
+    found = (run_folder / variant.folder / "segments").glob("*/segment.json")
+    return round(sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in found), 1)
+
+
 def named_segments(segment: np.ndarray) -> pd.Series:
-    """(codes,): "0", "1", ... and "removed" for codes that have no model."""
-    return pd.Series([str(k) if k >= 0 else "removed" for k in segment])
+    """(codes,): "0", "1", ... in this order, and "removed" for codes that have no model."""
+    names = [*map(str, range(segment.max() + 1)), "removed"]
+    return pd.Series(pd.Categorical([names[k] for k in segment], categories=names))
 
 
 def segment_of_code(table: pd.DataFrame, corpus: Corpus) -> np.ndarray:

@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 
 from shl_utils import corpus as corpora
-from shl_utils import encoder, features, model, precision, progress, runs, training, variants
+from shl_utils import encoder, features, losses, model, precision, progress, runs, training, variants
 from shl_utils.parameters import Parameters, check
 from shl_utils.variants import Variant
 
@@ -63,6 +63,7 @@ def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world:
         for k in range(segments.max() + 1):
             if _holds(place / str(k), key):
                 continue
+            accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
             task = _task(seen, corpus, labels, segments, k, variant, parameters)
             label = f"{variant.name}: segment {k} of {segments.max() + 1}"
             net, facts = _fit(base, task, parameters, accelerator, label)
@@ -70,9 +71,9 @@ def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world:
             if accelerator.is_main_process:
                 _write(net, place / str(k), {"segment": k, "codes": names} | about | facts)
             accelerator.wait_for_everyone()
+            accelerator.free_memory()
         if accelerator.is_main_process:
             _remove_others(place, segments.max() + 1)
-    accelerator.free_memory()
 
 
 def _task(seen, corpus, labels, segments, k: int, variant: Variant, parameters: Parameters) -> training.Task:
@@ -121,8 +122,10 @@ def _key(folder: Path, parameters: Parameters, variant: Variant, segments: NDArr
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
+    moot = set() if "focal" in variant.loss else {"gamma"}
+    moot |= set() if losses.is_harmonic(variant.loss) else {"reading"}
     parts = {
-        "parameters": parameters.model_dump(include=TRAINED_WITH),
+        "parameters": parameters.model_dump(include=TRAINED_WITH - moot),
         "precision": precision.resolve(parameters.precision),
         "variant": variant.as_dict() | {"folder": None},
         "segments": segments.tolist(),
@@ -134,6 +137,8 @@ def _key(folder: Path, parameters: Parameters, variant: Variant, segments: NDArr
 
 
 def _holds(target: Path, key: str) -> bool:
+    if not all((target / name).exists() for name in model.FILES):
+        return False
     try:
         return json.loads((target / "segment.json").read_text(encoding="utf-8"))["key"] == key
     except (FileNotFoundError, KeyError, json.JSONDecodeError):

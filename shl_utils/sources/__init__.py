@@ -51,6 +51,7 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
     if name == "synthetic":
         from shl_utils.sources import synthetic
 
-        tables = Path(parameters.folder or run_folder / "synthetic").expanduser()
-        return synthetic.load(tables, notes=parameters.synthetic_notes, seed=parameters.seed)
+        notes, seed = parameters.synthetic_notes, parameters.seed
+        tables = Path(parameters.folder or run_folder / f"synthetic-{notes}-{seed}").expanduser()
+        return synthetic.load(tables, notes=notes, seed=seed)
     raise ValueError(f"source {name!r} is unknown: use openi, mimic3 or synthetic")
