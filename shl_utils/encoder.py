@@ -109,21 +109,40 @@ def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module]:
     """
     cut = n_layers(model) - top
     trunk, upper = view(model), view(model)
+    as_tuple = _layers_return_tuples(model)
     for i in range(n_layers(model)):
-        encoder_layers(trunk if i >= cut else upper)[i] = _Skip()
+        encoder_layers(trunk if i >= cut else upper)[i] = _Skip(as_tuple)
     upper.embeddings = _Given()
     _check_halves(model, trunk, upper)
     return trunk, upper
 
 
+def _probe(model: nn.Module) -> dict[str, Tensor]:
+    """A row of a few tokens that any vocabulary has."""
+    ids = torch.arange(5, 13, device=model.device).reshape(1, -1)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+@torch.inference_mode()
+def _layers_return_tuples(model: nn.Module) -> bool:
+    seen = []
+    hook = encoder_layers(model)[0].register_forward_hook(lambda _, __, out: seen.append(isinstance(out, tuple)))
+    model(**_probe(model))
+    hook.remove()
+    return seen[0]
+
+
 @torch.inference_mode()
 def _check_halves(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> None:
     """An architecture may do more than its layers, such as a norm behind them: then its halves are not the whole."""
-    ids = torch.arange(5, 13, device=model.device).reshape(1, -1)
-    mask = torch.ones_like(ids)
-    whole = model(input_ids=ids, attention_mask=mask).last_hidden_state
-    below = trunk(input_ids=ids, attention_mask=mask).last_hidden_state
-    if not torch.allclose(upper(inputs_embeds=below, attention_mask=mask).last_hidden_state, whole, atol=1e-3):
+    row = _probe(model)
+    try:
+        below = trunk(**row).last_hidden_state
+        above = upper(inputs_embeds=below, attention_mask=row["attention_mask"]).last_hidden_state
+        same = torch.allclose(above, model(**row).last_hidden_state, atol=1e-3)
+    except (AttributeError, RuntimeError, TypeError):
+        same = False
+    if not same:
         raise ValueError(f"{type(model).__name__} cannot be divided between layers: set `lora_layers: -1`")
 
 
@@ -143,15 +162,22 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
 
 
 class _Skip(nn.Module):
-    def forward(self, hidden: Tensor, *args, **kwargs) -> Tensor:
-        return hidden
+    """Stands where a layer was and hands on what it gets, in the form in which the layer would."""
+
+    def __init__(self, as_tuple: bool) -> None:
+        super().__init__()
+        self.as_tuple = as_tuple
+
+    def forward(self, hidden: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
+        return (hidden,) if self.as_tuple else hidden
 
 
 class _Given(nn.Module):
-    """Stands where the embeddings were and hands on what the trunk computed."""
+    """Stands where the embeddings were and hands on what the trunk computed: the one argument that is no number."""
 
-    def forward(self, *args, inputs_embeds: Tensor, **kwargs) -> Tensor:
-        return inputs_embeds
+    def forward(self, *args, **kwargs) -> Tensor:
+        values = (*args, *kwargs.values())
+        return next(value for value in values if torch.is_tensor(value) and value.is_floating_point())
 
 
 def encode(trunk: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str) -> Ragged:

@@ -30,8 +30,9 @@ def best_threshold(truth: NDArray, probabilities: NDArray) -> float:
 def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
     """Micro and macro figures; truth and predicted are (notes, codes) of 0 and 1.
 
-    micro: over all (note, code) pairs. macro_f1_present: mean of F1 over the codes with a positive in `truth`.
-    (NaN if there is none). macro_f1_all: mean over all codes; one without a positive counts 0. Labels without a prediction count 0 in both.
+    micro: over all (note, code) pairs. macro_f1_present: mean of F1 over the codes with a positive in `truth`, NaN if
+    there is none. macro_f1_all: mean over all codes; one without a positive counts 0, as does, in both, one without a
+    prediction.
     The same as scikit-learn's with zero_division=0, but for a single code: there scikit-learn takes the column for two
     classes, and its micro-F1 is the accuracy.
     """

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel
 
 from shl_utils import encoder, tokens
 from shl_utils.tokens import Ragged
@@ -27,6 +28,37 @@ def test_trunk_and_top_together_are_the_encoder(minilm, top):
         whole = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
         parts = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
     torch.testing.assert_close(parts[mask.bool()], whole[mask.bool()], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "distilbert", "mpnet"])
+def test_other_architectures_divide_too(kind):
+    model = tiny(kind)
+    trunk, upper = encoder.halves(model, top=1)
+    ids = torch.arange(6, 20).reshape(1, -1)
+    below = trunk(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    whole = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    above = upper(inputs_embeds=below, attention_mask=torch.ones_like(ids)).last_hidden_state
+    torch.testing.assert_close(above, whole)
+
+
+def test_an_architecture_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="set `lora_layers: -1`"):
+        encoder.halves(tiny("modernbert"), top=1)
+
+
+def tiny(kind):
+    """A random encoder of that architecture, three layers of width 32."""
+    names = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
+    if kind == "distilbert":
+        names = {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, vocab_size=100, pad_token_id=1, **names)
+    return AutoModel.from_config(config, attn_implementation="eager").eval()
+
+
+def test_more_tokens_than_positions_are_refused(minilm):
+    with pytest.raises(ValueError, match="max_tokens is 600, but the encoder reads at most 512"):
+        encoder.check_length(minilm[1], 600)
 
 
 def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):

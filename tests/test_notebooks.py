@@ -89,6 +89,8 @@ def test_provenance_is_complete(smoke):
         exclude={"run"}
     )
     for stage in facts["stages"].values():
+        assert stage["versions"]["torch"].startswith("2.")
+        assert {"cores", "gpus", "model"} <= set(stage["hardware"])
         assert stage["seconds"] > 0
         assert stage["peak_memory_mb"] > 0
     assert facts["stages"]["03_train"]["precision"] in ("bf16", "fp32", "fp16")
@@ -121,6 +123,27 @@ def papermill(stage, tmp_path, *words):
     return subprocess.run([*command, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
 
+def test_an_altered_result_is_made_again(smoke, tmp_path):
+    root = tmp_path / "runs"
+    shutil.copytree(smoke[0], root / "smoke")
+    head = root / "smoke" / "segments" / "0" / "head.safetensors"
+    head.unlink()
+    path = PROJECT / "params" / "smoke.yaml"
+    done = shl("run", path, "--until", "03_train", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    assert "02_segment: done before, kept" in done.stdout
+    assert "03_train: running" in done.stdout
+    assert head.read_bytes() == (smoke[0] / "segments" / "0" / "head.safetensors").read_bytes()
+
+
+def test_a_failed_check_leaves_no_stamp(tmp_path):
+    for stage in STAGES:
+        cells = nbformat.read(PROJECT / "notebooks" / f"{stage}.ipynb", as_version=4).cells
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        assert "stage.finish(" in code[-1]
+        assert "assert " in code[-2]
+
+
 def test_plain_papermill_stops_on_a_misspelt_parameter(tmp_path):
     done = papermill("00_imbalance", tmp_path, "-p", "min_note", "5")
     assert done.returncode == 1
@@ -145,7 +168,7 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
 
 def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):
     path = tmp_path / "p.yaml"
-    path.write_text("lernrate: 1")
+    path.write_text("run: p\nlernrate: 1")
     done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
     assert done.returncode == 2
     assert done.stderr.startswith(f"shl: {path}: unknown parameter 'lernrate'")
@@ -154,7 +177,7 @@ def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):
 
 def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
     path = tmp_path / "p.yaml"
-    path.write_text("source: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n")
+    path.write_text("run: p\nsource: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n")
     done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
     assert done.returncode == 1
     assert "01_filter: failed" in done.stderr
@@ -207,7 +230,7 @@ def private_run(tmp_path_factory):
         csv.writer(file).writerows([header, *rows])
     path = root / "private.yaml"
     path.write_text(
-        f"source: mimic3\nfolder: '{tables}'\nepochs: 1\nablation_epochs: 1\nlora_layers: 1\nbootstrap: 100\n"
+        f"run: private\nsource: mimic3\nfolder: '{tables}'\nepochs: 1\nablation_epochs: 1\nlora_layers: 1\nbootstrap: 100\n"
         "max_tokens: 64\n"
     )
     done = shl("run", path, SHL_RUNS=str(root / "runs"))
@@ -220,12 +243,34 @@ def test_the_secret_was_read(private_run):
     assert notes["text"].str.contains(SECRET).mean() > 0.9
 
 
+def leaks(folder):
+    """Files below `folder` that hold the secret; parquet is compressed, so its values are looked at."""
+    found = []
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        if path.suffix == ".parquet":
+            data = pd.read_parquet(path).drop(columns="probability", errors="ignore").to_csv().encode()
+        if SECRET.encode() in data:
+            found.append(path.name)
+    return found
+
+
 def test_no_text_of_a_private_note_reaches_an_output(private_run):
     folder, done = private_run
     assert SECRET not in done.stdout + done.stderr
-    for path in folder.rglob("*"):
-        if path.is_file() and path.name != "corpus.parquet":
-            assert SECRET.encode() not in path.read_bytes(), path
+    assert leaks(folder) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
+
+
+def test_a_failing_private_stage_shows_no_text(private_run, tmp_path):
+    folder, _ = private_run
+    tables = folder.parent.parent / "tables"
+    path = tmp_path / "fails.yaml"
+    lines = ["run: fails", "source: mimic3", f"folder: '{tables}'", "filter_by: cosine", "filter_threshold: 1.0"]
+    path.write_text("\n".join([*lines, "max_tokens: 64"]))
+    done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert SECRET not in done.stdout + done.stderr
+    assert leaks(tmp_path / "runs") == ["corpus.parquet"]
 
 
 def test_a_private_run_is_marked_and_closed_to_others(private_run):

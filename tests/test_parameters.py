@@ -39,6 +39,9 @@ def write(tmp_path, text):
         ("source: mimic3", "needs `folder`"),
         ("validation: 0.45\ntest: 0.46", "leave less than a tenth"),
         ("filter_threshold: -0.5", "is a quantile here"),
+        ("eta: .inf", "eta: Input should be a finite number"),
+        ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),
+        ("lora_layers: 0", "trains no layer"),
         ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
     ],
 )
@@ -66,8 +69,10 @@ def test_missing_file_and_other_encodings(tmp_path):
     assert parameters.load(windows) == {"run": "x", "epochs": 2}
 
 
-def test_empty_file_is_all_defaults(tmp_path):
-    assert parameters.load(write(tmp_path, "# nothing\n")) == {}
+@pytest.mark.parametrize(("text", "message"), [("# nothing\n", "`run` is missing"), ("no: 3", "a name is no text")])
+def test_a_file_must_name_its_run_in_text(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        parameters.load(write(tmp_path, text))
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "params").glob("*.yaml")), ids=lambda p: p.name)

@@ -27,15 +27,15 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_later_stages_inherit_earlier_parameters(tmp_path):
-    stage("00_imbalance", tmp_path, depth=1)
+    stage("00_imbalance", tmp_path, depth=2)
     stage("01_filter", tmp_path)
-    assert runs.begin("02_segment", {"run": str(tmp_path)}).parameters.depth == 1
+    assert runs.begin("02_segment", {"run": str(tmp_path)}).parameters.depth == 2
 
 
 def test_a_run_of_other_parameters_is_refused(tmp_path):
-    stage("00_imbalance", tmp_path, depth=1)
-    with pytest.raises(ValueError, match=r"made with depth=1 \(asked: 2\); run 00_imbalance again, or give `run`"):
-        stage("01_filter", tmp_path, depth=2)
+    stage("00_imbalance", tmp_path, depth=2)
+    with pytest.raises(ValueError, match=r"made with depth=2 \(asked: 1\); run 00_imbalance again, or give `run`"):
+        stage("01_filter", tmp_path, depth=1)
 
 
 def test_a_stage_made_again_outdates_those_behind_it(tmp_path):
@@ -47,12 +47,12 @@ def test_a_stage_made_again_outdates_those_behind_it(tmp_path):
 
 
 def test_is_done_knows_parameters_files_and_interruptions(tmp_path):
-    asked = check({"run": str(tmp_path), "depth": 1})
+    asked = check({"run": str(tmp_path), "depth": 2})
     assert not runs.is_done("00_imbalance", asked)
-    stage("00_imbalance", tmp_path, depth=1)
+    stage("00_imbalance", tmp_path, depth=2)
     assert runs.is_done("00_imbalance", asked)
     assert not runs.is_done("00_imbalance", check({"run": str(tmp_path)}))
-    runs.begin("00_imbalance", {"run": str(tmp_path), "depth": 1})  # begun, then killed
+    runs.begin("00_imbalance", {"run": str(tmp_path), "depth": 2})  # begun, then killed
     assert not runs.is_done("00_imbalance", asked)
 
 
@@ -67,8 +67,8 @@ def test_provenance_says_what_made_what(tmp_path):
     assert facts["parameters"]["source"] == "openi"
     assert facts["stages"]["00_imbalance"]["seconds"] >= 0
     assert facts["stages"]["00_imbalance"]["peak_memory_mb"] > 10
-    assert facts["versions"]["torch"].startswith("2.")
-    assert {"cores", "gpus", "model"} <= set(facts["hardware"])
+    assert facts["stages"]["00_imbalance"]["versions"]["torch"].startswith("2.")
+    assert {"cores", "gpus", "model"} <= set(facts["stages"]["00_imbalance"]["hardware"])
 
 
 def test_a_new_run_folder_is_for_its_owner_only(tmp_path):
