@@ -7,6 +7,7 @@ from a notebook whose kernel already uses the GPU.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import signal
 import subprocess
@@ -60,7 +61,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
     env = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     env = {k: v for k, v in env.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
-    env["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // here, 1))
+    env.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // here, 1)))
     above = os.environ.get(progress.VARIABLE)  # whoever follows us follows the workers directly
     env[progress.VARIABLE] = above or str(events)
     with log.open("w", encoding="utf-8") as out:
@@ -78,7 +79,8 @@ def _root_cause(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     for i, line in enumerate(lines):
         if "Root Cause" in line:
-            return "root cause: " + " ".join(part.strip() for part in lines[i + 1 : i + 12] if part.strip())
+            block = [part.strip() for part in itertools.takewhile(lambda part: "=====" not in part, lines[i + 1 :])]
+            return f"root cause: {next(part for part in reversed(block) if part)}"
     return lines[-1] if lines else "no output"
 
 

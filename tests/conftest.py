@@ -14,7 +14,7 @@ SETTINGS = {
     "chunk_tokens": 32,
     "lora_layers": 1,
     "epochs": 2,
-    "negatives": 1.0,
+    "min_steps": 0,
     "precision": "fp32",
 }
 

@@ -230,7 +230,7 @@ def private_run(tmp_path_factory):
         csv.writer(file).writerows([header, *rows])
     path = root / "private.yaml"
     path.write_text(
-        f"run: private\nsource: mimic3\nfolder: '{tables}'\nepochs: 1\nablation_epochs: 1\nlora_layers: 1\nbootstrap: 100\n"
+        f"run: private\nsource: mimic3\nfolder: '{tables}'\nepochs: 1\nablation_epochs: 1\nmin_steps: 0\nbootstrap: 100\n"
         "max_tokens: 64\n"
     )
     done = shl("run", path, SHL_RUNS=str(root / "runs"))

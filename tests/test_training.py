@@ -152,12 +152,13 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
         port = probe.getsockname()[1]
     values = parameters.model_dump() | {"nodes": 2, "processes": 1, "rendezvous": f"127.0.0.1:{port}"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    first = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), json.dumps(values)])
+    env = os.environ | {"OMP_NUM_THREADS": "1"}  # the two share this machine's cores
+    first = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), json.dumps(values)], env=env)
     while not (folder / launch.CONFIG).exists():
         assert first.poll() is None
         time.sleep(0.05)
     command = [sys.executable, "-m", "shl_utils.cli", "join", str(tmp_path / "params.yaml"), "--node", "1"]
-    second = subprocess.run(command, check=False)
+    second = subprocess.run(command, env=env, check=False)
     assert (first.wait(), second.returncode) == (0, 0)
     for one, two in zip(facts(trained[0]), facts(folder), strict=True):
         assert two["world"] == 2
