@@ -229,10 +229,8 @@ def private_run(tmp_path_factory):
     with gzip.open(events, "wt", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     path = root / "private.yaml"
-    path.write_text(
-        f"run: private\nsource: mimic3\nfolder: '{tables}'\nepochs: 1\nablation_epochs: 1\nmin_steps: 0\nbootstrap: 100\n"
-        "max_tokens: 64\n"
-    )
+    lines = ["run: private", "source: mimic3", f"folder: '{tables}'", "max_tokens: 64", "epochs: 1", "min_steps: 0"]
+    path.write_text("\n".join([*lines, "ablation_epochs: 1", "bootstrap: 100"]))
     done = shl("run", path, SHL_RUNS=str(root / "runs"))
     assert done.returncode == 0, done.stderr
     return root / "runs" / "private", done
