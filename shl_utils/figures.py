@@ -7,7 +7,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
@@ -123,6 +122,8 @@ def negative_loss(weights: dict[str, float], gamma: float, axes: NDArray) -> NDA
 
 def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
     """1/beta of a negative note by the segment it comes from (columns), for each segment in training (rows)."""
+    import seaborn as sns  # a second to import, for this figure alone
+
     ax.grid(False)
     sns.heatmap(weights, annot=True, fmt=".2f", cmap="cividis", ax=ax, cbar_kws={"label": "1 / beta"})
     ax.set(xlabel="segment that the negative note comes from", ylabel="segment in training")

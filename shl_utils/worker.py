@@ -71,7 +71,6 @@ def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world:
             if accelerator.is_main_process:
                 _write(net, place / str(k), {"segment": k, "codes": names} | about | facts)
             accelerator.wait_for_everyone()
-            accelerator.free_memory()
         if accelerator.is_main_process:
             _remove_others(place, segments.max() + 1)
 
