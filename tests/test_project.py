@@ -62,6 +62,11 @@ def test_notebooks_open_with_a_question_and_close_with_checks(path):
     assert any("assert " in cell.source for cell in notebook.cells)
 
 
+def test_no_placeholder_is_left():
+    for path in [PROJECT / "README.md", *NOTEBOOKS]:
+        assert not re.search(r"\b(RESULTS|MINUTES|TODO|FIXME)\b", path.read_text(encoding="utf-8")), path
+
+
 def test_notebooks_are_stripped():
     command = [sys.executable, "-m", "nbstripout", "--verify", *map(str, NOTEBOOKS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
