@@ -190,7 +190,8 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     shutil.copytree(smoke[0], root / "smoke")
     for stage in STAGES[3:]:
         (root / "smoke" / "stages" / f"{stage}.json").unlink()
-    shutil.rmtree(root / "smoke" / "reference")  # one model is left to be trained
+    for name in ("reference", "segments"):  # every model is left to be trained
+        shutil.rmtree(root / "smoke" / name)
     (root / "smoke" / features.FILE).unlink()
     command = [sys.executable, "-m", "shl_utils.cli", "run", str(params), "--until", "03_train"]
     env = os.environ | {"SHL_RUNS": str(root)}
@@ -210,8 +211,8 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     assert "interrupted; the same command goes on from here" in errors
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    heads = "reference/segments/0/head.safetensors"
-    assert (root / "smoke" / heads).read_bytes() == (smoke[0] / heads).read_bytes()
+    for heads in ("reference/segments/0/head.safetensors", "segments/0/head.safetensors"):
+        assert (root / "smoke" / heads).read_bytes() == (smoke[0] / heads).read_bytes()
 
 
 @pytest.fixture(scope="module")
