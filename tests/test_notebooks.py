@@ -136,7 +136,7 @@ def test_an_altered_result_is_made_again(smoke, tmp_path):
     assert head.read_bytes() == (smoke[0] / "segments" / "0" / "head.safetensors").read_bytes()
 
 
-def test_a_failed_check_leaves_no_stamp(tmp_path):
+def test_the_stamp_comes_behind_the_checks():
     for stage in STAGES:
         cells = nbformat.read(PROJECT / "notebooks" / f"{stage}.ipynb", as_version=4).cells
         code = [cell.source for cell in cells if cell.cell_type == "code"]
