@@ -15,7 +15,7 @@ import yaml
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
-from shl_utils import corpus, encoder, features, launch, model, predictions, training, variants, worker
+from shl_utils import corpus, encoder, features, launch, losses, model, predictions, training, variants, worker
 from shl_utils.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
@@ -182,6 +182,37 @@ def test_other_parameters_train_again(small_run, tmp_path):
     assert all(weights(folder)[name] != data for name, data in first.items() if "head" in name)
 
 
+def test_half_precision_with_a_scaled_gradient_learns_as_float32(small_run):
+    """fp16 arithmetic and gradient scaling on a processor; on a GPU Accelerate does the same."""
+    folder, parameters = small_run
+    notes = corpus.read(folder)
+    tokenizer, base = encoder.load(parameters.encoder)
+    seen = features.load_or_compute(folder, parameters, notes.notes["text"], tokenizer, base)
+    rows = notes.rows("train")[:16]
+    inputs, mask = model.to_device(seen, rows, "cpu")
+    targets = torch.tensor(notes.labels[rows].toarray())
+    slopes = {}
+    for dtype in (torch.float32, torch.float16):
+        torch.manual_seed(0)
+        top, layers = features.trained_part(base, parameters)
+        net = model.create(top, targets.mean(dim=0).numpy(), rank=4, targets="all", layers=layers, name="x")
+        trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        optimizer = torch.optim.AdamW(trained.values(), lr=1e-3)
+        scaler = torch.amp.GradScaler("cpu", enabled=dtype == torch.float16)
+        with encoder.autocast("cpu", dtype):
+            logits = net(inputs, mask)
+        assert logits.dtype == torch.float32
+        loss = losses.sh_focal(logits, targets, torch.ones(len(rows)), gamma=2.0)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)  # raises on half-precision parameters
+        slopes[dtype] = torch.cat([p.grad.flatten() for p in trained.values()])
+        before = net.head.bias.detach().clone()
+        scaler.step(optimizer)
+        assert not torch.equal(net.head.bias, before), "the step was skipped"
+    assert slopes[torch.float16].isfinite().all()
+    assert torch.cosine_similarity(slopes[torch.float32], slopes[torch.float16], dim=0) > 0.999
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes fp16")
 def test_fp16_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found"):
@@ -245,7 +276,7 @@ def test_batches_hold_every_note_once_and_are_counted():
 def test_prior_follows_the_weights():
     labels = sparse.csr_array(np.array([[1.0], [0.0], [0.0]], dtype=np.float32))
     notes = TrainingSet(np.array([0]), np.array([1, 2]), np.array([1.0, 0.5, 0.5]), ratio=1.0)
-    task = training.Task(None, labels, notes, np.array([0]), loss="sh", epochs=1, seed=0)
+    task = training.Task(None, labels, notes, np.array([0]), loss=losses.sh, epochs=1, seed=0)
     assert task.prior().tolist() == [0.5]
 
 
