@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -102,7 +103,7 @@ def negative_loss(weights: dict[str, float], gamma: float, axes: NDArray) -> NDA
     curves |= {f"sh, {label}": ("sh", w) for label, w in weights.items()}
     curves |= {f"sh_focal, {label}": ("sh_focal", w) for label, w in weights.items()}
     for label, (name, weight) in curves.items():
-        function = losses.choose(name, gamma=gamma)
+        function = partial(getattr(losses, name), **({"gamma": gamma} if "focal" in name else {}))
         values, slopes = [], []
         for p in probability:
             logit = torch.logit(p).reshape(1, 1).requires_grad_()

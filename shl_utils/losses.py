@@ -1,23 +1,35 @@
 """Losses over (notes, codes): stateless functions of logits, targets and per-note weights.
 
-All follow one convention, so that a learning rate means the same under each: codes sum, notes average, in float32 from
-logits through `logsigmoid`, which stays finite where `log(p + 1e-8)` overflows half precision.
+All follow one convention, so that a learning rate means about the same under each: codes sum, notes average, in float32
+from logits through `logsigmoid`, which stays finite where `log(p + 1e-8)` overflows half precision.
 
 logits: (notes, codes), any float type. targets: (notes, codes) of 0 and 1. weights: (notes,), 1 where nothing is said.
 `notes` divides the sum; it defaults to the number of rows, and a process that holds part of a batch passes its share.
+What a loss needs of the training set (frequencies and the like) comes from `rebalancing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
+
+HARMONIC = ("sh", "sh_focal")
+FOCUSED = ("focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced", "sh_focal")
+NAMES = ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh", *FOCUSED)
 
 
 def bce(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None = None) -> Tensor:
     """Binary cross-entropy, -sum_c log q_c, q the probability given to the true state."""
     return _average(-_log_q(logits, targets), weights, notes)
+
+
+def weighted_bce(
+    logits: Tensor, targets: Tensor, weights: Tensor, *, positive: Tensor, notes: float | None = None
+) -> Tensor:
+    """BCE whose positives weigh `positive` (codes,): from `rebalancing.positive_weights`, where they are clipped."""
+    scale = torch.where(targets > 0, positive.to(logits.device), 1.0)
+    return _average(-scale * _log_q(logits, targets), weights, notes)
 
 
 def focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, notes: float | None = None) -> Tensor:
@@ -26,14 +38,121 @@ def focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, not
     Source: Lin et al. 2017, Eq. 4, without alpha. `gamma` is 0 (exactly `bce`) or at least 1: between them the gradient
     is infinite where a logit saturates.
     """
-    if gamma != 0 and gamma < 1:
-        raise ValueError(f"gamma must be 0 or at least 1, got {gamma}")
-    log_q = _log_q(logits, targets)
-    if gamma == 0:
-        return _average(-log_q, weights, notes)
-    # 1 - q as a sigmoid of its own: 1 - exp(log q) would cancel where q is near 1
-    miss = ((1 - 2 * targets.float()) * logits.float()).sigmoid()
-    return _average(-(miss**gamma) * log_q, weights, notes)
+    return _average(_focused(logits, targets, gamma), weights, notes)
+
+
+def class_balanced(
+    logits: Tensor, targets: Tensor, weights: Tensor, *, code: Tensor, gamma: float, notes: float | None = None
+) -> Tensor:
+    """Focal loss whose codes weigh `code` (codes,): the inverse of their effective numbers of notes.
+
+    Source: Cui et al. 2019, Eq. 9 to 11; the weights come from `rebalancing.effective_number_weights`.
+    """
+    return _average(code.to(logits.device) * _focused(logits, targets, gamma), weights, notes)
+
+
+def distribution_balanced(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    rarity: Tensor,
+    offset: float,
+    bias: Tensor,
+    scale: float,
+    gamma: float,
+    notes: float | None = None,
+) -> Tensor:
+    """Focal loss with weights that undo co-occurrence (R-BCE), and with tolerance for negatives (NTR).
+
+    R-BCE: a code c weighs 0.1 + sigmoid(10 (r_c - offset)), r_c its share in what the note's codes ask for,
+    rarity_c / sum of rarity over the note's codes; where the note has none, r_c is infinite. NTR: logits move by `bias`
+    (codes,), and negatives see them `scale` times at 1/scale of the loss. `scale` 1 and `bias` 0 leave NTR out.
+    Source: Wu et al. 2020, Eq. 3 to 9; Huang et al. 2021 for text. A note without a code is our case, not theirs.
+    """
+    rarity = rarity.to(logits.device)
+    asked = (targets.float() * rarity).sum(dim=1, keepdim=True)
+    share = torch.where(asked > 0, rarity / asked.clamp(min=1e-30), torch.inf)
+    rebalanced = 0.1 + torch.sigmoid(10 * (share - offset))
+    return _average(rebalanced * _tolerant(logits, targets, bias, scale, gamma), weights, notes)
+
+
+def negative_tolerant(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    code: Tensor,
+    bias: Tensor,
+    scale: float,
+    gamma: float,
+    notes: float | None = None,
+) -> Tensor:
+    """The NTR part of `distribution_balanced` with a weight a code: all 1 is NTR, the class-balanced ones are CB-NTR.
+
+    Source: Huang et al. 2021, section 3.
+    """
+    return _average(code.to(logits.device) * _tolerant(logits, targets, bias, scale, gamma), weights, notes)
+
+
+def asymmetric(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    gamma_negative: float,
+    margin: float,
+    notes: float | None = None,
+) -> Tensor:
+    """Positives as in BCE; negatives focused, and dropped where the probability is below `margin`.
+
+    Source: Ridnik et al. 2021, Eq. 7 with gamma+ = 0. The gradient goes through the focus too, as the formula has it;
+    their code stops it there.
+    """
+    p = logits.float().sigmoid()
+    shifted = (p - margin).clamp(min=0)
+    # 1 - p as a sigmoid of its own keeps its digits; the floor matters only for margin 0
+    log_not = ((-logits.float()).sigmoid() + margin).clamp(max=1, min=torch.finfo(torch.float32).tiny).log()
+    negative = -(shifted**gamma_negative) * log_not
+    return _average(torch.where(targets > 0, -logsigmoid(logits.float()), negative), weights, notes)
+
+
+def two_way(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    positive_temperature: float = 4.0,
+    negative_temperature: float = 1.0,
+    notes: float | None = None,
+) -> Tensor:
+    """Every positive above every negative, among the codes of a note and among the notes of a code.
+
+    softplus(T_n LSE_neg(z / T_n) + T_p LSE_pos(-z / T_p)), the mean over notes with a code plus the mean over codes
+    with a note in this batch. A note of weight w counts as w notes. It compares notes of a batch with each other, so a
+    batch must not be shared out among processes; `notes` is accepted and not used.
+    Source: Kobayashi 2023, Eq. 9 to 11.
+    """
+    z, held, w = logits.float(), targets > 0, weights.float().unsqueeze(1)
+    parts = []
+    for dim, mass in ((1, torch.ones_like(w)), (0, w)):
+        log_mass = mass.log().expand_as(z)
+        wrong = _lse(z / negative_temperature + log_mass, ~held, dim) * negative_temperature
+        right = _lse(-z / positive_temperature + log_mass, held, dim) * positive_temperature
+        seen = held.any(dim) & (~held).any(dim)
+        scale = w.squeeze(1)[seen] if dim == 1 else 1.0
+        parts.append((scale * softplus(wrong + right)[seen]).sum() / max(int(held.any(dim).sum()), 1))
+    return sum(parts)
+
+
+def zlpr(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None = None) -> Tensor:
+    """Codes of the note above 0, all others below: log(1 + sum_neg e^z) + log(1 + sum_pos e^-z).
+
+    Source: Su et al. 2022. It predicts z > 0; here the threshold is chosen on validation as for all losses.
+    """
+    z, held = logits.float(), targets > 0
+    losses = softplus(_lse(z, ~held, 1)) + softplus(_lse(-z, held, 1))
+    return _average(losses.unsqueeze(1), weights, notes)
 
 
 def sh(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None = None) -> Tensor:
@@ -53,22 +172,33 @@ def sh_focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, 
     return focal(logits, targets, weights, gamma=gamma, notes=notes)
 
 
-def choose(name: str, *, gamma: float) -> Callable[..., Tensor]:
-    """The loss called `name` as a function of (logits, targets, weights)."""
-    if name in ("focal", "sh_focal"):
-        function = focal if name == "focal" else sh_focal
-        return lambda *args, **kwargs: function(*args, gamma=gamma, **kwargs)
-    if name in ("bce", "sh"):
-        return bce if name == "bce" else sh
-    raise ValueError(f"loss {name!r} is unknown: use bce, focal, sh or sh_focal")
-
-
-def is_harmonic(name: str) -> bool:
-    return name in ("sh", "sh_focal")
-
-
 def _log_q(logits: Tensor, targets: Tensor) -> Tensor:
     return logsigmoid((2 * targets.float() - 1) * logits.float())
+
+
+def _focused(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
+    """(notes, codes): -(1 - q)^gamma log q."""
+    if gamma != 0 and gamma < 1:
+        raise ValueError(f"gamma must be 0 or at least 1, got {gamma}")
+    log_q = _log_q(logits, targets)
+    if gamma == 0:
+        return -log_q
+    # 1 - q as a sigmoid of its own: 1 - exp(log q) would cancel where q is near 1
+    miss = ((1 - 2 * targets.float()) * logits.float()).sigmoid()
+    return -(miss**gamma) * log_q
+
+
+def _tolerant(logits: Tensor, targets: Tensor, bias: Tensor, scale: float, gamma: float) -> Tensor:
+    moved = logits.float() + bias.to(logits.device)
+    negative = targets == 0
+    losses = _focused(torch.where(negative, scale * moved, moved), targets, gamma)
+    return torch.where(negative, losses / scale, losses)
+
+
+def _lse(values: Tensor, where: Tensor, dim: int) -> Tensor:
+    """log-sum-exp of the values that `where` picks; a large negative number where it picks none."""
+    # -inf would give the gradient 0 * inf in a row without any
+    return torch.logsumexp(values.masked_fill(~where, -1e4), dim=dim)
 
 
 def _average(losses: Tensor, weights: Tensor, notes: float | None) -> Tensor:

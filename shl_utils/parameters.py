@@ -14,6 +14,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+Loss = Literal[
+    *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
+    *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
+]
 STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate")
 
 
@@ -56,8 +60,11 @@ class Parameters(BaseModel):
     eta: float = _of("02_segment", 0.5, "bound on deviation / smallest count within a segment", gt=0)
 
     # 03_train
-    loss: Literal["bce", "focal", "sh", "sh_focal"] = _of("03_train", "sh_focal", "loss of every segment")
-    gamma: float = _of("03_train", 2.0, "focusing exponent of focal and sh_focal: 0 or at least 1", ge=0)
+    loss: Loss = _of("03_train", "sh_focal", "loss of every segment")
+    gamma: float = _of("03_train", 2.0, "exponent of focal and of the losses built on it: 0 or at least 1", ge=0)
+    positive_weight_max: float = _of("03_train", 10.0, "weighted_bce: a positive weighs no more than this", gt=0)
+    gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
+    negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
     negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
     lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)

@@ -14,6 +14,7 @@ from accelerate.utils import gather_object, set_seed
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics import average_precision_score
+from torch import Tensor
 
 from shl_utils import harmonic, losses, precision
 from shl_utils.model import SegmentModel, merged, predict, to_device
@@ -27,14 +28,14 @@ class Task:
     """One segment to be trained.
 
     features: of all notes. labels: (notes, codes of the segment). notes: what it trains on.
-    validation: numbers of the notes by which the best epoch is chosen.
+    validation: numbers of the notes by which the best epoch is chosen. loss: of (logits, targets, weights).
     """
 
     features: Ragged
     labels: sparse.csr_array
     notes: TrainingSet
     validation: NDArray[np.int64]
-    loss: str
+    loss: Callable[..., Tensor]
     epochs: int
     seed: int
 
@@ -62,7 +63,7 @@ def training_set(
     modelled = segments >= 0
     sources = harmonic.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
     weights = np.ones(labels.shape[0])
-    if losses.is_harmonic(loss):
+    if loss in losses.HARMONIC:
         weights[train] = harmonic.weights(sources, segment, reading=reading)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)
@@ -121,7 +122,6 @@ def fit(
 def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
     """One pass; the mean loss a note over all processes."""
     rows, weights = task.notes.epoch(rng)
-    loss_of = losses.choose(task.loss, gamma=parameters.gamma)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     total = torch.zeros((), device=device)
     for batch in batches(rows, task.features.lengths, size=parameters.batch_size, rng=rng):
@@ -132,7 +132,7 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         inputs, mask = to_device(task.features, rows[mine], device)
         targets = torch.tensor(task.labels[rows[mine]].toarray(), device=device)
         # DDP averages the gradients over processes, hence the division by world
-        loss = loss_of(model(inputs, mask), targets, share, notes=len(batch) / world)
+        loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)
         accelerator.backward(loss)
         optimizer.step()
         if not accelerator.optimizer_step_was_skipped:
@@ -163,7 +163,7 @@ def effective_precision(accelerator: Accelerator) -> str:
     return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
 
 
-def _trained(net: SegmentModel) -> dict[str, torch.Tensor]:
+def _trained(net: SegmentModel) -> dict[str, Tensor]:
     return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
 
 

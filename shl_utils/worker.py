@@ -18,14 +18,15 @@ from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 
 from shl_utils import corpus as corpora
-from shl_utils import encoder, features, losses, model, precision, progress, runs, training, variants
+from shl_utils import encoder, features, model, precision, progress, rebalancing, runs, training, variants
 from shl_utils.parameters import Parameters, check
 from shl_utils.variants import Variant
 
 # what a trained segment depends on, besides its variant; where and how it runs does not count
 TRAINED_WITH = {
-    *("encoder", "max_tokens", "gamma", "reading", "negatives", "seed", "batch_size", "warmup", "min_steps"),
+    *("encoder", "max_tokens", "negatives", "seed", "batch_size", "warmup", "min_steps"),
     *("lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
+    *rebalancing.USED_BY,
 }
 
 
@@ -49,6 +50,8 @@ def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world:
 
     A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
     """
+    if world > 1 and any(variant.loss == "two_way" for variant in wanted):
+        raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
     accelerator = accelerator_for(parameters.precision, world=world)
     corpus = corpora.read(folder)
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
@@ -85,12 +88,13 @@ def _task(seen, corpus, labels, segments, k: int, variant: Variant, parameters: 
         reading=parameters.reading,
         ratio=parameters.negatives,
     )
+    own = labels[:, segments == k]
     return training.Task(
         features=seen,
-        labels=labels[:, segments == k],
+        labels=own,
         notes=notes.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps),
         validation=corpus.rows("validation"),
-        loss=variant.loss,
+        loss=rebalancing.fitted(variant.loss, own[corpus.rows("train")], parameters),
         epochs=variant.epochs,
         seed=parameters.seed * 1000 + k,
     )
@@ -121,8 +125,7 @@ def _key(folder: Path, parameters: Parameters, variant: Variant, segments: NDArr
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
-    moot = set() if "focal" in variant.loss else {"gamma"}
-    moot |= set() if losses.is_harmonic(variant.loss) else {"reading"}
+    moot = {name for name, users in rebalancing.USED_BY.items() if variant.loss not in users}
     parts = {
         "parameters": parameters.model_dump(include=TRAINED_WITH - moot),
         "precision": precision.resolve(parameters.precision),

@@ -1,5 +1,6 @@
 """Losses: values worked out by hand, formulas written anew in float64, and half precision."""
 
+from functools import partial
 from math import exp, log
 
 import pytest
@@ -9,15 +10,81 @@ from hypothesis import strategies as st
 
 from shl_utils import losses
 
-ALL = [("bce", 2.0), ("focal", 2.0), ("sh", 2.0), ("sh_focal", 2.0), ("sh_focal", 1.0), ("focal", 0.0)]
+RARITY = torch.tensor([1.0, 0.5, 0.1, 0.1, 0.02, 0.004, 0.2])
+CODE = torch.tensor([2.0, 1.5, 1.0, 1.0, 0.5, 0.2, 0.8])
+BIAS = torch.tensor([-0.3, -0.25, -0.2, -0.2, -0.1, 0.05, -0.2])
+SETTINGS = {
+    "bce": {},
+    "sh": {},
+    "focal": {"gamma": 2.0},
+    "sh_focal": {"gamma": 1.0},
+    "weighted_bce": {"positive": 10 * CODE},
+    "class_balanced": {"code": CODE, "gamma": 2.0},
+    "r_bce": {"rarity": RARITY, "offset": 0.3, "bias": 0 * BIAS, "scale": 1.0, "gamma": 2.0},
+    "distribution_balanced": {"rarity": RARITY, "offset": 0.3, "bias": BIAS, "scale": 2.0, "gamma": 2.0},
+    "ntr": {"code": torch.ones(7), "bias": BIAS, "scale": 2.0, "gamma": 0.0},
+    "cb_ntr": {"code": CODE, "bias": BIAS, "scale": 2.0, "gamma": 2.0},
+    "asymmetric": {"gamma_negative": 4.0, "margin": 0.05},
+    "two_way": {"positive_temperature": 4.0, "negative_temperature": 1.0},
+    "zlpr": {},
+}
+FUNCTIONS = {"r_bce": "distribution_balanced", "ntr": "negative_tolerant", "cb_ntr": "negative_tolerant"}
 
 
-def plain(name, logits, targets, weights, gamma):
-    """The formulas as printed, with sigmoid and log, in float64."""
-    p = torch.sigmoid(logits.double())
-    q = torch.where(targets == 1, p, 1 - p)
-    loss = -torch.log(q) * ((1 - q) ** gamma if "focal" in name else 1)
-    return (loss.sum(dim=1) * weights.double()).mean()
+def ours(name):
+    return partial(getattr(losses, FUNCTIONS.get(name, name)), **SETTINGS[name])
+
+
+def printed(name, z, t, w):
+    """The formulas as printed, one note and one code at a time, with sigmoid, log and exp in float64."""
+    setting, (notes, codes) = SETTINGS[name], z.shape
+    if name == "two_way":
+        return printed_two_way(z, t, w, setting["positive_temperature"], setting["negative_temperature"])
+    total = 0.0
+    for i in range(notes):
+        if name == "zlpr":
+            above = sum(torch.exp(z[i, c]) for c in range(codes) if t[i, c] == 0)
+            below = sum(torch.exp(-z[i, c]) for c in range(codes) if t[i, c] == 1)
+            total = total + w[i] * ((1 + above).log() + torch.as_tensor(1 + below).log())
+        else:
+            for c in range(codes):
+                total = total + w[i] * printed_pair(name, z[i, c], t[i], c, setting)
+    return total / notes
+
+
+def printed_pair(name, z, t, c, setting):
+    gamma, weight = setting.get("gamma", 0.0), 1.0
+    if name == "asymmetric":
+        p = torch.sigmoid(z)
+        shifted = torch.clamp(p - 0.05, min=0)
+        return -torch.log(p) if t[c] == 1 else -(shifted**4) * torch.log(1 - shifted)
+    if name == "weighted_bce" and t[c] == 1:
+        weight = setting["positive"][c].double()
+    if "code" in setting:
+        weight = setting["code"][c].double()
+    if "rarity" in setting:
+        asked = sum(setting["rarity"][k].double() for k in range(len(t)) if t[k] == 1)
+        r = setting["rarity"][c].double() / asked if asked else torch.tensor(torch.inf)
+        weight = 0.1 + torch.sigmoid(10 * (r - 0.3))
+    if "bias" in setting:
+        z = z + setting["bias"][c].double()
+        if t[c] == 0:
+            z, weight = setting["scale"] * z, weight / setting["scale"]
+    q = torch.sigmoid(z) if t[c] == 1 else 1 - torch.sigmoid(z)
+    return -weight * (1 - q) ** gamma * torch.log(q)
+
+
+def printed_two_way(z, t, w, t_p, t_n):
+    def pair(values, held, mass):
+        wrong = t_n * torch.log(sum(m * torch.exp(v / t_n) for v, h, m in zip(values, held, mass) if h == 0))
+        right = t_p * torch.log(sum(m * torch.exp(-v / t_p) for v, h, m in zip(values, held, mass) if h == 1))
+        return torch.log(1 + torch.exp(wrong + right))
+
+    both = [i for i in range(len(z)) if t[i].any()]
+    by_note = sum(w[i] * pair(z[i], t[i], torch.ones(z.shape[1])) for i in both if not t[i].all()) / len(both)
+    seen = [c for c in range(z.shape[1]) if t[:, c].any()]
+    by_code = sum(pair(z[:, c], t[:, c], w) for c in seen if not t[:, c].all()) / len(seen)
+    return by_note + by_code
 
 
 def test_at_zero_logits():
@@ -26,6 +93,16 @@ def test_at_zero_logits():
     assert losses.bce(zeros, targets, ones).item() == pytest.approx(3 * log(2))
     assert losses.focal(zeros, targets, ones, gamma=2.0).item() == pytest.approx(3 * log(2) / 4)
     assert losses.sh_focal(zeros, targets, ones, gamma=1.0).item() == pytest.approx(3 * log(2) / 2)
+    # two positives of weight 4 among six pairs, in two notes
+    assert losses.weighted_bce(zeros, targets, ones, positive=torch.full((3,), 4.0)).item() == pytest.approx(6 * log(2))
+    # the first note has one code absent and two present, the second three absent
+    assert losses.zlpr(zeros, targets, ones).item() == pytest.approx((log(2) + log(3) + log(4)) / 2)
+
+
+def test_two_way_on_one_note():
+    # one positive 4 above the one negative: softplus(4 * (-0 / 4) - 4); either code alone has one note, so no pair
+    value = losses.two_way(torch.tensor([[0.0, -4.0]]), torch.tensor([[1.0, 0.0]]), torch.ones(1))
+    assert value.item() == pytest.approx(log(1 + exp(-4)))
 
 
 def test_weights_act_on_whole_notes():
@@ -33,38 +110,53 @@ def test_weights_act_on_whole_notes():
     assert losses.sh(zeros, targets, torch.tensor([1.0, 0.5])).item() == pytest.approx(3 * log(2) * 0.75)
 
 
-def test_a_share_of_a_batch_adds_up_to_the_whole():
-    logits, targets, weights = torch.randn(4, 5), torch.ones(4, 5), torch.rand(4)
-    whole = losses.bce(logits, targets, weights)
-    parts = [losses.bce(logits[i::2], targets[i::2], weights[i::2], notes=4) for i in (0, 1)]
-    assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-6)
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "two_way"])
+def test_a_share_of_a_batch_adds_up_to_the_whole(name):
+    generator = torch.Generator().manual_seed(0)
+    logits, weights = torch.randn(4, 7, generator=generator), torch.rand(4, generator=generator)
+    targets = (torch.rand(4, 7, generator=generator) < 0.3).float()
+    whole = ours(name)(logits, targets, weights)
+    parts = [ours(name)(logits[i::2], targets[i::2], weights[i::2], notes=4) for i in (0, 1)]
+    assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "gamma"), ALL)
-def test_value_and_gradient_equal_the_printed_formula(name, gamma):
+@pytest.mark.parametrize("name", SETTINGS)
+def test_value_and_gradient_equal_the_printed_formula(name):
     generator = torch.Generator().manual_seed(0)
     logits = (4 * torch.randn(6, 7, generator=generator)).double().requires_grad_()
     targets = (torch.rand(6, 7, generator=generator) < 0.3).double()
+    targets[0] = 0  # a negative of the segment
     weights = torch.rand(6, generator=generator)
-    expected = plain(name, logits, targets, weights, gamma)
+    expected = printed(name, logits, targets, weights.double())
     (slope,) = torch.autograd.grad(expected, logits)
-    ours = losses.choose(name, gamma=gamma)(logits, targets, weights)
-    (our_slope,) = torch.autograd.grad(ours, logits)
-    assert ours.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss = ours(name)(logits, targets, weights)
+    (our_slope,) = torch.autograd.grad(loss, logits)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(our_slope, slope, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "gamma"), ALL)
-def test_half_precision_stays_finite(name, gamma):
-    logits = torch.tensor([[60.0, -60.0, 0.0], [60.0, -60.0, 0.0]], dtype=torch.float16, requires_grad=True)
-    targets = torch.tensor([[1.0, 1, 1], [0, 0, 0]])
-    loss = losses.choose(name, gamma=gamma)(logits, targets, torch.ones(2))
+@pytest.mark.parametrize("name", SETTINGS)
+def test_half_precision_stays_finite(name):
+    row = [60.0, -60.0, 0.0, 60.0, -60.0, 0.0, 60.0]
+    logits = torch.tensor([row, row, row], dtype=torch.float16, requires_grad=True)
+    targets = torch.stack([torch.ones(7), torch.zeros(7), torch.tensor([1.0, 1, 1, 0, 0, 0, 0])])
+    loss = ours(name)(logits, targets, torch.ones(3))
     loss.backward()
     assert loss.dtype == torch.float32
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()
-    assert logits.grad[0, 1] < -0.4, "a positive that is missed by far still pulls"
-    assert logits.grad[1, 0] > 0.4, "a false alarm still pushes"
+    assert logits.grad[2, 1] < 0, "a positive that is missed by far still pulls"
+    if name != "asymmetric":
+        assert logits.grad[2, 3] > 0, "a false alarm still pushes"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_batch_of_negatives_alone_is_finite(name):
+    logits = torch.zeros(3, 7, requires_grad=True)
+    loss = ours(name)(logits, torch.zeros(3, 7), torch.ones(3))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
 
 
 @given(st.floats(-30, 30), st.booleans(), st.sampled_from([1.0, 2.0, 5.0]))
@@ -84,6 +176,5 @@ def test_gamma_between_0_and_1_is_refused():
         losses.focal(torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1), gamma=0.5)
 
 
-def test_an_unknown_loss_is_named():
-    with pytest.raises(ValueError, match="'dice' is unknown"):
-        losses.choose("dice", gamma=2.0)
+def test_every_loss_is_in_the_list():
+    assert set(losses.NAMES) == set(SETTINGS)

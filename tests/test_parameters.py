@@ -31,7 +31,7 @@ def write(tmp_path, text):
         ("eta: 0", "eta: Input should be greater than 0"),
         ("eta: -0.5", "eta: Input should be greater than 0"),
         ("gamma: 0.5", "infinite gradients"),
-        ("loss: dice", "loss: Input should be 'bce', 'focal', 'sh' or 'sh_focal'"),
+        ("loss: dice", "'sh' or 'sh_focal', got 'dice'"),
         ("loss: no", "loss: Input should be"),
         ("seed: 1\nseed: 2", "given more than once: seed"),
         ("- seed", "expected lines of `name: value`"),

@@ -1,0 +1,101 @@
+"""What the losses of the field take from the training set: frequencies turned into weights, biases and offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from shl_utils import losses
+from shl_utils.parameters import Parameters
+
+# which loss a parameter matters to; for the others it may change without a new training
+USED_BY = {
+    "gamma": losses.FOCUSED,
+    "reading": losses.HARMONIC,
+    "positive_weight_max": ("weighted_bce",),
+    "gamma_negative": ("asymmetric",),
+    "negative_margin": ("asymmetric",),
+}
+BIAS = 0.05  # kappa of NTR: how far a logit moves with the prior of its code; the authors' value on every data set
+SCALE = 2.0  # lambda of NTR: how much steeper negatives see their logits; the authors' value for text
+
+
+def positive_weights(counts: NDArray, n: int, *, largest: float) -> NDArray[np.float64]:
+    """(codes,): negatives / positives of each code among n notes, at most `largest`.
+
+    Unclipped, a code with one note in ten thousand weighs ten thousand, and the model collapses.
+    """
+    return np.clip((n - counts) / np.maximum(counts, 1), 0, largest)
+
+
+def effective_number_weights(counts: NDArray, *, beta: float | None = None) -> NDArray[np.float64]:
+    """(codes,): (1 - beta) / (1 - beta^n_c), scaled to mean 1.
+
+    beta: None takes 1 - 1 / (largest count), so that 1 / (1 - beta), the number of notes from which a code counts as
+    saturated, is that of the most frequent code. Source: Cui et al. 2019, who choose beta by hand from 0.9 to 0.9999.
+    """
+    if beta is None:
+        beta = 1 - 1 / max(counts.max(), 2)
+    weights = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
+    return weights / weights.mean()
+
+
+def rarity(counts: NDArray) -> NDArray[np.float64]:
+    """(codes,): 1 / n_c."""
+    return 1 / np.maximum(counts, 1)
+
+
+def map_offset(labels: sparse.csr_array) -> float:
+    """Where the weight of R-BCE turns from low to high: the median of r over all assignments of the training notes.
+
+    labels: (notes, codes). r of an assignment is the rarity of its code over the sum of rarity of the note's codes.
+    Half of all assignments then weigh more than 0.6. The authors set it by hand: 0.9 on Reuters, where most notes have
+    one code (r = 1), 0.05 on PubMed, where they have fifteen.
+    """
+    coo = labels.tocoo()
+    rare = rarity(np.bincount(coo.col, minlength=labels.shape[1]))
+    asked = np.bincount(coo.row, weights=rare[coo.col], minlength=labels.shape[0])
+    return float(np.median(rare[coo.col] / asked[coo.row]))
+
+
+def prior_bias(counts: NDArray, n: int) -> NDArray[np.float64]:
+    """(codes,): -kappa log(n / n_c - 1). Source: Wu et al. 2020, Eq. 7."""
+    share = np.clip(counts / n, 1 / (2 * n), 1 - 1 / (2 * n))  # a code in every note has no finite bias
+    return -BIAS * np.log(1 / share - 1)
+
+
+def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Callable[..., Tensor]:
+    """The loss called `name`, with what it needs of the training labels (notes, codes), as a function of (logits,
+    targets, weights)."""
+    if name not in losses.NAMES:
+        raise ValueError(f"loss {name!r} is unknown: use one of {', '.join(losses.NAMES)}")
+    n, counts = labels.shape[0], np.asarray(labels.sum(axis=0))
+    gamma = {"gamma": parameters.gamma} if name in losses.FOCUSED else {}
+    balanced = _tensor(effective_number_weights(counts))
+    tolerance = {"bias": _tensor(prior_bias(counts, n)), "scale": SCALE}
+    if name == "weighted_bce":
+        largest = parameters.positive_weight_max
+        return partial(losses.weighted_bce, positive=_tensor(positive_weights(counts, n, largest=largest)))
+    if name == "class_balanced":
+        return partial(losses.class_balanced, code=balanced, **gamma)
+    if name in ("ntr", "cb_ntr"):
+        code = balanced if name == "cb_ntr" else torch.ones(len(counts))
+        return partial(losses.negative_tolerant, code=code, **tolerance, **gamma)
+    if name in ("r_bce", "distribution_balanced"):
+        if name == "r_bce":
+            tolerance = {"bias": torch.zeros(len(counts)), "scale": 1.0}
+        rare = {"rarity": _tensor(rarity(counts)), "offset": map_offset(labels)}
+        return partial(losses.distribution_balanced, **rare, **tolerance, **gamma)
+    if name == "asymmetric":
+        return partial(losses.asymmetric, gamma_negative=parameters.gamma_negative, margin=parameters.negative_margin)
+    return partial(getattr(losses, name), **gamma)
+
+
+def _tensor(values: NDArray) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
