@@ -31,4 +31,4 @@ def tfidf_logistic(corpus: Corpus) -> Predictions:
             model.fit(seen, labels[:, [code]].toarray().ravel())
             probabilities[:, code] = model.predict_proba(asked)[:, 1]
             bar.update(1)
-    return Predictions(rows, probabilities)
+    return Predictions(rows, probabilities, np.where(share > 0, 0, -1))

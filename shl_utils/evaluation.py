@@ -11,51 +11,76 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import filtering, metrics, runs
+from shl_utils import metrics, ranking, runs, thresholds
 from shl_utils.corpus import Corpus
+from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
 
 
-def labels(corpus: Corpus, run_folder: Path) -> sparse.csr_array:
-    """(notes, codes) that validation and test are measured against: the source's own, unless `filter_labels` reached
-    beyond the training notes."""
-    return filtering.read_labels(run_folder / "filter.parquet", corpus)
-
-
-def decide(corpus: Corpus, gold: sparse.csr_array, predictions: Predictions) -> tuple[NDArray[np.int8], float]:
-    """Predicted codes of the test notes (notes, codes), and the threshold that validation gave."""
+def cut(
+    corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters, *, rule: str | None = None
+) -> NDArray[np.float64]:
+    """Thresholds (codes,) that validation gives under `rule`, by default the run's own."""
     validation = corpus.rows("validation")
-    threshold = metrics.best_threshold(_dense(gold[validation]), predictions.of(validation))
-    return (predictions.of(corpus.rows("test")) >= threshold).astype(np.int8), threshold
+    return thresholds.choose(
+        rule or parameters.threshold,
+        _dense(gold[validation]),
+        predictions.of(validation),
+        segment=predictions.segments,
+        floor=parameters.support_floor,
+    )
+
+
+def decide(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Predicted codes of the test notes: (notes, codes)."""
+    return (predictions.of(corpus.rows("test")) >= limits).astype(np.int8)
 
 
 def compare(
-    corpus: Corpus,
-    gold: sparse.csr_array,
-    models: dict[str, Predictions],
-    *,
-    reference: str,
-    times: int,
-    seed: int,
+    corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters, *, reference: str
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.int8]]]:
     """One row a model: figures, 95% intervals, and the paired difference to `reference`; also the predicted codes.
 
-    gold: (notes, codes). times: draws of the bootstrap over test notes, the same for all models.
+    gold: (notes, codes).
     """
     truth = test_truth(corpus, gold)
-    draws = metrics.resamples(len(truth), times=times, seed=seed)
-    decided = {name: decide(corpus, gold, predictions) for name, predictions in models.items()}
-    samples = {name: metrics.bootstrap(truth, predicted, draws) for name, (predicted, _) in decided.items()}
+    draws = metrics.resamples(len(truth), times=parameters.bootstrap, seed=parameters.seed)
+    limits = {name: cut(corpus, gold, predictions, parameters) for name, predictions in models.items()}
+    decided = {name: decide(corpus, predictions, limits[name]) for name, predictions in models.items()}
+    points = {name: metrics.scores(truth, predicted) for name, predicted in decided.items()}
+    samples = {name: metrics.bootstrap(truth, predicted, draws) for name, predicted in decided.items()}
     rows = {}
-    for name, (predicted, threshold) in decided.items():
-        row: dict[str, Any] = {"threshold": threshold} | metrics.scores(truth, predicted)
+    for name, predictions in models.items():
+        row: dict[str, Any] = {"threshold": float(np.median(limits[name]))} | points[name]
+        row |= ranking.scores(truth, predictions.of(corpus.rows("test")))
         for figure, values in samples[name].items():
             row[f"{figure}_low"], row[f"{figure}_high"] = metrics.interval(values)
             low, high = metrics.interval(values - samples[reference][figure])
-            row[f"{figure}_gain"] = row[figure] - metrics.scores(truth, decided[reference][0])[figure]
+            row[f"{figure}_gain"] = row[figure] - points[reference][figure]
             row[f"{figure}_gain_low"], row[f"{figure}_gain_high"] = low, high
         rows[name] = row
-    return pd.DataFrame(rows).T.infer_objects(), {name: predicted for name, (predicted, _) in decided.items()}
+    return pd.DataFrame(rows).T.infer_objects(), decided
+
+
+def by_rule(
+    corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters
+) -> pd.DataFrame:
+    """Micro- and macro-F1 x 100 of every model under every threshold rule."""
+    truth, rows = test_truth(corpus, gold), {}
+    for name, predictions in models.items():
+        for rule in thresholds.RULES:
+            limits = cut(corpus, gold, predictions, parameters, rule=rule)
+            figures = metrics.scores(truth, decide(corpus, predictions, limits))
+            rows[name, rule] = {"micro-F1": 100 * figures["micro_f1"], "macro-F1": 100 * figures["macro_f1_present"]}
+    return pd.DataFrame(rows).T.unstack().rename_axis(columns=["", "threshold"])
+
+
+def limits_table(
+    corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
+) -> pd.DataFrame:
+    """`code`, `segment` and the threshold of each rule: what is saved beside a model."""
+    columns = {rule: cut(corpus, gold, predictions, parameters, rule=rule) for rule in thresholds.RULES}
+    return pd.DataFrame({"code": corpus.codes["code"], "segment": predictions.segments, **columns})
 
 
 def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
@@ -72,7 +97,9 @@ def by_frequency(
     return pd.concat(parts, names=["model", "group"], sort=False)
 
 
-def write(path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.DataFrame, *, parameters) -> None:
+def write(
+    path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.DataFrame, parameters: Parameters
+) -> None:
     """`metrics.json`: every figure by model, frequency bin and segment, and on which labels it was measured."""
 
     def nested(part: pd.DataFrame) -> dict[str, Any]:
@@ -85,7 +112,8 @@ def write(path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.
         path,
         {
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
-            "threshold": "one for all codes, largest micro-F1 on validation",
+            "threshold": f"rule {parameters.threshold}, chosen on validation",
+            "definitions": metrics.DEFINITIONS | ranking.DEFINITIONS,
             "interval": f"95%, {parameters.bootstrap} draws of the Bayesian bootstrap over test notes, one seed",
             "models": json.loads(table.to_json(orient="index")),
             "by_frequency": nested(by_bin),
@@ -116,6 +144,13 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         "macro gain": table.apply(cell, axis=1, figure="macro_f1_present", suffix="_gain"),
     }
     return pd.DataFrame(columns)
+
+
+def all_figures(table: pd.DataFrame) -> pd.DataFrame:
+    """Every figure of every model beside its definition."""
+    definitions = metrics.DEFINITIONS | ranking.DEFINITIONS
+    values = table[list(definitions)].T.astype(float).round(3)
+    return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
 
 
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:

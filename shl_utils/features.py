@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -12,8 +14,6 @@ from shl_utils import encoder, precision, tokens
 from shl_utils.parameters import Parameters
 from shl_utils.runs import digest
 from shl_utils.tokens import Ragged
-
-FILE = "trunk.safetensors"
 
 
 def top_layers(model: nn.Module, parameters: Parameters) -> int:
@@ -24,28 +24,51 @@ def top_layers(model: nn.Module, parameters: Parameters) -> int:
     return have if parameters.lora_layers == -1 else parameters.lora_layers
 
 
-def load_or_compute(folder: Path, parameters: Parameters, texts, tokenizer, model: nn.Module) -> Ragged:
-    """Features of every note: hidden states of the frozen trunk, or token numbers where every layer is trained.
+class Prepared:
+    """Encoder and features of a run's notes for one set of parameters after another; it keeps the last ones."""
 
-    The trunk gives every segment and epoch the same states, so it runs once; the file may be deleted at any time.
-    """
-    rows = tokens.tokenize(tokenizer, texts, max_tokens=parameters.max_tokens)
-    top = top_layers(model, parameters)
-    if top == encoder.n_layers(model):
-        return rows
-    dtype = precision.DTYPES[precision.resolve(parameters.precision)]
-    key = f"{digest(folder / 'corpus.parquet')} {parameters.encoder} {parameters.max_tokens} {top} {dtype}"
-    path = folder / FILE
-    if path.exists():
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("key") == key:
-                return Ragged(file.get_tensor("flat"), rows.offsets)
-    trunk, _ = encoder.halves(model, top=top)
-    features = encoder.encode(trunk, rows, device=precision.device(), dtype=dtype, label="encode notes")
-    partial = path.with_suffix(".part")
-    save_file({"flat": features.flat}, partial, metadata={"key": key})
-    partial.replace(path)
-    return features
+    def __init__(self, folder: Path, texts: Sequence[str]) -> None:
+        self.folder, self.texts = folder, texts
+        self.corpus = digest(folder / "corpus.parquet")
+        self._key, self._found = None, None
+
+    def of(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
+        """The encoder, and hidden states of its frozen trunk for every note, or token numbers where every layer is
+        trained.
+
+        The trunk gives every segment and epoch the same states, so it runs once; the file may be deleted at any time.
+        """
+        dtype = precision.DTYPES[precision.resolve(parameters.precision)]
+        key = f"{self.corpus} {parameters.encoder} {parameters.max_tokens} {parameters.lora_layers} {dtype}"
+        if key != self._key:
+            self._found = None  # before the next is there: two would not fit
+            self._found, self._key = self._load_or_compute(parameters, key, dtype), key
+        return self._found
+
+    def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
+        tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+        rows = tokens.tokenize(tokenizer, self.texts, max_tokens=parameters.max_tokens)
+        top = top_layers(model, parameters)
+        if top == encoder.n_layers(model):
+            return model, rows
+        path = path_of(self.folder, parameters)
+        if path.exists():
+            with safe_open(path, framework="pt") as file:
+                if (file.metadata() or {}).get("key") == key:
+                    return model, Ragged(file.get_tensor("flat"), rows.offsets)
+        trunk, _ = encoder.halves(model, top=top)
+        states = encoder.encode(trunk, rows, device=precision.device(), dtype=dtype, label="encode notes")
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_suffix(".part")
+        save_file({"flat": states.flat}, partial, metadata={"key": key})
+        partial.replace(path)
+        return model, states
+
+
+def path_of(folder: Path, parameters: Parameters) -> Path:
+    """Where the states of the trunk lie; one file an encoder, length and number of trained layers."""
+    name = Path(parameters.encoder).name
+    return folder / "trunk" / f"{name}-{parameters.max_tokens}-{parameters.lora_layers}.safetensors"
 
 
 def trained_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:

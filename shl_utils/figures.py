@@ -149,6 +149,17 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
     return axes
 
 
+def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
+    """Share of positives against probability. curves: model to the table of `ranking.calibration`."""
+    ax.plot([0, 1], [0, 1], ":", color="#999999")
+    for (name, curve), colour in zip(curves.items(), ("#0072B2", "#D55E00", "#009E73", "#CC79A7")):
+        ax.plot(curve["probability"], curve["share"], "-o", markersize=5, color=colour, label=name)
+    ax.set(xlabel="probability given", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    ax.set_title("Below the line a model is too sure, above it too timid")
+    ax.legend(fontsize=10)
+    return ax
+
+
 def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     """Macro-F1 within each group of codes, a bar a model. table: index (model, group) of `by_frequency`."""
     names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
@@ -163,14 +174,32 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
 
 
 def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Micro- and macro-F1 of every row with its 95% interval over test notes."""
+    """Micro- and macro-F1 of every row with its 95% interval; rows that are not comparable are hollow."""
     places = np.arange(len(table))[::-1]
+    comparable = table["comparable"].astype(bool).to_numpy()
     for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
-        value = 100 * table[figure].astype(float)
-        low, high = (100 * table[f"{figure}_{end}"].astype(float) for end in ("low", "high"))
-        ax.errorbar(value, places, xerr=np.maximum([value - low, high - value], 0), fmt="o", color="#0072B2", capsize=3)
-        ax.axvline(value.iloc[0], color="#999999", linestyle=":")
+        value = 100 * table[figure].astype(float).to_numpy()
+        low, high = (100 * table[f"{figure}_{end}"].astype(float).to_numpy() for end in ("low", "high"))
+        for chosen, face in ((comparable, "#0072B2"), (~comparable, "white")):
+            spread = np.maximum([value - low, high - value], 0)[:, chosen]
+            ax.errorbar(value[chosen], places[chosen], xerr=spread, fmt="o", color="#0072B2", mfc=face, capsize=3)
+        ax.axvline(value[0], color="#999999", linestyle=":")
         ax.set(yticks=places, yticklabels=table.index, xlabel="%")
         ax.set_title(title)
     axes[1].set_yticklabels([])
     return axes
+
+
+def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
+    """What the gain of the most generous reading is made of, in points of F1. parts: of `effects.shares`."""
+    places = np.arange(len(parts))[::-1]
+    for figure, shift, colour in (("micro_f1", 0.18, "#0072B2"), ("macro_f1_present", -0.18, "#D55E00")):
+        value, low, high = (100 * parts[f"{figure}{end}"].astype(float) for end in ("", "_low", "_high"))
+        label = "micro-F1" if figure == "micro_f1" else "macro-F1, codes in test"
+        spread = np.maximum([value - low, high - value], 0)
+        ax.barh(places + shift, value, height=0.34, xerr=spread, color=colour, label=label, capsize=3)
+    ax.axvline(0, color="#333333", linewidth=1)
+    ax.set(yticks=places, yticklabels=parts.index, xlabel="points of F1")
+    ax.set_title("Where a gain over one BCE model would come from")
+    ax.legend(fontsize=10)
+    return ax

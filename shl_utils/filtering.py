@@ -145,11 +145,14 @@ def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
     named.to_parquet(path, index=False)
 
 
-def read_labels(path: Path, corpus: Corpus) -> sparse.csr_array:
-    """(notes, codes) of 0 and 1: the labels that the filter kept."""
-    table = pd.read_parquet(path, columns=["note", "code", "kept"])
+def read_labels(path: Path, corpus: Corpus, parameters: Parameters) -> sparse.csr_array:
+    """(notes, codes) of 0 and 1: what the filter keeps under `parameters`, by the similarities in `path`."""
+    if parameters.filter_labels == "none":
+        return corpus.labels
+    named = pd.read_parquet(path, columns=["note", "code", "similarity"])
+    rows = pd.Index(corpus.notes["note"]).get_indexer(named["note"])
+    columns = pd.Index(corpus.codes["code"]).get_indexer(named["code"])
+    table, _ = apply(named.assign(note=rows, code=columns), corpus.split, parameters)
     table = table[table["kept"]]
-    rows = pd.Index(corpus.notes["note"]).get_indexer(table["note"])
-    columns = pd.Index(corpus.codes["code"]).get_indexer(table["code"])
     values = np.ones(len(table), dtype=np.float32)
-    return sparse.csr_array((values, (rows, columns)), shape=corpus.labels.shape)
+    return sparse.csr_array((values, (table["note"], table["code"])), shape=corpus.labels.shape)

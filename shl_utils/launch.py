@@ -27,17 +27,22 @@ def processes_here(parameters: Parameters) -> int:
     return parameters.processes or max(torch.cuda.device_count(), 1)
 
 
-def train(folder: Path, parameters: Parameters, variants: list[Variant]) -> None:
-    """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause on failure."""
+def train(folder: Path, variants: list[Variant]) -> None:
+    """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause on failure.
+
+    Where and in how many processes is the same for all of them: what the first one's parameters say.
+    """
+    if not variants:
+        return
+    parameters = variants[0].parameters
     here = processes_here(parameters)
     world = here * parameters.nodes
     if world == 1:
-        worker.train(folder, parameters, variants)
+        worker.train(folder, variants)
         return
     config = {
         "folder": str(folder),
-        "parameters": parameters.model_dump(),
-        "variants": [v.as_dict() for v in variants],
+        "variants": [{"folder": v.folder, "parameters": v.parameters.model_dump()} for v in variants],
         "world": world,
     }
     runs.write_json(folder / CONFIG, config)

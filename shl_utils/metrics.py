@@ -1,4 +1,4 @@
-"""Figures of merit over (notes, codes), each with its definition, and their bootstrap intervals."""
+"""Figures of merit of decided codes, each with its definition, and their bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -6,50 +6,53 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.metrics import precision_recall_curve
 
+DEFINITIONS = {
+    "micro_f1": "over all (note, code) pairs",
+    "micro_precision": "right ones among the predicted pairs",
+    "micro_recall": "found ones among the true pairs",
+    "macro_f1_present": "mean of F1 over the codes with a positive in the test; 0 for one never predicted",
+    "macro_f1_all": "mean of F1 over all codes; 0 for one without a positive",
+    "macro_f1_harmonic": "F1 of mean precision and mean recall over all codes: no mean of F1, but often printed as one",
+    "macro_precision": "mean of precision over the codes with a positive; 0 for one never predicted",
+    "macro_recall": "mean of recall over the codes with a positive",
+    "weighted_f1": "mean of F1 over codes, weighted by positives",
+    "exact_match": "share of notes whose codes are all right",
+    "predicted_on_absent_codes": "false alarms on codes without a positive: the mean over present codes ignores them",
+}
 BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in training notes
 
 
-def best_threshold(truth: NDArray, probabilities: NDArray) -> float:
-    """The one threshold with the largest micro-F1 on these notes: probabilities at or above it are predicted.
-
-    Give validation notes, never test notes. truth, probabilities: (notes, codes). The threshold is above 0, so that a
-    code without a model, whose probability is 0, is never predicted.
-    """
-    if not truth.any():
-        raise ValueError("validation has no positive label: no threshold can be chosen; use more notes")
-    precision, recall, thresholds = precision_recall_curve(truth.ravel(), probabilities.ravel())
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(np.argmax(np.where(thresholds > 0, f1[:-1], -1)))
-    # midway to the next lower score, so that rounding of the scores flips nothing
-    below = thresholds[best - 1] if best else 0.0
-    return float(max((thresholds[best] + below) / 2, np.finfo(np.float32).tiny))
-
-
 def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
-    """Micro and macro figures; truth and predicted are (notes, codes) of 0 and 1.
+    """Figures over (notes, codes) of 0 and 1; DEFINITIONS says what each is.
 
-    micro: over all (note, code) pairs. macro_f1_present: mean of F1 over the codes with a positive in `truth`, NaN if
-    there is none. macro_f1_all: mean over all codes; one without a positive counts 0, as does, in both, one without a
-    prediction.
     The same as scikit-learn's with zero_division=0, but for a single code: there scikit-learn takes the column for two
     classes, and its micro-F1 is the accuracy.
     """
     hit, true, said = (truth & predicted).sum(axis=0), truth.sum(axis=0), predicted.sum(axis=0)
     present = true > 0
-    per_code = _ratio(2 * hit, true + said)
+    per_code, precision, recall = _ratio(2 * hit, true + said), _ratio(hit, said), _ratio(hit, true)
+    mean_p, mean_r = precision.mean(), recall.mean()
     return {
         "micro_f1": float(_ratio(2 * hit.sum(), true.sum() + said.sum())),
         "micro_precision": float(_ratio(hit.sum(), said.sum())),
         "micro_recall": float(_ratio(hit.sum(), true.sum())),
-        "macro_f1_present": float(per_code[present].mean()) if present.any() else float("nan"),
+        "macro_f1_present": _mean(per_code[present]),
         "macro_f1_all": float(per_code.mean()),
+        "macro_f1_harmonic": float(_ratio(2 * mean_p * mean_r, mean_p + mean_r)),
+        "macro_precision": _mean(precision[present]),
+        "macro_recall": _mean(recall[present]),
+        "weighted_f1": float(_ratio((true * per_code).sum(), true.sum())),
+        "exact_match": float((truth == predicted).all(axis=1).mean()),
         "codes_present": int(present.sum()),
         "codes_all": truth.shape[1],
         "positives": int(true.sum()),
         "predicted_on_absent_codes": int(said[~present].sum()),
     }
+
+
+def _mean(values: NDArray) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:

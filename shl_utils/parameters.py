@@ -7,7 +7,7 @@ reader sees them where they matter; a test holds the cells to this list. Paramet
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,10 @@ def _of(stage: str | None, default: Any, meaning: str, **limits: Any) -> Any:
     return Field(default, description=meaning, json_schema_extra={"stage": stage}, **limits)
 
 
+# where and in how many processes a model is trained: it may change without a new training
+PLACEMENT = ("processes", "nodes", "rendezvous")
+
+
 class Parameters(BaseModel):
     """A full, checked set of parameters. Unknown names, wrong types and values out of range are refused."""
 
@@ -40,7 +44,7 @@ class Parameters(BaseModel):
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
     test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
-    seed: int = _of("00_imbalance", 0, "seed of the split, the sampling and the training", ge=0, le=1_000_000)
+    seed: int = _of("00_imbalance", 0, "seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000)
 
     # 01_filter
     encoder: str = _of("01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1)
@@ -72,12 +76,13 @@ class Parameters(BaseModel):
         "03_train", "all", "what LoRA adapts in a layer: query and value, or every linear map"
     )
     lora_layers: int = _of("03_train", 1, "how many top layers get LoRA; -1 is all of them", ge=-1)
-    lr_lora: float = _of("03_train", 2e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
+    lr_lora: float = _of("03_train", 4e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
     lr_head: float = _of("03_train", 2e-2, "peak learning rate of the head, AdamW", gt=0, le=1)
     epochs: int = _of("03_train", 3, "epochs of every segment; the best by validation stays", ge=1)
     min_steps: int = _of("03_train", 48, "steps of an epoch at least: a small segment repeats its notes", ge=0)
     batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
     warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
+    training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
         "03_train", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
     )
@@ -86,9 +91,14 @@ class Parameters(BaseModel):
     rendezvous: str = _of("03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$")
 
     # 04_evaluate
+    threshold: Literal["half", "global", "segment", "label", "shrunk"] = _of(
+        "04_evaluate", "global", "where a probability becomes a code, chosen on validation"
+    )
+    support_floor: int = _of("04_evaluate", 5, "positives in validation that a threshold of its own needs", ge=1)
     bootstrap: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
 
     # 05_ablate
+    grid: str = _of("05_ablate", "demo", "rows of the ablation: a file in params/grids, or a path to one", min_length=1)
     ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
 
     @model_validator(mode="after")
@@ -118,8 +128,12 @@ def check(values: Mapping[str, Any], *, origin: str = "parameters") -> Parameter
 
 
 def unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, Parameters.model_fields, n=1, cutoff=0.5)
-    return f"unknown parameter {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    return f"unknown parameter {name!r}{nearest(name, Parameters.model_fields)}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def _explain(problem: Mapping[str, Any]) -> str:
@@ -147,19 +161,24 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The differences that a parameter file holds, checked; the file's name stands in every error."""
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; a mistake in it is reported with the file's name."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"parameter file {path} is missing: the project's own are in params/")
     try:
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not UTF-8 text: save it as UTF-8") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The differences that a parameter file holds, checked; the file's name stands in every error."""
+    values = read_yaml(path)
     if values is None:
         values = {}
     if not isinstance(values, dict):

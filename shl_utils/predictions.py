@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +14,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shl_utils import corpus as corpora
-from shl_utils import encoder, features, model, precision, progress, variants
+from shl_utils import features, model, precision, progress, variants
 from shl_utils.corpus import Corpus
-from shl_utils.parameters import Parameters
+from shl_utils.runs import digest
 from shl_utils.variants import Variant
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """rows: numbers of notes in the corpus. probabilities: (rows, codes), 0 for a code that has no model."""
+    """rows: numbers of notes in the corpus. probabilities: (rows, codes), 0 for a code that has no model.
+    segments: (codes,), which model each code's come from, -1 for none."""
 
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    segments: NDArray[np.int64]
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(len(rows), codes), for notes that were predicted."""
@@ -34,39 +37,64 @@ class Predictions:
         return self.probabilities[position]
 
 
-def compute(folder: Path, parameters: Parameters, wanted: list[Variant]) -> list[Predictions]:
+def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
     """Predict with every segment of every variant; their union: each code from its own segment's model."""
     corpus = corpora.read(folder)
     rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
-    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
-    seen = features.load_or_compute(folder, parameters, corpus.notes["text"], tokenizer, base)
-    device = precision.device()
-    dtype = precision.DTYPES[precision.resolve(parameters.precision)]
+    prepared = features.Prepared(folder, corpus.notes["text"])
     tables = [variants.read_segments(folder, v) for v in wanted]
-    results = []
     with progress.bar(sum(table["segment"].nunique() for table in tables), "predict segments") as bar:
         for variant, table in zip(wanted, tables):
+            base, seen = prepared.of(variant.parameters)
+            dtype = precision.DTYPES[precision.resolve(variant.parameters.precision)]
             segments = variants.segment_of_code(table, corpus)
             probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
             for k in range(segments.max() + 1):
-                top, _ = features.trained_part(base, parameters)
-                net = model.load(top, folder / variant.folder / "segments" / str(k)).to(device)
-                codes = np.flatnonzero(segments == k)
-                probabilities[:, codes] = model.predict(net, seen, rows, device=device, dtype=dtype)
+                top, _ = features.trained_part(base, variant.parameters)
+                net = model.load(top, folder / variant.folder / "segments" / str(k)).to(precision.device())
+                probabilities[:, segments == k] = model.predict(net, seen, rows, device=precision.device(), dtype=dtype)
                 bar.update(1)
-            results.append(Predictions(rows, probabilities))
-    return results
+            yield Predictions(rows, probabilities, segments)
 
 
-def write(predictions: Predictions, corpus: Corpus, path: Path) -> None:
-    """Parquet: `note`, `split`, and `probability`, a list in the order of the codes named in the file's metadata."""
+def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
+    """Compute and write the predictions of the variants whose files are missing or of other models."""
+    stale = [v for v in wanted if _models_of(_path(folder, v)) != models_digest(folder, v)]
+    for variant, found in zip(stale, compute(folder, stale)):
+        write(found, corpus, _path(folder, variant), models=models_digest(folder, variant))
+
+
+def of_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
+    return read(_path(folder, variant), corpus)
+
+
+def models_digest(folder: Path, variant: Variant) -> str:
+    """Which adapters and heads, so that predictions of others are told apart."""
+    return digest(folder / variant.folder / "segments")
+
+
+def _path(folder: Path, variant: Variant) -> Path:
+    return folder / variant.folder / "predictions.parquet"
+
+
+def _models_of(path: Path) -> str:
+    if not path.exists():
+        return ""
+    return (pq.read_schema(path).metadata or {}).get(b"models", b"").decode()
+
+
+def write(predictions: Predictions, corpus: Corpus, path: Path, *, models: str = "") -> None:
+    """Parquet: `note`, `split`, and `probability`, a list in the order of the codes that the file's metadata name
+    beside the segment of each."""
     probability = pa.FixedSizeListArray.from_arrays(
         pa.array(predictions.probabilities.ravel()), predictions.probabilities.shape[1]
     )
     notes = corpus.notes.iloc[predictions.rows]
     table = pa.table({"note": pa.array(notes["note"]), "split": pa.array(notes["split"]), "probability": probability})
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = table.replace_schema_metadata({"codes": json.dumps(corpus.codes["code"].tolist())})
+    about = {"codes": corpus.codes["code"].tolist(), "segments": predictions.segments.tolist()}
+    facts = {name: json.dumps(values) for name, values in about.items()} | {"models": models}
+    table = table.replace_schema_metadata(facts)
     pq.write_table(table, path, compression="zstd")
 
 
@@ -78,4 +106,5 @@ def read(path: Path, corpus: Corpus) -> Predictions:
         raise ValueError(f"{path} is about other codes than this run's: run 04_evaluate again")
     column = table["probability"].combine_chunks()
     rows = pd.Index(corpus.notes["note"]).get_indexer(table["note"].to_pylist())
-    return Predictions(rows, column.flatten().to_numpy().reshape(len(rows), len(codes)))
+    segments = np.array(json.loads(table.schema.metadata[b"segments"]))
+    return Predictions(rows, column.flatten().to_numpy().reshape(len(rows), len(codes)), segments)

@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shl_utils import __version__, provenance
-from shl_utils.parameters import STAGES, Parameters, check, from_namespace, owned_by
+from shl_utils.parameters import PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
 
 Stamp = dict[str, Any]
 
@@ -49,9 +50,12 @@ class Run:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def finish(self, *outputs: str, **facts: Any) -> Stamp:
-        """Stamp the stage as done; `outputs` are its files, `facts` whatever it wants to be on record."""
-        own = self.parameters.model_dump(include=set(owned_by(self.stage)))
+    def finish(self, *outputs: str, read: Sequence[Path] = (), **facts: Any) -> Stamp:
+        """Stamp the stage as done.
+
+        outputs: its files. read: files outside the run that it depends on. facts: whatever it wants to be on record.
+        """
+        own = _own(self.stage, self.parameters)
         files = {name: digest(self.path(name)) for name in outputs}
         stamp = {
             "stage": self.stage,
@@ -59,6 +63,7 @@ class Run:
             "upstream": self.upstream,
             "parameters": own,
             "files": files,
+            "read": {str(path): digest(path) for path in read},
             "version": __version__,
             "seconds": round(time.monotonic() - self.started, 1),
             "peak_memory_mb": provenance.peak_memory_mb(),
@@ -94,7 +99,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
         _same(stamp["parameters"], values, folder, name)
         merged |= stamp["parameters"]
         upstream = stamp["id"]
-    parameters = check(values | merged, origin=stage)
+    parameters = check(merged | values, origin=stage)
     create(folder)
     _stamp_path(folder, stage).unlink(missing_ok=True)  # until it finishes again, the stage is not done
     return Run(folder, stage, parameters, upstream)
@@ -106,15 +111,21 @@ def is_done(stage: str, parameters: Parameters) -> bool:
     try:
         for name in STAGES[: STAGES.index(stage) + 1]:
             stamp = _valid_stamp(folder, name, upstream)
-            own = parameters.model_dump(include=set(owned_by(name)))
-            if stamp["parameters"] != own or stamp["version"] != __version__:
+            if stamp["parameters"] != _own(name, parameters) or stamp["version"] != __version__:
                 return False
-            if any(digest(folder / file) != made for file, made in stamp["files"].items()):
+            files = {folder / file: made for file, made in stamp["files"].items()}
+            files |= {Path(file): made for file, made in stamp.get("read", {}).items()}
+            if any(digest(path) != made for path, made in files.items()):
                 return False
             upstream = stamp["id"]
     except (FileNotFoundError, ValueError):
         return False
     return True
+
+
+def _own(stage: str, parameters: Parameters) -> dict[str, Any]:
+    """The stage's parameters that its results depend on."""
+    return parameters.model_dump(include=set(owned_by(stage)) - set(PLACEMENT))
 
 
 def digest(path: Path) -> str:

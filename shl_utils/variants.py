@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,40 +15,37 @@ from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.segmentation import segment
 
+FILTERS = {
+    "none": "no filter",
+    "train": "filter",
+    "train+validation": "filter on validation too",
+    "all": "filter on test too",
+}
+
 
 @dataclass(frozen=True)
 class Variant:
-    """folder: where segments, adapters and predictions lie, relative to the run ("." is the main one)."""
+    """One set of models. folder: where its segments, adapters and predictions lie, relative to the run ("." is the main
+    one). parameters: the full set that it is trained with."""
 
     folder: str
-    loss: str
-    filtered: bool
-    segmentation: str
-    epochs: int
+    parameters: Parameters
 
     @property
     def name(self) -> str:
-        model = "unified" if self.segmentation == "none" else "segmented"
-        return f"{model} {self.loss}, {'filter' if self.filtered else 'no filter'}"
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        model = "unified" if self.parameters.segmentation == "none" else "segmented"
+        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}"
 
 
 def main(parameters: Parameters) -> Variant:
     """What the parameters of the run ask for."""
-    return Variant(
-        folder=".",
-        loss=parameters.loss,
-        filtered=parameters.filter_labels != "none",
-        segmentation=parameters.segmentation,
-        epochs=parameters.epochs,
-    )
+    return Variant(".", parameters)
 
 
 def reference(parameters: Parameters) -> Variant:
     """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
-    return Variant("reference", loss="bce", filtered=False, segmentation="none", epochs=parameters.epochs)
+    changed = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
+    return Variant("reference", parameters.model_copy(update=changed))
 
 
 def compared(parameters: Parameters) -> list[Variant]:
@@ -59,10 +55,8 @@ def compared(parameters: Parameters) -> list[Variant]:
 
 
 def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
-    """(notes, codes): the labels that training and every choice see. Test figures use the corpus's own."""
-    if not variant.filtered:
-        return corpus.labels
-    return filtering.read_labels(run_folder / "filter.parquet", corpus)
+    """(notes, codes): the labels that training and every choice see. Test figures have their own."""
+    return filtering.read_labels(run_folder / "filter.parquet", corpus, variant.parameters)
 
 
 def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str, eta: float) -> pd.DataFrame:
@@ -74,11 +68,12 @@ def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str
     return table.assign(segment=0 if single else segment(table["train_count"], eta=eta))
 
 
-def write_segments(run_folder: Path, corpus: Corpus, parameters: Parameters, wanted: list[Variant]) -> None:
-    """Write `segments.parquet` into the folder of every variant but the main one, whose own is 02_segment's work."""
+def write_segments(run_folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
+    """Write `segments.parquet` into the folder of every variant; that of the main one is 02_segment's work."""
     for variant in wanted:
         labels = training_labels(corpus, variant, run_folder)
-        table = segment_table(corpus, labels, segmentation=variant.segmentation, eta=parameters.eta)
+        asked = variant.parameters
+        table = segment_table(corpus, labels, segmentation=asked.segmentation, eta=asked.eta)
         (run_folder / variant.folder).mkdir(parents=True, exist_ok=True)
         table.to_parquet(run_folder / variant.folder / "segments.parquet", index=False)
 

@@ -16,15 +16,17 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
+from scipy import sparse
 
 from shl_utils import corpus as corpora
-from shl_utils import encoder, features, model, precision, progress, rebalancing, runs, training, variants
+from shl_utils import features, model, precision, progress, rebalancing, runs, training, variants
+from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters, check
 from shl_utils.variants import Variant
 
-# what a trained segment depends on, besides its variant; where and how it runs does not count
+# what a trained segment depends on, besides labels and segments; where and how it runs does not count
 TRAINED_WITH = {
-    *("encoder", "max_tokens", "negatives", "seed", "batch_size", "warmup", "min_steps"),
+    *("loss", "epochs", "encoder", "max_tokens", "negatives", "training_seed", "batch_size", "warmup", "min_steps"),
     *("lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
     *rebalancing.USED_BY,
 }
@@ -45,46 +47,51 @@ def accelerator_for(asked: str, *, world: int) -> Accelerator:
     return accelerator
 
 
-def train(folder: Path, parameters: Parameters, wanted: list[Variant], *, world: int = 1) -> None:
+def train(folder: Path, wanted: list[Variant], *, world: int = 1) -> None:
     """Train every segment of every variant that `folder` does not hold yet.
 
     A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
     """
-    if world > 1 and any(variant.loss == "two_way" for variant in wanted):
+    if world > 1 and any(variant.parameters.loss == "two_way" for variant in wanted):
         raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
-    accelerator = accelerator_for(parameters.precision, world=world)
     corpus = corpora.read(folder)
-    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
-    with accelerator.main_process_first():
-        seen = features.load_or_compute(folder, parameters, corpus.notes["text"], tokenizer, base)
+    prepared = features.Prepared(folder, corpus.notes["text"])
     for variant in wanted:
-        labels = variants.training_labels(corpus, variant, folder)
-        segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
-        place = folder / variant.folder / "segments"
-        key = _key(folder, parameters, variant, segments, world)
-        about = {"key": key, "world": world, "precision": training.effective_precision(accelerator)}
-        for k in range(segments.max() + 1):
-            if _holds(place / str(k), key):
-                continue
-            accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
-            task = _task(seen, corpus, labels, segments, k, variant, parameters)
-            label = f"{variant.name}: segment {k} of {segments.max() + 1}"
-            net, facts = _fit(base, task, parameters, accelerator, label)
-            names = corpus.codes["code"].to_numpy()[segments == k].tolist()
-            if accelerator.is_main_process:
-                _write(net, place / str(k), {"segment": k, "codes": names} | about | facts)
-            accelerator.wait_for_everyone()
+        _train_variant(folder, variant, corpus, prepared, world)
+
+
+def _train_variant(folder: Path, variant: Variant, corpus: Corpus, prepared: features.Prepared, world: int) -> None:
+    parameters = variant.parameters
+    accelerator = accelerator_for(parameters.precision, world=world)
+    labels = variants.training_labels(corpus, variant, folder)
+    segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
+    place = folder / variant.folder / "segments"
+    key = _key(parameters, prepared.corpus, labels, segments)
+    about = {"key": key, "world": world, "precision": training.effective_precision(accelerator)}
+    for k in range(segments.max() + 1):
+        if _holds(place / str(k), key):
+            continue
+        with accelerator.main_process_first():
+            base, seen = prepared.of(parameters)
+        accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
+        task = _task(seen, corpus, labels, segments, k, parameters)
+        label = f"{variant.name}: segment {k} of {segments.max() + 1}"
+        net, facts = _fit(base, task, parameters, accelerator, label)
+        names = corpus.codes["code"].to_numpy()[segments == k].tolist()
         if accelerator.is_main_process:
-            _remove_others(place, segments.max() + 1)
+            _write(net, place / str(k), {"segment": k, "codes": names} | about | facts)
+        accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        _remove_others(place, segments.max() + 1)
 
 
-def _task(seen, corpus, labels, segments, k: int, variant: Variant, parameters: Parameters) -> training.Task:
+def _task(seen, corpus, labels, segments, k: int, parameters: Parameters) -> training.Task:
     notes = training.training_set(
         labels,
         segments,
         corpus.rows("train"),
         k,
-        loss=variant.loss,
+        loss=parameters.loss,
         reading=parameters.reading,
         ratio=parameters.negatives,
     )
@@ -94,9 +101,9 @@ def _task(seen, corpus, labels, segments, k: int, variant: Variant, parameters: 
         labels=own,
         notes=notes.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps),
         validation=corpus.rows("validation"),
-        loss=rebalancing.fitted(variant.loss, own[corpus.rows("train")], parameters),
-        epochs=variant.epochs,
-        seed=parameters.seed * 1000 + k,
+        loss=rebalancing.fitted(parameters.loss, own[corpus.rows("train")], parameters),
+        epochs=parameters.epochs,
+        seed=parameters.training_seed * 1000 + k,
     )
 
 
@@ -120,20 +127,18 @@ def _fit(base, task, parameters, accelerator, label):
         return training.fit(build, task, parameters, accelerator, on_step=bar.update)
 
 
-def _key(folder: Path, parameters: Parameters, variant: Variant, segments: NDArray, world: int) -> str:
+def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray) -> str:
     """What the trained segments of a variant depend on; another key means train again.
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
-    moot = {name for name, users in rebalancing.USED_BY.items() if variant.loss not in users}
+    moot = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
     parts = {
         "parameters": parameters.model_dump(include=TRAINED_WITH - moot),
         "precision": precision.resolve(parameters.precision),
-        "variant": variant.as_dict() | {"folder": None},
+        "corpus": corpus,
+        "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
         "segments": segments.tolist(),
-        "corpus": runs.digest(folder / "corpus.parquet"),
-        "filter": runs.digest(folder / "filter.parquet") if variant.filtered else None,
-        "world": world,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -171,8 +176,8 @@ def _main(path: str) -> None:
     @record
     def work() -> None:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-        wanted = [Variant(**v) for v in config["variants"]]
-        train(Path(config["folder"]), check(config["parameters"]), wanted, world=config["world"])
+        wanted = [Variant(v["folder"], check(v["parameters"])) for v in config["variants"]]
+        train(Path(config["folder"]), wanted, world=config["world"])
 
     if os.environ.get("RANK", "0") != "0":
         os.environ.pop(progress.VARIABLE, None)

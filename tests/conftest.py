@@ -36,6 +36,6 @@ def small_run(tmp_path_factory):
     table, _ = filtering.apply(similarity, notes.split, parameters)
     filtering.write(table, notes, folder / "filter.parquet")
     main = variants.main(parameters)
-    variants.write_segments(folder, notes, parameters, [main])
+    variants.write_segments(folder, notes, [main])
     runs.write_json(folder / "parameters.json", parameters.model_dump())
     return folder, parameters

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from shl_utils import corpus, sources, variants
-from shl_utils.ablation import cells
 from shl_utils.parameters import check
 
 
@@ -53,17 +52,6 @@ def test_a_repeated_note_is_named():
     twice.notes.loc[1, "note"] = "n0"
     with pytest.raises(ValueError, match="note n0 stands twice"):
         corpus.build(twice, check({}))
-
-
-def test_the_ablation_reuses_what_was_trained_alike():
-    places = {cell.name: cell.folder for cell in cells(check({}))}
-    assert len(places) == 8
-    assert places["segmented sh_focal, filter"] == "."
-    assert places["unified bce, no filter"] == "reference"
-    assert places["segmented bce, filter"] == "ablation/eta-bce-filter"
-    others = cells(check({"ablation_epochs": 1}))
-    assert all(cell.folder.startswith("ablation/") for cell in others)
-    assert len(cells(check({"filter_labels": "none"}))) == 4
 
 
 def test_a_main_model_that_is_the_reference_is_trained_once():

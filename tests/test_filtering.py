@@ -86,6 +86,6 @@ def test_what_is_written_is_read_back(tmp_path):
     corpus = Corpus(notes, pd.DataFrame({"code": ["x", "y"], "description": ["x", "y"]}))
     kept, _ = filtering.apply(table(), SPLIT, settings())
     filtering.write(kept, corpus, tmp_path / "filter.parquet")
-    labels = filtering.read_labels(tmp_path / "filter.parquet", corpus)
+    labels = filtering.read_labels(tmp_path / "filter.parquet", corpus, settings())
     assert labels.toarray().tolist() == [[1, 0], [1, 0], [1, 0], [1, 0]]
     assert corpus.labels.toarray().tolist() == [[1, 1], [1, 0], [1, 0], [1, 0]]

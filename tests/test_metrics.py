@@ -1,10 +1,10 @@
-"""Figures of merit: hand-worked tables, scikit-learn as the reference of the bootstrap, thresholds from validation."""
+"""Figures of merit: hand-worked tables, scikit-learn as the reference of the bootstrap."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, precision_score, recall_score
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from shl_utils import metrics
 
@@ -29,6 +29,8 @@ def test_scores_equal_scikit_learn(seed):
     options = {"zero_division": 0}
     assert s["micro_f1"] == pytest.approx(f1_score(truth, predicted, average="micro", **options))
     assert s["macro_f1_all"] == pytest.approx(f1_score(truth, predicted, average="macro", **options))
+    assert s["weighted_f1"] == pytest.approx(f1_score(truth, predicted, average="weighted", **options))
+    assert s["exact_match"] == pytest.approx(accuracy_score(truth, predicted))
     assert s["micro_precision"] == pytest.approx(precision_score(truth, predicted, average="micro", **options))
     assert s["micro_recall"] == pytest.approx(recall_score(truth, predicted, average="micro", **options))
 
@@ -43,6 +45,7 @@ def test_macro_is_the_mean_of_f1_and_not_the_f1_of_means():
     truth, predicted = np.array([[1, 0, 1], [0, 1, 1]]), np.array([[1, 1, 1], [0, 0, 0]])
     # F1 of the codes: 1, 0, 2/3. Mean precision and mean recall are 2/3 and 1/2, their F1 0.571
     assert metrics.scores(truth, predicted)["macro_f1_present"] == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert metrics.scores(truth, predicted)["macro_f1_harmonic"] == pytest.approx(2 * 2 / 3 * 1 / 2 / (2 / 3 + 1 / 2))
 
 
 @settings(max_examples=30, deadline=None)
@@ -72,32 +75,6 @@ def test_an_interval_holds_its_estimate_also_with_rare_codes():
         low, high = metrics.interval(draws)
         assert low < scores[figure] < high
         assert np.mean(draws) == pytest.approx(scores[figure], abs=0.05)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 1000))
-def test_best_threshold_beats_every_other(seed):
-    rng = np.random.default_rng(seed)
-    truth = (rng.random((15, 4)) < 0.3).astype(int)
-    truth[0, 0] = 1
-    probabilities = rng.choice([0.0, 0.1, 0.2, 0.5, 0.9], size=truth.shape).astype(np.float32)
-
-    def micro(threshold):
-        return metrics.scores(truth, (probabilities >= threshold).astype(int))["micro_f1"]
-
-    best = micro(metrics.best_threshold(truth, probabilities))
-    assert best == pytest.approx(max(micro(t) for t in (1e-6, 0.05, 0.15, 0.3, 0.6)))
-
-
-def test_a_threshold_needs_positives():
-    with pytest.raises(ValueError, match="validation has no positive label"):
-        metrics.best_threshold(np.zeros((3, 2), int), np.ones((3, 2)))
-
-
-def test_codes_without_a_model_are_never_predicted():
-    truth = np.array([[1, 1], [1, 1]])  # even where predicting everything would be best
-    probabilities = np.array([[0.9, 0.0], [0.8, 0.0]], dtype=np.float32)
-    assert (probabilities >= metrics.best_threshold(truth, probabilities))[:, 1].sum() == 0
 
 
 def test_frequency_bins():

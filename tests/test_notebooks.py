@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shl_utils import cli, features, runs
+from shl_utils import cli, runs
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -192,7 +192,7 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
         (root / "smoke" / "stages" / f"{stage}.json").unlink()
     for name in ("reference", "segments"):  # every model is left to be trained
         shutil.rmtree(root / "smoke" / name)
-    (root / "smoke" / features.FILE).unlink()
+    shutil.rmtree(root / "smoke" / "trunk")
     command = [sys.executable, "-m", "shl_utils.cli", "run", str(params), "--until", "03_train"]
     env = os.environ | {"SHL_RUNS": str(root)}
     # no file may grow beyond 1 MB: a write fails as it does on a full disk
@@ -202,7 +202,7 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     assert done.returncode == 1
     assert "File too large" in done.stderr
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (root / "smoke" / features.FILE).exists():  # encoded; training comes next
+    while not list(root.glob("smoke/trunk/*.safetensors")):  # encoded; training comes next
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -56,6 +56,23 @@ def test_is_done_knows_parameters_files_and_interruptions(tmp_path):
     assert not runs.is_done("00_imbalance", asked)
 
 
+def test_a_file_outside_the_run_counts(tmp_path):
+    outside = tmp_path / "grid.yaml"
+    outside.write_text("a")
+    asked = check({"run": str(tmp_path / "run")})
+    runs.begin("00_imbalance", {"run": str(tmp_path / "run")}).finish(read=[outside])
+    assert runs.is_done("00_imbalance", asked)
+    outside.write_text("b")
+    assert not runs.is_done("00_imbalance", asked)
+
+
+def test_where_a_model_is_trained_does_not_count(tmp_path):
+    for name in runs.STAGES[:4]:
+        stage(name, tmp_path, processes=1)
+    assert runs.is_done("03_train", check({"run": str(tmp_path), "processes": 2}))
+    assert runs.begin("04_evaluate", {"run": str(tmp_path), "processes": 2}).parameters.processes == 2
+
+
 def test_stages_made_alike_get_the_same_stamp(tmp_path):
     assert stage("00_imbalance", tmp_path)["id"] == stage("00_imbalance", tmp_path)["id"]
 

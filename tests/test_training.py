@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -27,7 +28,7 @@ from shl_utils import launch, variants
 from shl_utils.parameters import check
 folder = Path(sys.argv[1])
 p = check(json.loads((folder / "parameters.json").read_text()) | json.loads(sys.argv[2]))
-launch.train(folder, p, [variants.main(p)])
+launch.train(folder, [variants.main(p)])
 """
 
 
@@ -43,7 +44,7 @@ def copy_run(small_run, target):
 @pytest.fixture(scope="module")
 def trained(small_run):
     folder, parameters = small_run
-    launch.train(folder, parameters, [variants.main(parameters)])
+    launch.train(folder, [variants.main(parameters)])
     return folder, parameters
 
 
@@ -57,10 +58,10 @@ def weights(folder):
 
 
 def test_every_code_has_one_model_in_open_formats(trained):
-    folder, _ = trained
+    folder, parameters = trained
     assert len(facts(folder)) >= 2
     codes = [code for fact in facts(folder) for code in fact["codes"]]
-    assert sorted(codes) == sorted(variants.read_segments(folder, variants.Variant(".", "bce", True, "eta", 1))["code"])
+    assert sorted(codes) == sorted(variants.read_segments(folder, variants.main(parameters))["code"])
     assert {p.name for p in (folder / "segments" / "0").iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -72,7 +73,7 @@ def test_every_code_has_one_model_in_open_formats(trained):
 def test_training_beats_the_prior(trained):
     folder, parameters = trained
     notes = corpus.read(folder)
-    (predicted,) = predictions.compute(folder, parameters, [variants.main(parameters)])
+    (predicted,) = predictions.compute(folder, [variants.main(parameters)])
     test = notes.rows("test")
     truth = notes.labels[test].toarray().ravel()
     prior = np.tile(notes.labels[notes.rows("train")].mean(axis=0), (len(test), 1)).ravel()
@@ -83,7 +84,7 @@ def test_training_beats_the_prior(trained):
 def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
     folder, parameters = trained
     notes = corpus.read(folder)
-    (predicted,) = predictions.compute(folder, parameters, [variants.main(parameters)])
+    (predicted,) = predictions.compute(folder, [variants.main(parameters)])
     from peft import PeftModel
     from safetensors.torch import load_file
 
@@ -113,7 +114,7 @@ def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
     removed = folder / "segments" / "1"
     for path in removed.iterdir():
         path.unlink()
-    launch.train(folder, parameters, [variants.main(parameters)])
+    launch.train(folder, [variants.main(parameters)])
     assert weights(folder) == before
     assert all(p.stat().st_mtime_ns == t for p, t in stamps.items() if p.parent != removed)
 
@@ -129,13 +130,13 @@ def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert len(facts(folder)) < len(facts(trained[0])), "all was done before the kill"
-    launch.train(folder, parameters, [variants.main(parameters)])
+    launch.train(folder, [variants.main(parameters)])
     assert weights(folder) == weights(trained[0])
 
 
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
-    launch.train(folder, parameters.model_copy(update={"processes": 2}), [variants.main(parameters)])
+    launch.train(folder, [variants.main(parameters.model_copy(update={"processes": 2}))])
     assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
     for one, two in zip(facts(trained[0]), facts(folder), strict=True):
         assert one["best_epoch"] == two["best_epoch"]
@@ -169,16 +170,16 @@ def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
     (folder / "segments.parquet").unlink()
     with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*segments.parquet"):
-        launch.train(folder, parameters.model_copy(update={"processes": 2}), [variants.main(parameters)])
+        launch.train(folder, [variants.main(parameters.model_copy(update={"processes": 2}))])
 
 
 def test_other_parameters_train_again(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "other")
     other = parameters.model_copy(update={"epochs": 1})
-    launch.train(folder, other, [variants.main(other)])
+    launch.train(folder, [variants.main(other)])
     first = weights(folder)
     other = other.model_copy(update={"lr_head": 1e-3})
-    launch.train(folder, other, [variants.main(other)])
+    launch.train(folder, [variants.main(other)])
     assert all(weights(folder)[name] != data for name, data in first.items() if "head" in name)
 
 
@@ -186,8 +187,7 @@ def test_half_precision_with_a_scaled_gradient_learns_as_float32(small_run):
     """fp16 arithmetic and gradient scaling on a processor; on a GPU Accelerate does the same."""
     folder, parameters = small_run
     notes = corpus.read(folder)
-    tokenizer, base = encoder.load(parameters.encoder)
-    seen = features.load_or_compute(folder, parameters, notes.notes["text"], tokenizer, base)
+    base, seen = features.Prepared(folder, notes.notes["text"]).of(parameters)
     rows = notes.rows("train")[:16]
     inputs, mask = model.to_device(seen, rows, "cpu")
     targets = torch.tensor(notes.labels[rows].toarray())
@@ -227,24 +227,26 @@ def test_a_world_that_is_not_there_is_refused():
 def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "trunk")
     notes = corpus.read(folder)
-    tokenizer, base = encoder.load(parameters.encoder)
-    first = features.load_or_compute(folder, parameters, notes.notes["text"], tokenizer, base)
-    written = (folder / features.FILE).stat().st_mtime_ns
-    again = features.load_or_compute(folder, parameters, notes.notes["text"], tokenizer, base)
+    _, first = features.Prepared(folder, notes.notes["text"]).of(parameters)
+    path = features.path_of(folder, parameters)
+    written = path.stat().st_mtime_ns
+    _, again = features.Prepared(folder, notes.notes["text"]).of(parameters)
     assert torch.equal(first.flat, again.flat)
-    assert (folder / features.FILE).stat().st_mtime_ns == written
-    other = parameters.model_copy(update={"max_tokens": 40})
-    features.load_or_compute(folder, other, notes.notes["text"], tokenizer, base)
-    assert (folder / features.FILE).stat().st_mtime_ns != written
+    assert path.stat().st_mtime_ns == written
+    table = pd.read_parquet(folder / "corpus.parquet")
+    table.assign(text=table["text"].str.upper() + " AGAIN").to_parquet(folder / "corpus.parquet")
+    notes = corpus.read(folder)
+    features.Prepared(folder, notes.notes["text"]).of(parameters)
+    assert path.stat().st_mtime_ns != written
 
 
 def test_training_all_layers_uses_tokens(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "all layers")
     other = parameters.model_copy(update={"lora_layers": -1, "epochs": 1, "segmentation": "none"})
-    variants.write_segments(folder, corpus.read(folder), other, [variants.main(other)])
-    launch.train(folder, other, [variants.main(other)])
+    variants.write_segments(folder, corpus.read(folder), [variants.main(other)])
+    launch.train(folder, [variants.main(other)])
     (fact,) = facts(folder)
-    assert not (folder / features.FILE).exists()
+    assert not (folder / "trunk").exists()
     config = json.loads((folder / "segments" / "0" / "adapter_config.json").read_text())
     assert config["layers_to_transform"] == [0, 1, 2, 3, 4, 5]
     assert np.isfinite(fact["history"][0]["loss"])

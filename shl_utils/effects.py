@@ -1,0 +1,125 @@
+"""What each factor of an ablation is worth: alone, on average over the others, and as its share of the whole gain."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shl_utils import metrics
+from shl_utils.ablation import BASE, FIGURES, Measured, Row
+
+Choices = dict[str, Any]
+# where the paper may have gone: its loss and segments, a filter on all labels, each segment scored on its own notes
+CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "own notes"}
+
+
+def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
+    """Points of F1 from the first level of a factor to each other one, over all pairs of rows that differ in no other.
+
+    Paired 95% intervals over test notes and seeds; `pairs` says how many differences are averaged.
+    """
+    lines = {}
+    for factor, levels in _levels(rows).items():
+        for level in levels[1:]:
+            pairs = _pairs(rows, factor, levels[0], level)
+            if pairs:
+                differences = [_difference(measured[a.name], measured[b.name]) for a, b in pairs]
+                lines[f"{level} for {levels[0]} ({factor})"] = {"pairs": len(pairs)} | _summary(differences)
+    return pd.DataFrame(lines).T.rename_axis("change")
+
+
+def one_by_one(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
+    """The same for each pair by itself, with the setting in which it was changed."""
+    lines = {}
+    for factor, levels in _levels(rows).items():
+        for level in levels[1:]:
+            for a, b in _pairs(rows, factor, levels[0], level):
+                lines[f"{a.name} -> {b.name}"] = _summary([_difference(measured[a.name], measured[b.name])])
+    return pd.DataFrame(lines).T.rename_axis("change")
+
+
+def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.DataFrame:
+    """How the gain from BASE to the most generous reading of the paper is made up: points a factor, adding up to it.
+
+    A factor's share is its gain averaged over all orders in which the factors could be changed one after another
+    (Shapley 1953). Empty where the grid lacks one of the rows in between.
+    """
+    base = next((row for row in rows if row.name == BASE), None)
+    claim = CLAIM | {"loss": loss}
+    if base is None or not set(claim) <= set(base.choices):
+        return pd.DataFrame()
+    by_choices = {tuple(sorted(row.choices.items())): row.name for row in rows}
+    names = {}
+    for changed in itertools.chain.from_iterable(itertools.combinations(claim, n) for n in range(len(claim) + 1)):
+        choices = base.choices | {factor: claim[factor] for factor in changed}
+        names[frozenset(changed)] = by_choices.get(tuple(sorted(choices.items())))
+    if None in names.values():
+        return pd.DataFrame()
+    lines = {}
+    for factor in claim:
+        steps = []
+        for before, name in names.items():
+            if factor not in before:
+                weight = math.factorial(len(before)) * math.factorial(len(claim) - len(before) - 1)
+                step = _difference(measured[name], measured[names[before | {factor}]])
+                steps.append({k: v * (weight / math.factorial(len(claim))) for k, v in step.items()})
+        lines[f"{factor}: {claim[factor]}"] = _summary([{k: sum(s[k] for s in steps) for k in steps[0]}])
+    whole = _difference(measured[BASE], measured[names[frozenset(claim)]])
+    return pd.DataFrame(lines | {"all together": _summary([whole])}).T.rename_axis("share of the gain")
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """In points of F1, as "+1.2 [-0.3, +2.8]"."""
+
+    def cell(row: pd.Series, figure: str) -> str:
+        value, low, high = (100 * row[f"{figure}{end}"] for end in ("", "_low", "_high"))
+        return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+    shown = pd.DataFrame({title: table.apply(cell, axis=1, figure=f) for f, title in zip(FIGURES, ("micro", "macro"))})
+    shown.insert(0, "pairs", table["pairs"].astype(int)) if "pairs" in table else None
+    return shown.rename_axis(table.index.name)
+
+
+def together(average: pd.DataFrame, single: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """All three in one table for a file: `kind`, `change` and the figures."""
+    named = {"on average": average, "one by one": single, "share of the gain": parts}
+    rows = [part.rename_axis("change").reset_index().assign(kind=kind) for kind, part in named.items() if len(part)]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"kind": [], "change": []})
+
+
+def _levels(rows: list[Row]) -> dict[str, list]:
+    """Every factor with more than one level, in the order of the grid."""
+    found: dict[str, dict] = {}
+    for row in rows:
+        for factor, level in row.choices.items():
+            found.setdefault(factor, {})[level] = None
+    return {factor: list(levels) for factor, levels in found.items() if len(levels) > 1}
+
+
+def _pairs(rows: list[Row], factor: str, before: Any, after: Any) -> list[tuple[Row, Row]]:
+    by_choices = {tuple(sorted(row.choices.items(), key=str)): row for row in rows}
+    pairs = []
+    for row in rows:
+        if row.choices.get(factor) == before:
+            other = by_choices.get(tuple(sorted((row.choices | {factor: after}).items(), key=str)))
+            if other is not None:
+                pairs.append((row, other))
+    return pairs
+
+
+def _difference(a: Measured, b: Measured) -> dict[str, np.ndarray]:
+    """figure to (1 + draws,): the difference of the points first, then of the samples."""
+    return {f: np.concatenate([[b.points[f] - a.points[f]], b.samples[f] - a.samples[f]]) for f in FIGURES}
+
+
+def _summary(differences: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    line = {}
+    for figure in FIGURES:
+        values = np.mean([d[figure] for d in differences], axis=0)
+        low, high = metrics.interval(values[1:])
+        line |= {figure: values[0], f"{figure}_low": low, f"{figure}_high": high}
+    return line

@@ -1,0 +1,140 @@
+"""The ablation: rows from a grid file, what is shared between them, and effects worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from shl_utils import ablation, effects
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import check
+
+BLOCK = "- loss: [bce, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, all]\n"
+
+
+def grid(tmp_path, text):
+    path = tmp_path / "grid.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_grid_of_the_demo_reuses_what_was_trained_alike():
+    rows = ablation.rows("demo", check({}))
+    places = {row.name: row.trained[0].folder for row in rows}
+    assert len(places) == 8
+    assert places["segmented sh_focal, filter"] == "."
+    assert places["unified bce, no filter"] == "reference"
+    assert len(ablation.models(rows)) == 6
+    assert len(ablation.models(ablation.rows("demo", check({"ablation_epochs": 1})))) == 8
+
+
+def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
+    rows = ablation.rows("factorial", check({"ablation_epochs": 1}))
+    assert len(rows) == 4 * 2 * 3 * 2
+    assert {len(row.trained) for row in rows} == {3}
+    assert len(ablation.models(rows)) == 4 * 2 * 2 * 3
+    by_name = {row.name: row for row in rows}
+    assert by_name["segmented sh, filter on test too"].trained == by_name["segmented sh, filter"].trained
+    assert sum(row.comparable for row in rows) == 4 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- los: [bce]", "unknown factor 'los', did you mean 'loss'?"),
+        ("- processes: [1, 2]", "unknown factor 'processes'"),
+        ("- loss: bce", "expected blocks of"),
+        ("- loss: []", "expected blocks of"),
+        ("- loss: [dice]", "got 'dice'"),
+        ("- scoring: [mine]", "scoring: use one of union, own notes"),
+        ("- lr_lora: [1e-3]", "write 1.0e-5"),
+        ("- loss: [bce\n", "not valid YAML"),
+    ],
+)
+def test_mistakes_in_a_grid_name_the_file(tmp_path, text, message):
+    with pytest.raises(ValueError, match=r"grid\.yaml") as caught:
+        ablation.rows(grid(tmp_path, text), check({}))
+    assert message in str(caught.value)
+
+
+def test_a_missing_grid_is_named():
+    with pytest.raises(FileNotFoundError, match=r"grids/none_such.yaml is missing"):
+        ablation.rows("none_such", check({}))
+
+
+def test_other_factors_stand_in_the_name(tmp_path):
+    rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  reading: [R2]"), check({}))
+    assert [row.name for row in rows] == [
+        "segmented sh_focal, filter, gamma 1.0, reading R2",
+        "segmented sh_focal, filter, gamma 3.0, reading R2",
+    ]
+    assert {row.trained[0].parameters.gamma for row in rows} == {1.0, 3.0}
+
+
+def invented(f1, draws=50):
+    """A row's figures: `f1` everywhere, its draws around it by the same noise for all rows."""
+    noise = np.random.default_rng(0).normal(0, 0.01, draws)
+    return ablation.Measured(
+        points={figure: f1 for figure in ablation.FIGURES},
+        samples={figure: f1 + noise for figure in ablation.FIGURES},
+        seeds={figure: np.array([f1]) for figure in ablation.FIGURES},
+        truth=np.zeros((1, 1), np.int8),
+        predicted=[],
+    )
+
+
+@pytest.fixture
+def factorial(tmp_path):
+    """Rows of a grid whose loss costs 0.1, segments bring 0.02, the filter 0.05, own notes 0.2; with the filter on
+    them, segments bring 0.06 more."""
+    rows = ablation.rows(grid(tmp_path, BLOCK + "  scoring: [union, own notes]"), check({}))
+
+    def value(row):
+        loss, segments = row.choices["loss"] == "sh_focal", row.choices["segmentation"] == "eta"
+        filtered, own = row.choices["filter_labels"] == "all", row.choices["scoring"] == "own notes"
+        return 0.5 - 0.1 * loss + 0.02 * segments + 0.05 * filtered + 0.2 * own + 0.06 * (segments and filtered)
+
+    return rows, {row.name: invented(value(row)) for row in rows}
+
+
+def test_effects_on_average_by_hand(factorial):
+    rows, measured = factorial
+    table = effects.on_average(measured, rows)
+    assert table.loc["sh_focal for bce (loss)", "micro_f1"] == pytest.approx(-0.1)
+    assert table.loc["eta for none (segmentation)", "micro_f1"] == pytest.approx(0.02 + 0.06 / 2)
+    assert (table["pairs"] == 8).all()
+    # the rows' noise is the same, so nothing is left of it in a paired difference
+    assert (table["micro_f1_high"] - table["micro_f1_low"]).max() == pytest.approx(0, abs=1e-9)
+
+
+def test_shares_by_hand_add_up_to_the_gain(factorial):
+    rows, measured = factorial
+    parts = effects.shares(measured, rows, loss="sh_focal")["micro_f1"]
+    assert parts["loss: sh_focal"] == pytest.approx(-0.1)
+    assert parts["scoring: own notes"] == pytest.approx(0.2)
+    assert parts["segmentation: eta"] == pytest.approx(0.02 + 0.03), "an interaction is shared half and half"
+    assert parts["filter_labels: all"] == pytest.approx(0.05 + 0.03)
+    assert parts["all together"] == pytest.approx(0.23) == parts.iloc[:-1].sum()
+
+
+def test_shares_need_all_rows_between(factorial):
+    rows, measured = factorial
+    assert effects.shares(measured, rows[:-1], loss="sh_focal").empty
+    assert effects.shares(measured, ablation.rows("demo", check({})), loss="sh_focal").empty
+
+
+def test_one_by_one_names_both_rows(tmp_path):
+    rows = ablation.rows("demo", check({}))
+    table = effects.one_by_one({row.name: invented(0.5) for row in rows}, rows)
+    assert "segmented bce, filter -> segmented sh_focal, filter" in table.index
+
+
+def test_own_notes_are_those_with_a_code_of_the_segment():
+    # counts 4, 4, 1: codes 0 and 1 are one segment, code 2 another
+    labels = [["a", "b"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
+    notes = pd.DataFrame({"note": list("1234"), "group": list("1234"), "split": "train", "text": "", "codes": labels})
+    corpus = Corpus(notes, pd.DataFrame({"code": list("abc"), "description": list("abc")}))
+    mask = ablation.own_notes(corpus, corpus.labels, check({}))
+    assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
+    gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
+    assert ablation.own_notes(corpus, gold, check({}))[0].tolist() == [True, True, False]
