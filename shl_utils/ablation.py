@@ -78,7 +78,8 @@ def load(grid: str) -> list[dict[str, list]]:
 
 
 def rows(grid: str, parameters: Parameters) -> list[Row]:
-    """Every combination within each block over the run's parameters; the same combination stands once.
+    """Every combination within each block over the run's parameters; the same combination stands once, and BASE
+    always.
 
     Models are trained under filter_labels "train" where the row says "all": the rows differ in what they are measured
     on, so they share them. Models that an earlier stage trained alike keep that folder.
@@ -94,6 +95,11 @@ def rows(grid: str, parameters: Parameters) -> list[Row]:
             trained = tuple(_trained(choices, full, seed, parameters) for seed in seeds)
             row = Row(choices, choices.get("scoring", "union"), full, trained)
             found.setdefault(row.name, row)
+    base = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
+    if BASE not in found:
+        changed = base | {"start": "fresh", "epochs": parameters.ablation_epochs}
+        full = parameters.model_copy(update=changed)
+        found = {BASE: Row(base, "union", full, (_trained(base, full, full.training_seed, parameters),))} | found
     return list(found.values())
 
 
@@ -197,6 +203,15 @@ def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed:
     return result
 
 
+def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
+    """factor to its rows of the table by `level`, for the rows that vary one factor alone."""
+    single = [(next(iter(row.choices.items())), row.name) for row in wanted if len(row.choices) == 1]
+    found: dict[str, list] = {}
+    for (factor, level), name in single:
+        found.setdefault(factor, []).append({"level": level} | table.loc[name].to_dict())
+    return {factor: pd.DataFrame(lines) for factor, lines in found.items()}
+
+
 def seconds(folder: Path, wanted: list[Row]) -> pd.Series:
     """Training time of each row's models, the mean over seeds, whenever that was."""
     times = {row.name: [variants.training_seconds(folder, v) for v in row.trained] for row in wanted}
@@ -239,3 +254,9 @@ def write_markdown(path: Path, *tables: pd.DataFrame) -> None:
 def _markdown(table: pd.DataFrame) -> str:
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """All curves of `one_factor` in one table, the levels as text."""
+    parts = [curve.assign(factor=factor, level=curve["level"].astype(str)) for factor, curve in curves.items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})

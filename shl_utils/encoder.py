@@ -74,7 +74,7 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
     return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
-def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str) -> NDArray[np.float32]:
+def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> NDArray[np.float32]:
     """Mean-pooled embedding of every row: (rows, width), unit length."""
     result = np.empty((len(rows), model.config.hidden_size), dtype=np.float32)
     model = model.to(device)
@@ -83,6 +83,18 @@ def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, la
         with torch.inference_mode(), autocast(device, dtype):
             hidden = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
         result[batch] = nn.functional.normalize(mean_pool(hidden, mask)).cpu().numpy()
+    return result
+
+
+def pool(top: nn.Module, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype) -> NDArray[np.float32]:
+    """Mean over the tokens of what `top` makes of the features of those rows: (len(rows), width)."""
+    result = np.empty((len(rows), top.config.hidden_size), dtype=np.float32)
+    top = top.to(device)
+    for batch in by_length(features.lengths[rows], label=None):
+        inputs, mask = (part.to(device) for part in features.pad(rows[batch]))
+        given = {"inputs_embeds": inputs} if inputs.is_floating_point() else {"input_ids": inputs.long()}
+        with torch.inference_mode(), autocast(device, dtype):
+            result[batch] = mean_pool(top(**given, attention_mask=mask).last_hidden_state, mask).cpu().numpy()
     return result
 
 

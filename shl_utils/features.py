@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -45,9 +47,22 @@ class Prepared:
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
         return self._found
 
+    def pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
+        """(len(rows), width): those notes as the frozen encoder sees them, the mean over their tokens."""
+        model, seen = self.of(parameters)
+        top, _ = trained_part(model, parameters)
+        dtype = precision.DTYPES[precision.resolve(parameters.precision)]
+        return encoder.pool(top, seen, rows, device=precision.device(), dtype=dtype)
+
+    def described(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
+        """(descriptions, width) of unit length, by the same encoder."""
+        model, _ = self.of(parameters)
+        rows = tokens.tokenize(self._tokenizer, descriptions, max_tokens=parameters.max_tokens)
+        return encoder.embed(model, rows, device=precision.device(), dtype=precision.inference_dtype(), label=None)
+
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
-        tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
-        rows = tokens.tokenize(tokenizer, self.texts, max_tokens=parameters.max_tokens)
+        self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+        rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
         top = top_layers(model, parameters)
         if top == encoder.n_layers(model):
             return model, rows

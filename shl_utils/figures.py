@@ -190,6 +190,27 @@ def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
     return axes
 
 
+def sensitivity(curves: dict[str, pd.DataFrame]) -> plt.Figure:
+    """Micro- and macro-F1 against the levels of each factor, a panel a factor, with 95% intervals."""
+    across = min(len(curves), 3)
+    down = -(-len(curves) // across)
+    figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
+    for ax, (factor, curve) in zip(axes.flat, curves.items()):
+        places = np.arange(len(curve))
+        for name, colour, marker in (("micro_f1", "#0072B2", "o"), ("macro_f1_present", "#D55E00", "s")):
+            value, low, high = (100 * curve[f"{name}{end}"].astype(float) for end in ("", "_low", "_high"))
+            label = "micro-F1" if name == "micro_f1" else "macro-F1, codes in test"
+            spread = np.maximum([value - low, high - value], 0)
+            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=label)
+        ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
+    for ax in axes.flat[len(curves) :]:
+        ax.set_visible(False)
+    axes[0, 0].set(ylabel="%")
+    axes[0, 0].legend(fontsize=10)
+    figure.suptitle("One choice at a time, all else as the run has it")
+    return figure
+
+
 def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
     """What the gain of the most generous reading is made of, in points of F1. parts: of `effects.shares`."""
     places = np.arange(len(parts))[::-1]

@@ -93,50 +93,6 @@ def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) 
     return table, threshold
 
 
-def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
-    """Per split: assignments and cardinality before and after, and codes that lost their last note."""
-    rows = {}
-    for name in ("train", "validation", "test"):
-        part = table[split[table["note"]] == name]
-        n = max(int((split == name).sum()), 1)
-        rows[name] = {
-            "assignments": len(part),
-            "removed": int((~part["kept"]).sum()),
-            "codes a note before": len(part) / n,
-            "codes a note after": part["kept"].sum() / n,
-            "codes that lost their last note": part["code"].nunique() - part.loc[part["kept"], "code"].nunique(),
-        }
-    return pd.DataFrame(rows).T
-
-
-def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
-    """How well the filter finds assignments without evidence in the note, on synthetic notes.
-
-    table: rows of splits that were filtered. evidence: (rows,) "present", "missing" or "beyond" the cut. A removal is
-    right where it is not "present".
-    """
-    removed, noise = ~table["kept"].to_numpy(), evidence != "present"
-    right = (removed & noise).sum()
-    return {
-        "precision": float(right / max(removed.sum(), 1)),
-        "recall": float(right / max(noise.sum(), 1)),
-        "removed": int(removed.sum()),
-        "without evidence": int(noise.sum()),
-        "gold lost": int((removed & ~noise).sum()),
-    }
-
-
-def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDArray[np.str_]:
-    """(rows of table,): what `truth` (`note`, `code`, `evidence`) says of each assignment."""
-    names = pd.DataFrame(
-        {
-            "note": corpus.notes["note"].to_numpy()[table["note"]],
-            "code": corpus.codes["code"].to_numpy()[table["code"]],
-        }
-    )
-    return names.merge(truth, on=["note", "code"], how="left", validate="1:1")["evidence"].to_numpy(dtype=str)
-
-
 def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
     """With the names of notes and codes in place of their numbers."""
     named = table.assign(

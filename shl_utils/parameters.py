@@ -71,6 +71,9 @@ class Parameters(BaseModel):
     negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
     negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
+    start: Literal["fresh", "description", "unified"] = _of(
+        "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
+    )
     lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
     lora_targets: Literal["attention", "all"] = _of(
         "03_train", "all", "what LoRA adapts in a layer: query and value, or every linear map"
@@ -99,6 +102,7 @@ class Parameters(BaseModel):
 
     # 05_ablate
     grid: str = _of("05_ablate", "demo", "rows of the ablation: a file in params/grids, or a path to one", min_length=1)
+    sensitivity: str = _of("05_ablate", "", "grid of one choice at a time, such as sensitivity; empty: none")
     ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
 
     @model_validator(mode="after")

@@ -13,13 +13,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import nn
 
 from shl_utils import corpus as corpora
-from shl_utils import features, model, precision, progress, rebalancing, runs, training, variants
+from shl_utils import features, model, precision, progress, rebalancing, runs, starts, training, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters, check
 from shl_utils.variants import Variant
@@ -56,7 +59,8 @@ def train(folder: Path, wanted: list[Variant], *, world: int = 1) -> None:
         raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
     corpus = corpora.read(folder)
     prepared = features.Prepared(folder, corpus.notes["text"])
-    for variant in wanted:
+    # what starts from the unified model comes behind it
+    for variant in sorted(wanted, key=lambda v: v.parameters.start == "unified"):
         _train_variant(folder, variant, corpus, prepared, world)
 
 
@@ -66,7 +70,9 @@ def _train_variant(folder: Path, variant: Variant, corpus: Corpus, prepared: fea
     labels = variants.training_labels(corpus, variant, folder)
     segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
     place = folder / variant.folder / "segments"
-    key = _key(parameters, prepared.corpus, labels, segments)
+    unified = folder / variants.reference(parameters).folder / "segments" / "0"
+    start = runs.digest(unified) if parameters.start == "unified" and unified.exists() else parameters.start
+    key = _key(parameters, prepared.corpus, labels, segments, start)
     about = {"key": key, "world": world, "precision": training.effective_precision(accelerator)}
     for k in range(segments.max() + 1):
         if _holds(place / str(k), key):
@@ -76,8 +82,17 @@ def _train_variant(folder: Path, variant: Variant, corpus: Corpus, prepared: fea
         accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
         task = _task(seen, corpus, labels, segments, k, parameters)
         label = f"{variant.name}: segment {k} of {segments.max() + 1}"
-        net, facts = _fit(base, task, parameters, accelerator, label)
         names = corpus.codes["code"].to_numpy()[segments == k].tolist()
+
+        def build(prior: NDArray, base=base, names=names) -> model.SegmentModel:
+            net = _fresh(base, prior, parameters)
+            if parameters.start == "unified":
+                starts.from_unified(net, unified, names)
+            elif parameters.start == "description":
+                _describe(net, prior, prepared, parameters, corpus, labels, names)
+            return net
+
+        net, facts = _fit(build, task, parameters, accelerator, label)
         if accelerator.is_main_process:
             _write(net, place / str(k), {"segment": k, "codes": names} | about | facts)
         accelerator.wait_for_everyone()
@@ -107,27 +122,36 @@ def _task(seen, corpus, labels, segments, k: int, parameters: Parameters) -> tra
     )
 
 
-def _fit(base, task, parameters, accelerator, label):
-    total = task.epochs * task.notes.size
+def _fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> model.SegmentModel:
+    top, layers = features.trained_part(base, parameters)
+    return model.create(
+        top,
+        prior,
+        rank=parameters.lora_rank,
+        targets=parameters.lora_targets,
+        layers=layers,
+        name=parameters.encoder,
+    )
 
-    def build(prior):
-        top, layers = features.trained_part(base, parameters)
-        return model.create(
-            top,
-            prior,
-            rank=parameters.lora_rank,
-            targets=parameters.lora_targets,
-            layers=layers,
-            name=parameters.encoder,
-        )
 
+def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: list[str]) -> None:
+    """Start the head of `net` at the descriptions of its codes."""
+    train = corpus.rows("train")
+    some = np.random.default_rng(0).permutation(train)[: starts.SAMPLE]
+    columns = pd.Index(corpus.codes["code"]).get_indexer(codes)
+    described = prepared.described(parameters, corpus.codes["description"].iloc[columns].tolist())
+    seen, held = prepared.pooled(parameters, some), labels[some][:, columns].toarray()
+    starts.set_head(net, *starts.description_head(seen, described, held, prior))
+
+
+def _fit(build, task: training.Task, parameters: Parameters, accelerator: Accelerator, label: str):
     if not accelerator.is_main_process:
         return training.fit(build, task, parameters, accelerator, on_step=lambda n: None)
-    with progress.bar(total, label) as bar:
+    with progress.bar(task.epochs * task.notes.size, label) as bar:
         return training.fit(build, task, parameters, accelerator, on_step=bar.update)
 
 
-def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray) -> str:
+def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
     """What the trained segments of a variant depend on; another key means train again.
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
@@ -139,6 +163,7 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
         "corpus": corpus,
         "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
         "segments": segments.tolist(),
+        "start": start,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -65,10 +65,28 @@ def test_a_missing_grid_is_named():
 def test_other_factors_stand_in_the_name(tmp_path):
     rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  reading: [R2]"), check({}))
     assert [row.name for row in rows] == [
+        ablation.BASE,
         "segmented sh_focal, filter, gamma 1.0, reading R2",
         "segmented sh_focal, filter, gamma 3.0, reading R2",
     ]
-    assert {row.trained[0].parameters.gamma for row in rows} == {1.0, 3.0}
+    assert [row.trained[0].parameters.gamma for row in rows] == [2.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize("path", sorted(ablation.GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_grid_of_the_project_can_be_run(path):
+    rows = ablation.rows(path.stem, check({}))
+    assert ablation.BASE in [row.name for row in rows]
+    assert len({v.folder for v in ablation.models(rows)}) == len(ablation.models(rows))
+
+
+def test_single_factors_are_curves_over_their_levels(tmp_path):
+    rows = ablation.rows(grid(tmp_path, "- eta: [0.5, 1.0]\n- gamma: [2.0, 3.0]"), check({}))
+    table = pd.DataFrame({"micro_f1": range(len(rows))}, index=[row.name for row in rows])
+    curves = ablation.one_factor(table, rows)
+    assert curves["eta"]["level"].tolist() == [0.5, 1.0]
+    assert curves["gamma"]["micro_f1"].tolist() == [3, 4], "behind the base and the two of eta"
+    main = [row.trained[0].folder for row in rows if row.choices in ({"eta": 0.5}, {"gamma": 2.0})]
+    assert main == [".", "."], "the level that the run itself has is not trained again"
 
 
 def invented(f1, draws=50):

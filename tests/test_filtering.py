@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import filtering
+from shl_utils import filter_audit, filtering, metrics
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 
@@ -62,7 +62,7 @@ def test_a_threshold_that_removes_everything_is_refused():
 
 def test_report_counts_codes_that_lost_their_last_note():
     kept, _ = filtering.apply(table(), SPLIT, settings())
-    train = filtering.report(kept, SPLIT).loc["train"]
+    train = filter_audit.report(kept, SPLIT).loc["train"]
     assert train["assignments"] == 3
     assert train["removed"] == 1
     assert train["codes a note before"] == 1.5
@@ -73,7 +73,7 @@ def test_report_counts_codes_that_lost_their_last_note():
 def test_precision_and_recall_against_the_truth():
     kept, _ = filtering.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
     evidence = np.array(["present", "missing", "beyond", "present", "missing"])
-    found = filtering.against_truth(kept, evidence)
+    found = filter_audit.against_truth(kept, evidence)
     assert found["precision"] == pytest.approx(2 / 3)
     assert found["recall"] == pytest.approx(2 / 3)
     assert (found["removed"], found["without evidence"], found["gold lost"]) == (3, 3, 1)
@@ -89,3 +89,21 @@ def test_what_is_written_is_read_back(tmp_path):
     labels = filtering.read_labels(tmp_path / "filter.parquet", corpus, settings())
     assert labels.toarray().tolist() == [[1, 0], [1, 0], [1, 0], [1, 0]]
     assert corpus.labels.toarray().tolist() == [[1, 1], [1, 0], [1, 0], [1, 0]]
+
+
+def test_what_is_removed_by_frequency():
+    kept, _ = filtering.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
+    evidence = np.array(["present", "present", "missing", "present", "missing"])
+    found = filter_audit.by_frequency(kept, metrics.frequency_bin(np.array([200, 3])), evidence)
+    assert found.index.tolist() == ["1-4", "100+"]
+    assert found.loc["1-4"].tolist() == [1, 1, 0, 0, 1], "one assignment, removed though it was right"
+    assert found.loc["100+"].tolist() == pytest.approx([4, 0.5, 0.5, 0.5, 0.5])
+
+
+def test_a_sweep_says_what_other_thresholds_do():
+    notes = pd.DataFrame({"note": list("abcd"), "split": SPLIT, "codes": [["x", "y"], ["x"], ["x"], ["x"]], "text": ""})
+    corpus = Corpus(notes, pd.DataFrame({"code": ["x", "y"], "description": ["x", "y"]}))
+    found = filter_audit.sweep(table(), corpus, settings())
+    # training assignments: 0.9, 0.2, 0.6
+    assert found.loc["cosine 0.55", ["removed", "codes lost"]].tolist() == pytest.approx([1 / 3, 1])
+    assert found.loc["quantile 0.3", "cosine"] == pytest.approx(np.quantile([0.9, 0.2, 0.6], 0.3))

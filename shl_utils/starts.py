@@ -1,0 +1,62 @@
+"""What a segment's model starts from. The paper starts afresh; the other starts are ours, apart from its method.
+
+"fresh": adapter at zero, head at the codes' priors. "description": the head's weights are the embeddings of the codes'
+descriptions, so that a code never seen in training can be found by its name. "unified": adapter and head of one model
+of all codes, so that a segment of rare codes need not learn from a handful of notes what a report looks like.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit, logit
+
+from shl_utils.model import SegmentModel
+
+SAMPLE = 4096  # notes from which the scale of the descriptions is estimated
+
+
+def description_head(
+    notes: NDArray, descriptions: NDArray, labels: NDArray, prior: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight (codes, width) and bias (codes,) of a head that ranks notes by their likeness to the codes' descriptions.
+
+    notes: (n, width), pooled by the frozen encoder. descriptions: (codes, width), of unit length. labels: (n, codes).
+    prior: (codes,). The likeness of a code is standardised over the notes and added to the logit of its prior, times a
+    scale that all codes share: the one that gives the largest likelihood over all pairs, 0 if likeness says nothing.
+    """
+    likeness = notes @ descriptions.T
+    mean, spread = likeness.mean(axis=0), np.maximum(likeness.std(axis=0), 1e-6)
+    standard, base = (likeness - mean) / spread, logit(np.clip(prior, 1e-5, 1 - 1e-5))
+    sign = 2 * labels - 1
+    fitted = minimize_scalar(lambda k: -log_expit(sign * (base + k * standard)).sum(), bounds=(0, 5), method="bounded")
+    scale = fitted.x / spread
+    # the prior is the mean probability; a spread of logits around it would lift that mean, which training soon mends
+    return descriptions * scale[:, None], base - mean * scale
+
+
+def set_head(net: SegmentModel, weight: NDArray, bias: NDArray) -> None:
+    with torch.no_grad():
+        net.head.weight.copy_(torch.tensor(weight))
+        net.head.bias.copy_(torch.tensor(bias))
+
+
+def from_unified(net: SegmentModel, folder: Path, codes: list[str]) -> None:
+    """Give `net` the adapter and, for its `codes`, the head rows of the unified model in `folder`."""
+    from peft import set_peft_model_state_dict
+
+    if not (folder / "segment.json").exists():
+        raise FileNotFoundError(f"{folder} holds no unified model to start from: run 03_train first")
+    known = json.loads((folder / "segment.json").read_text(encoding="utf-8"))["codes"]
+    missing = sorted(set(codes) - set(known))
+    if missing:
+        raise ValueError(f"the unified model in {folder} lacks {len(missing)} codes, such as {missing[0]}")
+    set_peft_model_state_dict(net.encoder, load_file(folder / "adapter_model.safetensors"))
+    head, rows = load_file(folder / "head.safetensors"), [known.index(code) for code in codes]
+    set_head(net, head["weight"][rows].numpy(), head["bias"][rows].numpy())

@@ -1,0 +1,69 @@
+"""Where a segment's model starts: descriptions on values worked out by hand, the unified model on real reports."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from shl_utils import corpus, encoder, features, launch, model, starts, variants
+from shl_utils.model import create
+
+
+def test_a_description_head_ranks_by_likeness():
+    rng = np.random.default_rng(0)
+    descriptions = np.eye(2, 8)
+    notes = rng.normal(size=(400, 8))
+    labels = (rng.random((400, 2)) < expit(notes[:, :2] * 2 - 2)).astype(float)
+    prior = labels.mean(axis=0)
+    weight, bias = starts.description_head(notes, descriptions, labels, prior)
+    logits = notes @ weight.T + bias
+    assert np.corrcoef(logits[:, 0], notes[:, 0])[0, 1] == pytest.approx(1)
+    # in units of the likeness's spread the labels were made with 2; the bias, held at the prior, holds it back
+    assert 1.2 < weight[0, 0] * notes[:, 0].std() < 2
+    assert logits.mean(axis=0) == pytest.approx(np.log(prior / (1 - prior)), abs=1e-6)
+
+
+def test_descriptions_that_say_nothing_are_ignored():
+    rng = np.random.default_rng(0)
+    notes, labels = rng.normal(size=(2000, 8)), (rng.random((2000, 2)) < 0.3).astype(float)
+    weight, bias = starts.description_head(notes, np.eye(2, 8), labels, labels.mean(axis=0))
+    assert abs(weight).max() < 0.15
+    assert expit(bias) == pytest.approx(labels.mean(axis=0), abs=0.02)
+
+
+@pytest.mark.slow
+def test_a_segment_starts_as_the_unified_model(small_run, tmp_path):
+    source, parameters = small_run
+    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    parameters = parameters.model_copy(update={"run": str(tmp_path), "start": "unified", "epochs": 1})
+    notes = corpus.read(tmp_path)
+    wanted = variants.compared(parameters)
+    variants.write_segments(tmp_path, notes, wanted[1:])
+    launch.train(tmp_path, wanted)  # the reference is trained first, though it stands last
+    unified = tmp_path / "reference" / "segments" / "0"
+    base, seen = features.Prepared(tmp_path, notes.notes["text"]).of(parameters)
+    rows = notes.rows("test")
+    known = json.loads((unified / "segment.json").read_text())["codes"]
+    codes = json.loads((tmp_path / "segments" / "0" / "segment.json").read_text())["codes"]
+    top, layers = features.trained_part(base, parameters)
+    net = create(top, np.full(len(codes), 0.1), rank=8, targets="all", layers=layers, name="x")
+    starts.from_unified(net, unified, codes)
+    asked = {"device": "cpu", "dtype": encoder.torch.float32}
+    ours = model.predict(net, seen, rows, **asked)
+    top, _ = features.trained_part(base, parameters)
+    whole = model.predict(model.load(top, unified), seen, rows, **asked)
+    assert ours == pytest.approx(whole[:, [known.index(code) for code in codes]], abs=1e-5)
+    with pytest.raises(ValueError, match="lacks 1 codes, such as none"):
+        starts.from_unified(net, unified, ["none"])
+
+
+@pytest.mark.slow
+def test_description_start_trains(small_run, tmp_path):
+    source, parameters = small_run
+    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    parameters = parameters.model_copy(update={"run": str(tmp_path), "start": "description", "epochs": 1})
+    launch.train(tmp_path, [variants.main(parameters)])
+    assert (tmp_path / "segments" / "0" / "segment.json").exists()
