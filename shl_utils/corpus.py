@@ -52,6 +52,20 @@ class Corpus:
             }
         return pd.DataFrame(rows).T
 
+    def flaws(self) -> dict[str, int]:
+        """What a published split may have and one of ours never has, each counted: it is not ours to repair.
+
+        A group or text on two sides lets a model remember where it should generalise; a code without a training note
+        cannot be learned, and still counts in the test.
+        """
+        split = self.notes["split"]
+        texts = pd.Series(splitting.text_numbers(self.notes["text"]), index=split.index)
+        return {
+            "groups on two sides": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
+            "texts on two sides": int((split.groupby(texts).nunique() > 1).sum()),
+            "codes without a training note": int((self.labels[self.rows("train")].sum(axis=0) == 0).sum()),
+        }
+
 
 def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
     """(len(lists), len(codes)) of 0 and 1 from lists of codes; codes outside `codes` are left out."""
@@ -66,6 +80,7 @@ def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
 def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
     """Drop codes with fewer than `min_notes` notes and notes left without a code; split the rest.
 
+    A published split stays as it is, but for validation, which is cut from its training notes where it has none.
     Returns the corpus and what was left out, as {reason: count}.
     """
     source_check(source)
@@ -84,18 +99,27 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
     left_out["notes left without a code"] = int((~coded).sum())
     notes = notes[coded].reset_index(drop=True)
     codes = pd.DataFrame({"code": kept, "description": [source.descriptions[code] for code in kept]})
-    notes["split"] = splitting.split(
-        matrix(notes["codes"], codes["code"]),
-        groups=notes["group"],
-        texts=notes["text"],
-        validation=parameters.validation,
-        test=parameters.test,
-        seed=parameters.seed,
-    )
+    if set(source.notes.get("split", ())) - set(notes.get("split", ())):
+        raise ValueError(f"{source.name}: a side of its split has no coded note left: lower `min_notes`")
+    notes["split"] = _split(notes, codes, parameters)
     empty = [name for name in splitting.SPLITS if not (notes["split"] == name).any()]
     if empty:
         raise ValueError(f"{len(notes)} notes leave none for {' and '.join(empty)}: use more notes or other shares")
     return Corpus(notes[["note", "group", "split", "text", "codes"]], codes), left_out
+
+
+def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:
+    """The published split of the notes, completed by a validation if need be, or else our own."""
+    shares = {"validation": parameters.validation, "seed": parameters.seed}
+    if "split" not in notes:
+        labels = matrix(notes["codes"], codes["code"])
+        return splitting.split(labels, groups=notes["group"], texts=notes["text"], test=parameters.test, **shares)
+    if (notes["split"] == "validation").any():
+        return notes["split"]
+    training = notes[notes["split"] == "train"]
+    labels = matrix(training["codes"], codes["code"])
+    cut = splitting.cut_validation(labels, groups=training["group"], texts=training["text"], **shares)
+    return pd.Series(cut, training.index).reindex(notes.index).fillna(notes["split"])
 
 
 def source_check(source: sources.Corpus) -> None:
@@ -107,6 +131,9 @@ def source_check(source: sources.Corpus) -> None:
         raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} stands twice")
     if notes["text"].isna().any() or (notes["text"].str.strip() == "").any():
         raise ValueError(f"{source.name}: some notes are blank; the source must drop and count them")
+    sides = set(notes.get("split", splitting.SPLITS))
+    if not {"train", "test"} <= sides <= set(splitting.SPLITS):
+        raise ValueError(f"{source.name}: a split needs train and test, may have validation, and no other name")
     bare = {code for row in notes["codes"] for code in row} - set(source.descriptions)
     if bare:
         raise ValueError(f"{source.name}: {len(bare)} codes lack a description, such as {min(bare)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -85,10 +87,13 @@ def by_group(truth: NDArray, predicted: NDArray, groups: pd.Series) -> pd.DataFr
 
 
 def frequency_bin(train_counts: NDArray[np.int64]) -> pd.Series:
-    """Bin of every code by its unfiltered training notes, as an ordered category such as "5-9"."""
-    ends = [int(high) - 1 if np.isfinite(high) else None for high in BINS[1:]]
-    names = [f"{low}-{end}" if end else f"{low}+" for low, end in zip(BINS, ends)]
-    return pd.Series(pd.cut(train_counts, BINS, right=False, labels=names))
+    """Bin of every code by its unfiltered training notes, as an ordered category such as "5-9".
+
+    Only a published split has codes without a training note; the bin "0" exists where they do.
+    """
+    names = [f"{low}-{high - 1}" if np.isfinite(high) else f"{low}+" for low, high in pairwise(BINS)]
+    bins, names = (BINS, names) if np.all(train_counts) else ((0, *BINS), ["0", *names])
+    return pd.Series(pd.cut(train_counts, bins, right=False, labels=names))
 
 
 def resamples(n: int, *, times: int, seed: int) -> NDArray[np.float32]:

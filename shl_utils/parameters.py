@@ -19,6 +19,12 @@ Loss = Literal[
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
 STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate")
+# where a source lies, if it has no place of its own
+NEEDED = {
+    "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
+    "codiesp": {"folder": "the unzipped folder that holds train/ and dev/"},
+    "table": {"table": "the path of a .csv, .jsonl or .parquet file"},
+}
 
 
 def _of(stage: str | None, default: Any, meaning: str, **limits: Any) -> Any:
@@ -37,9 +43,23 @@ class Parameters(BaseModel):
     run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
 
     # 00_imbalance
-    source: Literal["openi", "mimic3", "synthetic"] = _of("00_imbalance", "openi", "where the notes come from")
-    folder: str = _of("00_imbalance", "", "tables of mimic3; where synthetic writes its own; unused by openi")
+    source: Literal["openi", "mimic3", "codiesp", "reuters", "table", "synthetic"] = _of(
+        "00_imbalance", "openi", "where the notes come from"
+    )
+    folder: str = _of(
+        "00_imbalance", "", "of mimic3 and codiesp; NLTK data for reuters; where synthetic writes; not for openi, table"
+    )
     depth: int = _of("00_imbalance", 1, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
+    language: Literal["english", "spanish"] = _of("00_imbalance", "english", "codiesp: machine translated, or original")
+    code_set: Literal["diagnoses", "procedures", "both"] = _of("00_imbalance", "diagnoses", "codiesp: which codes")
+    table: str = _of("00_imbalance", "", "table: the file, .csv, .jsonl or .parquet")
+    column_names: dict[Literal["id", "text", "codes", "split", "group"], str] = _of(
+        "00_imbalance", {}, "table: its own names of these columns, where they differ"
+    )
+    separator: str = _of("00_imbalance", ";", "table: between the codes of a note, if not a list", min_length=1)
+    encoding: str = _of("00_imbalance", "utf-8", "table: how its text is written", min_length=1)
+    descriptions: str = _of("00_imbalance", "", "table: a file of the same kinds with columns code, description")
+    private: bool = _of("00_imbalance", True, "table: its notes must never appear in an output")
     synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
@@ -48,7 +68,9 @@ class Parameters(BaseModel):
 
     # 01_filter
     encoder: str = _of("01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1)
-    download: bool = _of("01_filter", False, "allow the encoder to be fetched from the Hugging Face hub")
+    download: bool = _of(
+        "01_filter", False, "allow fetching: the encoder from the Hugging Face hub, reuters through NLTK"
+    )
     max_tokens: int = _of("01_filter", 128, "a note is cut to this many tokens, here and in training", ge=8)
     chunk_tokens: int = _of("01_filter", 64, "tokens of a chunk whose embedding enters the mean", ge=8)
     filter_by: Literal["cosine", "quantile"] = _of(
@@ -117,8 +139,11 @@ class Parameters(BaseModel):
             raise ValueError("lora_layers is 0, which trains no layer: use 1 or more, or -1 for all")
         if self.chunk_tokens > self.max_tokens:
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
-        if self.source == "mimic3" and not self.folder:
-            raise ValueError("source mimic3 needs `folder`: the folder that holds NOTEEVENTS.csv.gz and the rest")
+        for name, what in NEEDED.get(self.source, {}).items():
+            if not getattr(self, name):
+                raise ValueError(f"source {self.source} needs `{name}`: {what}")
+        if self.table and self.source != "table":
+            raise ValueError(f"`table` is given, but source {self.source} would be read: add `source: table`")
         return self
 
 

@@ -29,22 +29,42 @@ def split(
     that must stay together, and a code whose notes all fell outside training gets one such set back. Well-kept
     libraries place single rows of a dense matrix: neither groups nor thousands of codes fit.
     """
-    unit_of_note = together(groups, texts)
-    n_notes, n_units = len(unit_of_note), int(unit_of_note.max()) + 1
-    membership = sparse.csr_array((np.ones(n_notes), (unit_of_note, np.arange(n_notes))), shape=(n_units, n_notes))
-    counts = sparse.csr_array(membership @ labels)
-    sizes = np.bincount(unit_of_note)
+    unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation - test, validation, test])
     side = _stratify(counts, sizes, shares=shares, rng=np.random.default_rng(seed))
     _bring_back(side, counts)
     return np.array(SPLITS)[side[unit_of_note]]
 
 
+def cut_validation(
+    labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike, validation: float, seed: int
+) -> NDArray[np.str_]:
+    """ "train" or "validation" for every training note of a published split; arguments as in `split`.
+
+    Departure from `split`: a code whose fair share of validation is below one note has no say, and one with a single
+    set of notes may fall to validation. In a long tail that is not ours to shorten nearly every note has such a code;
+    all would stay in training, and the few notes left would be no measure of the test.
+    """
+    unit_of_note, counts, sizes = _units(labels, groups, texts)
+    heard = counts.sum(axis=0) * validation >= 1
+    shares = np.array([1 - validation, validation])
+    side = _stratify(counts[:, heard], sizes, shares=shares, rng=np.random.default_rng(seed))
+    _bring_back(side, counts[:, (counts > 0).sum(axis=0) > 1])
+    return np.array(SPLITS)[side[unit_of_note]]
+
+
+def _units(labels: sparse.csr_array, groups: ArrayLike, texts: ArrayLike) -> tuple[NDArray, sparse.csr_array, NDArray]:
+    """Unit of every note (what must stay together), notes with each code in each (units, codes), notes in each."""
+    unit_of_note = together(groups, texts)
+    n_notes, n_units = len(unit_of_note), int(unit_of_note.max()) + 1
+    membership = sparse.csr_array((np.ones(n_notes), (unit_of_note, np.arange(n_notes))), shape=(n_units, n_notes))
+    return unit_of_note, sparse.csr_array(membership @ labels), np.bincount(unit_of_note)
+
+
 def together(groups: ArrayLike, texts: ArrayLike) -> NDArray[np.int64]:
     """Number of the set every note belongs to; notes of one group or text, directly or through others, share it."""
     group = pd.factorize(np.asarray(groups, dtype=object))[0]
-    # texts differ in white space only when two exports differ: that is the same text
-    text = pd.factorize(np.array([" ".join(t.split()) for t in texts], dtype=object))[0]
+    text = text_numbers(texts)
     n = len(group)
     nodes = np.arange(n)
     rows = np.concatenate([nodes, nodes])
@@ -55,8 +75,13 @@ def together(groups: ArrayLike, texts: ArrayLike) -> NDArray[np.int64]:
     return np.unique(component, return_inverse=True)[1]
 
 
+def text_numbers(texts: ArrayLike) -> NDArray[np.int64]:
+    """(notes,): the same number for the same text; two exports of one text may differ in white space."""
+    return pd.factorize(np.array([" ".join(t.split()) for t in texts], dtype=object))[0]
+
+
 def _stratify(counts: sparse.csr_array, sizes: NDArray, *, shares: NDArray, rng: np.random.Generator) -> NDArray:
-    """Side (0, 1, 2) of every unit, from counts (units, codes) of notes with each code and sizes (units,) in notes."""
+    """Side (place in shares) of every unit: counts (units, codes) of notes with each code, sizes (units,) in notes."""
     side = np.full(len(sizes), -1)
     by_code = counts.tocsc()
     remaining = counts.sum(axis=0)
@@ -77,7 +102,7 @@ def _stratify(counts: sparse.csr_array, sizes: NDArray, *, shares: NDArray, rng:
         for unit in units[np.argsort(tie[units])]:
             chosen = max(range(len(shares)), key=lambda s: (need[s, code], room[s], rng.random()))
             _place(unit, chosen, side, counts, sizes, remaining, need, room)
-    for unit in np.flatnonzero(side < 0):  # units without any code
+    for unit in rng.permutation(np.flatnonzero(side < 0)):  # units without any code
         _place(unit, int(np.argmax(room)), side, counts, sizes, remaining, need, room)
     return side
 

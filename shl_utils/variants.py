@@ -89,8 +89,8 @@ def training_seconds(run_folder: Path, variant: Variant) -> float:
 
 
 def named_segments(segment: np.ndarray) -> pd.Series:
-    """(codes,): "0", "1", ... in this order, and "removed" for codes that have no model."""
-    names = [*map(str, range(segment.max() + 1)), "removed"]
+    """(codes,): "0", "1", ... in this order, and "no model" for codes without a training note (any more)."""
+    names = [*map(str, range(segment.max() + 1)), "no model"]
     return pd.Series(pd.Categorical([names[k] for k in segment], categories=names))
 
 

@@ -1,6 +1,8 @@
 """Shared by the slow tests: a small run folder of real reports, and slow tests last."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,15 @@ SETTINGS = {
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def open_data():
+    """Folder of open corpora that are not the project's to ship: $SHL_TEST_DATA, or shared/data beside the project."""
+    folder = Path(os.environ.get("SHL_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: set SHL_TEST_DATA to the folder that holds codiesp/ and nltk_data/")
+    return folder
 
 
 @pytest.fixture(scope="session")

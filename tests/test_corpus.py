@@ -1,10 +1,20 @@
 """The corpus: what is dropped is counted, what cannot be used is refused."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from shl_utils import corpus, sources, variants
+from shl_utils import baselines, corpus, evaluation, metrics, sources, training, variants
 from shl_utils.parameters import check
+
+
+def published(sides, codes, texts=None, groups=None):
+    """A source with a split of its own, such as "train train test"."""
+    given = source(codes, texts)
+    notes = given.notes.assign(split=sides.split())
+    return sources.Corpus(
+        "s", notes.assign(group=groups) if groups else notes, given.descriptions, licence="", private=False
+    )
 
 
 def source(codes, texts=None, **values):
@@ -58,3 +68,61 @@ def test_a_main_model_that_is_the_reference_is_trained_once():
     same = check({"segmentation": "none", "loss": "bce", "filter_labels": "none"})
     assert [v.folder for v in variants.compared(same)] == ["."]
     assert [v.folder for v in variants.compared(check({}))] == [".", "reference"]
+
+
+def test_a_published_split_is_kept_and_its_flaws_are_counted():
+    texts = ["same  text", "b", "same text\n", "d", "e", "f"]
+    groups = ["1", "2", "3", "4", "2", "6"]
+    sides = "train validation validation test test train"
+    notes, _ = corpus.build(published(sides, [["a"], ["a"], ["a"], ["a", "x"], ["x"], ["b"]], texts, groups), one())
+    assert notes.split.tolist() == sides.split()
+    assert notes.flaws() == {"groups on two sides": 1, "texts on two sides": 1, "codes without a training note": 1}
+    assert notes.codes["code"].tolist() == ["a", "b", "x"], "what cannot be learned still counts"
+
+
+def test_validation_is_cut_from_published_training_notes_alone():
+    sides = " ".join(["train"] * 80 + ["test"] * 40)
+    codes = [["a", f"own {i}"] if i % 2 else ["b", f"own {i}"] for i in range(120)]
+    notes, _ = corpus.build(published(sides, codes), one())
+    assert (notes.notes["split"][80:] == "test").all()
+    assert 10 <= len(notes.rows("validation")) <= 14
+    assert notes.labels[notes.rows("validation")].sum(axis=0)[:2].min() >= 5, "stratified"
+    assert corpus.build(published(sides, codes), one())[0].split.tolist() == notes.split.tolist()
+
+
+@pytest.mark.parametrize("sides", ["train train train", "train dev test", "validation test test"])
+def test_a_split_without_train_or_test_or_with_other_names_is_refused(sides):
+    with pytest.raises(ValueError, match="a split needs train and test"):
+        corpus.build(published(sides, [["a"], ["b"], ["a"]]), one())
+
+
+def test_a_published_side_that_the_rare_codes_took_with_them_is_named():
+    with pytest.raises(ValueError, match="no coded note left: lower `min_notes`"):
+        corpus.build(published("train train train train validation test", [["a", "b"]] * 4 + [["x"], ["a"]]), check({}))
+
+
+def one(**values):
+    return check({"min_notes": 1} | values)
+
+
+def test_codes_without_a_training_note_go_through_every_stage():
+    codes = [["asthma"], ["burn"]] * 20 + [["asthma", "burn"]] * 10 + [["asthma"], ["burn"]] * 5
+    codes += [["asthma", "unseen"]] * 3
+    texts = [f"{' '.join(row)} {i}" for i, row in enumerate(codes)]
+    sides = " ".join(["train"] * 40 + ["validation"] * 10 + ["test"] * 13)
+    notes, _ = corpus.build(published(sides, codes, texts), one())
+    table = variants.segment_table(notes, notes.labels, segmentation="eta", eta=0.5)
+    segments = variants.segment_of_code(table, notes)
+    assert segments.tolist() == [0, 0, -1]
+    assert variants.named_segments(segments).tolist() == ["0", "0", "no model"]
+    drawn = training.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", reading="R1", ratio=1.0)
+    assert np.isfinite(drawn.weights).all()
+    linear = baselines.tfidf_logistic(notes)
+    assert (linear.probabilities[:, 2] == 0).all()
+    gold = notes.labels
+    figures, predicted = evaluation.compare(notes, gold, {"m": linear}, one(bootstrap=100), reference="m")
+    assert figures.loc["m", "codes_present"] == 3, "the unseen code is in the label universe"
+    assert figures.loc["m", "macro_f1_present"] < 0.7
+    bins = metrics.frequency_bin(evaluation.train_counts(notes))
+    by_bin = evaluation.by_frequency(notes, gold, predicted, bins)
+    assert by_bin.loc[("m", "0"), ["positives", "micro_f1", "macro_f1_all"]].tolist() == [3, 0, 0]

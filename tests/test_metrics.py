@@ -80,6 +80,13 @@ def test_an_interval_holds_its_estimate_also_with_rare_codes():
 def test_frequency_bins():
     bins = metrics.frequency_bin(np.array([1, 4, 5, 9, 10, 49, 50, 99, 100, 5000]))
     assert bins.tolist() == ["1-4"] * 2 + ["5-9"] * 2 + ["10-49"] * 2 + ["50-99"] * 2 + ["100+"] * 2
+    assert "0" not in bins.cat.categories
+
+
+def test_codes_of_a_published_split_without_a_training_note_have_a_bin_of_their_own():
+    bins = metrics.frequency_bin(np.array([0, 1, 5, 0]))
+    assert bins.tolist() == ["0", "1-4", "5-9", "0"]
+    assert bins.min() == "0"
 
 
 def test_the_accuracy_illusion():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shl_utils.splitting import split, together
+from shl_utils.splitting import cut_validation, split, together
 
 
 def labels_of(rng, notes, codes):
@@ -57,3 +57,30 @@ def test_another_seed_gives_another_split():
     names = np.arange(200)
     one, two = (split(labels, groups=names, texts=names.astype(str), validation=0.2, test=0.2, seed=s) for s in (0, 1))
     assert (one != two).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(20, 80), st.integers(2, 25))
+def test_a_cut_keeps_groups_and_every_code_that_can_be_in_training(seed, notes, codes):
+    rng = np.random.default_rng(seed)
+    labels = labels_of(rng, notes, codes)
+    groups = rng.integers(0, max(notes // 2, 1), notes)
+    texts = np.arange(notes).astype(str)
+    sides = cut_validation(labels, groups=groups, texts=texts, validation=0.2, seed=seed)
+    assert set(sides) <= {"train", "validation"}
+    assert all(len(set(sides[groups == group])) == 1 for group in groups), "a group was parted"
+    for code in range(codes):
+        own = labels[:, [code]].toarray().ravel() > 0
+        assert len(set(groups[own])) == 1 or (sides[own] == "train").any(), "a code lost its training notes"
+
+
+def test_a_cut_has_its_share_though_every_note_has_a_code_of_its_own():
+    rng = np.random.default_rng(0)
+    own = sparse.identity(500, format="csr")
+    shared = sparse.csr_array((rng.random((500, 20)) < 0.2).astype(float))
+    labels = sparse.csr_array(sparse.hstack([own, shared]))
+    names = np.arange(500).astype(str)
+    sides = cut_validation(labels, groups=names, texts=names, validation=0.15, seed=0)
+    assert abs((sides == "validation").mean() - 0.15) < 0.02
+    ours = split(labels, groups=names, texts=names, validation=0.15, test=0.15, seed=0)
+    assert (ours == "train").all(), "where no code may be lost, nothing can leave training"

@@ -19,7 +19,8 @@ class Corpus:
     """Coded notes, before any code is dropped and before any split.
 
     notes: one row a note: `note` (unique str), `group` (str: patient or document; never parted by a split),
-        `text` (str, never blank), `codes` (sorted list of str without repeats).
+        `text` (str, never blank), `codes` (sorted list of str without repeats). A source with a published split adds
+        `split`: "train", "validation" and "test"; without "validation", the project cuts it from "train".
     descriptions: text of every code in `notes`.
     licence: under which terms the notes may be used, in one line.
     private: True if the notes must never appear in an output.
@@ -39,7 +40,7 @@ class Corpus:
 
 def load(parameters: Parameters, run_folder: Path) -> Corpus:
     """Read the source that the parameters name; `synthetic` writes its tables below the run unless given a folder."""
-    name = parameters.source
+    name, folder = parameters.source, Path(parameters.folder).expanduser()
     if name == "openi":
         from shl_utils.sources import openi
 
@@ -47,11 +48,30 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
     if name == "mimic3":
         from shl_utils.sources import mimic3
 
-        return mimic3.load(Path(parameters.folder).expanduser())
+        return mimic3.load(folder)
+    if name == "codiesp":
+        from shl_utils.sources import codiesp
+
+        return codiesp.load(folder, language=parameters.language, code_set=parameters.code_set)
+    if name == "reuters":
+        from shl_utils.sources import reuters
+
+        return reuters.load(folder if parameters.folder else None, download=parameters.download)
+    if name == "table":
+        from shl_utils.sources import table
+
+        return table.load(
+            Path(parameters.table).expanduser(),
+            column_names=parameters.column_names,
+            separator=parameters.separator,
+            encoding=parameters.encoding,
+            descriptions=Path(parameters.descriptions).expanduser() if parameters.descriptions else None,
+            private=parameters.private,
+        )
     if name == "synthetic":
         from shl_utils.sources import synthetic
 
         notes, seed = parameters.synthetic_notes, parameters.seed
-        tables = Path(parameters.folder or run_folder / f"synthetic-{notes}-{seed}").expanduser()
+        tables = folder if parameters.folder else run_folder / f"synthetic-{notes}-{seed}"
         return synthetic.load(tables, notes=notes, seed=seed)
-    raise ValueError(f"source {name!r} is unknown: use openi, mimic3 or synthetic")
+    raise ValueError(f"source {name!r} is unknown: use openi, mimic3, codiesp, reuters, table or synthetic")

@@ -1,0 +1,236 @@
+"""Notes and codes from one file of the user's own: CSV, JSON Lines or Parquet.
+
+Everything is read as text, so codes keep their leading zeros, and a code that another program took for a number is
+refused. No text of a note reaches an exception: errors name file, row and column, and show no cell but a repeated id.
+Rows are counted from 1, without the header of a CSV file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shl_utils.sources import Corpus
+from shl_utils.splitting import SPLITS
+
+Columns = dict[str, list[Any]]  # the cells of each column
+LICENCE = "the table's own terms, which the project does not know"
+BARE = "code without description, described by itself"
+REPEATED = "code repeated in its note"
+# 4019.0, 1.0E+3, nan; but 3E03329 is a procedure of ICD-10
+NUMBER = re.compile(r"\d{4,}\.0+|[\d.]+e[+-]\d+|nan|none|null|<na>", re.IGNORECASE)
+WHOLE = re.compile(r"\d+\.0")
+NO_TEXT = "codes must be text, or lists of text without null: as numbers they lose zeros (0010, 250.00)"
+READ_AS_NUMBER = "a code looks read as a number by another program (like 4019.0, nan): write codes as text there"
+EMPTY = "it is empty: fill it or remove the row"
+
+
+def load(
+    path: Path,
+    *,
+    column_names: dict[str, str],
+    separator: str,
+    encoding: str,
+    descriptions: Path | None,
+    private: bool,
+) -> Corpus:
+    """Read columns id, text and codes, and group and split where there are any; other columns are left alone.
+
+    column_names: what the file calls them, where it differs; a column that is named there must exist.
+    separator: between the codes of a note, unless the cell is a list. encoding: of CSV and JSON Lines.
+    descriptions: a file of the same kinds with columns code and description; a code without one describes itself.
+    `group` is the id where there is none. `split` is kept; it needs train and test and may have validation.
+    Raises FileNotFoundError for a missing file, ValueError for everything else that is wrong with one.
+    """
+    table = _read(path, encoding)
+    names = {name: column_names.get(name, name) for name in ("id", "text", "codes", "group", "split")}
+    for name in ("group", "split"):
+        if name not in column_names and name not in table:
+            del names[name]
+    _need(table, [*names.values()], path, "say in `column_names` what the file calls it")
+    notes = pd.DataFrame({"note": _names(table, names["id"], path)})
+    _refuse_repeated(notes["note"], path, names["id"])
+    notes["group"] = _names(table, names["group"], path) if "group" in names else notes["note"]
+    notes["text"] = _filled(table, names["text"], path)
+    lists = _codes(table, names["codes"], path, separator)
+    notes["codes"] = [sorted(set(row)) for row in lists]
+    if "split" in names:
+        notes["split"] = _names(table, names["split"], path)
+        _refuse(notes["split"], lambda side: side not in SPLITS, path, names["split"], f"use {', '.join(SPLITS)}")
+    used = sorted(set().union(*notes["codes"]))
+    if len(used) < 2:
+        raise ValueError(f"{path}: one code only in column {names['codes']}, two are needed: check `separator`")
+    known = _descriptions(descriptions, encoding) if descriptions else {}
+    counts = {BARE: len(set(used) - set(known)), REPEATED: sum(len(row) - len(set(row)) for row in lists)}
+    return Corpus(
+        name="table",
+        notes=notes,
+        descriptions={code: known.get(code, code) for code in used},
+        licence=LICENCE,
+        private=private,
+        dropped={reason: n for reason, n in counts.items() if n},
+    )
+
+
+def _descriptions(path: Path, encoding: str) -> dict[str, str]:
+    table = _read(path, encoding)
+    _need(table, ["code", "description"], path, "rename it in the file")
+    codes = _names(table, "code", path)
+    _refuse_repeated(pd.Series(codes), path, "code")
+    words = [cell.strip() if isinstance(cell, str) else "" for cell in table["description"]]
+    return {code: text for code, text in zip(codes, words) if text}
+
+
+def _codes(table: Columns, column: str, path: Path, separator: str) -> list[list[str]]:
+    """The codes of every note, repeats and all."""
+    cells = [[] if cell is None else cell for cell in table[column]]
+    lists = [cell.split(separator) if isinstance(cell, str) else cell for cell in cells]
+    _refuse(lists, lambda row: not isinstance(row, list), path, column, NO_TEXT)
+    _refuse(lists, lambda row: not all(isinstance(code, str) for code in row), path, column, NO_TEXT)
+    lists = [[code.strip() for code in row if code.strip()] for row in lists]
+    _refuse(lists, lambda row: not row, path, column, EMPTY)
+    whole = all(WHOLE.fullmatch(code) for row in lists for code in row)
+    _refuse(lists, lambda row: whole or any(NUMBER.fullmatch(code) for code in row), path, column, READ_AS_NUMBER)
+    return lists
+
+
+def _names(table: Columns, column: str, path: Path) -> list[str]:
+    return [cell.strip() for cell in _filled(table, column, path)]
+
+
+def _filled(table: Columns, column: str, path: Path) -> list[str]:
+    """The cells as text, none of them blank; whole numbers count as text."""
+    cells = [str(cell) if type(cell) is int else "" if cell is None else cell for cell in table[column]]
+    _refuse(cells, lambda cell: not isinstance(cell, str), path, column, "it must hold text")
+    _refuse(cells, lambda cell: not cell.strip(), path, column, EMPTY)
+    return cells
+
+
+def _refuse(cells: Iterable[Any], wrong: Callable[[Any], bool], path: Path, column: str, remedy: str) -> None:
+    rows = [row for row, cell in enumerate(cells, start=1) if wrong(cell)]
+    if rows:
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise ValueError(f"{path}: row {rows[0]}{more}, column {column}: {remedy}")
+
+
+def _refuse_repeated(values: pd.Series, path: Path, column: str) -> None:
+    twice = values[values.duplicated()]
+    if len(twice):
+        rows = ", ".join(str(row + 1) for row in values.index[values == twice.iloc[0]][:5])
+        name = repr(twice.iloc[0]) if len(twice.iloc[0]) <= 40 else "the same value"  # longer, it may be a note
+        raise ValueError(
+            f"{path}: column {column} has {name} in rows {rows}; {len(twice)} repeats in all: make it unique"
+        )
+
+
+def _need(table: Columns, names: list[str], path: Path, remedy: str) -> None:
+    missing = [name for name in names if name not in table]
+    if not missing:
+        return
+    near = [found for name in missing for found in difflib.get_close_matches(name, table, n=1, cutoff=0.5)]
+    # the first line of a file without header may be a note: it is shown only if a part of it is known
+    shown = near if len(missing) == len(names) else table
+    found = (
+        f"found {', '.join(shown)}"
+        if shown
+        else "none of these: does the file have a header, and commas between columns?"
+    )
+    raise ValueError(f"{path} lacks the column {', '.join(missing)} ({found}): {remedy}")
+
+
+def _read(path: Path, encoding: str) -> Columns:
+    """Every column of the file, as many cells in each; what is cut short or not text stops here."""
+    readers = {".csv": _read_csv, ".jsonl": _read_json_lines, ".parquet": _read_parquet}
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give the path of a {', '.join(readers)} file")
+    if path.suffix.lower() not in readers:
+        raise ValueError(f"{path}: the name must end in {', '.join(readers)}, to say how it is read")
+    try:
+        table = readers[path.suffix.lower()](path, _checked(encoding))
+    except UnicodeDecodeError:
+        table = None
+    if table is None:  # raised here, so that the note in the decoder's error does not hang on this one
+        raise ValueError(
+            f"{path}, line {_undecodable(path, encoding)}: not {encoding}: set `encoding`, such as latin-1"
+        )
+    if not table or not next(iter(table.values())):
+        raise ValueError(f"{path} holds no rows")
+    return table
+
+
+def _checked(encoding: str) -> str:
+    try:
+        " ".encode(encoding)
+    except LookupError:
+        raise ValueError(
+            f"encoding {encoding!r} is unknown: use utf-8, latin-1, cp1252 or another of Python's"
+        ) from None
+    # Excel's byte order mark is no part of the first column's name
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def _undecodable(path: Path, encoding: str) -> int:
+    """Number of the first line that is not in this encoding."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _read_csv(path: Path, encoding: str) -> Columns:
+    csv.field_size_limit(2**31 - 1)  # a note may be longer than the 131,072 characters that csv allows at first
+    cells: list[list[str]] = []
+    with path.open(encoding=encoding, newline="") as file:
+        lines = csv.reader(file, strict=True)
+        try:
+            header = [name.strip() for name in next(lines, [])]
+            for row in filter(None, lines):
+                if len(row) != len(header):
+                    raise csv.Error(f"{len(row)} columns, the header has {len(header)}")
+                cells.append(row)
+        except csv.Error as error:  # its messages quote nothing of the file
+            where = f"row {len(cells) + 1}, near line {lines.line_num}"
+            raise ValueError(f"{path}: {where}: {error}: the file is cut short, or a text is not in quotes") from None
+    if len(set(header)) < len(header):
+        raise ValueError(f"{path}: two columns have the same name: rename one")
+    return {name: [row[i] for row in cells] for i, name in enumerate(header)}
+
+
+def _read_json_lines(path: Path, encoding: str) -> Columns:
+    rows = []
+    with path.open(encoding=encoding) as file:
+        for line in filter(str.strip, file):
+            rows.append(_json_object(line))
+            if rows[-1] is None:
+                raise ValueError(f"{path}: row {len(rows)} is no JSON object: the file is cut short or damaged")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _json_object(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _read_parquet(path: Path, encoding: str) -> Columns:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is cut short or damaged (Parquet: {type(error).__name__}): write it again") from None
+    return {name: table.column(name).to_pylist() for name in table.column_names}

@@ -1,0 +1,261 @@
+"""The user's own file: read as text in three formats, and every mistake named without a word of a note."""
+
+import json
+import time
+import traceback
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shl_utils import corpus, sources
+from shl_utils.parameters import check
+from shl_utils.sources import table
+
+SECRET = "Zebulon Quackenbush"
+ROWS = [
+    {"id": "007", "text": f'"{SECRET}", he said,\nleft.', "codes": ["038.9", "0010", "038.9"]},
+    {"id": "2", "text": "発熱。 Ωμέγα, ñandú", "codes": ["250.00"]},
+    {"id": "3", "text": "שלום 😀", "codes": ["Ä 1", "0010"]},
+]
+
+
+def save(path, rows):
+    """The rows in the format that the name asks for; CSV with lists joined by semicolons."""
+    if path.suffix == ".csv":
+        joined = [{k: ";".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
+        pd.DataFrame(joined).to_csv(path, index=False)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def load(path, **values):
+    usual = {"column_names": {}, "separator": ";", "encoding": "utf-8", "descriptions": None, "private": True}
+    return table.load(path, **(usual | values))
+
+
+def refused(path, **values):
+    """The message of the error; no text of a note may be in it, nor in what is chained to it."""
+    with pytest.raises(ValueError, match=r"(encoding|\.(csv|jsonl|parquet|xlsx))") as caught:
+        load(path, **values)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    context = caught.value.__context__
+    assert context is None or SECRET not in repr(vars(context)) + repr(context.args), "the cause holds a note"
+    return str(caught.value)
+
+
+def changed(path, row, **cells):
+    rows = [dict(r) for r in ROWS]
+    rows[row] |= cells
+    return save(path, rows)
+
+
+@pytest.fixture(params=[".csv", ".jsonl", ".parquet"])
+def path(request, tmp_path):
+    return tmp_path / f"notes{request.param}"
+
+
+def test_codes_and_texts_are_kept_as_they_are(path):
+    found = load(save(path, ROWS))
+    assert found.notes.columns.tolist() == ["note", "group", "text", "codes"]
+    assert found.notes["note"].tolist() == found.notes["group"].tolist() == ["007", "2", "3"]
+    assert found.notes["text"].tolist() == [row["text"] for row in ROWS]
+    assert found.notes["codes"].tolist() == [["0010", "038.9"], ["250.00"], ["0010", "Ä 1"]]
+    assert found.descriptions == {"0010": "0010", "038.9": "038.9", "250.00": "250.00", "Ä 1": "Ä 1"}
+    assert found.dropped == {table.BARE: 4, table.REPEATED: 1}
+    assert found.private
+
+
+def test_own_names_group_split_and_descriptions(path, tmp_path):
+    rows = [
+        {"key": i, "report": f"text {i}", "icd": f"a| b{i % 2} ", "patient": i // 2, "split": side, "more": 1.5}
+        for i, side in enumerate(["train", "train", "validation", "test"])
+    ]
+    described = save(
+        tmp_path / "d.csv", [{"code": "a", "description": "asthma, allergic"}, {"code": "z", "description": ""}]
+    )
+    names = {"id": "key", "text": "report", "codes": "icd", "group": "patient"}
+    found = load(save(path, rows), column_names=names, separator="|", descriptions=described, private=False)
+    assert found.notes["note"].tolist() == ["0", "1", "2", "3"]
+    assert found.notes["group"].tolist() == ["0", "0", "1", "1"]
+    assert found.notes["split"].tolist() == ["train", "train", "validation", "test"]
+    assert found.notes["codes"][3] == ["a", "b1"]
+    assert found.descriptions == {"a": "asthma, allergic", "b0": "b0", "b1": "b1"}
+    assert found.dropped == {table.BARE: 2}
+    assert not found.private
+
+
+def test_through_parameters_to_a_built_corpus(path, tmp_path):
+    rows = [{"id": f"n{i}", "text": f"note {i}", "codes": ["a", "b"] if i % 3 else ["0010"]} for i in range(60)]
+    parameters = check({"source": "table", "table": str(save(path, rows))})
+    notes, left_out = corpus.build(sources.load(parameters, tmp_path), parameters)
+    assert notes.codes["code"].tolist() == ["0010", "a", "b"]
+    assert left_out[table.BARE] == 3
+    assert not any(notes.flaws().values())
+    corpus.write(notes, tmp_path)
+    assert corpus.read(tmp_path).notes["text"].tolist() == notes.notes["text"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("row", "cells", "message"),
+    [
+        (1, {"text": " \n"}, "row 2, column text: it is empty"),
+        (2, {"id": ""}, "row 3, column id: it is empty"),
+        (2, {"id": "2"}, "column id has '2' in rows 2, 3"),
+        (1, {"codes": []}, "row 2, column codes: it is empty"),
+        (1, {"codes": ["4019.0"]}, "row 2, column codes: a code looks read as a number"),
+        (0, {"codes": ["4.01E+03"]}, "row 1, column codes: a code looks read as a number"),
+        (2, {"codes": ["0010", "NaN"]}, "row 3, column codes: a code looks read as a number"),
+    ],
+)
+def test_bad_cells_are_named_by_row_and_column(path, row, cells, message):
+    found = refused(changed(path, row, **cells))
+    assert message in found
+    assert path.name in found
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        ([[401.9], [250.0], [38.0]], "row 1 and 2 more, column codes: codes must be text"),
+        ([4019, 25000, 10], "row 1 and 2 more, column codes: codes must be text"),
+        ([["a", None], ["b"], ["c"]], "row 1, column codes: codes must be text"),
+        ([["a"], None, ["c"]], "row 2, column codes: it is empty"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_codes_that_are_no_text_are_refused(tmp_path, kind, codes, message):
+    rows = [row | {"codes": value} for row, value in zip(ROWS, codes)]
+    assert message in refused(save(tmp_path / f"n.{kind}", rows))
+
+
+def test_numbers_in_every_row_are_refused_and_real_codes_are_not(path):
+    assert "row 1 and 2 more" in refused(save(path, [r | {"codes": [f"{i}.0"]} for i, r in enumerate(ROWS)]))
+    real = [["401.0", "038.9"], ["3E03329", "V58.67"], ["250.0", "00.10", "E879.0"]]
+    found = load(save(path, [row | {"codes": codes} for row, codes in zip(ROWS, real)]))
+    assert len(found.descriptions) == 7
+
+
+def test_splits_have_three_names(path):
+    rows = [row | {"split": side} for row, side in zip(ROWS, ("train", "dev", "test"))]
+    assert "row 2, column split: use train, validation, test" in refused(save(path, rows))
+    rows[1]["split"] = ""
+    assert "row 2, column split: it is empty" in refused(save(path, rows))
+
+
+def test_a_single_code_is_refused(path):
+    assert "one code only in column codes" in refused(save(path, [row | {"codes": ["a"]} for row in ROWS]))
+
+
+def test_a_missing_column_is_named_with_near_names(path):
+    rows = [{"id": row["id"], "texts": row["text"], "codes": row["codes"]} for row in ROWS]
+    message = refused(save(path, rows))
+    assert "lacks the column text (found id, texts, codes): say in `column_names`" in message
+    assert "lacks the column patient" in refused(save(path, ROWS), column_names={"group": "patient"})
+
+
+def test_a_table_without_header_shows_nothing_of_its_first_line(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_text(f"1,{SECRET},4019\n2,other,4019\n")
+    assert "none of these: does the file have a header" in refused(path)
+    path.write_text("id;text;codes\n1;one;a\n")
+    assert "lacks the column id, text, codes (found id;text;codes)" in refused(path)
+
+
+def test_a_long_repeated_id_may_be_a_note(path):
+    rows = [row | {"id": f"{SECRET} came in with fever and a long cough"} for row in ROWS]
+    assert "column id has the same value in rows 1, 2, 3; 2 repeats" in refused(save(path, rows))
+
+
+def test_latin_1_names_the_encoding_and_is_read_with_it(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_bytes(f"id,text,codes\n1,{SECRET},a\n2,{SECRET} niño,b\n".encode("latin-1"))
+    message = refused(path)
+    assert "line 3: not utf-8: set `encoding`, such as latin-1" in message
+    assert load(path, encoding="latin-1").notes["text"][1] == f"{SECRET} niño"
+    for no_encoding in ("latin1x", "base64"):
+        assert f"encoding '{no_encoding}' is unknown" in refused(path, encoding=no_encoding)
+    lines = tmp_path / "n.jsonl"
+    lines.write_bytes('{"id": "1", "text": "niño", "codes": ["a", "b"]}'.encode("latin-1"))
+    assert "set `encoding`" in refused(lines)
+    assert load(lines, encoding="cp1252").notes["text"][0] == "niño"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_bytes('\ufeffid,text,codes\r\n1,"one\r\nmore",a\r\n\r\n2,two,b\r\n'.encode())
+    assert load(path).notes["text"].tolist() == ["one\r\nmore", "two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f'id,text,codes\n1,one,a\n2,"{SECRET}', "row 2, near line 3: unexpected end of data: the file is cut short"),
+        (f"id,text,codes\n1,one,a\n2,{SECRET}", "row 2, near line 3: 2 columns, the header has 3"),
+        (f"id,text,codes\n1,{SECRET}, who left,a\n", "row 1, near line 2: 4 columns, the header has 3"),
+        ("id,text,codes\n", "holds no rows"),
+        ("", "holds no rows"),
+        ("id,text,codes,text\n1,one,a,two\n", "two columns have the same name"),
+    ],
+)
+def test_broken_csv_is_named_by_row(tmp_path, text, message):
+    path = tmp_path / "n.csv"
+    path.write_text(text)
+    assert message in refused(path)
+
+
+@pytest.mark.parametrize("line", [f'{{"id": "3", "text": "{SECRET}', f'["{SECRET}"]', f'"{SECRET}"'])
+def test_broken_json_lines_are_named_by_row(tmp_path, line):
+    path = save(tmp_path / "n.jsonl", ROWS[:2])
+    with path.open("a") as file:
+        file.write("\n" + line)
+    assert "row 3 is no JSON object" in refused(path)
+
+
+def test_a_field_that_a_json_row_lacks_is_empty(tmp_path):
+    assert "row 2, column text: it is empty" in refused(
+        save(tmp_path / "n.jsonl", [ROWS[0], {"id": "2", "codes": ["a"]}])
+    )
+
+
+def test_broken_parquet_is_named(tmp_path):
+    path = save(tmp_path / "n.parquet", ROWS)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "n.parquet is cut short or damaged" in refused(path)
+
+
+def test_a_missing_or_strange_file_says_what_to_give(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"n.csv is missing: give the path of a .csv, .jsonl, .parquet file"):
+        load(tmp_path / "n.csv")
+    (tmp_path / "n.xlsx").write_text("x")
+    assert "must end in .csv, .jsonl, .parquet" in refused(tmp_path / "n.xlsx")
+
+
+def test_a_wrong_file_of_descriptions_is_named(tmp_path):
+    path = save(tmp_path / "n.csv", ROWS)
+    wrong = save(tmp_path / "d.csv", [{"code": "a", "title": "b"}])
+    assert "d.csv lacks the column description (found code, title): rename it" in refused(path, descriptions=wrong)
+    twice = save(tmp_path / "t.jsonl", [{"code": "a", "description": "b"}] * 2)
+    assert "t.jsonl: column code has 'a' in rows 1, 2" in refused(path, descriptions=twice)
+
+
+def test_a_note_longer_than_csv_allows_at_first(tmp_path):
+    rows = [row | {"text": "long " * 100_000} for row in ROWS]
+    assert load(save(tmp_path / "n.csv", rows)).notes["text"].str.len().min() == 500_000
+
+
+def test_fifty_thousand_codes_are_read_in_seconds(path):
+    rows = [
+        {"id": str(i), "text": f"note {i}", "codes": [f"{c:05d}" for c in range(5 * i, 5 * i + 10)]}
+        for i in range(10_000)
+    ]
+    save(path, rows)
+    started = time.monotonic()
+    found = load(path)
+    assert time.monotonic() - started < 10
+    assert len(found.descriptions) == 50_005
+    assert "00001" in found.descriptions
