@@ -149,7 +149,7 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
 
 
 def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
-    draws = metrics.resamples(len(truth), times=parameters.bootstrap, seed=parameters.seed)
+    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
     points = [metrics.scores(truth, part) for part in predicted]
     samples = [metrics.bootstrap(truth, part, draws) for part in predicted]
     # the same weights of seeds for every row, so that differences between rows are paired in them too

@@ -44,7 +44,7 @@ def compare(
     gold: (notes, codes).
     """
     truth = test_truth(corpus, gold)
-    draws = metrics.resamples(len(truth), times=parameters.bootstrap, seed=parameters.seed)
+    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
     limits = {name: cut(corpus, gold, predictions, parameters) for name, predictions in models.items()}
     decided = {name: decide(corpus, predictions, limits[name]) for name, predictions in models.items()}
     points = {name: metrics.scores(truth, predicted) for name, predicted in decided.items()}
@@ -114,7 +114,7 @@ def write(
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
             "threshold": f"rule {parameters.threshold}, chosen on validation",
             "definitions": metrics.DEFINITIONS | ranking.DEFINITIONS,
-            "interval": f"95%, {parameters.bootstrap} draws of the Bayesian bootstrap over test notes, one seed",
+            "interval": f"95%, {parameters.bootstrap} Bayesian bootstrap draws of notes, for macro-F1 of codes too",
             "models": json.loads(table.to_json(orient="index")),
             "by_frequency": nested(by_bin),
             "by_segment": nested(by_segment),

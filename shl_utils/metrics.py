@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -96,23 +97,32 @@ def frequency_bin(train_counts: NDArray[np.int64]) -> pd.Series:
     return pd.Series(pd.cut(train_counts, bins, right=False, labels=names))
 
 
-def resamples(n: int, *, times: int, seed: int) -> NDArray[np.float32]:
-    """(times, n): weight of each of n notes in each draw of the Bayesian bootstrap, exponential with mean 1.
+@dataclass(frozen=True)
+class Draws:
+    """Weights of a Bayesian bootstrap. notes: (times, notes). codes: (times, codes)."""
 
-    Source: Rubin 1981. It is the bootstrap with smooth weights: a code with one note in the test keeps some weight in
-    every draw. Whole resamples would lose it from a third of them, and macro-F1 would lie outside its own interval.
+    notes: NDArray[np.float32]
+    codes: NDArray[np.float32]
+
+
+def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
+    """Exponential weights with mean 1 for notes and for codes; the same seed gives the same, so models are paired.
+
+    Smooth weights (Rubin 1981), since whole resamples would lose a code with one note in the test from a third of them.
+    Codes are weighed too (Owen and Eckles 2012): such a code is found or not in every draw of notes alike, and notes
+    alone would say that the mean over codes is surer than it is.
     """
-    return np.random.default_rng(seed).exponential(size=(times, n)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    notes, codes = (rng.exponential(size=(times, n)).astype(np.float32) for n in (n_notes, n_codes))
+    return Draws(notes, codes)
 
 
-def bootstrap(truth: NDArray, predicted: NDArray, draws: NDArray) -> dict[str, NDArray[np.float64]]:
-    """micro_f1 and macro_f1_present under every draw of weights: (times,) each.
-
-    draws: from `resamples`; the same draws for two models give paired differences.
-    """
+def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDArray[np.float64]]:
+    """micro_f1 (notes drawn) and macro_f1_present (notes and codes drawn) under every draw: (times,) each."""
     present = truth.any(axis=0)
-    hit, true, said = (_weighted_sum(part, draws) for part in (truth & predicted, truth, predicted))
-    macro = _ratio(2 * hit[:, present], (true + said)[:, present]).mean(axis=1)
+    hit, true, said = (_weighted_sum(part, draws.notes) for part in (truth & predicted, truth, predicted))
+    per_code, weights = _ratio(2 * hit[:, present], (true + said)[:, present]), draws.codes[:, present]
+    macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
     return {"micro_f1": _ratio(2 * hit.sum(axis=1), (true + said).sum(axis=1)), "macro_f1_present": macro}
 
 

@@ -54,13 +54,12 @@ def test_bootstrap_equals_scikit_learn_under_every_draw(seed):
     rng = np.random.default_rng(seed)
     truth, predicted = ((rng.random((20, 6)) < 0.35).astype(int) for _ in range(2))
     truth[0] = 1
-    draws = metrics.resamples(20, times=3, seed=seed)
+    draws = metrics.resamples(20, 6, times=3, seed=seed)
     ours = metrics.bootstrap(truth, predicted, draws)
-    for i, weights in enumerate(draws):
+    for i, (weights, codes) in enumerate(zip(draws.notes, draws.codes)):
         options = {"zero_division": 0, "sample_weight": weights}
-        assert ours["macro_f1_present"][i] == pytest.approx(
-            f1_score(truth, predicted, average="macro", **options), rel=1e-4
-        )
+        per_code = f1_score(truth, predicted, average=None, **options)
+        assert ours["macro_f1_present"][i] == pytest.approx(np.average(per_code, weights=codes), rel=1e-4)
         assert ours["micro_f1"][i] == pytest.approx(f1_score(truth, predicted, average="micro", **options), rel=1e-4)
 
 
@@ -69,12 +68,20 @@ def test_an_interval_holds_its_estimate_also_with_rare_codes():
     truth[np.arange(60), np.repeat(np.arange(30), 2)] = 1  # two notes a code
     predicted = truth.copy()
     predicted[::3] = 0
-    values = metrics.bootstrap(truth, predicted, metrics.resamples(200, times=1000, seed=0))
+    values = metrics.bootstrap(truth, predicted, metrics.resamples(200, 30, times=1000, seed=0))
     scores = metrics.scores(truth, predicted)
     for figure, draws in values.items():
         low, high = metrics.interval(draws)
         assert low < scores[figure] < high
         assert np.mean(draws) == pytest.approx(scores[figure], abs=0.05)
+
+
+def test_the_interval_of_macro_f1_knows_that_rare_codes_are_found_by_luck():
+    # one note a code, each found with chance 1/2: the mean over 60 codes has deviation sqrt(1/4 / 60)
+    truth = np.eye(60, dtype=int)
+    predicted = np.diag((np.arange(60) % 2).astype(int))
+    values = metrics.bootstrap(truth, predicted, metrics.resamples(60, 60, times=2000, seed=0))
+    assert values["macro_f1_present"].std() == pytest.approx((0.25 / 60) ** 0.5, rel=0.1)
 
 
 def test_frequency_bins():
