@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import evaluation, filtering, metrics, predictions, provenance, significance, variants
+from shl_utils import evaluation, filtering, grid, metrics, predictions, rebalancing, significance, variants
 from shl_utils.corpus import Corpus
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, read_yaml
+from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
 from shl_utils.variants import Variant
 
-GRIDS = provenance.PROJECT / "params" / "grids"
 BASE = "unified bce, no filter"
-SCORING = ("union", "own notes")
-REPEAT = "training_seed"  # levels of this one are averaged, not compared
 FIGURES = ("micro_f1", "macro_f1_present")
-# what may vary: how labels are filtered and cut into segments, and how a segment is trained
-VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
-VARIED += tuple(owned_by("02_segment"))
-VARIED += tuple(n for n in owned_by("03_train") if n not in ("epochs", "precision", *PLACEMENT))
 
 
 @dataclass(frozen=True)
@@ -35,17 +27,19 @@ class Row:
 
     choices: level of every factor but the seed. scoring: "union" (all segments on all notes) or "own notes" (a segment
     only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note).
-    parameters: of the labels that it is measured on. trained: what it predicts with, one a seed.
+    parameters: of the labels that it is measured on. trained: what it predicts with, one a seed. added: BASE, where
+    the grid does not have it.
     """
 
     choices: dict[str, Any]
     scoring: str
     parameters: Parameters
     trained: tuple[Variant, ...]
+    added: bool = False
 
     @property
     def name(self) -> str:
-        named = ("loss", "segmentation", "filter_labels", "scoring")
+        named = ("loss", "segmentation", "filter_labels", "scoring", "start")
         rest = [f"{factor} {level}" for factor, level in self.choices.items() if factor not in named]
         scoring = [] if self.scoring == "union" else [self.scoring]
         return ", ".join([Variant("", self.parameters).name, *scoring, *rest])
@@ -56,62 +50,50 @@ class Row:
         return self.scoring == "union" and self.parameters.filter_labels != "all"
 
 
-def grid_path(grid: str) -> Path:
-    return Path(grid).expanduser() if Path(grid).suffix else GRIDS / f"{grid}.yaml"
-
-
-def load(grid: str) -> list[dict[str, list]]:
-    """Blocks of a grid file, each {factor: levels}: a name below params/grids, or a path."""
-    path = grid_path(grid)
-    blocks = read_yaml(path)
-    blocks = blocks if isinstance(blocks, list) else [blocks]
-    for block in blocks:
-        if not isinstance(block, dict) or not block or not all(isinstance(v, list) and v for v in block.values()):
-            raise ValueError(f"{path}: expected blocks of `factor: [level, ...]`")
-        for factor in block:
-            if factor not in VARIED:
-                raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), VARIED)}")
-        for level in block.get("scoring", []):
-            if level not in SCORING:
-                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
-    return blocks
-
-
-def rows(grid: str, parameters: Parameters) -> list[Row]:
-    """Every combination within each block over the run's parameters; the same combination stands once, and BASE
-    always.
+def rows(name: str, parameters: Parameters) -> list[Row]:
+    """The rows of the grid called `name` over the run's parameters, each once, and BASE always.
 
     Models are trained under filter_labels "train" where the row says "all": the rows differ in what they are measured
     on, so they share them. Models that an earlier stage trained alike keep that folder.
     """
     found: dict[str, Row] = {}
-    for block in load(grid):
-        factors = [factor for factor in block if factor != REPEAT]
-        for levels in itertools.product(*(block[factor] for factor in factors)):
-            choices = dict(zip(factors, levels))
-            changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
-            full = check(parameters.model_dump() | changed, origin=f"grid {grid}")
-            seeds = block.get(REPEAT, [parameters.training_seed])
-            trained = tuple(_trained(choices, full, seed, parameters) for seed in seeds)
-            row = Row(choices, choices.get("scoring", "union"), full, trained)
-            found.setdefault(row.name, row)
-    base = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
+    every_seed: dict[int, None] = {}
+    for choices, full, seeds in grid.combinations(name, parameters):
+        row = _row(choices, full, seeds, parameters)
+        known = found.get(row.name, row)
+        trained = {variant.folder: variant for variant in known.trained + row.trained}
+        found[row.name] = replace(known, trained=tuple(trained.values()))
+        every_seed |= dict.fromkeys(seeds)
     if BASE not in found:
-        changed = base | {"start": "fresh", "epochs": parameters.ablation_epochs}
-        full = parameters.model_copy(update=changed)
-        found = {BASE: Row(base, "union", full, (_trained(base, full, full.training_seed, parameters),))} | found
+        plain = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
+        changed = plain | {"start": "fresh", "epochs": parameters.ablation_epochs}
+        base = _row(plain, parameters.model_copy(update=changed), list(every_seed), parameters)
+        found = {BASE: replace(base, added=True)} | found
     return list(found.values())
 
 
-def _trained(choices: dict[str, Any], full: Parameters, seed: int, run: Parameters) -> Variant:
+def _row(choices: dict[str, Any], full: Parameters, seeds: list[int], run: Parameters) -> Row:
+    return Row(choices, choices.get("scoring", "union"), full, tuple(_trained(full, seed, run) for seed in seeds))
+
+
+def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
     labels = {"all": "train"}.get(full.filter_labels, full.filter_labels)
-    asked = full.model_copy(update={REPEAT: seed, "filter_labels": labels})
+    asked = _without_moot(full.model_copy(update={grid.SEED: seed, "filter_labels": labels}))
     for known in (variants.main(run), variants.reference(run)):
-        if known.parameters == asked:
+        if _without_moot(known.parameters) == asked:
             return known
-    parts = {k: v for k, v in choices.items() if k != "scoring"} | {"filter_labels": labels, REPEAT: seed}
-    name = ",".join(f"{factor}={level}" for factor, level in parts.items())
-    return Variant(f"ablation/{name.replace('/', '_')}", asked)
+    # named by what it differs in, so that two rows that come to the same share it
+    plain = _without_moot(run).model_dump()
+    parts = [f"{k}={v}" for k, v in asked.model_dump().items() if plain[k] != v] or ["as the run"]
+    return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked)
+
+
+def _without_moot(parameters: Parameters) -> Parameters:
+    """The same with parameters that change nothing here at their defaults."""
+    moot = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
+    moot |= {"eta"} if parameters.segmentation == "none" else set()
+    moot |= {"filter_by", "filter_threshold"} if parameters.filter_labels == "none" else set()
+    return parameters.model_copy(update={name: Parameters.model_fields[name].default for name in moot})
 
 
 def models(wanted: list[Row]) -> list[Variant]:
@@ -125,14 +107,14 @@ class Measured:
     """A row's figures, each a mean over seeds.
 
     points: figure to value. samples: figure to (draws,), for intervals. seeds: figure to (seeds,).
-    truth, predicted: (test notes, codes), the latter one a seed.
+    truth, predicted: (test notes, codes), the latter one a seed; sparse, since all rows are held at once.
     """
 
     points: dict[str, float]
     samples: dict[str, NDArray[np.float64]]
     seeds: dict[str, NDArray[np.float64]]
-    truth: NDArray[np.int8]
-    predicted: list[NDArray[np.int8]]
+    truth: sparse.csr_array
+    predicted: list[sparse.csr_array]
 
 
 def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None = None) -> Measured:
@@ -142,7 +124,7 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
     predicted = []
     for found in [linear] if linear else (predictions.of_variant(folder, v, corpus) for v in row.trained):
         if row.scoring == "own notes":
-            mask = own_notes(corpus, gold, row.parameters)[found.rows]
+            mask = own_notes(corpus, gold, row.parameters, rows=found.rows)
             found = replace(found, probabilities=found.probabilities * mask)
         predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
     return _measured(truth, predicted, row.parameters)
@@ -153,32 +135,38 @@ def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) 
     points = [metrics.scores(truth, part) for part in predicted]
     samples = [metrics.bootstrap(truth, part, draws) for part in predicted]
     # the same weights of seeds for every row, so that differences between rows are paired in them too
-    share = np.random.default_rng(parameters.seed).dirichlet(np.ones(len(predicted)), size=parameters.bootstrap)
+    n = len(predicted)
+    share = np.random.default_rng(parameters.seed).dirichlet(np.ones(n), size=parameters.bootstrap)
+    # so weighed, a mean of n values varies too little by (n - 1) / (n + 1)
+    share = 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
     return Measured(
         points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
         samples={figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in FIGURES},
         seeds={figure: np.array([p[figure] for p in points]) for figure in FIGURES},
-        truth=truth,
-        predicted=predicted,
+        truth=sparse.csr_array(truth),
+        predicted=[sparse.csr_array(part) for part in predicted],
     )
 
 
-def own_notes(corpus: Corpus, gold: sparse.csr_array, parameters: Parameters) -> NDArray[np.bool_]:
-    """(notes, codes): whether the note holds a code of the code's segment, by gold; segments as eta cuts them."""
+def own_notes(
+    corpus: Corpus, gold: sparse.csr_array, parameters: Parameters, *, rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(rows, codes): whether the note holds a code of the code's segment, by gold; segments as eta cuts them."""
     table = variants.segment_table(corpus, gold, segmentation="eta", eta=parameters.eta)
     segments = variants.segment_of_code(table, corpus)
     codes = np.flatnonzero(segments >= 0)
     member = sparse.csr_array(
         (np.ones(len(codes)), (codes, segments[codes])), shape=(len(segments), segments.max() + 1)
     )
-    holds = (gold @ member).toarray() > 0
+    holds = (gold[rows] @ member).toarray() > 0
     return holds[:, segments] & (segments >= 0)
 
 
 def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:
     """One row a line, in points of F1 x 100: value, interval, spread over seeds, gain over BASE and its corrected p.
 
-    The interval covers test notes and seeds. p: paired permutation test, Holm's correction over the comparable rows.
+    The interval covers test notes, codes (macro) and seeds. p: paired permutation test, given these trained models,
+    with Holm's correction over the comparable rows.
     """
     comparable = {row.name: row.comparable for row in wanted}
     base, lines, p_values = measured[BASE], {}, {figure: {} for figure in FIGURES}
@@ -194,7 +182,8 @@ def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed:
             line |= {f"{figure}_gain_low": gain_low, f"{figure}_gain_high": gain_high}
         lines[name] = line | {k: v for k, v in found.points.items() if k not in FIGURES}
         if name != BASE and lines[name]["comparable"]:
-            tested = significance.permutation_test(base.truth, base.predicted, found.predicted, times=times, seed=seed)
+            first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
+            tested = significance.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
             for figure in FIGURES:
                 p_values[figure][name] = tested[figure]
     result = pd.DataFrame(lines).T.infer_objects()

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from shl_utils import parameters, progress, provenance, runs
+from shl_utils import grid, parameters, progress, provenance, runs
 from shl_utils.parameters import STAGES, Parameters
 
 NOTEBOOKS = provenance.PROJECT / "notebooks"
@@ -51,6 +51,8 @@ def read(file: Path) -> tuple[dict, Parameters]:
 
 def _run(file: Path, *, until: str, force: bool) -> int:
     values, full = read(file)
+    for name in filter(None, (full.grid, full.sensitivity)):
+        list(grid.combinations(name, full))  # a mistake in it would show after an hour
     folder = runs.folder_of(full.run)
     started = time.monotonic()
     for stage in STAGES[: STAGES.index(until) + 1]:

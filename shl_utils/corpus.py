@@ -101,11 +101,19 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
     codes = pd.DataFrame({"code": kept, "description": [source.descriptions[code] for code in kept]})
     if set(source.notes.get("split", ())) - set(notes.get("split", ())):
         raise ValueError(f"{source.name}: a side of its split has no coded note left: lower `min_notes`")
+    before = notes.get("split")
     notes["split"] = _split(notes, codes, parameters)
+    if before is not None:
+        lost = len(_codes_of(notes[before == "train"]) - _codes_of(notes[notes["split"] == "train"]))
+        left_out["codes whose only training notes our cut of validation took"] = lost
     empty = [name for name in splitting.SPLITS if not (notes["split"] == name).any()]
     if empty:
         raise ValueError(f"{len(notes)} notes leave none for {' and '.join(empty)}: use more notes or other shares")
     return Corpus(notes[["note", "group", "split", "text", "codes"]], codes), left_out
+
+
+def _codes_of(notes: pd.DataFrame) -> set[str]:
+    return {code for row in notes["codes"] for code in row}
 
 
 def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:

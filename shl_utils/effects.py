@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,27 +19,24 @@ CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "own notes"}
 
 
 def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
-    """Points of F1 from the first level of a factor to each other one, over all pairs of rows that differ in no other.
+    """Points of F1 from one level of a factor to another, over all pairs of rows that differ in no other.
 
-    Paired 95% intervals over test notes and seeds; `pairs` says how many differences are averaged.
+    Rows that are not comparable enter only where the change itself makes them so; its name is then in parentheses.
+    Paired 95% intervals over test notes, codes (macro) and seeds; `pairs` says how many differences are averaged.
     """
     lines = {}
-    for factor, levels in _levels(rows).items():
-        for level in levels[1:]:
-            pairs = _pairs(rows, factor, levels[0], level)
-            if pairs:
-                differences = [_difference(measured[a.name], measured[b.name]) for a, b in pairs]
-                lines[f"{level} for {levels[0]} ({factor})"] = {"pairs": len(pairs)} | _summary(differences)
+    for factor, before, after, pairs in _changes(rows):
+        fair = [pair for pair in pairs if pair[0].comparable and pair[1].comparable]
+        differences = [_difference(measured[a.name], measured[b.name]) for a, b in fair or pairs]
+        name = f"{after} for {before} ({factor})"
+        lines[name if fair else f"({name})"] = {"pairs": len(differences)} | _summary(differences)
     return pd.DataFrame(lines).T.rename_axis("change")
 
 
 def one_by_one(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
-    """The same for each pair by itself, with the setting in which it was changed."""
-    lines = {}
-    for factor, levels in _levels(rows).items():
-        for level in levels[1:]:
-            for a, b in _pairs(rows, factor, levels[0], level):
-                lines[f"{a.name} -> {b.name}"] = _summary([_difference(measured[a.name], measured[b.name])])
+    """The same for each pair of comparable rows by itself."""
+    pairs = [pair for *_, pairs in _changes(rows) for pair in pairs if pair[0].comparable and pair[1].comparable]
+    lines = {f"{a.name} -> {b.name}": _summary([_difference(measured[a.name], measured[b.name])]) for a, b in pairs}
     return pd.DataFrame(lines).T.rename_axis("change")
 
 
@@ -52,11 +50,11 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
     claim = CLAIM | {"loss": loss}
     if base is None or not set(claim) <= set(base.choices):
         return pd.DataFrame()
-    by_choices = {tuple(sorted(row.choices.items())): row.name for row in rows}
+    by_choices = {_frozen(row.choices): row.name for row in rows}
     names = {}
     for changed in itertools.chain.from_iterable(itertools.combinations(claim, n) for n in range(len(claim) + 1)):
         choices = base.choices | {factor: claim[factor] for factor in changed}
-        names[frozenset(changed)] = by_choices.get(tuple(sorted(choices.items())))
+        names[frozenset(changed)] = by_choices.get(_frozen(choices))
     if None in names.values():
         return pd.DataFrame()
     lines = {}
@@ -74,6 +72,8 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """In points of F1, as "+1.2 [-0.3, +2.8]"."""
+    if table.empty:
+        return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
 
     def cell(row: pd.Series, figure: str) -> str:
         value, low, high = (100 * row[f"{figure}{end}"] for end in ("", "_low", "_high"))
@@ -91,24 +91,25 @@ def together(average: pd.DataFrame, single: pd.DataFrame, parts: pd.DataFrame) -
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"kind": [], "change": []})
 
 
-def _levels(rows: list[Row]) -> dict[str, list]:
-    """Every factor with more than one level, in the order of the grid."""
+def _changes(rows: list[Row]) -> Iterator[tuple[str, Any, Any, list[tuple[Row, Row]]]]:
+    """Every factor and pair of its levels, in the order of the grid, with the rows that differ in nothing else."""
+    rows = [row for row in rows if not row.added]
+    by_choices = {_frozen(row.choices): row for row in rows}
     found: dict[str, dict] = {}
     for row in rows:
         for factor, level in row.choices.items():
             found.setdefault(factor, {})[level] = None
-    return {factor: list(levels) for factor, levels in found.items() if len(levels) > 1}
+    for factor, levels in found.items():
+        for before, after in itertools.combinations(levels, 2):
+            starts = [row for row in rows if row.choices.get(factor) == before]
+            others = [by_choices.get(_frozen(row.choices | {factor: after})) for row in starts]
+            pairs = [(row, other) for row, other in zip(starts, others) if other is not None]
+            if pairs:
+                yield factor, before, after, pairs
 
 
-def _pairs(rows: list[Row], factor: str, before: Any, after: Any) -> list[tuple[Row, Row]]:
-    by_choices = {tuple(sorted(row.choices.items(), key=str)): row for row in rows}
-    pairs = []
-    for row in rows:
-        if row.choices.get(factor) == before:
-            other = by_choices.get(tuple(sorted((row.choices | {factor: after}).items(), key=str)))
-            if other is not None:
-                pairs.append((row, other))
-    return pairs
+def _frozen(choices: Choices) -> tuple:
+    return tuple(sorted(choices.items(), key=str))
 
 
 def _difference(a: Measured, b: Measured) -> dict[str, np.ndarray]:

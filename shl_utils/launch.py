@@ -37,6 +37,8 @@ def train(folder: Path, variants: list[Variant]) -> None:
     parameters = variants[0].parameters
     here = processes_here(parameters)
     world = here * parameters.nodes
+    if world > 1 and any(variant.parameters.loss == "two_way" for variant in variants):
+        raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
     if world == 1:
         worker.train(folder, variants)
         return

@@ -1,6 +1,7 @@
 """Losses over (notes, codes): stateless functions of logits, targets and per-note weights.
 
-All follow one convention, so that a learning rate means about the same under each: codes sum, notes average, in float32
+Codes sum and notes average, so that a learning rate means about the same under each (two_way and zlpr are no sums over
+codes and say what they are); `gamma` focuses every loss of FOCUSED, and 0 leaves the focus out. All compute in float32
 from logits through `logsigmoid`, which stays finite where `log(p + 1e-8)` overflows half precision.
 
 logits: (notes, codes), any float type. targets: (notes, codes) of 0 and 1. weights: (notes,), 1 where nothing is said.
@@ -90,7 +91,7 @@ def negative_tolerant(
 ) -> Tensor:
     """The NTR part of `distribution_balanced` with a weight a code: all 1 is NTR, the class-balanced ones are CB-NTR.
 
-    Source: Huang et al. 2021, section 3.
+    Source: Huang et al. 2021, section 3, as printed; their code leaves out the division by `scale` in plain NTR.
     """
     return _average(code.to(logits.device) * _tolerant(logits, targets, bias, scale, gamma), weights, notes)
 

@@ -95,7 +95,9 @@ def write(predictions: Predictions, corpus: Corpus, path: Path, *, models: str =
     about = {"codes": corpus.codes["code"].tolist(), "segments": predictions.segments.tolist()}
     facts = {name: json.dumps(values) for name, values in about.items()} | {"models": models}
     table = table.replace_schema_metadata(facts)
-    pq.write_table(table, path, compression="zstd")
+    partial = path.with_suffix(".part")
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(path)  # a kill leaves the old file or the new one
 
 
 def read(path: Path, corpus: Corpus) -> Predictions:

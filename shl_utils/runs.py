@@ -62,6 +62,7 @@ class Run:
             "id": _short({"parameters": own, "upstream": self.upstream, "files": files}),
             "upstream": self.upstream,
             "parameters": own,
+            "placement": self.parameters.model_dump(include=set(owned_by(self.stage)) & set(PLACEMENT)),
             "files": files,
             "read": {str(path): digest(path) for path in read},
             "version": __version__,
@@ -97,7 +98,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     for name in earlier:
         stamp = _valid_stamp(folder, name, upstream)
         _same(stamp["parameters"], values, folder, name)
-        merged |= stamp["parameters"]
+        merged |= stamp["parameters"] | stamp["placement"]
         upstream = stamp["id"]
     parameters = check(merged | values, origin=stage)
     create(folder)
@@ -180,7 +181,7 @@ def _write_provenance(folder: Path) -> None:
     stamps = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((folder / "stages").glob("*.json"))]
     parameters: dict[str, Any] = {}
     for stamp in stamps:
-        parameters |= stamp["parameters"]
+        parameters |= stamp["parameters"] | stamp["placement"]
     write_json(
         folder / "provenance.json",
         {

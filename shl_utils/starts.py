@@ -1,8 +1,8 @@
 """What a segment's model starts from. The paper starts afresh; the other starts are ours, apart from its method.
 
 "fresh": adapter at zero, head at the codes' priors. "description": the head's weights are the embeddings of the codes'
-descriptions, so that a code never seen in training can be found by its name. "unified": adapter and head of one model
-of all codes, so that a segment of rare codes need not learn from a handful of notes what a report looks like.
+descriptions, so that a code with a handful of notes is looked for by its name too. "unified": adapter and head of one
+model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks like.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ def from_unified(net: SegmentModel, folder: Path, codes: list[str]) -> None:
     missing = sorted(set(codes) - set(known))
     if missing:
         raise ValueError(f"the unified model in {folder} lacks {len(missing)} codes, such as {missing[0]}")
+    made = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config = net.encoder.peft_config["default"]
+    asked = (config.r, sorted(config.target_modules), list(config.layers_to_transform))
+    if (made["r"], sorted(made["target_modules"]), list(made["layers_to_transform"])) != asked:
+        raise ValueError(f"the unified model in {folder} has other adapters: give it the same lora_* parameters")
     set_peft_model_state_dict(net.encoder, load_file(folder / "adapter_model.safetensors"))
     head, rows = load_file(folder / "head.safetensors"), [known.index(code) for code in codes]
     set_head(net, head["weight"][rows].numpy(), head["bias"][rows].numpy())

@@ -34,7 +34,8 @@ class Variant:
     @property
     def name(self) -> str:
         model = "unified" if self.parameters.segmentation == "none" else "segmented"
-        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}"
+        start = "" if self.parameters.start == "fresh" else f", start {self.parameters.start}"
+        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}{start}"
 
 
 def main(parameters: Parameters) -> Variant:

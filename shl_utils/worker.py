@@ -30,7 +30,7 @@ from shl_utils.variants import Variant
 # what a trained segment depends on, besides labels and segments; where and how it runs does not count
 TRAINED_WITH = {
     *("loss", "epochs", "encoder", "max_tokens", "negatives", "training_seed", "batch_size", "warmup", "min_steps"),
-    *("lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
+    *("start", "lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
     *rebalancing.USED_BY,
 }
 
@@ -55,8 +55,6 @@ def train(folder: Path, wanted: list[Variant], *, world: int = 1) -> None:
 
     A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
     """
-    if world > 1 and any(variant.parameters.loss == "two_way" for variant in wanted):
-        raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
     corpus = corpora.read(folder)
     prepared = features.Prepared(folder, corpus.notes["text"])
     # what starts from the unified model comes behind it
@@ -70,9 +68,7 @@ def _train_variant(folder: Path, variant: Variant, corpus: Corpus, prepared: fea
     labels = variants.training_labels(corpus, variant, folder)
     segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
     place = folder / variant.folder / "segments"
-    unified = folder / variants.reference(parameters).folder / "segments" / "0"
-    start = runs.digest(unified) if parameters.start == "unified" and unified.exists() else parameters.start
-    key = _key(parameters, prepared.corpus, labels, segments, start)
+    key = _key(parameters, prepared.corpus, labels, segments, _start(folder, parameters))
     about = {"key": key, "world": world, "precision": training.effective_precision(accelerator)}
     for k in range(segments.max() + 1):
         if _holds(place / str(k), key):
@@ -87,7 +83,7 @@ def _train_variant(folder: Path, variant: Variant, corpus: Corpus, prepared: fea
         def build(prior: NDArray, base=base, names=names) -> model.SegmentModel:
             net = _fresh(base, prior, parameters)
             if parameters.start == "unified":
-                starts.from_unified(net, unified, names)
+                starts.from_unified(net, _unified(folder), names)
             elif parameters.start == "description":
                 _describe(net, prior, prepared, parameters, corpus, labels, names)
             return net
@@ -120,6 +116,19 @@ def _task(seen, corpus, labels, segments, k: int, parameters: Parameters) -> tra
         epochs=parameters.epochs,
         seed=parameters.training_seed * 1000 + k,
     )
+
+
+def _unified(folder: Path) -> Path:
+    """The one model of all codes; the main one, where the run trains no reference beside it."""
+    reference = folder / "reference" / "segments" / "0"
+    return reference if reference.exists() else folder / "segments" / "0"
+
+
+def _start(folder: Path, parameters: Parameters) -> str:
+    """What the start depends on, besides the parameters."""
+    if parameters.start == "unified":
+        return runs.digest(_unified(folder)) if _unified(folder).exists() else ""
+    return runs.digest(folder / "codes.parquet") if parameters.start == "description" else ""
 
 
 def _fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> model.SegmentModel:

@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from shl_utils import ablation, effects
+from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 
@@ -72,7 +73,7 @@ def test_other_factors_stand_in_the_name(tmp_path):
     assert [row.trained[0].parameters.gamma for row in rows] == [2.0, 1.0, 3.0]
 
 
-@pytest.mark.parametrize("path", sorted(ablation.GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(grids.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_grid_of_the_project_can_be_run(path):
     rows = ablation.rows(path.stem, check({}))
     assert ablation.BASE in [row.name for row in rows]
@@ -85,8 +86,54 @@ def test_single_factors_are_curves_over_their_levels(tmp_path):
     curves = ablation.one_factor(table, rows)
     assert curves["eta"]["level"].tolist() == [0.5, 1.0]
     assert curves["gamma"]["micro_f1"].tolist() == [3, 4], "behind the base and the two of eta"
+    assert curves["eta"]["micro_f1"].tolist() == [1, 2]
     main = [row.trained[0].folder for row in rows if row.choices in ({"eta": 0.5}, {"gamma": 2.0})]
     assert main == [".", "."], "the level that the run itself has is not trained again"
+
+
+def test_rows_that_come_to_the_same_share_their_models(tmp_path):
+    """gamma does nothing under bce, and a level may be the run's own."""
+    text = "- segmentation: [eta]\n  filter_labels: [none]\n  loss: [bce]\n  gamma: [1.0, 2.0, 3.0]"
+    rows = ablation.rows(grid(tmp_path, text), check({}))
+    assert len(rows) == 4
+    assert len({row.trained[0].folder for row in rows[1:]}) == 1
+    own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- reading: [R1]"), check({"ablation_epochs": 1}))
+    assert len({row.trained[0].folder for row in own[1:]}) == 1
+
+
+def test_blocks_that_repeat_a_row_add_their_seeds(tmp_path):
+    text = "- loss: [sh]\n  training_seed: [0, 1]\n- loss: [sh]\n  training_seed: [1, 2]"
+    base, row = ablation.rows(grid(tmp_path, text), check({}))
+    assert [v.parameters.training_seed for v in row.trained] == [0, 1, 2]
+    assert [v.parameters.training_seed for v in base.trained] == [0, 1, 2]
+
+
+def test_a_start_of_ours_is_named_and_the_base_stays_plain(tmp_path):
+    asked = check({"start": "unified"})
+    rows = ablation.rows(grid(tmp_path, "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]"), asked)
+    assert [row.name for row in rows] == [ablation.BASE, ablation.BASE + ", start unified"]
+    assert rows[0].trained[0].folder == "reference"
+    with pytest.raises(ValueError, match="start unified needs the run's own lora_rank"):
+        ablation.rows(grid(tmp_path, "- lora_rank: [2]"), asked)
+
+
+def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
+    text = "- segmentation: [eta]\n  loss: [focal, sh_focal]\n  filter_labels: [train]"
+    rows = ablation.rows(grid(tmp_path, text), check({}))
+    measured = {row.name: invented(0.5 + 0.1 * i) for i, row in enumerate(rows)}
+    table = effects.on_average(measured, rows)
+    assert table.index.tolist() == ["sh_focal for focal (loss)"]
+    assert table["micro_f1"].tolist() == pytest.approx([0.1])
+    alone = ablation.rows(grid(tmp_path, "- loss: [sh]"), check({}))
+    assert effects.readable(effects.on_average(measured, alone)).empty
+
+
+def test_seeds_widen_the_interval_as_far_as_they_differ():
+    truth = np.eye(40, dtype=np.int8)
+    good, bad = truth.copy(), np.zeros_like(truth)
+    found = ablation._measured(truth, [good, good, bad], check({"bootstrap": 4000}))
+    # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
+    assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
 
 
 def invented(f1, draws=50):
@@ -96,7 +143,7 @@ def invented(f1, draws=50):
         points={figure: f1 for figure in ablation.FIGURES},
         samples={figure: f1 + noise for figure in ablation.FIGURES},
         seeds={figure: np.array([f1]) for figure in ablation.FIGURES},
-        truth=np.zeros((1, 1), np.int8),
+        truth=sparse.csr_array((1, 1), dtype=np.int8),
         predicted=[],
     )
 
@@ -119,8 +166,9 @@ def test_effects_on_average_by_hand(factorial):
     rows, measured = factorial
     table = effects.on_average(measured, rows)
     assert table.loc["sh_focal for bce (loss)", "micro_f1"] == pytest.approx(-0.1)
-    assert table.loc["eta for none (segmentation)", "micro_f1"] == pytest.approx(0.02 + 0.06 / 2)
-    assert (table["pairs"] == 8).all()
+    assert table.loc["eta for none (segmentation)", "micro_f1"] == pytest.approx(0.02), "comparable rows have no filter"
+    assert table.loc["(all for none (filter_labels))", "micro_f1"] == pytest.approx(0.05 + 0.06 / 2)
+    assert table["pairs"].tolist() == [2, 2, 8, 8]
     # the rows' noise is the same, so nothing is left of it in a paired difference
     assert (table["micro_f1_high"] - table["micro_f1_low"]).max() == pytest.approx(0, abs=1e-9)
 
@@ -152,7 +200,7 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     labels = [["a", "b"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
     notes = pd.DataFrame({"note": list("1234"), "group": list("1234"), "split": "train", "text": "", "codes": labels})
     corpus = Corpus(notes, pd.DataFrame({"code": list("abc"), "description": list("abc")}))
-    mask = ablation.own_notes(corpus, corpus.labels, check({}))
+    mask = ablation.own_notes(corpus, corpus.labels, check({}), rows=np.arange(4))
     assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
     gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
-    assert ablation.own_notes(corpus, gold, check({}))[0].tolist() == [True, True, False]
+    assert ablation.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]

@@ -1,6 +1,7 @@
 """Parameters: every mistake is refused with its remedy, and the notebooks agree with the one list of defaults."""
 
 import ast
+import difflib
 import re
 from pathlib import Path
 
@@ -113,3 +114,13 @@ def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
     defaults = Parameters().model_dump()
     assert assigned == {name: defaults[name] for name in ["run", *parameters.owned_by(stage)]}
     assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_no_cell_reuses_a_name_that_a_second_run_of_the_first_cell_would_take_for_a_parameter(path):
+    cells = nbformat.read(path, as_version=4).cells
+    code = [c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", [])]
+    names = [node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
+    assigned = {node.id for node in names if isinstance(node.ctx, ast.Store)} - {"table"}  # a frame, no literal
+    near = {name: difflib.get_close_matches(name, Parameters.model_fields, 1, 0.85) for name in assigned}
+    assert not {name: match for name, match in near.items() if match}

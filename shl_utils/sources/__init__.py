@@ -75,3 +75,12 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
         tables = folder if parameters.folder else run_folder / f"synthetic-{notes}-{seed}"
         return synthetic.load(tables, notes=notes, seed=seed)
     raise ValueError(f"source {name!r} is unknown: use openi, mimic3, codiesp, reuters, table or synthetic")
+
+
+def files(parameters: Parameters) -> list[Path]:
+    """What a source reads and a run is to be made again for when it changes.
+
+    MIMIC's tables are too large for that; the other sources are checked by digest or count when they are read.
+    """
+    named = {"table": (parameters.table, parameters.descriptions), "codiesp": (parameters.folder,)}
+    return [Path(name).expanduser().resolve() for name in named.get(parameters.source, ()) if name]

@@ -98,9 +98,8 @@ def _titles(*, procedure: bool) -> tuple[dict[str, str], dict[str, str], list[st
     lines = (files / name).read_text(encoding="latin-1").splitlines()
     release = {code: title.strip() for code, title in (line.split(maxsplit=1) for line in lines if line.strip())}
     former = {}
-    if (
-        not procedure
-    ):  # AHRQ's list of chronic conditions has every diagnosis since 2015: 'A047',"Enterocolitis ...",...
+    if not procedure:
+        # AHRQ's list of chronic conditions has every diagnosis since 2015: 'A047',"Enterocolitis ...",...
         with (files / "CCIR_v2023-1.csv").open(encoding="latin-1", newline="") as file:
             former = {row[0].strip("'"): row[1] for row in csv.reader(file) if len(row[0].strip("'")) <= 7}
     titles = former | release

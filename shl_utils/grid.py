@@ -1,0 +1,61 @@
+"""Grid files: which rows an ablation has. Every combination of the levels within a block is a row."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shl_utils import provenance
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, read_yaml
+
+FOLDER = provenance.PROJECT / "params" / "grids"
+SCORING = ("union", "own notes")
+SEED = "training_seed"  # levels of this one are averaged, not compared
+ADAPTER = ("encoder", "lora_rank", "lora_targets", "lora_layers")  # what a start from another model must share with it
+# what may vary: how labels are filtered and cut into segments, and how a segment is trained
+VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
+VARIED += tuple(owned_by("02_segment"))
+VARIED += tuple(n for n in owned_by("03_train") if n not in ("epochs", "precision", *PLACEMENT))
+
+
+def path_of(grid: str) -> Path:
+    """A name below params/grids, or a path."""
+    return Path(grid).expanduser() if Path(grid).suffix else FOLDER / f"{grid}.yaml"
+
+
+def combinations(grid: str, parameters: Parameters) -> Iterator[tuple[dict[str, Any], Parameters, list[int]]]:
+    """For every row: its levels {factor: level} without the seed, the full parameters with them, and its seeds.
+
+    ValueError, with the file's name, for an unknown factor or an impossible level.
+    """
+    path = path_of(grid)
+    for block in _blocks(path):
+        factors = [factor for factor in block if factor != SEED]
+        for levels in itertools.product(*(block[factor] for factor in factors)):
+            choices = dict(zip(factors, levels))
+            changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
+            full = check(parameters.model_dump() | changed, origin=str(path))
+            moved = [n for n in ADAPTER if getattr(full, n) != getattr(parameters, n)]
+            if full.start == "unified" and moved:
+                raise ValueError(f"{path}: start unified needs the run's own {moved[0]}: what it starts from has it")
+            seeds = block.get(SEED, [parameters.training_seed])
+            for seed in seeds:
+                check(full.model_dump() | {SEED: seed}, origin=str(path))
+            yield choices, full, seeds
+
+
+def _blocks(path: Path) -> list[dict[str, list]]:
+    blocks = read_yaml(path)
+    blocks = blocks if isinstance(blocks, list) else [blocks]
+    for block in blocks:
+        if not isinstance(block, dict) or not block or not all(isinstance(v, list) and v for v in block.values()):
+            raise ValueError(f"{path}: expected blocks of `factor: [level, ...]`")
+        for factor in block:
+            if factor not in VARIED:
+                raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), VARIED)}")
+        for level in block.get("scoring", []):
+            if level not in SCORING:
+                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
+    return blocks
