@@ -104,7 +104,7 @@ class Parameters(BaseModel):
     lr_lora: float = _of("03_train", 4e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
     lr_head: float = _of("03_train", 2e-2, "peak learning rate of the head, AdamW", gt=0, le=1)
     epochs: int = _of("03_train", 3, "epochs of every segment; the best by validation stays", ge=1)
-    min_steps: int = _of("03_train", 48, "steps of an epoch at least: a small segment repeats its notes", ge=0)
+    min_steps: int = _of("03_train", 40, "steps of an epoch at least: a small segment repeats its notes", ge=0)
     batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
     warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
