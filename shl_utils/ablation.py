@@ -163,7 +163,7 @@ def own_notes(
 
 
 def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:
-    """One row a line, in points of F1 x 100: value, interval, spread over seeds, gain over BASE and its corrected p.
+    """One row a line: F1 from 0 to 1 with interval, spread over seeds, gain over BASE and its corrected p.
 
     The interval covers test notes, codes (macro) and seeds. p: paired permutation test, given these trained models,
     with Holm's correction over the comparable rows.

@@ -63,14 +63,13 @@ def compare(
 
 
 def by_rule(
-    corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters
+    corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], limits: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """Micro- and macro-F1 x 100 of every model under every threshold rule."""
+    """Micro- and macro-F1 x 100 of every model under every threshold rule. limits: of `limits_table`, by model."""
     truth, rows = test_truth(corpus, gold), {}
     for name, predictions in models.items():
         for rule in thresholds.RULES:
-            limits = cut(corpus, gold, predictions, parameters, rule=rule)
-            figures = metrics.scores(truth, decide(corpus, predictions, limits))
+            figures = metrics.scores(truth, decide(corpus, predictions, limits[name][rule].to_numpy()))
             rows[name, rule] = {"micro-F1": 100 * figures["micro_f1"], "macro-F1": 100 * figures["macro_f1_present"]}
     return pd.DataFrame(rows).T.unstack().rename_axis(columns=["", "threshold"])
 

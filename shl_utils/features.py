@@ -32,7 +32,7 @@ class Prepared:
     def __init__(self, folder: Path, texts: Sequence[str]) -> None:
         self.folder, self.texts = folder, texts
         self.corpus = digest(folder / "corpus.parquet")
-        self._key, self._found = None, None
+        self._key, self._found, self._pooled = None, None, None
 
     def of(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
         """The encoder, and hidden states of its frozen trunk for every note, or token numbers where every layer is
@@ -43,16 +43,18 @@ class Prepared:
         dtype = precision.DTYPES[precision.resolve(parameters.precision)]
         key = f"{self.corpus} {parameters.encoder} {parameters.max_tokens} {parameters.lora_layers} {dtype}"
         if key != self._key:
-            self._found = None  # before the next is there: two would not fit
+            self._found = self._pooled = None  # before the next is there: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
         return self._found
 
     def pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
         """(len(rows), width): those notes as the frozen encoder sees them, the mean over their tokens."""
         model, seen = self.of(parameters)
-        top, _ = trained_part(model, parameters)
-        dtype = precision.DTYPES[precision.resolve(parameters.precision)]
-        return encoder.pool(top, seen, rows, device=precision.device(), dtype=dtype)
+        if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment asks for the same notes
+            top, _ = trained_part(model, parameters)
+            dtype = precision.DTYPES[precision.resolve(parameters.precision)]
+            self._pooled = rows, encoder.pool(top, seen, rows, device=precision.device(), dtype=dtype)
+        return self._pooled[1]
 
     def described(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
         """(descriptions, width) of unit length, by the same encoder."""

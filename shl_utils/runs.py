@@ -98,7 +98,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     for name in earlier:
         stamp = _valid_stamp(folder, name, upstream)
         _same(stamp["parameters"], values, folder, name)
-        merged |= stamp["parameters"] | stamp["placement"]
+        merged |= stamp["parameters"] | stamp.get("placement", {})
         upstream = stamp["id"]
     parameters = check(merged | values, origin=stage)
     create(folder)
@@ -181,7 +181,7 @@ def _write_provenance(folder: Path) -> None:
     stamps = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((folder / "stages").glob("*.json"))]
     parameters: dict[str, Any] = {}
     for stamp in stamps:
-        parameters |= stamp["parameters"] | stamp["placement"]
+        parameters |= stamp["parameters"] | stamp.get("placement", {})
     write_json(
         folder / "provenance.json",
         {

@@ -32,21 +32,28 @@ def test_descriptions_that_say_nothing_are_ignored():
     assert expit(bias) == pytest.approx(labels.mean(axis=0), abs=0.02)
 
 
-@pytest.mark.slow
-def test_a_segment_starts_as_the_unified_model(small_run, tmp_path):
+@pytest.fixture
+def fresh_run(small_run, tmp_path):
+    """A run folder of its own with the same corpus, labels and segments, and its parameters, one epoch long."""
     source, parameters = small_run
     for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
         (tmp_path / name).write_bytes((source / name).read_bytes())
-    parameters = parameters.model_copy(update={"run": str(tmp_path), "start": "unified", "epochs": 1})
-    notes = corpus.read(tmp_path)
+    return tmp_path, parameters.model_copy(update={"run": str(tmp_path), "epochs": 1})
+
+
+@pytest.mark.slow
+def test_a_segment_starts_as_the_unified_model(fresh_run):
+    folder, parameters = fresh_run
+    parameters = parameters.model_copy(update={"start": "unified"})
+    notes = corpus.read(folder)
     wanted = variants.compared(parameters)
-    variants.write_segments(tmp_path, notes, wanted[1:])
-    launch.train(tmp_path, wanted)  # the reference is trained first, though it stands last
-    unified = tmp_path / "reference" / "segments" / "0"
-    base, seen = features.Prepared(tmp_path, notes.notes["text"]).of(parameters)
+    variants.write_segments(folder, notes, wanted[1:])
+    launch.train(folder, wanted)  # the reference is trained first, though it stands last
+    unified = folder / "reference" / "segments" / "0"
+    base, seen = features.Prepared(folder, notes.notes["text"]).of(parameters)
     rows = notes.rows("test")
     known = json.loads((unified / "segment.json").read_text())["codes"]
-    codes = json.loads((tmp_path / "segments" / "0" / "segment.json").read_text())["codes"]
+    codes = json.loads((folder / "segments" / "0" / "segment.json").read_text())["codes"]
     top, layers = features.trained_part(base, parameters)
     net = create(top, np.full(len(codes), 0.1), rank=8, targets="all", layers=layers, name="x")
     starts.from_unified(net, unified, codes)
@@ -60,10 +67,12 @@ def test_a_segment_starts_as_the_unified_model(small_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_description_start_trains(small_run, tmp_path):
-    source, parameters = small_run
-    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
-        (tmp_path / name).write_bytes((source / name).read_bytes())
-    parameters = parameters.model_copy(update={"run": str(tmp_path), "start": "description", "epochs": 1})
-    launch.train(tmp_path, [variants.main(parameters)])
-    assert (tmp_path / "segments" / "0" / "segment.json").exists()
+def test_description_start_trains(fresh_run):
+    folder, parameters = fresh_run
+    heads = {}
+    for start in ("fresh", "description"):
+        launch.train(folder, [variants.main(parameters.model_copy(update={"start": start}))])
+        heads[start] = (folder / "segments" / "0" / "head.safetensors").read_bytes()
+        history = json.loads((folder / "segments" / "0" / "segment.json").read_text())["history"]
+        assert np.isfinite(history[0]["loss"])
+    assert heads["fresh"] != heads["description"], "the start changed nothing"
