@@ -207,44 +207,6 @@ def seconds(folder: Path, wanted: list[Row]) -> pd.Series:
     return pd.Series({name: float(np.mean(values)) for name, values in times.items()})
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as a person reads it: points of F1, and the gain over BASE with its corrected p."""
-    columns = {}
-    for figure, title in zip(FIGURES, ("micro", "macro")):
-        columns |= {
-            f"{title}-F1": table.apply(_value, axis=1, figure=figure),
-            f"{title} gain": table.apply(_gain, axis=1, figure=figure),
-        }
-    columns["seconds"] = table["training_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
-    names = [name if row["comparable"] else f"({name})" for name, row in table.iterrows()]
-    return pd.DataFrame(columns).set_axis(names)
-
-
-def _value(row: pd.Series, figure: str) -> str:
-    value, low, high = (100 * row[f"{figure}{end}"] for end in ("", "_low", "_high"))
-    spread = f" ±{100 * row[f'{figure}_sd']:.1f}" if np.isfinite(row[f"{figure}_sd"]) else ""
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]{spread}"
-
-
-def _gain(row: pd.Series, figure: str) -> str:
-    if row.name == BASE:
-        return ""
-    value, low, high = (100 * row[f"{figure}_gain{end}"] for end in ("", "_low", "_high"))
-    p = row[f"{figure}_p"]
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]" + (f" p {p:.3f}" if np.isfinite(p) else "")
-
-
-def write_markdown(path: Path, *tables: pd.DataFrame) -> None:
-    """Readable tables as text, for a terminal or a report."""
-    texts = [_markdown(table.rename_axis(table.index.name or "row").reset_index()) for table in tables]
-    path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """All curves of `one_factor` in one table, the levels as text."""
     parts = [curve.assign(factor=factor, level=curve["level"].astype(str)) for factor, curve in curves.items()]

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from shl_utils import grid, parameters, progress, provenance, runs
+from shl_utils import grid, parameter_file, parameters, progress, provenance, runs
 from shl_utils.parameters import STAGES, Parameters
 
 NOTEBOOKS = provenance.PROJECT / "notebooks"
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def read(file: Path) -> tuple[dict, Parameters]:
     """A parameter file's differences, and the full set."""
-    values = parameters.load(file)
+    values = parameter_file.load(file)
     return values, parameters.check(values, origin=str(file))
 
 

@@ -70,20 +70,6 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
     return pd.DataFrame(lines | {"all together": _summary([whole])}).T.rename_axis("share of the gain")
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """In points of F1, as "+1.2 [-0.3, +2.8]"."""
-    if table.empty:
-        return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
-
-    def cell(row: pd.Series, figure: str) -> str:
-        value, low, high = (100 * row[f"{figure}{end}"] for end in ("", "_low", "_high"))
-        return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-    shown = pd.DataFrame({title: table.apply(cell, axis=1, figure=f) for f, title in zip(FIGURES, ("micro", "macro"))})
-    shown.insert(0, "pairs", table["pairs"].astype(int)) if "pairs" in table else None
-    return shown.rename_axis(table.index.name)
-
-
 def together(average: pd.DataFrame, single: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
     """All three in one table for a file: `kind`, `change` and the figures."""
     named = {"on average": average, "one by one": single, "share of the gain": parts}

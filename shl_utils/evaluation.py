@@ -126,31 +126,5 @@ def train_counts(corpus: Corpus) -> NDArray[np.int64]:
     return np.asarray(corpus.labels[corpus.rows("train")].sum(axis=0)).astype(np.int64)
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The results table as a person reads it: F1 x 100 with interval, and the gain over the reference."""
-
-    def cell(row: pd.Series, figure: str, suffix: str = "") -> str:
-        value, low, high = (100 * row[f"{figure}{suffix}{end}"] for end in ("", "_low", "_high"))
-        return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]" if suffix else f"{value:.1f} [{low:.1f}, {high:.1f}]"
-
-    columns = {
-        "micro-F1": table.apply(cell, axis=1, figure="micro_f1"),
-        "macro-F1 (codes in test)": table.apply(cell, axis=1, figure="macro_f1_present"),
-        "macro-F1 (all codes)": (100 * table["macro_f1_all"].astype(float)).map("{:.1f}".format),
-        "precision": (100 * table["micro_precision"].astype(float)).map("{:.1f}".format),
-        "recall": (100 * table["micro_recall"].astype(float)).map("{:.1f}".format),
-        "micro gain": table.apply(cell, axis=1, figure="micro_f1", suffix="_gain"),
-        "macro gain": table.apply(cell, axis=1, figure="macro_f1_present", suffix="_gain"),
-    }
-    return pd.DataFrame(columns)
-
-
-def all_figures(table: pd.DataFrame) -> pd.DataFrame:
-    """Every figure of every model beside its definition."""
-    definitions = metrics.DEFINITIONS | ranking.DEFINITIONS
-    values = table[list(definitions)].T.astype(float).round(3)
-    return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
-
-
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.toarray().astype(np.int8)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from shl_utils import provenance
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, read_yaml
+from shl_utils.parameter_file import read_yaml
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by
 
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "own notes")

@@ -7,11 +7,9 @@ reader sees them where they matter; a test holds the cells to this list. Paramet
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Loss = Literal[
@@ -177,47 +175,6 @@ def _explain(problem: Mapping[str, Any]) -> str:
     if field is not None and field.annotation in (int, float) and isinstance(problem["input"], str):
         text += " (YAML reads 1e-5 and quoted numbers as text: write 1.0e-5)"
     return text
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where the plain loader silently takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = {str(key) for key in keys if keys.count(key) > 1}
-        if twice:
-            raise ValueError(f"given more than once: {', '.join(sorted(twice))}; keep one of each")
-        return super().construct_mapping(node, deep=deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; a mistake in it is reported with the file's name."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"parameter file {path} is missing: the project's own are in params/")
-    try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text: save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def load(path: Path) -> dict[str, Any]:
-    """The differences that a parameter file holds, checked; the file's name stands in every error."""
-    values = read_yaml(path)
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected lines of `name: value`")
-    if not all(isinstance(name, str) for name in values):
-        raise ValueError(f"{path}: a name is no text (YAML reads `no`, `on` and numbers otherwise): check the spelling")
-    check(values, origin=str(path))
-    if "run" not in values:
-        raise ValueError(f"{path}: `run` is missing: name the run's folder, so that no other run is overwritten")
-    return values
 
 
 def owned_by(stage: str) -> list[str]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, effects
+from shl_utils import ablation, effects, tables
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
@@ -125,7 +125,7 @@ def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
     assert table.index.tolist() == ["sh_focal for focal (loss)"]
     assert table["micro_f1"].tolist() == pytest.approx([0.1])
     alone = ablation.rows(grid(tmp_path, "- loss: [sh]"), check({}))
-    assert effects.readable(effects.on_average(measured, alone)).empty
+    assert tables.effects(effects.on_average(measured, alone)).empty
 
 
 def test_seeds_widen_the_interval_as_far_as_they_differ():
@@ -204,3 +204,17 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
     gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
     assert ablation.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
+
+
+def test_tables_are_readable():
+    line = {"comparable": True, "training_seconds": 12.4}
+    for figure in ablation.FIGURES:
+        line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
+        line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}
+    base = line | {f"{figure}_p": np.nan for figure in ablation.FIGURES} | {"micro_f1_sd": np.nan}
+    shown = tables.ablation(
+        pd.DataFrame({ablation.BASE: base, "other": line | {"comparable": False}}).T.infer_objects()
+    )
+    assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
+    assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.030"
+    assert shown.loc[ablation.BASE, ["micro-F1", "micro gain", "seconds"]].tolist() == ["50.0 [40.0, 61.0]", "", "12"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from shl_utils import parameters
+from shl_utils import parameter_file, parameters
 from shl_utils.parameters import STAGES, Parameters
 
 PROJECT = Path(__file__).parent.parent
@@ -56,36 +56,36 @@ def write(tmp_path, text):
 def test_mistakes_name_the_file_and_the_remedy(tmp_path, text, message):
     path = write(tmp_path, text)
     with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
-        parameters.load(path)
+        parameter_file.load(path)
     assert message in str(caught.value)
 
 
 def test_every_mistake_is_reported_at_once(tmp_path):
     with pytest.raises(ValueError, match=r"eta.*; .*'epoch'"):
-        parameters.load(write(tmp_path, "epoch: 3\neta: 0"))
+        parameter_file.load(write(tmp_path, "epoch: 3\neta: 0"))
 
 
 def test_missing_file_and_other_encodings(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.yaml is missing: the project's own are in params/"):
-        parameters.load(tmp_path / "nowhere.yaml")
+        parameter_file.load(tmp_path / "nowhere.yaml")
     latin = tmp_path / "latin.yaml"
     latin.write_bytes("run: café".encode("latin-1"))
     with pytest.raises(ValueError, match="not UTF-8"):
-        parameters.load(latin)
+        parameter_file.load(latin)
     windows = tmp_path / "windows.yaml"
     windows.write_bytes(b"\xef\xbb\xbfrun: x\r\nepochs: 2\r\n")
-    assert parameters.load(windows) == {"run": "x", "epochs": 2}
+    assert parameter_file.load(windows) == {"run": "x", "epochs": 2}
 
 
 @pytest.mark.parametrize(("text", "message"), [("# nothing\n", "`run` is missing"), ("no: 3", "a name is no text")])
 def test_a_file_must_name_its_run_in_text(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
-        parameters.load(write(tmp_path, text))
+        parameter_file.load(write(tmp_path, text))
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "params").glob("*.yaml")), ids=lambda p: p.name)
 def test_our_own_files_are_valid_and_hold_differences_only(path):
-    values = parameters.load(path)
+    values = parameter_file.load(path)
     defaults = Parameters().model_dump()
     assert values["run"] == path.stem
     assert all(defaults[name] != value for name, value in values.items() if name != "run")

@@ -1,0 +1,82 @@
+"""Results as a person reads them: points of F1 (x 100) with their intervals, as tables and as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from shl_utils import metrics, ranking
+from shl_utils.ablation import BASE
+
+FIGURES = {"micro_f1": "micro", "macro_f1_present": "macro"}
+
+
+def results(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `evaluation.compare`: F1 with interval, and the gain over the reference."""
+    columns = {
+        "micro-F1": table.apply(_value, axis=1, figure="micro_f1"),
+        "macro-F1 (codes in test)": table.apply(_value, axis=1, figure="macro_f1_present"),
+        "macro-F1 (all codes)": (100 * table["macro_f1_all"].astype(float)).map("{:.1f}".format),
+        "precision": (100 * table["micro_precision"].astype(float)).map("{:.1f}".format),
+        "recall": (100 * table["micro_recall"].astype(float)).map("{:.1f}".format),
+        "micro gain": table.apply(_change, axis=1, figure="micro_f1_gain"),
+        "macro gain": table.apply(_change, axis=1, figure="macro_f1_present_gain"),
+    }
+    return pd.DataFrame(columns)
+
+
+def all_figures(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `evaluation.compare`: every figure of every model beside its definition."""
+    definitions = metrics.DEFINITIONS | ranking.DEFINITIONS
+    values = table[list(definitions)].T.astype(float).round(3)
+    return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
+
+
+def ablation(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `ablation.table`: F1, spread over seeds, gain with its p; rows that are not comparable in parentheses."""
+    columns = {}
+    for figure, title in FIGURES.items():
+        value, gain = table.apply(_value, axis=1, figure=figure), table.apply(_change, axis=1, figure=f"{figure}_gain")
+        columns[f"{title}-F1"] = value + (100 * table[f"{figure}_sd"]).map(
+            " ±{:.1f}".format, na_action="ignore"
+        ).fillna("")
+        gain = gain.where(gain.index != BASE, "")
+        columns[f"{title} gain"] = gain + table[f"{figure}_p"].map(" p {:.3f}".format, na_action="ignore").fillna("")
+    columns["seconds"] = table["training_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
+    names = [name if row["comparable"] else f"({name})" for name, row in table.iterrows()]
+    return pd.DataFrame(columns).set_axis(names)
+
+
+def effects(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `effects.on_average` or `effects.one_by_one`: differences, and how many each is the mean of."""
+    if table.empty:
+        return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
+    pairs = {"pairs": table["pairs"].astype(int)} if "pairs" in table else {}
+    shown = {title: table.apply(_change, axis=1, figure=figure) for figure, title in FIGURES.items()}
+    return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
+
+
+def write_markdown(path: Path, *tables: pd.DataFrame) -> None:
+    """Readable tables as text, for a terminal or a report."""
+    texts = [_markdown(table.rename_axis(table.index.name or "row").reset_index()) for table in tables]
+    path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _value(row: pd.Series, figure: str) -> str:
+    """ "82.9 [80.8, 84.7]"."""
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*_points(row, figure))
+
+
+def _change(row: pd.Series, figure: str) -> str:
+    """ "+1.2 [-0.3, +2.8]"."""
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*_points(row, figure))
+
+
+def _points(row: pd.Series, figure: str) -> list[float]:
+    return [100 * row[f"{figure}{end}"] for end in ("", "_low", "_high")]
