@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import evaluation, filtering, grid, metrics, predictions, rebalancing, significance, variants
+from shl_utils import evaluation, filtering, grid, launch, metrics, predictions, rebalancing, significance, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
@@ -27,15 +27,27 @@ class Row:
 
     choices: level of every factor but the seed. scoring: "union" (all segments on all notes) or "own notes" (a segment
     only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note).
-    parameters: of the labels that it is measured on. trained: what it predicts with, one a seed. added: BASE, where
-    the grid does not have it.
+    settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
+    one a seed. added: BASE, where the grid does not have it.
     """
 
     choices: dict[str, Any]
     scoring: str
-    parameters: Parameters
-    trained: tuple[Variant, ...]
+    settings: tuple[Parameters, ...]
+    options: tuple[tuple[Variant, ...], ...]
     added: bool = False
+
+    @property
+    def parameters(self) -> Parameters:
+        """Of the labels that it is measured on, the same for all settings."""
+        return self.settings[0]
+
+    @property
+    def trained(self) -> tuple[Variant, ...]:
+        """What it predicts with, one a seed."""
+        if len(self.options) > 1:
+            raise ValueError(f"{self.name}: one of {len(self.options)} settings is to be chosen first")
+        return self.options[0]
 
     @property
     def name(self) -> str:
@@ -58,22 +70,32 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
     """
     found: dict[str, Row] = {}
     every_seed: dict[int, None] = {}
-    for choices, full, seeds in grid.combinations(name, parameters):
-        row = _row(choices, full, seeds, parameters)
-        known = found.get(row.name, row)
-        trained = {variant.folder: variant for variant in known.trained + row.trained}
-        found[row.name] = replace(known, trained=tuple(trained.values()))
-        every_seed |= dict.fromkeys(seeds)
+    for combination in grid.combinations(name, parameters):
+        row = _row(combination, parameters)
+        found[row.name] = _merged(found.get(row.name, row), row)
+        every_seed |= dict.fromkeys(combination.seeds)
     if BASE not in found:
         plain = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
         changed = plain | {"start": "fresh", "epochs": parameters.ablation_epochs}
-        base = _row(plain, parameters.model_copy(update=changed), list(every_seed), parameters)
+        settings = (parameters.model_copy(update=changed),)
+        base = _row(grid.Combination(plain, settings, tuple(every_seed)), parameters)
         found = {BASE: replace(base, added=True)} | found
     return list(found.values())
 
 
-def _row(choices: dict[str, Any], full: Parameters, seeds: list[int], run: Parameters) -> Row:
-    return Row(choices, choices.get("scoring", "union"), full, tuple(_trained(full, seed, run) for seed in seeds))
+def _row(combination: grid.Combination, run: Parameters) -> Row:
+    choices, settings = combination.choices, combination.settings
+    options = tuple(tuple(_trained(full, seed, run) for seed in combination.seeds) for full in settings)
+    return Row(choices, choices.get("scoring", "union"), settings, options)
+
+
+def _merged(known: Row, row: Row) -> Row:
+    """One row of two that differ in seeds at most."""
+    if known.settings != row.settings:
+        raise ValueError(f"{row.name}: two blocks of the grid hold this row with other settings; leave one out")
+    pairs = zip(known.options, row.options)
+    options = tuple(tuple({v.folder: v for v in (*a, *b)}.values()) for a, b in pairs)
+    return replace(known, options=options)
 
 
 def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
@@ -100,6 +122,13 @@ def models(wanted: list[Row]) -> list[Variant]:
     """What has to be trained for these rows, each once, without what earlier stages trained."""
     unique = {variant.folder: variant for row in wanted for variant in row.trained}
     return [variant for folder, variant in unique.items() if folder.startswith("ablation/")]
+
+
+def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
+    """Train these models and predict with them, as far as the run's folder does not hold them yet."""
+    variants.write_segments(folder, corpus, wanted)
+    launch.train(folder, wanted)
+    predictions.keep(folder, wanted, corpus)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,14 @@
-"""Grid files: which rows an ablation has. Every combination of the levels within a block is a row."""
+"""Grid files: which rows an ablation has. Every combination of the levels within a block is a row.
+
+A block may also hold `tune`, a list of settings {parameter: value} of which every row of the block keeps the one that
+is best on validation: the same budget for all, see `tuning`.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +19,13 @@ from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "own notes")
 SEED = "training_seed"  # levels of this one are averaged, not compared
+TUNE = "tune"
 ADAPTER = ("encoder", "lora_rank", "lora_targets", "lora_layers")  # what a start from another model must share with it
 # what may vary: how labels are filtered and cut into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
 VARIED += tuple(owned_by("02_segment"))
-VARIED += tuple(n for n in owned_by("03_train") if n not in ("epochs", "precision", *PLACEMENT))
+TRAINING = tuple(n for n in owned_by("03_train") if n not in ("epochs", "precision", *PLACEMENT))
+VARIED += TRAINING
 
 
 def path_of(grid: str) -> Path:
@@ -26,25 +33,37 @@ def path_of(grid: str) -> Path:
     return Path(grid).expanduser() if Path(grid).suffix else FOLDER / f"{grid}.yaml"
 
 
-def combinations(grid: str, parameters: Parameters) -> Iterator[tuple[dict[str, Any], Parameters, list[int]]]:
-    """For every row: its levels {factor: level} without the seed, the full parameters with them, and its seeds.
+@dataclass(frozen=True)
+class Combination:
+    """One row of a grid. choices: its levels {factor: level} without the seed. settings: the full parameters with them,
+    one for each setting to be tuned, or one alone. seeds: of the trainings."""
 
-    ValueError, with the file's name, for an unknown factor or an impossible level.
-    """
+    choices: dict[str, Any]
+    settings: tuple[Parameters, ...]
+    seeds: tuple[int, ...]
+
+
+def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
+    """The rows of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
     path = path_of(grid)
     for block in _blocks(path):
-        factors = [factor for factor in block if factor != SEED]
+        factors = [factor for factor in block if factor not in (SEED, TUNE)]
+        seeds = block.get(SEED, [parameters.training_seed])
         for levels in itertools.product(*(block[factor] for factor in factors)):
             choices = dict(zip(factors, levels))
             changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
-            full = check(parameters.model_dump() | changed, origin=str(path))
-            moved = [n for n in ADAPTER if getattr(full, n) != getattr(parameters, n)]
-            if full.start == "unified" and moved:
-                raise ValueError(f"{path}: start unified needs the run's own {moved[0]}: what it starts from has it")
-            seeds = block.get(SEED, [parameters.training_seed])
+            settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
             for seed in seeds:
-                check(full.model_dump() | {SEED: seed}, origin=str(path))
-            yield choices, full, seeds
+                check(settings[0].model_dump() | {SEED: seed}, origin=str(path))
+            yield Combination(choices, tuple(settings), tuple(seeds))
+
+
+def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parameters:
+    full = check(parameters.model_dump() | changed, origin=str(path))
+    moved = [n for n in ADAPTER if getattr(full, n) != getattr(parameters, n)]
+    if full.start == "unified" and moved:
+        raise ValueError(f"{path}: start unified needs the run's own {moved[0]}: what it starts from has it")
+    return full
 
 
 def _blocks(path: Path) -> list[dict[str, list]]:
@@ -54,9 +73,21 @@ def _blocks(path: Path) -> list[dict[str, list]]:
         if not isinstance(block, dict) or not block or not all(isinstance(v, list) and v for v in block.values()):
             raise ValueError(f"{path}: expected blocks of `factor: [level, ...]`")
         for factor in block:
-            if factor not in VARIED:
-                raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), VARIED)}")
+            if factor not in (*VARIED, TUNE):
+                raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), (*VARIED, TUNE))}")
+        _check_tune(block, path)
         for level in block.get("scoring", []):
             if level not in SCORING:
                 raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
     return blocks
+
+
+def _check_tune(block: dict[str, list], path: Path) -> None:
+    for setting in block.get(TUNE, []):
+        if not isinstance(setting, dict) or not setting:
+            raise ValueError(f"{path}: tune: expected settings {{parameter: value, ...}}, got {setting!r}")
+        for name in setting:
+            if name not in TRAINING or name == SEED:
+                raise ValueError(f"{path}: tune: {name!r} cannot be tuned{nearest(str(name), TRAINING)}")
+            if name in block:
+                raise ValueError(f"{path}: tune: {name} is a factor of the same block")

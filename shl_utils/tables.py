@@ -57,6 +57,13 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
 
 
+def tuning(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `tuning.choose`: the validation figure of every row under every setting, the chosen one marked."""
+    mark = table["chosen"].map({True: " *", False: ""})
+    shown = table.assign(figure=(100 * table["figure"]).map("{:.1f}".format) + mark)
+    return shown.pivot(index="row", columns="setting", values="figure").fillna("").reindex(shown["row"].unique())
+
+
 def write_markdown(path: Path, *tables: pd.DataFrame) -> None:
     """Readable tables as text, for a terminal or a report."""
     texts = [_markdown(table.rename_axis(table.index.name or "row").reset_index()) for table in tables]
