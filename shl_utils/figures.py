@@ -224,3 +224,21 @@ def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_title("Where a gain over one BCE model would come from")
     ax.legend(fontsize=10)
     return ax
+
+
+def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Gain of every claim with its 95% interval, a panel for micro- and one for macro-F1, a colour a run."""
+    claims, runs = list(dict.fromkeys(lines.index)), list(dict.fromkeys(lines["run"]))
+    for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
+        for i, (run, colour) in enumerate(zip(runs, _colours(len(runs)))):
+            part = lines[(lines["run"] == run) & (lines["figure"] == figure)].reindex(claims)
+            places = np.arange(len(claims))[::-1] - 0.6 * ((i + 0.5) / len(runs) - 0.5)
+            gain, low, high = (100 * part[name].to_numpy() for name in ("gain", "low", "high"))
+            spread = np.maximum([gain - low, high - gain], 0)
+            ax.errorbar(gain, places, xerr=spread, fmt="o", color=colour, capsize=3, label=run)
+        ax.axvline(0, color="#333333", linewidth=1)
+        ax.set(yticks=np.arange(len(claims))[::-1], yticklabels=claims, xlabel="points of F1")
+        ax.set_title(title)
+    axes[1].set_yticklabels([])
+    axes[1].legend(fontsize=10)
+    return axes

@@ -16,7 +16,7 @@ Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
-STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate")
+STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "07_verdict")
 # where a source lies, if it has no place of its own
 NEEDED = {
     "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
@@ -124,6 +124,9 @@ class Parameters(BaseModel):
     grid: str = _of("05_ablate", "demo", "rows of the ablation: a file in params/grids, or a path to one", min_length=1)
     sensitivity: str = _of("05_ablate", "", "grid of one choice at a time, such as sensitivity; empty: none")
     ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
+
+    # 07_verdict
+    beside: list[str] = _of("07_verdict", [], "runs whose findings stand beside this one's, as names or paths")
 
     @model_validator(mode="after")
     def _together(self) -> Parameters:

@@ -57,6 +57,17 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
 
 
+def verdict(lines: pd.DataFrame) -> pd.DataFrame:
+    """Of `verdict.several`: a row a run and claim, its gain and verdict in micro- and macro-F1."""
+    known = lines[lines["verdict"] != "not tested"].reset_index()
+    gains = [[100 * value for value in row] for row in known[["gain", "low", "high"]].to_numpy()]
+    text = ["{}, {:+.1f} [{:+.1f}, {:+.1f}]".format(said, *gain) for said, gain in zip(known["verdict"], gains)]
+    shown = known.assign(text=text, figure=known["figure"].map(FIGURES))
+    wide = shown.pivot(index=["claim", "run", "measured"], columns="figure", values="text")
+    order = shown.set_index(["claim", "run", "measured"]).index.unique()
+    return wide.reindex(index=order, columns=list(FIGURES.values())).rename_axis(columns=None)
+
+
 def tuning(table: pd.DataFrame) -> pd.DataFrame:
     """Of `tuning.choose`: the validation figure of every row under every setting, the chosen one marked."""
     mark = table["chosen"].map({True: " *", False: ""})

@@ -1,0 +1,59 @@
+"""The paper's claims against what a run measured: one line a claim, its verdict read off the interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from shl_utils.ablation import FIGURES
+
+ENDS = ("", "_low", "_high")
+
+
+def of_run(folder: Path, *, loss: str) -> pd.DataFrame:
+    """A line a claim that `05_ablate` of the run in `folder` could test: index claim; `measured`, `figure`, its
+    difference with interval (`gain`, `low`, `high`) and `verdict`.
+
+    loss: the run's own, taken for the paper's. A claim that the grid holds no rows for stands as "not tested".
+    FileNotFoundError where the run has no ablation.
+    """
+    for name in ("ablation.parquet", "effects.parquet"):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
+    table = pd.read_parquet(folder / "ablation.parquet").set_index("row")
+    effects = pd.read_parquet(folder / "effects.parquet")
+    average = effects[effects["kind"] == "on average"].set_index("change")
+    lines = []
+    for claim, (source, row) in _claims(loss).items():
+        known, gain = (table, "_gain") if source == "row" else (average, "")
+        for figure in FIGURES:
+            found = [known.at[row, f"{figure}{gain}{end}"] if row in known.index else float("nan") for end in ENDS]
+            lines.append([claim, row, figure, *found, _verdict(*found)])
+    columns = ["claim", "measured", "figure", "gain", "low", "high", "verdict"]
+    return pd.DataFrame(lines, columns=columns).set_index("claim")
+
+
+def _claims(loss: str) -> dict[str, tuple[str, str]]:
+    """Claim to where it is measured: a row of the ablation against one BCE model, or the average effect of a change."""
+    return {
+        "The whole method beats one model with BCE": ("row", f"segmented {loss}, filter"),
+        "Segments beat one model": ("change", "eta for none (segmentation)"),
+        "The harmonic loss beats BCE": ("change", f"{loss} for bce (loss)"),
+        "Its weights alone beat BCE": ("change", "sh for bce (loss)"),
+        "The filter on training labels helps": ("change", "train for none (filter_labels)"),
+        "(Filtering the test labels too lifts F1)": ("change", "(all for none (filter_labels))"),
+        "(Scoring a segment on its own notes lifts F1)": ("change", "(own notes for union (scoring))"),
+    }
+
+
+def _verdict(gain: float, low: float, high: float) -> str:
+    if gain != gain:
+        return "not tested"
+    return "yes" if low > 0 else "no" if high < 0 else "not settled"
+
+
+def several(folders: dict[str, Path], *, loss: str) -> pd.DataFrame:
+    """`of_run` of every run with a column `run`, claim by claim."""
+    lines = pd.concat([of_run(folder, loss=loss).assign(run=name) for name, folder in folders.items()])
+    return lines.loc[lines.index.unique()]

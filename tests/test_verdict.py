@@ -1,0 +1,58 @@
+"""Verdicts read off made-up results whose answer is known."""
+
+import pandas as pd
+import pytest
+
+from shl_utils import figures, tables, verdict
+
+
+def line(value, low, high, *, suffix=""):
+    ends = {"": value, "_low": low, "_high": high}
+    return {f"{figure}{suffix}{end}": x for figure in verdict.FIGURES for end, x in ends.items()}
+
+
+def write(folder, *, loss="sh_focal"):
+    folder.mkdir(exist_ok=True)
+    row = {"row": f"segmented {loss}, filter"} | line(-0.1, -0.12, -0.08, suffix="_gain")
+    pd.DataFrame([row]).to_parquet(folder / "ablation.parquet")
+    changes = {"eta for none (segmentation)": (0.02, 0.01, 0.03), "train for none (filter_labels)": (0.01, -0.01, 0.03)}
+    lines = [{"kind": "on average", "change": change} | line(*values) for change, values in changes.items()]
+    single = {"kind": "one by one", "change": "eta for none (segmentation)"} | line(9, 9, 9)
+    pd.DataFrame([*lines, single]).to_parquet(folder / "effects.parquet")
+    return folder
+
+
+def test_a_verdict_is_where_the_interval_lies(tmp_path):
+    found = verdict.of_run(write(tmp_path), loss="sh_focal")
+    said = found.groupby(level=0)["verdict"].unique().map(list)
+    assert said["The whole method beats one model with BCE"] == ["no"]
+    assert said["Segments beat one model"] == ["yes"]
+    assert said["The filter on training labels helps"] == ["not settled"]
+    assert said["The harmonic loss beats BCE"] == ["not tested"]
+    assert len(found) == 2 * found.index.nunique()
+
+
+def test_the_whole_method_is_that_of_the_run(tmp_path):
+    found = verdict.of_run(write(tmp_path), loss="sh")
+    assert found.loc["The whole method beats one model with BCE", "verdict"].tolist() == ["not tested"] * 2
+
+
+def test_runs_stand_side_by_side(tmp_path):
+    folders = {name: write(tmp_path / name) for name in ("first", "second")}
+    lines = verdict.several(folders, loss="sh_focal")
+    shown = tables.verdict(lines)
+    assert shown.index.get_level_values("run").tolist() == ["first", "second"] * 3
+    whole = shown.loc["The whole method beats one model with BCE"]
+    assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
+    _, axes = figures.plt.subplots(1, 2)
+    assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 3
+
+
+def test_nothing_tested_is_an_empty_table(tmp_path):
+    lines = verdict.several({"first": write(tmp_path)}, loss="sh_focal")
+    assert tables.verdict(lines[lines["verdict"] == "not tested"]).empty
+
+
+def test_a_run_without_an_ablation_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"ablation\.parquet is missing: run 05_ablate of that run first"):
+        verdict.of_run(tmp_path, loss="sh_focal")
