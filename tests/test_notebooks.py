@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -201,7 +202,9 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     done = subprocess.run([sys.executable, "-c", full, *command[3:]], env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert "File too large" in done.stderr
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in a background job inherit a deaf ear
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=env, preexec_fn=heard, **pipes)
     while not list(root.glob("smoke/trunk/*.safetensors")):  # encoded; training comes next
         assert process.poll() is None
         time.sleep(0.05)
