@@ -11,7 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import evaluation, filtering, grid, launch, metrics, predictions, rebalancing, significance, variants
+from shl_utils import (
+    evaluation,
+    filtering,
+    grid,
+    launch,
+    metrics,
+    predictions,
+    rebalancing,
+    scoring,
+    significance,
+    variants,
+)
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
@@ -25,8 +36,9 @@ FIGURES = ("micro_f1", "macro_f1_present")
 class Row:
     """One row of the table.
 
-    choices: level of every factor but the seed. scoring: "union" (all segments on all notes) or "own notes" (a segment
-    only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note).
+    choices: level of every factor but the seed. scoring: "union" (all segments on all notes), "own notes" (a segment
+    only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note) or "joint" (the
+    union, calibrated together with a model of BASE: ours, see `recalibration`).
     settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
     one a seed. added: BASE, where the grid does not have it.
     """
@@ -59,7 +71,7 @@ class Row:
     @property
     def comparable(self) -> bool:
         """Whether it is measured on all pairs of the labels that the source has."""
-        return self.scoring == "union" and self.parameters.filter_labels != "all"
+        return self.scoring != "own notes" and self.parameters.filter_labels != "all"
 
 
 def rows(name: str, parameters: Parameters) -> list[Row]:
@@ -146,15 +158,21 @@ class Measured:
     predicted: list[sparse.csr_array]
 
 
-def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None = None) -> Measured:
-    """Predict the row's test codes under its own thresholds, labels and scoring; `linear` stands in for its models."""
+def measure(folder: Path, corpus: Corpus, row: Row, base: Row, linear: Predictions | None = None) -> Measured:
+    """Predict the row's test codes under its own thresholds, labels and scoring; `linear` stands in for its models.
+
+    base: BASE, for the scoring "joint". A model is joined with that of the next seed, so that BASE, joined, is a pair
+    of two models too, and shows what a pair is worth without segments (with one seed it is only recalibrated).
+    """
     gold = filtering.read_labels(folder / "filter.parquet", corpus, row.parameters)
     truth = evaluation.test_truth(corpus, gold)
     predicted = []
-    for found in [linear] if linear else (predictions.of_variant(folder, v, corpus) for v in row.trained):
+    for i, found in enumerate([linear] if linear else [predictions.of_variant(folder, v, corpus) for v in row.trained]):
         if row.scoring == "own notes":
-            mask = own_notes(corpus, gold, row.parameters, rows=found.rows)
-            found = replace(found, probabilities=found.probabilities * mask)
+            found = scoring.on_own_notes(corpus, gold, found, row.parameters)
+        elif row.scoring == "joint":
+            partner = predictions.of_variant(folder, base.trained[(i + 1) % len(base.trained)], corpus)
+            found = scoring.joined(corpus, gold, found, partner)
         predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
     return _measured(truth, predicted, row.parameters)
 
@@ -175,20 +193,6 @@ def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) 
         truth=sparse.csr_array(truth),
         predicted=[sparse.csr_array(part) for part in predicted],
     )
-
-
-def own_notes(
-    corpus: Corpus, gold: sparse.csr_array, parameters: Parameters, *, rows: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """(rows, codes): whether the note holds a code of the code's segment, by gold; segments as eta cuts them."""
-    table = variants.segment_table(corpus, gold, segmentation="eta", eta=parameters.eta)
-    segments = variants.segment_of_code(table, corpus)
-    codes = np.flatnonzero(segments >= 0)
-    member = sparse.csr_array(
-        (np.ones(len(codes)), (codes, segments[codes])), shape=(len(segments), segments.max() + 1)
-    )
-    holds = (gold[rows] @ member).toarray() > 0
-    return holds[:, segments] & (segments >= 0)
 
 
 def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:

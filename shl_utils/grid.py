@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shl_utils import provenance
+from shl_utils import provenance, scoring
 from shl_utils.parameter_file import read_yaml
 from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by
 
 FOLDER = provenance.PROJECT / "params" / "grids"
-SCORING = ("union", "own notes")
 SEED = "training_seed"  # levels of this one are averaged, not compared
 TUNE = "tune"
 ADAPTER = ("encoder", "lora_rank", "lora_targets", "lora_layers")  # what a start from another model must share with it
@@ -77,8 +76,8 @@ def _blocks(path: Path) -> list[dict[str, list]]:
                 raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), (*VARIED, TUNE))}")
         _check_tune(block, path)
         for level in block.get("scoring", []):
-            if level not in SCORING:
-                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
+            if level not in scoring.NAMES:
+                raise ValueError(f"{path}: scoring: use one of {', '.join(scoring.NAMES)}, got {level!r}")
     return blocks
 
 

@@ -41,7 +41,7 @@ def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 
 
-def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading) -> NDArray[np.float64]:
+def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading, largest: float = 0.0) -> NDArray[np.float64]:
     """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
 
     Source: Ray et al. 2023, 1/beta_r. The paper does not define beta; these are our readings.
@@ -49,6 +49,10 @@ def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading) -> ND
     R2: every negative weighs 1 over the harmonic mean of beta_{r,s} over the sources r.
     R3: every negative weighs 1 over the sum of beta_{r,s} over the sources r.
     A note without any code is a source of its own. A source without notes is skipped.
+
+    largest: a cap on the weights of negatives, 0 for none. Under R1 the few notes of a rare source weigh as much as all
+    positives of a frequent segment, each of them many times a positive, and the loss follows their accidents. The cap
+    is ours, not the paper's.
     """
     positive = sources[:, segment]
     beta = betas(sources, segment)
@@ -66,4 +70,6 @@ def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading) -> ND
         result[~positive] = 1.0 / present.sum()
     else:
         raise ValueError(f"reading {reading!r} is unknown: use R1, R2 or R3")
+    if largest:
+        result[~positive] = np.minimum(result[~positive], largest)
     return result

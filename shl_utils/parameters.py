@@ -90,6 +90,7 @@ class Parameters(BaseModel):
     gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
     negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
+    harmonic_max: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
     negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
     start: Literal["fresh", "description", "unified"] = _of(
         "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"

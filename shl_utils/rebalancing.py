@@ -18,6 +18,7 @@ from shl_utils.parameters import Parameters
 USED_BY = {
     "gamma": losses.FOCUSED,
     "reading": losses.HARMONIC,
+    "harmonic_max": losses.HARMONIC,
     "positive_weight_max": ("weighted_bce",),
     "gamma_negative": ("asymmetric",),
     "negative_margin": ("asymmetric",),

@@ -55,6 +55,7 @@ def training_set(
     loss: str,
     reading: harmonic.Reading,
     ratio: float,
+    largest: float = 0.0,
 ) -> TrainingSet:
     """Notes and weights of `segment`, one pass an epoch.
 
@@ -64,7 +65,7 @@ def training_set(
     sources = harmonic.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
     weights = np.ones(labels.shape[0])
     if loss in losses.HARMONIC:
-        weights[train] = harmonic.weights(sources, segment, reading=reading)
+        weights[train] = harmonic.weights(sources, segment, reading=reading, largest=largest)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)
 

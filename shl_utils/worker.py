@@ -104,6 +104,7 @@ def _task(seen, corpus, labels, segments, k: int, parameters: Parameters) -> tra
         k,
         loss=parameters.loss,
         reading=parameters.reading,
+        largest=parameters.harmonic_max,
         ratio=parameters.negatives,
     )
     own = labels[:, segments == k]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, effects, tables
+from shl_utils import ablation, effects, scoring, tables
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
@@ -47,7 +47,7 @@ def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
         ("- loss: bce", "expected blocks of"),
         ("- loss: []", "expected blocks of"),
         ("- loss: [dice]", "got 'dice'"),
-        ("- scoring: [mine]", "scoring: use one of union, own notes"),
+        ("- scoring: [mine]", "scoring: use one of union, own notes, joint"),
         ("- lr_lora: [1e-3]", "write 1.0e-5"),
         ("- loss: [bce\n", "not valid YAML"),
     ],
@@ -200,10 +200,10 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     labels = [["a", "b"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
     notes = pd.DataFrame({"note": list("1234"), "group": list("1234"), "split": "train", "text": "", "codes": labels})
     corpus = Corpus(notes, pd.DataFrame({"code": list("abc"), "description": list("abc")}))
-    mask = ablation.own_notes(corpus, corpus.labels, check({}), rows=np.arange(4))
+    mask = scoring.own_notes(corpus, corpus.labels, check({}), rows=np.arange(4))
     assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
     gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
-    assert ablation.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
+    assert scoring.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
 
 
 def test_tables_are_readable():

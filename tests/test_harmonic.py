@@ -72,6 +72,12 @@ def test_any_mix_is_finite_and_positive(n_segments, seed, reading):
         assert (weights[sources[:, s]] == 1).all()
 
 
+def test_a_cap_holds_negatives_only():
+    sources = harmonic.note_sources(LABELS, SEGMENTS)
+    capped = harmonic.weights(sources, 0, reading="R1", largest=0.7)
+    assert capped.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7])
+
+
 def test_a_segment_without_notes_is_refused():
     with pytest.raises(ValueError, match="segment 1 has no training note"):
         harmonic.betas(np.array([[True, False, False]]), 1)

@@ -1,0 +1,55 @@
+"""Joint calibration of two models: what is known of the answer, and what must not change."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from shl_utils import recalibration
+
+RNG = np.random.default_rng(0)
+SEGMENTS = np.array([0, 0, 1, -1])
+
+
+def drawn(logits):
+    return (RNG.random(logits.shape) < expit(logits)).astype(int)
+
+
+def test_the_model_that_knows_gets_the_weight():
+    knows, noise = RNG.normal(0, 2, (3000, 3)), RNG.normal(0, 2, (3000, 3))
+    truth = drawn(knows)
+    fitted = recalibration.fit(expit(knows), expit(noise), truth, SEGMENTS[:3])
+    assert fitted[:, 0] == pytest.approx([1, 1], abs=0.15)
+    assert fitted[:, 1:].ravel() == pytest.approx([0] * 4, abs=0.15)
+
+
+def test_an_offset_of_one_segment_is_undone():
+    knows = RNG.normal(-1, 2, (4000, 3))
+    truth = drawn(knows)
+    shifted = knows + np.array([3, 3, 0])  # as if the segment's negatives had weighed a twentieth
+    same = np.full_like(knows, 0.5)  # says nothing
+    fitted = recalibration.fit(expit(shifted), same, truth, SEGMENTS[:3])
+    joined = recalibration.join(expit(shifted), same, SEGMENTS[:3], fitted)
+    assert joined == pytest.approx(expit(knows), abs=0.1)
+
+
+def test_a_segment_without_positives_stays_near_the_mean_of_the_logits():
+    likely, rare = np.full((20, 4), 0.1), np.full((20, 4), 0.001)
+    fitted = recalibration.fit(likely, rare, np.zeros((20, 4)), SEGMENTS)
+    joined = recalibration.join(likely, rare, SEGMENTS, fitted)
+    assert np.isfinite(fitted).all()
+    assert (joined[:, :3] > 0).all()
+    assert (joined[:, :3] < 0.1).all()
+
+
+def test_a_code_without_a_model_is_taken_from_the_other():
+    own, other = np.zeros((2, 4)), np.array([[0.2, 0.3, 0.4, 0.9]] * 2)
+    joined = recalibration.join(own, other, SEGMENTS, np.array([recalibration.START] * 2))
+    assert joined[:, 3].tolist() == pytest.approx([0.9, 0.9])
+
+
+def test_order_within_a_code_is_kept_where_both_agree():
+    own = np.linspace(0.01, 0.9, 30)[:, None]
+    truth = (RNG.random((30, 1)) < own).astype(int)
+    fitted = recalibration.fit(own, own, truth, np.array([0]))
+    joined = recalibration.join(own, own, np.array([0]), fitted)
+    assert (np.diff(joined[:, 0]) > 0).all()
