@@ -18,6 +18,7 @@ from shl_utils import (
     launch,
     metrics,
     predictions,
+    ranking,
     rebalancing,
     scoring,
     significance,
@@ -166,7 +167,7 @@ def measure(folder: Path, corpus: Corpus, row: Row, base: Row, linear: Predictio
     """
     gold = filtering.read_labels(folder / "filter.parquet", corpus, row.parameters)
     truth = evaluation.test_truth(corpus, gold)
-    predicted = []
+    predicted, maps = [], []
     for i, found in enumerate([linear] if linear else [predictions.of_variant(folder, v, corpus) for v in row.trained]):
         if row.scoring == "own notes":
             found = scoring.on_own_notes(corpus, gold, found, row.parameters)
@@ -174,7 +175,9 @@ def measure(folder: Path, corpus: Corpus, row: Row, base: Row, linear: Predictio
             partner = predictions.of_variant(folder, base.trained[(i + 1) % len(base.trained)], corpus)
             found = scoring.joined(corpus, gold, found, partner)
         predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
-    return _measured(truth, predicted, row.parameters)
+        maps.append(ranking.mean_average_precision(truth, found.of(corpus.rows("test"))))
+    result = _measured(truth, predicted, row.parameters)
+    return replace(result, points=result.points | {"map": float(np.mean(maps))})
 
 
 def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:

@@ -9,10 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from shl_utils import grid, parameter_file, parameters, progress, provenance, runs
+from shl_utils import grid, parameter_file, parameters, progress, runs
 from shl_utils.parameters import STAGES, Parameters
-
-NOTEBOOKS = provenance.PROJECT / "notebooks"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,9 +48,12 @@ def read(file: Path) -> tuple[dict, Parameters]:
 
 
 def _run(file: Path, *, until: str, force: bool) -> int:
+    from shl_utils import precision  # torch takes a second to import
+
     values, full = read(file)
-    for name in filter(None, (full.grid, full.sensitivity)):
-        list(grid.combinations(name, full))  # a mistake in it would show after an hour
+    for name in filter(None, (full.grid, full.sensitivity)):  # a mistake in it would show after an hour
+        for combination in grid.combinations(name, full):
+            precision.check(combination.settings[0])
     folder = runs.folder_of(full.run)
     started = time.monotonic()
     for stage in STAGES[: STAGES.index(until) + 1]:
@@ -82,17 +83,17 @@ def execute(stage: str, values: dict, folder: Path) -> str:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    runs.create(folder)
     target = folder / "notebooks" / f"{stage}.ipynb"
-    target.parent.mkdir(exist_ok=True)
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
     events = folder / "progress.jsonl"
     os.environ[progress.VARIABLE] = str(events)
     try:
+        runs.create(folder)
+        target.parent.mkdir(exist_ok=True)
         with progress.follow(events):
             papermill.execute_notebook(
-                NOTEBOOKS / f"{stage}.ipynb",
+                runs.NOTEBOOKS / f"{stage}.ipynb",
                 target,
                 parameters=values,
                 kernel_name="python3",

@@ -45,11 +45,10 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
             # on a processor the fused attention's backward takes 1.5 times the plain one's whole step
             attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
         )
-    except OSError:
-        raise FileNotFoundError(
-            f"encoder {name!r} was found neither as a folder nor in the Hugging Face cache: give a folder, "
-            "or set `download: true` on a machine with a network"
-        ) from None
+    except OSError as error:
+        remedy = "check the name and the network" if download else "give a folder, or set `download: true`"
+        cause = str(error).splitlines()[0]
+        raise FileNotFoundError(f"encoder {name!r} could not be loaded: {remedy} ({cause})") from None
     missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
     if missing:
         raise ValueError(f"encoder {name!r} lacks weights, such as {missing[0]}: it is no complete checkpoint")

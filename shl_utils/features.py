@@ -64,6 +64,7 @@ class Prepared:
 
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+        encoder.check_length(model, parameters.max_tokens)
         rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
         top = top_layers(model, parameters)
         if top == encoder.n_layers(model):

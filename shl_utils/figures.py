@@ -128,7 +128,7 @@ def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
     ax.grid(False)
     sns.heatmap(weights, annot=True, fmt=".2f", cmap="cividis", ax=ax, cbar_kws={"label": "1 / beta"})
     ax.set(xlabel="segment that the negative note comes from", ylabel="segment in training")
-    ax.set_title("Harmonic weights: each source counts as much as the positives")
+    ax.set_title("What one negative note weighs, by its source")
     return ax
 
 

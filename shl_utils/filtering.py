@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import encoder, precision, tokens
+from shl_utils import encoder, features, precision, tokens
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 
@@ -31,6 +31,7 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     """
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check_length(model, parameters.max_tokens)
+    features.top_layers(model, parameters)  # a mistake in it would show in training only
     device, dtype = precision.device(), precision.inference_dtype()
     chunks, note_of_chunk = tokens.chunk(
         tokenizer,

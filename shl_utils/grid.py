@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shl_utils import provenance, scoring
+from shl_utils import provenance
 from shl_utils.parameter_file import read_yaml
 from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by
 
 FOLDER = provenance.PROJECT / "params" / "grids"
+SCORING = ("union", "own notes", "joint")  # see `scoring`
 SEED = "training_seed"  # levels of this one are averaged, not compared
 TUNE = "tune"
 ADAPTER = ("encoder", "lora_rank", "lora_targets", "lora_layers")  # what a start from another model must share with it
@@ -62,6 +63,9 @@ def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parame
     moved = [n for n in ADAPTER if getattr(full, n) != getattr(parameters, n)]
     if full.start == "unified" and moved:
         raise ValueError(f"{path}: start unified needs the run's own {moved[0]}: what it starts from has it")
+    moved = [n for n in ("encoder", "max_tokens") if getattr(full, n) != getattr(parameters, n)]
+    if full.filter_labels != "none" and moved:
+        raise ValueError(f"{path}: the run's filter looks with its own {moved[0]}: add `filter_labels: [none]`")
     return full
 
 
@@ -76,8 +80,8 @@ def _blocks(path: Path) -> list[dict[str, list]]:
                 raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), (*VARIED, TUNE))}")
         _check_tune(block, path)
         for level in block.get("scoring", []):
-            if level not in scoring.NAMES:
-                raise ValueError(f"{path}: scoring: use one of {', '.join(scoring.NAMES)}, got {level!r}")
+            if level not in SCORING:
+                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
     return blocks
 
 

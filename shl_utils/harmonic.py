@@ -44,15 +44,15 @@ def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
 def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading, largest: float = 0.0) -> NDArray[np.float64]:
     """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
 
-    Source: Ray et al. 2023, 1/beta_r. The paper does not define beta; these are our readings.
+    Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are our readings.
     R1: a negative from source r weighs 1/beta_{r,s}, one from several sources the mean of theirs.
     R2: every negative weighs 1 over the harmonic mean of beta_{r,s} over the sources r.
     R3: every negative weighs 1 over the sum of beta_{r,s} over the sources r.
     A note without any code is a source of its own. A source without notes is skipped.
 
-    largest: a cap on the weights of negatives, 0 for none. Under R1 the few notes of a rare source weigh as much as all
-    positives of a frequent segment, each of them many times a positive, and the loss follows their accidents. The cap
-    is ours, not the paper's.
+    largest: a cap on the weights of negatives, 0 for none. Under R1 the few notes of a rare source weigh about as much
+    as all positives of a frequent segment, each of them many times a positive, and the loss follows their accidents.
+    The cap is ours, not the paper's.
     """
     positive = sources[:, segment]
     beta = betas(sources, segment)

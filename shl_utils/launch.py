@@ -14,17 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shl_utils import progress, runs, worker
+from shl_utils import precision, progress, runs, worker
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
 CONFIG = "launch.json"
-
-
-def processes_here(parameters: Parameters) -> int:
-    import torch
-
-    return parameters.processes or max(torch.cuda.device_count(), 1)
+PARENT = "SHL_PARENT"  # number of the process that starts a trainer, in its environment
 
 
 def train(folder: Path, variants: list[Variant]) -> None:
@@ -35,10 +30,9 @@ def train(folder: Path, variants: list[Variant]) -> None:
     if not variants:
         return
     parameters = variants[0].parameters
-    here = processes_here(parameters)
-    world = here * parameters.nodes
-    if world > 1 and any(variant.parameters.loss == "two_way" for variant in variants):
-        raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
+    world = precision.processes_here(parameters) * parameters.nodes
+    for variant in variants:
+        precision.check(variant.parameters)
     if world == 1:
         worker.train(folder, variants)
         return
@@ -60,7 +54,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
         raise FileNotFoundError(
             f"{folder / CONFIG} is missing: no training waits for this machine; start the notebook first"
         )
-    here = processes_here(parameters)
+    here = precision.processes_here(parameters)
     log, events = folder / f"launch.{node}.log", folder / f"progress.{node}.jsonl"
     command = [sys.executable, "-m", "shl_utils.launch", f"--nproc-per-node={here}", f"--nnodes={parameters.nodes}"]
     host, port = parameters.rendezvous.rsplit(":", 1)
@@ -69,6 +63,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     env = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     env = {k: v for k, v in env.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
     env.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // here, 1)))
+    env[PARENT] = str(os.getpid())
     above = os.environ.get(progress.VARIABLE)  # whoever follows us follows the workers directly
     env[progress.VARIABLE] = above or str(events)
     with log.open("w", encoding="utf-8") as out:
@@ -95,6 +90,9 @@ def die_with_parent() -> None:
     """On Linux, ask to be ended when the parent dies, so that a killed kernel leaves no trainer running."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+        if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):
+            sys.exit("the process that started this one is gone")  # it died before we asked
+        os.environ[PARENT] = str(os.getpid())  # for the processes that this one starts
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ Loss = Literal[
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
 STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "07_verdict")
+OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
 # where a source lies, if it has no place of its own
 NEEDED = {
     "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from shl_utils.parameters import Parameters
+
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -23,6 +25,18 @@ def resolve(asked: str) -> str:
     if asked == "fp16" and not torch.cuda.is_available():
         raise ValueError("precision fp16 needs a GPU and none was found: set `precision: auto`, bf16 or fp32")
     return asked
+
+
+def processes_here(parameters: Parameters) -> int:
+    """Training processes on this machine."""
+    return parameters.processes or max(torch.cuda.device_count(), 1)
+
+
+def check(parameters: Parameters) -> None:
+    """ValueError where this machine cannot train as the parameters ask: said before anything is computed."""
+    resolve(parameters.precision)
+    if parameters.loss == "two_way" and processes_here(parameters) * parameters.nodes > 1:
+        raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
 
 
 def inference_dtype() -> torch.dtype:

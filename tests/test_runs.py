@@ -1,8 +1,10 @@
 """Run folders: a stage stops when what it builds upon is missing, older, or of other parameters."""
 
 import json
+import shutil
 
 import pytest
+import torch
 
 from shl_utils import runs
 from shl_utils.parameters import check
@@ -82,7 +84,7 @@ def test_provenance_says_what_made_what(tmp_path):
     facts = json.loads((tmp_path / "provenance.json").read_text())
     assert facts["seed"] == 3
     assert facts["parameters"]["source"] == "openi"
-    assert facts["stages"]["00_imbalance"]["seconds"] >= 0
+    assert facts["stages"]["00_imbalance"]["seconds_of_last_attempt"] >= 0
     assert facts["stages"]["00_imbalance"]["peak_memory_mb"] > 10
     assert facts["stages"]["00_imbalance"]["versions"]["torch"].startswith("2.")
     assert {"cores", "gpus", "model"} <= set(facts["stages"]["00_imbalance"]["hardware"])
@@ -91,6 +93,41 @@ def test_provenance_says_what_made_what(tmp_path):
 def test_a_new_run_folder_is_for_its_owner_only(tmp_path):
     runs.begin("00_imbalance", {"run": str(tmp_path / "new")})
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+
+
+def test_a_private_source_closes_a_folder_that_was_open(tmp_path):
+    for source, mode in ({"source": "mimic3", "folder": "x"}, 0o700), ({}, 0o755):
+        folder = tmp_path / f"{mode:o}"
+        folder.mkdir()
+        folder.chmod(0o755)
+        runs.begin("00_imbalance", {"run": str(folder), **source})
+        assert folder.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is right on a GPU")
+def test_what_cannot_be_trained_here_is_refused_before_anything_is_read(tmp_path):
+    for wrong, remedy in ({"precision": "fp16"}, "needs a GPU"), ({"loss": "two_way", "processes": 2}, "processes: 1"):
+        with pytest.raises(ValueError, match=remedy):
+            runs.begin("00_imbalance", {"run": str(tmp_path / "new"), **wrong})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_stage_is_redone_when_the_code_of_its_notebook_changes(tmp_path, monkeypatch):
+    parameters = check({"run": str(tmp_path / "run")})
+    runs.begin("00_imbalance", {"run": parameters.run}).finish()
+    shutil.copytree(runs.NOTEBOOKS, tmp_path / "notebooks")
+    monkeypatch.setattr(runs, "NOTEBOOKS", tmp_path / "notebooks")
+    assert runs.is_done("00_imbalance", parameters)
+    path = tmp_path / "notebooks" / "00_imbalance.ipynb"
+    text = path.read_text(encoding="utf-8")
+    for old, new, same in (
+        ("# 0 · The long tail", "# 0 · Tails", True),
+        ("min_notes = 3", "min_notes = 4", True),  # a parameter: the stamp knows its value
+        ("notes.summary()", "notes.summary().T", False),
+    ):
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        assert runs.is_done("00_imbalance", parameters) is same
 
 
 def test_runs_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
