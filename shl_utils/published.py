@@ -55,7 +55,8 @@ def beside(source: str, measured: dict[str, Measured], counts: NDArray[np.int64]
     theirs = {f"published: {name}": row for name, row in known.rows.items()}
     lines = {name: ["{:.1f} / {:.1f}".format(*pair) for pair in row] for name, row in (ours | theirs).items()}
     sizes = [f"{name} ({(group == name).sum()})" for name in known.bins]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=[f"all ({len(counts)})", *sizes])
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=[f"all ({len(counts)})", *sizes])
+    return table.rename_axis(f"published: {known.citation}")
 
 
 def _figures(found: Measured, group: pd.Series, known: Published) -> list[NDArray[np.float64]]:
