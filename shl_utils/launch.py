@@ -1,7 +1,8 @@
 """One way to train, for one process, several, or several machines: the notebook calls `train`.
 
-One process trains where it is called. Several are started with torchrun, which reads no hidden configuration and works
-from a notebook whose kernel already uses the GPU.
+One process trains where it is called. Several that share each model are started with torchrun, which reads no hidden
+configuration and works from a notebook whose kernel already uses the GPU. Several that share the list of models are
+started as they are.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
-from shl_utils import precision, progress, runs, worker
+from shl_utils import corpus as corpora
+from shl_utils import features, plans, precision, progress, runs, worker
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
 CONFIG = "launch.json"
+WORTH = 30_000  # notes to be seen from which processes side by side make up for their start, some seconds
 PARENT = "SHL_PARENT"  # number of the process that starts a trainer, in its environment
 
 
@@ -30,22 +36,70 @@ def train(folder: Path, variants: list[Variant]) -> None:
     if not variants:
         return
     parameters = variants[0].parameters
-    world = precision.processes_here(parameters) * parameters.nodes
     for variant in variants:
         precision.check(variant.parameters)
-    if world == 1:
+    world = precision.processes_here(parameters) * parameters.nodes
+    if world > 1:
+        with _described(folder, variants, world=world, beside=False):
+            join(folder, parameters, node=0)
+    else:
+        # what starts from the unified model has to find it
+        for late in (False, True):
+            _train_here(folder, [v for v in variants if (v.parameters.start == "unified") is late])
+    plans.tidy(folder, variants)
+
+
+def _train_here(folder: Path, variants: list[Variant]) -> None:
+    """One model after another in this process, or several side by side, each in a process on its share of the cores.
+
+    On a processor a small model gains little from a second core: two models side by side take about four fifths of the
+    time that they take in turn (`shl_utils` on two cores, bf16).
+    """
+    due = [notes for segments in plans.due(folder, variants).values() for notes in segments]
+    if not due:
+        return
+    n = _at_once(variants[0].parameters, due)
+    if n == 1:
         worker.train(folder, variants)
         return
-    config = {
-        "folder": str(folder),
-        "variants": [{"folder": v.folder, "parameters": v.parameters.model_dump()} for v in variants],
-        "world": world,
-    }
-    runs.write_json(folder / CONFIG, config)
-    try:
-        join(folder, parameters, node=0)
-    finally:
-        (folder / CONFIG).unlink(missing_ok=True)
+    prepared = features.Prepared(folder, corpora.read(folder).notes["text"])
+    for parameters in {features.path_of(folder, v.parameters): v.parameters for v in variants}.values():
+        prepared.of(parameters)  # here, with all cores
+    del prepared
+    with _described(folder, variants, world=1, beside=True), _followed(folder / "progress.0.jsonl") as events:
+        logs = [folder / f"launch.{i}.log" for i in range(n)]
+        command = [sys.executable, "-m", "shl_utils.worker", str(folder / CONFIG)]
+        code, log = _together([command] * n, logs, _environment(precision.cores() // n, events))
+    if code:
+        raise RuntimeError(_stopped(code, log))
+
+
+def _at_once(parameters: Parameters, due: list[int]) -> int:
+    """How many models train side by side. due: notes to be seen by each that is missing."""
+    if precision.device() != "cpu" or (not parameters.at_once and sum(due) < WORTH):
+        return 1
+    return min(parameters.at_once or min(precision.cores(), 4), len(due))
+
+
+def _together(commands: list[list[str]], logs: list[Path], env: dict[str, str]) -> tuple[int, Path]:
+    """Run all; exit code and log of the first to fail, which ends the others too. (0, ...) if none does."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(log.open("w", encoding="utf-8")) for log in logs]
+        started = [
+            subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
+            for command, file in zip(commands, files)
+        ]
+        try:
+            while True:
+                codes = [process.poll() for process in started]
+                failed = [pair for pair in zip(codes, logs) if pair[0]]
+                if failed or None not in codes:
+                    return failed[0] if failed else (0, logs[0])
+                time.sleep(0.1)
+        finally:
+            for process in started:
+                process.terminate()
+                process.wait()
 
 
 def join(folder: Path, parameters: Parameters, *, node: int) -> None:
@@ -55,25 +109,48 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
             f"{folder / CONFIG} is missing: no training waits for this machine; start the notebook first"
         )
     here = precision.processes_here(parameters)
-    log, events = folder / f"launch.{node}.log", folder / f"progress.{node}.jsonl"
     command = [sys.executable, "-m", "shl_utils.launch", f"--nproc-per-node={here}", f"--nnodes={parameters.nodes}"]
     host, port = parameters.rendezvous.rsplit(":", 1)
     command += [f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
+    with _followed(folder / f"progress.{node}.jsonl") as events:
+        log = folder / f"launch.{node}.log"
+        code, log = _together([command], [log], _environment(precision.cores() // here, events))
+    if code:
+        raise RuntimeError(_stopped(code, log))
+
+
+@contextmanager
+def _described(folder: Path, variants: list[Variant], *, world: int, beside: bool) -> Iterator[None]:
+    """What is to be trained, in a file for the processes that train it."""
+    wanted = [{"folder": v.folder, "parameters": v.parameters.model_dump()} for v in variants]
+    config = {"folder": str(folder), "variants": wanted, "world": world, "beside": beside}
+    runs.write_json(folder / CONFIG, config)
+    try:
+        yield
+    finally:
+        (folder / CONFIG).unlink(missing_ok=True)
+
+
+@contextmanager
+def _followed(events: Path) -> Iterator[str]:
+    """Where processes write their progress: whoever follows us follows them too, else we draw it."""
+    above = os.environ.get(progress.VARIABLE)
+    with nullcontext() if above else progress.follow(events):
+        yield above or str(events)
+
+
+def _environment(threads: int, events: str) -> dict[str, str]:
+    """Of a trainer: nothing of another launch, a share of the cores, and where to write its progress."""
     env = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     env = {k: v for k, v in env.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
-    env.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // here, 1)))
-    env[PARENT] = str(os.getpid())
-    above = os.environ.get(progress.VARIABLE)  # whoever follows us follows the workers directly
-    env[progress.VARIABLE] = above or str(events)
-    with log.open("w", encoding="utf-8") as out:
-        if above:
-            code = subprocess.run(command, env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
-        else:
-            with progress.follow(events):
-                code = subprocess.run(command, env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
-    if code:
-        raise RuntimeError(f"training stopped with exit code {code}; {_root_cause(log)} (all of it: {log})")
+    asked = env.get("OMP_NUM_THREADS", "")
+    threads = max(min(threads, int(asked)) if asked.isdecimal() else threads, 1)
+    return env | {"OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid()), progress.VARIABLE: events}
+
+
+def _stopped(code: int, log: Path) -> str:
+    return f"training stopped with exit code {code}; {_root_cause(log)} (all of it: {log})"
 
 
 def _root_cause(log: Path) -> str:

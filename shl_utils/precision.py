@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from shl_utils.parameters import Parameters
@@ -30,6 +32,11 @@ def resolve(asked: str) -> str:
 def processes_here(parameters: Parameters) -> int:
     """Training processes on this machine."""
     return parameters.processes or max(torch.cuda.device_count(), 1)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check(parameters: Parameters) -> None:

@@ -1,7 +1,7 @@
 """Progress that reaches whoever watches: a bar in the notebook, or lines in a file for a process that started us.
 
 `shl run` and a launch of several processes name a file in $SHL_PROGRESS; the work appends to it, and `follow` draws
-one bar from it. Without the variable the bar is drawn on the spot.
+its bars from there. Without the variable the bar is drawn on the spot.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ class _FileBar:
             self._write()
 
     def close(self) -> None:
-        self._write()
+        self._write(closed=True)
 
-    def _write(self) -> None:
+    def _write(self, *, closed: bool = False) -> None:
         self.last = time.monotonic()
+        event = {"label": self.label, "done": self.done, "total": self.total, "closed": closed}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"label": self.label, "done": self.done, "total": self.total}) + "\n")
+            file.write(json.dumps(event) + "\n")
 
 
 @contextmanager
@@ -69,17 +70,18 @@ def follow(path: Path) -> Iterator[None]:
 
 
 def _draw(path: Path, stop: threading.Event) -> None:
-    shown, label, rest = None, None, ""
+    shown: dict[str, tqdm] = {}  # several processes may be at work
+    rest = ""
     with path.open(encoding="utf-8") as file:
         while not stop.wait(EVERY):
             *lines, rest = (rest + file.read()).split("\n")  # the last line may be half written
             for line in lines:
                 event = json.loads(line)
-                if event["label"] != label:
-                    if shown:
-                        shown.close()
-                    label = event["label"]
-                    shown = tqdm(total=event["total"], desc=label, leave=False)
-                shown.update(event["done"] - shown.n)
-    if shown:
-        shown.close()
+                label = event["label"]
+                if label not in shown:
+                    shown[label] = tqdm(total=event["total"], desc=label, leave=False)
+                shown[label].update(event["done"] - shown[label].n)
+                if event["closed"]:
+                    shown.pop(label).close()
+    for bar_ in shown.values():
+        bar_.close()

@@ -16,7 +16,19 @@ import yaml
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
-from shl_utils import corpus, encoder, features, launch, losses, model, predictions, training, variants, worker
+from shl_utils import (
+    corpus,
+    encoder,
+    features,
+    launch,
+    losses,
+    model,
+    precision,
+    predictions,
+    training,
+    variants,
+    worker,
+)
 from shl_utils.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
@@ -143,6 +155,48 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
         for a, b in zip(one["history"], two["history"], strict=True):
             assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+
+
+def test_side_by_side_each_segment_is_trained_once_and_as_in_turn(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "side by side")
+    launch.train(folder, [variants.main(parameters.model_copy(update={"at_once": 2}))])
+    assert [fact["threads"] for fact in facts(folder)] == [max(precision.cores() // 2, 1)] * len(facts(folder))
+    assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(facts(folder)))]
+    assert not (folder / launch.CONFIG).exists()
+    logs = "".join(path.read_text() for path in folder.glob("launch.*.log"))
+    assert logs == "", "trainers have nothing to complain about"
+    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
+        assert two["world"] == 1
+        assert two["codes"] == one["codes"]
+        for a, b in zip(one["history"], two["history"], strict=True):
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+
+
+def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"at_once": 2}'])
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("segments/*/segment.json")):
+        assert time.monotonic() < deadline, "the first segment never came"
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.02)
+    trainers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(os.path.exists(f"/proc/{pid}/exe") for pid in trainers.stdout.split()):
+        assert time.monotonic() < deadline, "a trainer went on alone"
+        time.sleep(0.05)
+    done = len(facts(folder))
+    launch.train(folder, [variants.main(parameters.model_copy(update={"at_once": 2}))])
+    assert done <= len(facts(folder)) == len(facts(trained[0]))
+    assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
+
+
+def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "no reference")
+    main = variants.main(parameters.model_copy(update={"at_once": 2, "start": "unified"}))
+    with pytest.raises(RuntimeError, match="exit code 1; FileNotFoundError: .* holds no unified model to start from"):
+        launch.train(folder, [main])
 
 
 def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
