@@ -19,7 +19,6 @@ from shl_utils import (
     metrics,
     predictions,
     ranking,
-    rebalancing,
     scoring,
     significance,
     variants,
@@ -39,7 +38,7 @@ class Row:
 
     choices: level of every factor but the seed. scoring: "union" (all segments on all notes), "own notes" (a segment
     only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note) or "joint" (the
-    union, calibrated together with a model of BASE: ours, see `recalibration`).
+    union, calibrated together with one BCE model of all codes: ours, see `recalibration`).
     settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
     one a seed. added: BASE, where the grid does not have it.
     """
@@ -61,6 +60,16 @@ class Row:
         if len(self.options) > 1:
             raise ValueError(f"{self.name}: one of {len(self.options)} settings is to be chosen first")
         return self.options[0]
+
+    @property
+    def partners(self) -> tuple[Variant, ...]:
+        """What each of `trained` is joined with under the scoring "joint": the one BCE model of like pooling and start,
+        with the next seed, so that such a model, joined, is a pair of two as well, and shows what a pair is worth
+        without segments (with one seed it is only recalibrated)."""
+        if self.scoring != "joint":
+            return ()
+        models = [variant.unified or variant for variant in self.trained]
+        return (*models[1:], models[0])
 
     @property
     def name(self) -> str:
@@ -114,18 +123,20 @@ def _merged(known: Row, row: Row) -> Row:
 def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
     labels = {"all": "train"}.get(full.filter_labels, full.filter_labels)
     asked = _without_moot(full.model_copy(update={grid.SEED: seed, "filter_labels": labels}))
-    for known in (variants.main(run), variants.reference(run)):
+    plain = _without_moot(variants.unified_of(asked))
+    unified = None if plain == asked else _trained(plain, seed, run)
+    for known in variants.with_origins([variants.main(run), variants.reference(run)]):
         if _without_moot(known.parameters) == asked:
-            return known
+            return replace(known, unified=unified)
     # named by what it differs in, so that two rows that come to the same share it
     plain = _without_moot(run).model_dump()
     parts = [f"{k}={v}" for k, v in asked.model_dump().items() if plain[k] != v] or ["as the run"]
-    return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked)
+    return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked, unified)
 
 
 def _without_moot(parameters: Parameters) -> Parameters:
     """The same with parameters that change nothing here at their defaults."""
-    moot = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
+    moot = variants.moot(parameters)
     moot |= {"eta"} if parameters.segmentation == "none" else set()
     moot |= {"filter_by", "filter_threshold"} if parameters.filter_labels == "none" else set()
     return parameters.model_copy(update={name: Parameters.model_fields[name].default for name in moot})
@@ -133,7 +144,8 @@ def _without_moot(parameters: Parameters) -> Parameters:
 
 def models(wanted: list[Row]) -> list[Variant]:
     """What has to be trained for these rows, each once, without what earlier stages trained."""
-    unique = {variant.folder: variant for row in wanted for variant in row.trained}
+    asked = [variant for row in wanted for variant in (*row.trained, *row.partners)]
+    unique = {variant.folder: variant for variant in variants.with_origins(asked)}
     return [variant for folder, variant in unique.items() if folder.startswith("ablation/")]
 
 
@@ -159,12 +171,8 @@ class Measured:
     predicted: list[sparse.csr_array]
 
 
-def measure(folder: Path, corpus: Corpus, row: Row, base: Row, linear: Predictions | None = None) -> Measured:
-    """Predict the row's test codes under its own thresholds, labels and scoring; `linear` stands in for its models.
-
-    base: BASE, for the scoring "joint". A model is joined with that of the next seed, so that BASE, joined, is a pair
-    of two models too, and shows what a pair is worth without segments (with one seed it is only recalibrated).
-    """
+def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None = None) -> Measured:
+    """Predict the row's test codes under its own thresholds, labels and scoring; `linear` stands in for its models."""
     gold = filtering.read_labels(folder / "filter.parquet", corpus, row.parameters)
     truth = evaluation.test_truth(corpus, gold)
     predicted, maps = [], []
@@ -172,7 +180,7 @@ def measure(folder: Path, corpus: Corpus, row: Row, base: Row, linear: Predictio
         if row.scoring == "own notes":
             found = scoring.on_own_notes(corpus, gold, found, row.parameters)
         elif row.scoring == "joint":
-            partner = predictions.of_variant(folder, base.trained[(i + 1) % len(base.trained)], corpus)
+            partner = predictions.of_variant(folder, row.partners[i], corpus)
             found = scoring.joined(corpus, gold, found, partner)
         predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
         maps.append(ranking.mean_average_precision(truth, found.of(corpus.rows("test"))))

@@ -20,7 +20,6 @@ FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "own notes", "joint")  # see `scoring`
 SEED = "training_seed"  # levels of this one are averaged, not compared
 TUNE = "tune"
-ADAPTER = ("encoder", "lora_rank", "lora_targets", "lora_layers")  # what a start from another model must share with it
 # what may vary: how labels are filtered and cut into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
 VARIED += tuple(owned_by("02_segment"))
@@ -60,9 +59,6 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
 
 def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parameters:
     full = check(parameters.model_dump() | changed, origin=str(path))
-    moved = [n for n in ADAPTER if getattr(full, n) != getattr(parameters, n)]
-    if full.start == "unified" and moved:
-        raise ValueError(f"{path}: start unified needs the run's own {moved[0]}: what it starts from has it")
     moved = [n for n in ("encoder", "max_tokens") if getattr(full, n) != getattr(parameters, n)]
     if full.filter_labels != "none" and moved:
         raise ValueError(f"{path}: the run's filter looks with its own {moved[0]}: add `filter_labels: [none]`")

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from shl_utils import corpus as corpora
 from shl_utils import features, plans, precision, progress, runs, worker
@@ -43,9 +44,8 @@ def train(folder: Path, variants: list[Variant]) -> None:
         with _described(folder, variants, world=world, beside=False):
             join(folder, parameters, node=0)
     else:
-        # what starts from the unified model has to find it
-        for late in (False, True):
-            _train_here(folder, [v for v in variants if (v.parameters.start == "unified") is late])
+        for late in (False, True):  # what starts from another model has to find it
+            _train_here(folder, [v for v in variants if bool(v.origin) is late])
     plans.tidy(folder, variants)
 
 
@@ -123,13 +123,18 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
 @contextmanager
 def _described(folder: Path, variants: list[Variant], *, world: int, beside: bool) -> Iterator[None]:
     """What is to be trained, in a file for the processes that train it."""
-    wanted = [{"folder": v.folder, "parameters": v.parameters.model_dump()} for v in variants]
-    config = {"folder": str(folder), "variants": wanted, "world": world, "beside": beside}
+    config = {"folder": str(folder), "variants": [_told(v) for v in variants], "world": world, "beside": beside}
     runs.write_json(folder / CONFIG, config)
     try:
         yield
     finally:
         (folder / CONFIG).unlink(missing_ok=True)
+
+
+def _told(variant: Variant) -> dict[str, Any]:
+    """A variant for a file; `worker` reads it back."""
+    unified = variant.unified and _told(variant.unified)
+    return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "unified": unified}
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shl_utils.encoder import autocast, encoder_layers, mean_pool
+from shl_utils.encoder import autocast, encoder_layers
+from shl_utils.heads import POOLING, Head, pooling_of
 from shl_utils.tokens import Ragged, by_length
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
@@ -20,25 +21,27 @@ FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
 class SegmentModel(nn.Module):
     """Hidden states of the trunk, or token numbers where nothing is precomputed, to logits of the segment's codes."""
 
-    def __init__(self, encoder: nn.Module, n_codes: int) -> None:
+    def __init__(self, encoder: nn.Module, head: Head) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = nn.Linear(encoder.config.hidden_size, n_codes)
+        self.encoder, self.head = encoder, head
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """inputs (notes, tokens[, width]) and mask (notes, tokens) to float32 logits (notes, codes)."""
         name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
         hidden = self.encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # the head and the loss stay in float32
-            return self.head(mean_pool(hidden, mask))
+            return self.head(hidden.float(), mask)
 
 
-def create(top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: list[int], name: str) -> SegmentModel:
+def create(
+    top: nn.Module, prior: NDArray, *, pooling: str, rank: int, targets: str, layers: list[int], name: str
+) -> SegmentModel:
     """A fresh adapter and head over `top`, the head's bias at the logit of each code's `prior` (codes,).
 
-    Without prior biases, mean pooling and a learning rate of its own for the head, a run of a few epochs finds only the
-    most frequent codes. targets: "attention" adapts what PEFT does by default for the architecture (BERT: query and
-    value), "all" every linear map of the `layers`. name: the encoder's, kept in the adapter's configuration.
+    Without prior biases, mean pooling (or attention that starts as it) and a learning rate of its own for the head, a
+    run of a few epochs finds only the most frequent codes. pooling: see `heads`. targets: "attention" adapts what PEFT
+    does by default for the architecture (BERT: query and value), "all" every linear map of the `layers`. name: the
+    encoder's, kept in the adapter's configuration.
     """
     from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results
 
@@ -54,7 +57,7 @@ def create(top: nn.Module, prior: NDArray, *, rank: int, targets: str, layers: l
     for module in encoder.modules():
         if hasattr(module, "cast_input_dtype_enabled"):
             module.cast_input_dtype_enabled = False  # autocast does it: PEFT's own would go to float32 and back
-    model = SegmentModel(encoder, len(prior))
+    model = SegmentModel(encoder, POOLING[pooling](top.config.hidden_size, len(prior)))
     with torch.no_grad():
         model.head.weight.normal_(std=0.02)
         model.head.bias.copy_(torch.logit(torch.tensor(prior, dtype=torch.float32).clamp(1e-5, 1 - 1e-5)))
@@ -83,7 +86,8 @@ def load(top: nn.Module, folder: Path) -> SegmentModel:
     from peft import PeftModel
 
     head = load_file(folder / "head.safetensors")
-    model = SegmentModel(PeftModel.from_pretrained(top, folder), head["bias"].numel())
+    kind = POOLING[pooling_of(head)]
+    model = SegmentModel(PeftModel.from_pretrained(top, folder), kind(top.config.hidden_size, head["bias"].numel()))
     model.head.load_state_dict(head)
     return merged(model)
 

@@ -93,8 +93,12 @@ class Parameters(BaseModel):
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
     harmonic_max: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
     negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
-    start: Literal["fresh", "description", "unified"] = _of(
+    start: Literal["fresh", "description", "unified", "description+unified"] = _of(
         "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
+    )
+    refine: float = _of("03_train", 0.25, "start unified: learning rates are this share of lr_lora, lr_head", gt=0)
+    pooling: Literal["mean", "attention"] = _of(
+        "03_train", "mean", "what a code looks at: the mean over tokens, or tokens of its choice (not the paper's)"
     )
     lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
     lora_targets: Literal["attention", "all"] = _of(

@@ -22,7 +22,7 @@ from shl_utils.variants import Variant
 # what a trained segment depends on, besides labels and segments; where and how it runs does not count
 TRAINED_WITH = {
     *("loss", "epochs", "encoder", "max_tokens", "negatives", "training_seed", "batch_size", "warmup", "min_steps"),
-    *("start", "lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
+    *("start", "refine", "pooling", "lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
     *rebalancing.USED_BY,
 }
 
@@ -57,7 +57,7 @@ class Plan:
 def of(folder: Path, variant: Variant, corpus: Corpus, digest: str) -> Plan:
     labels = variants.training_labels(corpus, variant, folder)
     segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
-    key = _key(variant.parameters, digest, labels, segments, _start(folder, variant.parameters))
+    key = _key(variant.parameters, digest, labels, segments, _start(folder, variant))
     place = folder / variant.folder / "segments"
     place.mkdir(parents=True, exist_ok=True)
     return Plan(folder, variant, labels, segments, place, key)
@@ -99,17 +99,17 @@ def tidy(folder: Path, trained: list[Variant]) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def unified(folder: Path) -> Path:
-    """The one model of all codes; the main one, where the run trains no reference beside it."""
-    reference = folder / "reference" / "segments" / "0"
-    return reference if reference.exists() else folder / "segments" / "0"
+def unified(folder: Path, variant: Variant) -> Path:
+    """The one model of all codes that `variant` starts from."""
+    return folder / variant.origin.folder / "segments" / "0"
 
 
-def _start(folder: Path, parameters: Parameters) -> str:
+def _start(folder: Path, variant: Variant) -> str:
     """What the start depends on, besides the parameters."""
-    if parameters.start == "unified":
-        return runs.digest(unified(folder)) if unified(folder).exists() else ""
-    return runs.digest(folder / "codes.parquet") if parameters.start == "description" else ""
+    if variant.origin:
+        place = unified(folder, variant)
+        return runs.digest(place) if place.exists() else ""
+    return runs.digest(folder / "codes.parquet") if variant.parameters.start == "description" else ""
 
 
 def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
@@ -117,9 +117,8 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
-    moot = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
     parts = {
-        "parameters": parameters.model_dump(include=TRAINED_WITH - moot),
+        "parameters": parameters.model_dump(include=TRAINED_WITH - variants.moot(parameters)),
         "precision": precision.resolve(parameters.precision),
         "corpus": corpus,
         "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),

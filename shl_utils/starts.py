@@ -2,7 +2,8 @@
 
 "fresh": adapter at zero, head at the codes' priors. "description": the head's weights are the embeddings of the codes'
 descriptions, so that a code with a handful of notes is looked for by its name too. "unified": adapter and head of one
-model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks like.
+BCE model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks like; it
+goes on at lower learning rates (`refine`). "description+unified": that model itself started at the descriptions.
 """
 
 from __future__ import annotations
@@ -64,4 +65,6 @@ def from_unified(net: SegmentModel, folder: Path, codes: list[str]) -> None:
         raise ValueError(f"the unified model in {folder} has other adapters: give it the same lora_* parameters")
     set_peft_model_state_dict(net.encoder, load_file(folder / "adapter_model.safetensors"))
     head, rows = load_file(folder / "head.safetensors"), [known.index(code) for code in codes]
-    set_head(net, head["weight"][rows].numpy(), head["bias"][rows].numpy())
+    with torch.no_grad():
+        for name, values in net.head.named_parameters():
+            values.copy_(head[name][rows])

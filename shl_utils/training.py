@@ -21,6 +21,7 @@ from shl_utils.model import SegmentModel, merged, predict, to_device
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet, batches, n_batches
 from shl_utils.tokens import Ragged
+from shl_utils.variants import FROM_UNIFIED
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,11 @@ def fit(
     set_seed(task.seed)
     started = time.monotonic()
     net = build(task.prior()).to(accelerator.device)
+    rate = parameters.refine if parameters.start in FROM_UNIFIED else 1.0
     optimizer = torch.optim.AdamW(
         [
-            {"params": [p for p in net.encoder.parameters() if p.requires_grad], "lr": parameters.lr_lora},
-            {"params": net.head.parameters(), "lr": parameters.lr_head},
+            {"params": [p for p in net.encoder.parameters() if p.requires_grad], "lr": rate * parameters.lr_lora},
+            {"params": net.head.parameters(), "lr": rate * parameters.lr_head},
         ],
         fused=accelerator.scaler is None,  # a fused step hides from Accelerate that fp16 skipped it
     )

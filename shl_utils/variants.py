@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from shl_utils import filtering
+from shl_utils import filtering, rebalancing
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.segmentation import segment
@@ -21,15 +21,24 @@ FILTERS = {
     "train+validation": "filter on validation too",
     "all": "filter on test too",
 }
+PLAIN = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
+FROM_UNIFIED = ("unified", "description+unified")
 
 
 @dataclass(frozen=True)
 class Variant:
     """One set of models. folder: where its segments, adapters and predictions lie, relative to the run ("." is the main
-    one). parameters: the full set that it is trained with."""
+    one). parameters: the full set that it is trained with. unified: the one BCE model beside it (see `unified_of`),
+    None where it is that model itself."""
 
     folder: str
     parameters: Parameters
+    unified: Variant | None = None
+
+    @property
+    def origin(self) -> Variant | None:
+        """The model that its segments start from, if they do."""
+        return self.unified if self.parameters.start in FROM_UNIFIED else None
 
     @property
     def name(self) -> str:
@@ -40,19 +49,39 @@ class Variant:
 
 def main(parameters: Parameters) -> Variant:
     """What the parameters of the run ask for."""
-    return Variant(".", parameters)
+    asked, plain = unified_of(parameters), reference(parameters)
+    if asked == parameters:
+        return Variant(".", parameters)
+    return Variant(".", parameters, plain if asked == plain.parameters else Variant("origin", asked))
+
+
+def unified_of(parameters: Parameters) -> Parameters:
+    """One model for all codes under plain BCE, on labels as they are, and else like this one: what a start from another
+    model starts from."""
+    start = {"unified": "fresh", "description+unified": "description"}.get(parameters.start, parameters.start)
+    return parameters.model_copy(update=PLAIN | {"start": start})
 
 
 def reference(parameters: Parameters) -> Variant:
     """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
-    changed = {"loss": "bce", "segmentation": "none", "filter_labels": "none", "start": "fresh"}
-    return Variant("reference", parameters.model_copy(update=changed))
+    return Variant("reference", parameters.model_copy(update=PLAIN | {"start": "fresh"}))
 
 
 def compared(parameters: Parameters) -> list[Variant]:
     """The main variant and the reference, or one of them where the main one is the reference."""
     both = [main(parameters), reference(parameters)]
     return both[:1] if both[0].name == both[1].name else both
+
+
+def moot(parameters: Parameters) -> set[str]:
+    """Names of the parameters that change nothing in a training like this."""
+    unused = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
+    return unused if parameters.start in FROM_UNIFIED else unused | {"refine"}
+
+
+def with_origins(wanted: list[Variant]) -> list[Variant]:
+    """The same, and behind them what they start from, each once."""
+    return list({v.folder: v for v in (*wanted, *(v.origin for v in wanted if v.origin))}.values())
 
 
 def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:

@@ -56,8 +56,7 @@ def train(folder: Path, wanted: list[Variant], *, world: int = 1, beside: bool =
     """
     corpus = corpora.read(folder)
     prepared = features.Prepared(folder, corpus.notes["text"])
-    # what starts from the unified model comes behind it
-    for variant in sorted(wanted, key=lambda v: v.parameters.start == "unified"):
+    for variant in sorted(wanted, key=lambda v: bool(v.origin)):  # behind what it starts from
         plan = plans.of(folder, variant, corpus, prepared.corpus)
         accelerator = accelerator_for(variant.parameters.precision, world=world)
         # the last ones are the largest: side by side they go first, so that nobody waits long for the other
@@ -89,8 +88,8 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
 
     def build(prior: NDArray) -> model.SegmentModel:
         net = _fresh(base, prior, parameters)
-        if parameters.start == "unified":
-            starts.from_unified(net, plans.unified(plan.folder), names)
+        if plan.variant.origin:
+            starts.from_unified(net, plans.unified(plan.folder, plan.variant), names)
         elif parameters.start == "description":
             _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
         return net
@@ -121,6 +120,7 @@ def _fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> model.Seg
     return model.create(
         top,
         prior,
+        pooling=parameters.pooling,
         rank=parameters.lora_rank,
         targets=parameters.lora_targets,
         layers=layers,
@@ -155,13 +155,17 @@ def _write(net: model.SegmentModel, target: Path, facts: dict[str, Any]) -> None
     partial.rename(target)
 
 
+def _read(told: dict[str, Any]) -> Variant:
+    return Variant(told["folder"], check(told["parameters"]), told["unified"] and _read(told["unified"]))
+
+
 def _main(path: str) -> None:
     from torch.distributed.elastic.multiprocessing.errors import record
 
     @record
     def work() -> None:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-        wanted = [Variant(v["folder"], check(v["parameters"])) for v in config["variants"]]
+        wanted = [_read(told) for told in config["variants"]]
         train(Path(config["folder"]), wanted, world=config["world"], beside=config["beside"])
 
     if os.environ.get("RANK", "0") != "0":

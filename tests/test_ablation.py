@@ -114,8 +114,28 @@ def test_a_start_of_ours_is_named_and_the_base_stays_plain(tmp_path):
     rows = ablation.rows(grid(tmp_path, "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]"), asked)
     assert [row.name for row in rows] == [ablation.BASE, ablation.BASE + ", start unified"]
     assert rows[0].trained[0].folder == "reference"
-    with pytest.raises(ValueError, match="start unified needs the run's own lora_rank"):
-        ablation.rows(grid(tmp_path, "- lora_rank: [2]"), asked)
+    assert rows[1].trained[0].origin.folder == "reference"
+
+
+def test_what_a_row_starts_from_is_like_it_and_trained_too(tmp_path):
+    text = "- lora_rank: [2]\n  start: [unified, description+unified]\n  training_seed: [0, 1]"
+    _, *rows = ablation.rows(grid(tmp_path, text), check({}))
+    for row, start in zip(rows, ("fresh", "description")):
+        for seed, model in enumerate(row.trained):
+            asked = model.origin.parameters
+            assert (asked.start, asked.loss, asked.segmentation, asked.filter_labels) == (start, "bce", "none", "none")
+            assert (asked.lora_rank, asked.training_seed) == (2, seed)
+            assert model.origin.folder in {found.folder for found in ablation.models(rows)}
+
+
+def test_a_row_is_joined_with_its_unified_model_of_the_next_seed(tmp_path):
+    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [joint]\n"
+    text += "  start: [description]\n  training_seed: [0, 1, 2]"
+    _, plain, other = ablation.rows(grid(tmp_path, text), check({}))
+    assert plain.partners == (plain.trained[1], plain.trained[2], plain.trained[0])
+    assert [model.folder for model in other.partners] == [model.folder for model in plain.partners]
+    alone = ablation.rows(grid(tmp_path, text.replace("bce, sh", "sh").replace("0, 1, 2", "0")), check({}))
+    assert {m.parameters.loss for m in ablation.models(alone)} == {"bce", "sh"}, "the partner is trained too"
 
 
 def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):

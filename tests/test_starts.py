@@ -44,7 +44,7 @@ def fresh_run(small_run, tmp_path):
 @pytest.mark.slow
 def test_a_segment_starts_as_the_unified_model(fresh_run):
     folder, parameters = fresh_run
-    parameters = parameters.model_copy(update={"start": "unified"})
+    parameters = parameters.model_copy(update={"start": "unified", "pooling": "attention"})
     notes = corpus.read(folder)
     wanted = variants.compared(parameters)
     variants.write_segments(folder, notes, wanted[1:])
@@ -55,7 +55,7 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
     known = json.loads((unified / "segment.json").read_text())["codes"]
     codes = json.loads((folder / "segments" / "0" / "segment.json").read_text())["codes"]
     top, layers = features.trained_part(base, parameters)
-    net = create(top, np.full(len(codes), 0.1), rank=8, targets="all", layers=layers, name="x")
+    net = create(top, np.full(len(codes), 0.1), pooling="attention", rank=8, targets="all", layers=layers, name="x")
     starts.from_unified(net, unified, codes)
     asked = {"device": "cpu", "dtype": encoder.torch.float32}
     ours = model.predict(net, seen, rows, **asked)
@@ -70,9 +70,14 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
 def test_description_start_trains(fresh_run):
     folder, parameters = fresh_run
     heads = {}
-    for start in ("fresh", "description"):
-        launch.train(folder, [variants.main(parameters.model_copy(update={"start": start}))])
+    notes = corpus.read(folder)
+    for start in ("fresh", "description", "description+unified"):
+        models = variants.with_origins([variants.main(parameters.model_copy(update={"start": start}))])
+        variants.write_segments(folder, notes, models[1:])
+        launch.train(folder, models)
         heads[start] = (folder / "segments" / "0" / "head.safetensors").read_bytes()
         history = json.loads((folder / "segments" / "0" / "segment.json").read_text())["history"]
         assert np.isfinite(history[0]["loss"])
-    assert heads["fresh"] != heads["description"], "the start changed nothing"
+    assert len(set(heads.values())) == 3, "the start changed nothing"
+    origin = json.loads((folder / "origin" / "segments" / "0" / "segment.json").read_text())
+    assert origin["codes"] == corpus.read(folder).codes["code"].tolist(), "it starts from a model of all codes"

@@ -195,7 +195,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
 def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "no reference")
     main = variants.main(parameters.model_copy(update={"at_once": 2, "start": "unified"}))
-    with pytest.raises(RuntimeError, match="exit code 1; FileNotFoundError: .* holds no unified model to start from"):
+    with pytest.raises(RuntimeError, match=r"exit code 1; FileNotFoundError: .* holds no unified model to start from"):
         launch.train(folder, [main])
 
 
@@ -249,7 +249,9 @@ def test_half_precision_with_a_scaled_gradient_learns_as_float32(small_run):
     for dtype in (torch.float32, torch.float16):
         torch.manual_seed(0)
         top, layers = features.trained_part(base, parameters)
-        net = model.create(top, targets.mean(dim=0).numpy(), rank=4, targets="all", layers=layers, name="x")
+        net = model.create(
+            top, targets.mean(dim=0).numpy(), pooling="mean", rank=4, targets="all", layers=layers, name="x"
+        )
         trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(trained.values(), lr=1e-3)
         scaler = torch.amp.GradScaler("cpu", enabled=dtype == torch.float16)
@@ -338,7 +340,9 @@ def test_prior_follows_the_weights():
 
 def test_a_fresh_head_starts_at_the_prior():
     _, base = encoder.load(encoder.MINILM)
-    net = model.create(base, np.array([0.5, 0.01, 0.0]), rank=2, targets="attention", layers=[5], name="x")
+    net = model.create(
+        base, np.array([0.5, 0.01, 0.0]), pooling="mean", rank=2, targets="attention", layers=[5], name="x"
+    )
     bias = net.head.bias.sigmoid().tolist()
     assert bias[:2] == pytest.approx([0.5, 0.01], rel=1e-4)
     assert 0 < bias[2] < 1e-4

@@ -1,0 +1,44 @@
+"""From the tokens of a note to a logit a code: what of the note each code looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from shl_utils.encoder import mean_pool
+
+
+class Head(nn.Linear):
+    """Every code looks at the mean over the note's tokens."""
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """hidden (notes, tokens, width) and mask (notes, tokens) to logits (notes, codes)."""
+        return super().forward(mean_pool(hidden, mask))
+
+
+class AttentiveHead(Head):
+    """Every code looks at tokens of its own choice: the few words that speak of a rare code are not averaged away.
+
+    logit_c = sum_t a_ct (w_c . h_t) + b_c with a_c = softmax_t(q_c . h_t / sqrt(width)). The queries q start at 0, and
+    there the head is `Head` exactly.
+    Source: Mullenbach et al. 2018 (CAML), Eq. 2 to 4. Not part of the paper's method.
+    """
+
+    def __init__(self, width: int, n_codes: int) -> None:
+        super().__init__(width, n_codes)
+        self.query = nn.Parameter(torch.zeros(n_codes, width))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        scores = hidden @ self.query.T * hidden.shape[-1] ** -0.5
+        attention = scores.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).softmax(dim=1)
+        return (attention * (hidden @ self.weight.T)).sum(dim=1) + self.bias
+
+
+POOLING = {"mean": Head, "attention": AttentiveHead}
+
+
+def pooling_of(state: Mapping[str, Tensor]) -> str:
+    """Which of POOLING a saved head is."""
+    return "attention" if "query" in state else "mean"
