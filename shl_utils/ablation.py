@@ -68,7 +68,7 @@ class Row:
         without segments (with one seed it is only recalibrated)."""
         if self.scoring != "joint":
             return ()
-        models = [variant.unified or variant for variant in self.trained]
+        models = [variant.plain or variant for variant in self.trained]
         return (*models[1:], models[0])
 
     @property
@@ -77,6 +77,12 @@ class Row:
         rest = [f"{factor} {level}" for factor, level in self.choices.items() if factor not in named]
         scoring = [] if self.scoring == "union" else [self.scoring]
         return ", ".join([Variant("", self.parameters).name, *scoring, *rest])
+
+    def level(self, factor: str) -> Any:
+        """Of a factor that this or another row of the grid varies; None where it changes nothing here."""
+        if factor == "scoring":
+            return self.scoring
+        return None if factor in _moot(self.parameters) else getattr(self.parameters, factor)
 
     @property
     def comparable(self) -> bool:
@@ -123,23 +129,27 @@ def _merged(known: Row, row: Row) -> Row:
 def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
     labels = {"all": "train"}.get(full.filter_labels, full.filter_labels)
     asked = _without_moot(full.model_copy(update={grid.SEED: seed, "filter_labels": labels}))
-    plain = _without_moot(variants.unified_of(asked))
-    unified = None if plain == asked else _trained(plain, seed, run)
+    like = _without_moot(variants.plain_of(asked))
+    plain = None if like == asked else _trained(like, seed, run)
     for known in variants.with_origins([variants.main(run), variants.reference(run)]):
         if _without_moot(known.parameters) == asked:
-            return replace(known, unified=unified)
+            return replace(known, plain=plain)
     # named by what it differs in, so that two rows that come to the same share it
-    plain = _without_moot(run).model_dump()
-    parts = [f"{k}={v}" for k, v in asked.model_dump().items() if plain[k] != v] or ["as the run"]
-    return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked, unified)
+    own = _without_moot(run).model_dump()
+    parts = [f"{k}={v}" for k, v in asked.model_dump().items() if own[k] != v] or ["as the run"]
+    return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked, plain)
 
 
 def _without_moot(parameters: Parameters) -> Parameters:
     """The same with parameters that change nothing here at their defaults."""
+    return parameters.model_copy(update={n: Parameters.model_fields[n].default for n in _moot(parameters)})
+
+
+def _moot(parameters: Parameters) -> set[str]:
+    """Names of the parameters that change nothing in such a row."""
     moot = variants.moot(parameters)
     moot |= {"eta"} if parameters.segmentation == "none" else set()
-    moot |= {"filter_by", "filter_threshold"} if parameters.filter_labels == "none" else set()
-    return parameters.model_copy(update={name: Parameters.model_fields[name].default for name in moot})
+    return moot | ({"filter_by", "filter_threshold"} if parameters.filter_labels == "none" else set())
 
 
 def models(wanted: list[Row]) -> list[Variant]:
@@ -245,9 +255,9 @@ def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame
     return {factor: pd.DataFrame(lines) for factor, lines in found.items()}
 
 
-def seconds(folder: Path, wanted: list[Row]) -> pd.Series:
-    """Training time of each row's models, the mean over seeds, whenever that was."""
-    times = {row.name: [variants.training_seconds(folder, v) for v in row.trained] for row in wanted}
+def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:
+    """What training each row's models took, see `variants.core_seconds`, the mean over seeds."""
+    times = {row.name: [variants.core_seconds(folder, v) for v in row.trained] for row in wanted}
     return pd.Series({name: float(np.mean(values)) for name, values in times.items()})
 
 

@@ -78,20 +78,27 @@ def together(average: pd.DataFrame, single: pd.DataFrame, parts: pd.DataFrame) -
 
 
 def _changes(rows: list[Row]) -> Iterator[tuple[str, Any, Any, list[tuple[Row, Row]]]]:
-    """Every factor and pair of its levels, in the order of the grid, with the rows that differ in nothing else."""
+    """Every factor and pair of its levels, in the order of the grid, with the rows that differ in nothing else.
+
+    What a block of the grid does not vary, the run's parameters say. What changes nothing in a row, such as a cap on
+    harmonic weights under another loss, is no difference.
+    """
     rows = [row for row in rows if not row.added]
-    by_choices = {_frozen(row.choices): row for row in rows}
-    found: dict[str, dict] = {}
+    factors: dict[str, dict] = {}
     for row in rows:
         for factor, level in row.choices.items():
-            found.setdefault(factor, {})[level] = None
-    for factor, levels in found.items():
-        for before, after in itertools.combinations(levels, 2):
-            starts = [row for row in rows if row.choices.get(factor) == before]
-            others = [by_choices.get(_frozen(row.choices | {factor: after})) for row in starts]
-            pairs = [(row, other) for row, other in zip(starts, others) if other is not None]
+            factors.setdefault(factor, {})[level] = None
+    levels = {row.name: {factor: row.level(factor) for factor in factors} for row in rows}
+    for factor, known in factors.items():
+        for before, after in itertools.combinations(known, 2):
+            first, second = ([row for row in rows if levels[row.name][factor] == x] for x in (before, after))
+            pairs = [(a, b) for a in first for b in second if _alike(levels[a.name], levels[b.name], but=factor)]
             if pairs:
                 yield factor, before, after, pairs
+
+
+def _alike(a: Choices, b: Choices, *, but: str) -> bool:
+    return all(x == b[factor] or None in (x, b[factor]) for factor, x in a.items() if factor != but)
 
 
 def _frozen(choices: Choices) -> tuple:

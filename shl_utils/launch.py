@@ -41,7 +41,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
         precision.check(variant.parameters)
     world = precision.processes_here(parameters) * parameters.nodes
     if world > 1:
-        with _described(folder, variants, world=world, beside=False):
+        with _described(folder, variants, world=world, shared=False):
             join(folder, parameters, node=0)
     else:
         for late in (False, True):  # what starts from another model has to find it
@@ -52,33 +52,38 @@ def train(folder: Path, variants: list[Variant]) -> None:
 def _train_here(folder: Path, variants: list[Variant]) -> None:
     """One model after another in this process, or several side by side, each in a process on its share of the cores.
 
-    On a processor a small model gains little from a second core: two models side by side take about four fifths of the
-    time that they take in turn (`shl_utils` on two cores, bf16).
+    On a processor a small model gains little from a second core: side by side they take about four fifths of the time.
     """
-    due = [notes for segments in plans.due(folder, variants).values() for notes in segments]
-    if not due:
+    if not variants:
         return
-    n = _at_once(variants[0].parameters, due)
+    n = _at_once(folder, variants)
     if n == 1:
         worker.train(folder, variants)
         return
+    due = plans.due(folder, variants)
+    if not due:
+        return
     prepared = features.Prepared(folder, corpora.read(folder).notes["text"])
-    for parameters in {features.path_of(folder, v.parameters): v.parameters for v in variants}.values():
+    for parameters in {features.path_of(folder, v.parameters): v.parameters for v, _ in due}.values():
         prepared.of(parameters)  # here, with all cores
     del prepared
-    with _described(folder, variants, world=1, beside=True), _followed(folder / "progress.0.jsonl") as events:
-        logs = [folder / f"launch.{i}.log" for i in range(n)]
+    with _described(folder, variants, world=1, shared=True), _followed(folder / "progress.0.jsonl") as events:
+        logs = [folder / f"launch.{i}.log" for i in range(min(n, len(due)))]
         command = [sys.executable, "-m", "shl_utils.worker", str(folder / CONFIG)]
-        code, log = _together([command] * n, logs, _environment(precision.cores() // n, events))
+        code, log = _together([command] * len(logs), logs, _environment(precision.cores() // n, events))
     if code:
         raise RuntimeError(_stopped(code, log))
 
 
-def _at_once(parameters: Parameters, due: list[int]) -> int:
-    """How many models train side by side. due: notes to be seen by each that is missing."""
-    if precision.device() != "cpu" or (not parameters.at_once and sum(due) < WORTH):
+def _at_once(folder: Path, variants: list[Variant]) -> int:
+    """How many models train side by side: a matter of all that is asked for, not of what is missing. Sums round
+    otherwise on another number of threads, and a run that goes on shall end as if it had never stopped."""
+    asked = variants[0].parameters.at_once
+    if precision.device() != "cpu" or asked == 1:
         return 1
-    return min(parameters.at_once or min(precision.cores(), 4), len(due))
+    if asked:
+        return asked
+    return min(precision.cores(), 4) if plans.notes_to_see(folder, variants) >= WORTH else 1
 
 
 def _together(commands: list[list[str]], logs: list[Path], env: dict[str, str]) -> tuple[int, Path]:
@@ -121,9 +126,9 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
 
 
 @contextmanager
-def _described(folder: Path, variants: list[Variant], *, world: int, beside: bool) -> Iterator[None]:
+def _described(folder: Path, variants: list[Variant], *, world: int, shared: bool) -> Iterator[None]:
     """What is to be trained, in a file for the processes that train it."""
-    config = {"folder": str(folder), "variants": [_told(v) for v in variants], "world": world, "beside": beside}
+    config = {"folder": str(folder), "variants": [_told(v) for v in variants], "world": world, "shared": shared}
     runs.write_json(folder / CONFIG, config)
     try:
         yield
@@ -133,8 +138,8 @@ def _described(folder: Path, variants: list[Variant], *, world: int, beside: boo
 
 def _told(variant: Variant) -> dict[str, Any]:
     """A variant for a file; `worker` reads it back."""
-    unified = variant.unified and _told(variant.unified)
-    return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "unified": unified}
+    plain = variant.plain and _told(variant.plain)
+    return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "plain": plain}
 
 
 @contextmanager
@@ -155,6 +160,9 @@ def _environment(threads: int, events: str) -> dict[str, str]:
 
 
 def _stopped(code: int, log: Path) -> str:
+    if code < 0:
+        remedy = "as it is when the machine runs out of memory: lower `at_once` or `batch_size`"
+        return f"training was ended from outside (signal {-code}), {remedy}; the last it said: {log}"
     return f"training stopped with exit code {code}; {_root_cause(log)} (all of it: {log})"
 
 

@@ -63,7 +63,7 @@ def of(folder: Path, variant: Variant, corpus: Corpus, digest: str) -> Plan:
     return Plan(folder, variant, labels, segments, place, key)
 
 
-def notes(plan: Plan, corpus: Corpus, k: int) -> TrainingSet:
+def training_notes(plan: Plan, corpus: Corpus, k: int) -> TrainingSet:
     """What segment `k` trains on."""
     parameters = plan.variant.parameters
     found = training.training_set(
@@ -79,15 +79,19 @@ def notes(plan: Plan, corpus: Corpus, k: int) -> TrainingSet:
     return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
 
-def due(folder: Path, wanted: list[Variant]) -> dict[str, list[int]]:
-    """Notes to be seen, in all epochs, by each segment that is missing: variant's folder to one number a segment."""
-    corpus = corpora.read(folder)
-    digest, found = runs.digest(folder / "corpus.parquet"), {}
-    for variant in wanted:
-        plan = of(folder, variant, corpus, digest)
-        missing = [k for k in range(plan.n) if not plan.holds(k)]
-        found[variant.folder] = [variant.parameters.epochs * notes(plan, corpus, k).size for k in missing]
-    return found
+def due(folder: Path, wanted: list[Variant]) -> list[tuple[Variant, int]]:
+    """Every segment that is missing: its variant and number."""
+    corpus, digest = corpora.read(folder), runs.digest(folder / "corpus.parquet")
+    plans = [of(folder, variant, corpus, digest) for variant in wanted]
+    return [(plan.variant, k) for plan in plans for k in range(plan.n) if not plan.holds(k)]
+
+
+def notes_to_see(folder: Path, wanted: list[Variant]) -> int:
+    """Notes that all segments see in all epochs, whether trained by now or not."""
+    corpus, digest = corpora.read(folder), runs.digest(folder / "corpus.parquet")
+    plans = [of(folder, variant, corpus, digest) for variant in wanted]
+    sizes = [p.variant.parameters.epochs * training_notes(p, corpus, k).size for p in plans for k in range(p.n)]
+    return sum(sizes)
 
 
 def tidy(folder: Path, trained: list[Variant]) -> None:
@@ -99,7 +103,7 @@ def tidy(folder: Path, trained: list[Variant]) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def unified(folder: Path, variant: Variant) -> Path:
+def origin_folder(folder: Path, variant: Variant) -> Path:
     """The one model of all codes that `variant` starts from."""
     return folder / variant.origin.folder / "segments" / "0"
 
@@ -107,7 +111,7 @@ def unified(folder: Path, variant: Variant) -> Path:
 def _start(folder: Path, variant: Variant) -> str:
     """What the start depends on, besides the parameters."""
     if variant.origin:
-        place = unified(folder, variant)
+        place = origin_folder(folder, variant)
         return runs.digest(place) if place.exists() else ""
     return runs.digest(folder / "codes.parquet") if variant.parameters.start == "description" else ""
 

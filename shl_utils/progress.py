@@ -37,7 +37,7 @@ class _FileBar:
 
     def _write(self, *, closed: bool = False) -> None:
         self.last = time.monotonic()
-        event = {"label": self.label, "done": self.done, "total": self.total, "closed": closed}
+        event = {"label": self.label, "done": self.done, "total": self.total, "closed": closed, "from": os.getpid()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
@@ -70,18 +70,18 @@ def follow(path: Path) -> Iterator[None]:
 
 
 def _draw(path: Path, stop: threading.Event) -> None:
-    shown: dict[str, tqdm] = {}  # several processes may be at work
+    shown: dict[tuple[int, str], tqdm] = {}  # several processes may be at work, on models of like name
     rest = ""
     with path.open(encoding="utf-8") as file:
         while not stop.wait(EVERY):
             *lines, rest = (rest + file.read()).split("\n")  # the last line may be half written
             for line in lines:
                 event = json.loads(line)
-                label = event["label"]
-                if label not in shown:
-                    shown[label] = tqdm(total=event["total"], desc=label, leave=False)
-                shown[label].update(event["done"] - shown[label].n)
+                bar_ = event["from"], event["label"]
+                if bar_ not in shown:
+                    shown[bar_] = tqdm(total=event["total"], desc=event["label"], leave=False)
+                shown[bar_].update(event["done"] - shown[bar_].n)
                 if event["closed"]:
-                    shown.pop(label).close()
+                    shown.pop(bar_).close()
     for bar_ in shown.values():
         bar_.close()

@@ -44,7 +44,7 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
         gain = gain.where(gain.index != BASE, "")
         columns[f"{title} gain"] = gain + table[f"{figure}_p"].map(" p {:.3f}".format, na_action="ignore").fillna("")
     columns["mAP"] = (100 * table["map"].astype(float)).map("{:.1f}".format)
-    columns["seconds"] = table["training_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
+    columns["core seconds"] = table["core_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
     names = [name if row["comparable"] else f"({name})" for name, row in table.iterrows()]
     return pd.DataFrame(columns).set_axis(names)
 

@@ -29,7 +29,7 @@ def choose(folder: Path, corpus: Corpus, rows: list[Row]) -> tuple[list[Row], pd
     """Every row with its best setting alone, and what was tried; the trials must have been trained and predicted.
 
     The table has a line a setting: `row`, `setting`, `figure` (the mean of micro average precision and mAP on
-    validation, of the first seed), `seconds` of training, `chosen`. Rows that share their models stand there once.
+    validation, of the first seed), `core_seconds` of training, `chosen`. Rows that share their models stand there once.
     """
     seen: dict[str, float] = {}
     chosen, lines = [], []
@@ -41,9 +41,9 @@ def choose(folder: Path, corpus: Corpus, rows: list[Row]) -> tuple[list[Row], pd
         chosen.append(replace(row, settings=(row.settings[best],), options=(row.options[best],)))
         for i, variant in enumerate(first if len(first) > 1 else []):
             line = {"row": row.name, "setting": _difference(row.settings, i), "figure": seen[variant.folder]}
-            line |= {"seconds": variants.training_seconds(folder, variant), "chosen": i == best}
+            line |= {"core_seconds": variants.core_seconds(folder, variant), "chosen": i == best}
             lines.append(line | {"models": variant.folder})
-    columns = ["row", "setting", "figure", "seconds", "chosen", "models"]
+    columns = ["row", "setting", "figure", "core_seconds", "chosen", "models"]
     table = pd.DataFrame(lines, columns=columns).drop_duplicates(["models", "setting"], ignore_index=True)
     return chosen, table.drop(columns="models")
 

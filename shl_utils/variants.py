@@ -28,17 +28,17 @@ FROM_UNIFIED = ("unified", "description+unified")
 @dataclass(frozen=True)
 class Variant:
     """One set of models. folder: where its segments, adapters and predictions lie, relative to the run ("." is the main
-    one). parameters: the full set that it is trained with. unified: the one BCE model beside it (see `unified_of`),
-    None where it is that model itself."""
+    one). parameters: the full set that it is trained with. plain: the one BCE model like it (see `plain_of`); None for
+    that model itself."""
 
     folder: str
     parameters: Parameters
-    unified: Variant | None = None
+    plain: Variant | None = None
 
     @property
     def origin(self) -> Variant | None:
         """The model that its segments start from, if they do."""
-        return self.unified if self.parameters.start in FROM_UNIFIED else None
+        return self.plain if self.parameters.start in FROM_UNIFIED else None
 
     @property
     def name(self) -> str:
@@ -49,13 +49,13 @@ class Variant:
 
 def main(parameters: Parameters) -> Variant:
     """What the parameters of the run ask for."""
-    asked, plain = unified_of(parameters), reference(parameters)
+    asked, plain = plain_of(parameters), reference(parameters)
     if asked == parameters:
         return Variant(".", parameters)
     return Variant(".", parameters, plain if asked == plain.parameters else Variant("origin", asked))
 
 
-def unified_of(parameters: Parameters) -> Parameters:
+def plain_of(parameters: Parameters) -> Parameters:
     """One model for all codes under plain BCE, on labels as they are, and else like this one: what a start from another
     model starts from."""
     start = {"unified": "fresh", "description+unified": "description"}.get(parameters.start, parameters.start)
@@ -112,10 +112,14 @@ def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
     return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
 
 
-def training_seconds(run_folder: Path, variant: Variant) -> float:
-    """Seconds that training its segments took, whenever that was."""
-    found = (run_folder / variant.folder / "segments").glob("*/segment.json")
-    return round(sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in found), 1)
+def core_seconds(run_folder: Path, variant: Variant) -> float:
+    """Seconds times cores (on GPUs: times GPUs) that training took, whenever that was: its segments', and that of the
+    model that they start from."""
+    total = core_seconds(run_folder, variant.origin) if variant.origin else 0.0
+    for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
+        fact = json.loads(path.read_text(encoding="utf-8"))
+        total += fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
+    return round(total, 1)
 
 
 def named_segments(segment: np.ndarray) -> pd.Series:

@@ -48,11 +48,11 @@ def accelerator_for(asked: str, *, world: int) -> Accelerator:
     return accelerator
 
 
-def train(folder: Path, wanted: list[Variant], *, world: int = 1, beside: bool = False) -> None:
+def train(folder: Path, wanted: list[Variant], *, world: int = 1, shared: bool = False) -> None:
     """Train every segment of every variant that `folder` does not hold yet.
 
     A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
-    world: processes that train one model together. beside: others are at the same list; each takes what is free.
+    world: processes that train one model together. shared: others are at the same list; each takes what is free.
     """
     corpus = corpora.read(folder)
     prepared = features.Prepared(folder, corpus.notes["text"])
@@ -60,8 +60,8 @@ def train(folder: Path, wanted: list[Variant], *, world: int = 1, beside: bool =
         plan = plans.of(folder, variant, corpus, prepared.corpus)
         accelerator = accelerator_for(variant.parameters.precision, world=world)
         # the last ones are the largest: side by side they go first, so that nobody waits long for the other
-        for k in reversed(range(plan.n)) if beside else range(plan.n):
-            with _claimed(plan.place / f"{k}.lock") if beside else nullcontext(True) as free:
+        for k in reversed(range(plan.n)) if shared else range(plan.n):
+            with _claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
                     _train_segment(k, plan, corpus, prepared, accelerator)
 
@@ -89,7 +89,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     def build(prior: NDArray) -> model.SegmentModel:
         net = _fresh(base, prior, parameters)
         if plan.variant.origin:
-            starts.from_unified(net, plans.unified(plan.folder, plan.variant), names)
+            starts.from_unified(net, plans.origin_folder(plan.folder, plan.variant), names)
         elif parameters.start == "description":
             _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
         return net
@@ -97,7 +97,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     net, facts = _fit(build, task, parameters, accelerator, f"{plan.variant.name}: segment {k} of {plan.n}")
     if accelerator.is_main_process:
         about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
-        about["precision"] = training.effective_precision(accelerator)
+        about |= {"device": precision.device(), "precision": training.effective_precision(accelerator)}
         _write(net, plan.place / str(k), about | facts)
     accelerator.wait_for_everyone()
 
@@ -107,7 +107,7 @@ def _task(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> training.Task:
     return training.Task(
         features=seen,
         labels=own,
-        notes=plans.notes(plan, corpus, k),
+        notes=plans.training_notes(plan, corpus, k),
         validation=corpus.rows("validation"),
         loss=rebalancing.fitted(parameters.loss, own[corpus.rows("train")], parameters),
         epochs=parameters.epochs,
@@ -156,7 +156,7 @@ def _write(net: model.SegmentModel, target: Path, facts: dict[str, Any]) -> None
 
 
 def _read(told: dict[str, Any]) -> Variant:
-    return Variant(told["folder"], check(told["parameters"]), told["unified"] and _read(told["unified"]))
+    return Variant(told["folder"], check(told["parameters"]), told["plain"] and _read(told["plain"]))
 
 
 def _main(path: str) -> None:
@@ -166,7 +166,7 @@ def _main(path: str) -> None:
     def work() -> None:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
         wanted = [_read(told) for told in config["variants"]]
-        train(Path(config["folder"]), wanted, world=config["world"], beside=config["beside"])
+        train(Path(config["folder"]), wanted, world=config["world"], shared=config["shared"])
 
     if os.environ.get("RANK", "0") != "0":
         os.environ.pop(progress.VARIABLE, None)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, effects, scoring, tables
+from shl_utils import ablation, effects, scoring, tables, tuning
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
@@ -78,7 +78,8 @@ def test_other_factors_stand_in_the_name(tmp_path):
 def test_every_grid_of_the_project_can_be_run(path):
     rows = ablation.rows(path.stem, check({}))
     assert ablation.BASE in [row.name for row in rows]
-    assert len({v.folder for v in ablation.models(rows)}) == len(ablation.models(rows))
+    models = ablation.models(tuning.trials(rows) or rows)
+    assert len({v.folder for v in models}) == len(models)
 
 
 def test_single_factors_are_curves_over_their_levels(tmp_path):
@@ -147,6 +148,19 @@ def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
     assert table["micro_f1"].tolist() == pytest.approx([0.1])
     alone = ablation.rows(grid(tmp_path, "- loss: [sh]"), check({}))
     assert tables.effects(effects.on_average(measured, alone)).empty
+
+
+def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
+    """What a block does not vary is as in the run; a cap means nothing to BCE."""
+    text = "- segmentation: [none, eta]\n  loss: [bce]\n  filter_labels: [none]\n"
+    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  harmonic_max: [1.0]\n"
+    text += "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]\n  pooling: [attention]\n  eta: [0.5]\n"
+    rows = ablation.rows(grid(tmp_path, text), check({}))
+    values = {"unified": 0.5, "segmented bce": 0.6, "segmented sh": 0.8, "pooling": 0.9}
+    measured = {row.name: invented(next(v for part, v in reversed(values.items()) if part in row.name)) for row in rows}
+    table = effects.on_average(measured, rows)
+    assert table["pairs"].tolist() == [1, 1]
+    assert table["micro_f1"].to_dict() == pytest.approx({"eta for none (segmentation)": 0.1, "sh for bce (loss)": 0.2})
 
 
 def test_seeds_widen_the_interval_as_far_as_they_differ():
@@ -228,7 +242,7 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
 
 
 def test_tables_are_readable():
-    line = {"comparable": True, "training_seconds": 12.4, "map": 0.55}
+    line = {"comparable": True, "core_seconds": 12.4, "map": 0.55}
     for figure in ablation.FIGURES:
         line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
         line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}
@@ -238,4 +252,8 @@ def test_tables_are_readable():
     )
     assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
     assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.030"
-    assert shown.loc[ablation.BASE, ["micro-F1", "micro gain", "seconds"]].tolist() == ["50.0 [40.0, 61.0]", "", "12"]
+    assert shown.loc[ablation.BASE, ["micro-F1", "micro gain", "core seconds"]].tolist() == [
+        "50.0 [40.0, 61.0]",
+        "",
+        "12",
+    ]

@@ -44,7 +44,8 @@ def fresh_run(small_run, tmp_path):
 @pytest.mark.slow
 def test_a_segment_starts_as_the_unified_model(fresh_run):
     folder, parameters = fresh_run
-    parameters = parameters.model_copy(update={"start": "unified", "pooling": "attention"})
+    # side by side too, what is started from comes first
+    parameters = parameters.model_copy(update={"start": "unified", "pooling": "attention", "at_once": 2})
     notes = corpus.read(folder)
     wanted = variants.compared(parameters)
     variants.write_segments(folder, notes, wanted[1:])

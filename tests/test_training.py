@@ -157,7 +157,22 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
 
 
-def test_side_by_side_each_segment_is_trained_once_and_as_in_turn(trained, small_run, tmp_path):
+side_by_side = pytest.mark.skipif(precision.device() != "cpu", reason="on a GPU models are trained in turn")
+
+
+def test_what_one_has_claimed_another_leaves(tmp_path):
+    command = "import sys, pathlib; from shl_utils.worker import _claimed\n"
+    command += "with _claimed(pathlib.Path(sys.argv[1])) as free: print(free)"
+    asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
+    with worker._claimed(tmp_path / "0.lock") as free:
+        assert free
+        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+@side_by_side
+def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     folder, parameters = copy_run(small_run, tmp_path / "side by side")
     launch.train(folder, [variants.main(parameters.model_copy(update={"at_once": 2}))])
     assert [fact["threads"] for fact in facts(folder)] == [max(precision.cores() // 2, 1)] * len(facts(folder))
@@ -172,6 +187,7 @@ def test_side_by_side_each_segment_is_trained_once_and_as_in_turn(trained, small
             assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
 
 
+@side_by_side
 def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
     process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"at_once": 2}'])
@@ -186,12 +202,14 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
     while any(os.path.exists(f"/proc/{pid}/exe") for pid in trainers.stdout.split()):
         assert time.monotonic() < deadline, "a trainer went on alone"
         time.sleep(0.05)
-    done = len(facts(folder))
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("segments/*/segment.json")}
     launch.train(folder, [variants.main(parameters.model_copy(update={"at_once": 2}))])
-    assert done <= len(facts(folder)) == len(facts(trained[0]))
+    assert all(path.stat().st_mtime_ns == made for path, made in done.items()), "what was done is kept"
+    assert len(facts(folder)) == len(facts(trained[0]))
     assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
 
 
+@side_by_side
 def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "no reference")
     main = variants.main(parameters.model_copy(update={"at_once": 2, "start": "unified"}))
