@@ -21,9 +21,9 @@ class Head(nn.Linear):
 class AttentiveHead(Head):
     """Every code looks at tokens of its own choice: the few words that speak of a rare code are not averaged away.
 
-    logit_c = sum_t a_ct (w_c . h_t) + b_c with a_c = softmax_t(q_c . h_t / sqrt(width)). The queries q start at 0, and
-    there the head is `Head` exactly.
-    Source: Mullenbach et al. 2018 (CAML), Eq. 2 to 4. Not part of the paper's method.
+    logit_c = sum_t a_ct (w_c . h_t) + b_c with a_c = softmax_t(q_c . h_t / sqrt(width)).
+    Source: Mullenbach et al. 2018 (CAML), per-label attention. Dividing by sqrt(width) is ours, and so are queries q
+    that start at 0, where the head is `Head` exactly. Not part of the method of Ray et al. 2023.
     """
 
     def __init__(self, width: int, n_codes: int) -> None:

@@ -52,7 +52,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
 def _train_here(folder: Path, variants: list[Variant]) -> None:
     """One model after another in this process, or several side by side, each in a process on its share of the cores.
 
-    On a processor a small model gains little from a second core: side by side they take about four fifths of the time.
+    A small model gains little from a second core, so on a processor several take less time side by side than in turn.
     """
     if not variants:
         return

@@ -96,7 +96,7 @@ class Parameters(BaseModel):
     start: Literal["fresh", "description", "unified", "description+unified"] = _of(
         "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
     )
-    refine: float = _of("03_train", 0.25, "start unified: learning rates are this share of lr_lora, lr_head", gt=0)
+    refine: float = _of("03_train", 0.25, "a start from unified goes on at this share of the learning rates", gt=0)
     pooling: Literal["mean", "attention"] = _of(
         "03_train", "mean", "what a code looks at: the mean over tokens, or tokens of its choice (not the paper's)"
     )
@@ -115,7 +115,7 @@ class Parameters(BaseModel):
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
         "03_train", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
     )
-    at_once: int = _of("03_train", 0, "models trained side by side on a processor; 0: one a core, at most 4", ge=0)
+    at_once: int = _of("03_train", 0, "models side by side on a processor; 0: one a core, at most 4, if it pays", ge=0)
     processes: int = _of("03_train", 0, "training processes on this machine; 0: one a GPU, or one", ge=0)
     nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1)
     rendezvous: str = _of("03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$")
@@ -147,6 +147,8 @@ class Parameters(BaseModel):
             raise ValueError("lora_layers is 0, which trains no layer: use 1 or more, or -1 for all")
         if self.chunk_tokens > self.max_tokens:
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
+        if self.at_once > 1 and (self.processes > 1 or self.nodes > 1):
+            raise ValueError("at_once trains each model in one process: leave processes and nodes at 1")
         for name, what in NEEDED.get(self.source, {}).items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")

@@ -38,7 +38,7 @@ def _claims(loss: str) -> dict[str, tuple[str, str]]:
     """Claim to where it is measured: a row of the ablation against one BCE model, or the average effect of a change."""
     return {
         "The whole method beats one model with BCE": ("row", f"segmented {loss}, filter"),
-        "Its segments and loss do, without the filter": ("row", f"segmented {loss}, no filter"),
+        "The method without its filter beats one model with BCE": ("row", f"segmented {loss}, no filter"),
         "Segments beat one model": ("change", "eta for none (segmentation)"),
         "The harmonic loss beats BCE": ("change", f"{loss} for bce (loss)"),
         "Its weights alone beat BCE": ("change", "sh for bce (loss)"),

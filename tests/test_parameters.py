@@ -50,6 +50,7 @@ def write(tmp_path, text):
         ("eta: .inf", "eta: Input should be a finite number"),
         ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),
         ("lora_layers: 0", "trains no layer"),
+        ("at_once: 2\nprocesses: 2", "leave processes and nodes at 1"),
         ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
     ],
 )
