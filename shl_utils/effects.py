@@ -84,12 +84,10 @@ def _changes(rows: list[Row]) -> Iterator[tuple[str, Any, Any, list[tuple[Row, R
     harmonic weights under another loss, is no difference.
     """
     rows = [row for row in rows if not row.added]
-    factors: dict[str, dict] = {}
-    for row in rows:
-        for factor, level in row.choices.items():
-            factors.setdefault(factor, {})[level] = None
+    factors = dict.fromkeys(factor for row in rows for factor in row.choices)
     levels = {row.name: {factor: row.level(factor) for factor in factors} for row in rows}
-    for factor, known in factors.items():
+    for factor in factors:
+        known = dict.fromkeys(level[factor] for level in levels.values() if level[factor] is not None)
         for before, after in itertools.combinations(known, 2):
             first, second = ([row for row in rows if levels[row.name][factor] == x] for x in (before, after))
             pairs = [(a, b) for a in first for b in second if _alike(levels[a.name], levels[b.name], but=factor)]

@@ -159,8 +159,9 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     values = {"unified": 0.5, "segmented bce": 0.6, "segmented sh": 0.8, "pooling": 0.9}
     measured = {row.name: invented(next(v for part, v in reversed(values.items()) if part in row.name)) for row in rows}
     table = effects.on_average(measured, rows)
-    assert table["pairs"].tolist() == [1, 1]
-    assert table["micro_f1"].to_dict() == pytest.approx({"eta for none (segmentation)": 0.1, "sh for bce (loss)": 0.2})
+    assert table["pairs"].tolist() == [1, 1, 1]
+    found = {"eta for none (segmentation)": 0.1, "sh for bce (loss)": 0.2, "attention for mean (pooling)": 0.4}
+    assert table["micro_f1"].to_dict() == pytest.approx(found)
 
 
 def test_seeds_widen_the_interval_as_far_as_they_differ():
