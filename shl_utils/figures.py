@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from functools import partial
 from pathlib import Path
 
@@ -184,8 +185,10 @@ def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
             spread = np.maximum([value - low, high - value], 0)[:, chosen]
             ax.errorbar(value[chosen], places[chosen], xerr=spread, fmt="o", color="#0072B2", mfc=face, capsize=3)
         ax.axvline(value[0], color="#999999", linestyle=":")
-        ax.set(yticks=places, yticklabels=table.index, xlabel="%")
+        ax.set(yticks=places, xlabel="%")
         ax.set_title(title)
+    # names of many parts would leave the points no room
+    axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table.index], fontsize=9)
     axes[1].set_yticklabels([])
     return axes
 
