@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from shl_utils import metrics
-from shl_utils.ablation import BASE, FIGURES, Measured, Row
+from shl_utils.ablation import BASE, Row
+from shl_utils.measuring import FIGURES, Measured
 
 Choices = dict[str, Any]
 # where the paper may have gone: its loss and segments, a filter on all labels, each segment scored on its own notes

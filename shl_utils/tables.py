@@ -34,7 +34,7 @@ def all_figures(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablation(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `ablation.table`: F1, spread over seeds, gain with its p; rows that are not comparable in parentheses."""
+    """Of `measuring.table`: F1, spread over seeds, gain with its p; rows that are not comparable in parentheses."""
     columns = {}
     for figure, title in FIGURES.items():
         value, gain = table.apply(_value, axis=1, figure=figure), table.apply(_change, axis=1, figure=f"{figure}_gain")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.ablation import FIGURES
+from shl_utils.measuring import FIGURES
 
 ENDS = ("", "_low", "_high")
 

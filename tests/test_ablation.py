@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, effects, scoring, tables, tuning
+from shl_utils import ablation, effects, measuring, scoring, tables, tuning
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
@@ -85,7 +85,7 @@ def test_every_grid_of_the_project_can_be_run(path):
 def test_single_factors_are_curves_over_their_levels(tmp_path):
     rows = ablation.rows(grid(tmp_path, "- eta: [0.5, 1.0]\n- gamma: [2.0, 3.0]"), check({}))
     table = pd.DataFrame({"micro_f1": range(len(rows))}, index=[row.name for row in rows])
-    curves = ablation.one_factor(table, rows)
+    curves = measuring.one_factor(table, rows)
     assert curves["eta"]["level"].tolist() == [0.5, 1.0]
     assert curves["gamma"]["micro_f1"].tolist() == [3, 4], "behind the base and the two of eta"
     assert curves["eta"]["micro_f1"].tolist() == [1, 2]
@@ -167,7 +167,7 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
 def test_seeds_widen_the_interval_as_far_as_they_differ():
     truth = np.eye(40, dtype=np.int8)
     good, bad = truth.copy(), np.zeros_like(truth)
-    found = ablation._measured(truth, [good, good, bad], check({"bootstrap": 4000}))
+    found = measuring._measured(truth, [good, good, bad], check({"bootstrap": 4000}))
     # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
     assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
 
@@ -175,10 +175,10 @@ def test_seeds_widen_the_interval_as_far_as_they_differ():
 def invented(f1, draws=50):
     """A row's figures: `f1` everywhere, its draws around it by the same noise for all rows."""
     noise = np.random.default_rng(0).normal(0, 0.01, draws)
-    return ablation.Measured(
-        points={figure: f1 for figure in ablation.FIGURES},
-        samples={figure: f1 + noise for figure in ablation.FIGURES},
-        seeds={figure: np.array([f1]) for figure in ablation.FIGURES},
+    return measuring.Measured(
+        points={figure: f1 for figure in measuring.FIGURES},
+        samples={figure: f1 + noise for figure in measuring.FIGURES},
+        seeds={figure: np.array([f1]) for figure in measuring.FIGURES},
         truth=sparse.csr_array((1, 1), dtype=np.int8),
         predicted=[],
     )
@@ -244,10 +244,10 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
 
 def test_tables_are_readable():
     line = {"comparable": True, "core_seconds": 12.4, "map": 0.55}
-    for figure in ablation.FIGURES:
+    for figure in measuring.FIGURES:
         line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
         line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}
-    base = line | {f"{figure}_p": np.nan for figure in ablation.FIGURES} | {"micro_f1_sd": np.nan}
+    base = line | {f"{figure}_p": np.nan for figure in measuring.FIGURES} | {"micro_f1_sd": np.nan}
     shown = tables.ablation(
         pd.DataFrame({ablation.BASE: base, "other": line | {"comparable": False}}).T.infer_objects()
     )

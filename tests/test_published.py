@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, published
+from shl_utils import measuring, published
 
 
 def measured(truth, *predicted):
-    nothing = dict.fromkeys(ablation.FIGURES)
-    return ablation.Measured(
+    nothing = dict.fromkeys(measuring.FIGURES)
+    return measuring.Measured(
         nothing, nothing, nothing, sparse.csr_array(truth), [sparse.csr_array(p) for p in predicted]
     )
 

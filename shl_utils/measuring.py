@@ -1,0 +1,115 @@
+"""The figures of an ablation's rows: all measured alike, on the same draws of notes, codes and seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils import evaluation, filtering, metrics, predictions, ranking, scoring, significance
+from shl_utils.ablation import BASE, Row
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import Parameters
+from shl_utils.predictions import Predictions
+
+FIGURES = ("micro_f1", "macro_f1_present")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row's figures, each a mean over seeds.
+
+    points: figure to value. samples: figure to (draws,), for intervals. seeds: figure to (seeds,).
+    truth, predicted: (test notes, codes), the latter one a seed; sparse, since all rows are held at once.
+    """
+
+    points: dict[str, float]
+    samples: dict[str, NDArray[np.float64]]
+    seeds: dict[str, NDArray[np.float64]]
+    truth: sparse.csr_array
+    predicted: list[sparse.csr_array]
+
+
+def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None = None) -> Measured:
+    """Predict the row's test codes under its own thresholds, labels and scoring; `linear` stands in for its models."""
+    gold = filtering.read_labels(folder / "filter.parquet", corpus, row.parameters)
+    truth = evaluation.test_truth(corpus, gold)
+    predicted, maps = [], []
+    for i, found in enumerate([linear] if linear else [predictions.of_variant(folder, v, corpus) for v in row.trained]):
+        if row.scoring == "own notes":
+            found = scoring.on_own_notes(corpus, gold, found, row.parameters)
+        elif row.scoring == "joint":
+            partner = predictions.of_variant(folder, row.partners[i], corpus)
+            found = scoring.joined(corpus, gold, found, partner)
+        predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
+        maps.append(ranking.mean_average_precision(truth, found.of(corpus.rows("test"))))
+    result = _measured(truth, predicted, row.parameters)
+    return replace(result, points=result.points | {"map": float(np.mean(maps))})
+
+
+def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
+    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
+    points = [metrics.scores(truth, part) for part in predicted]
+    samples = [metrics.bootstrap(truth, part, draws) for part in predicted]
+    # the same weights of seeds for every row, so that differences between rows are paired in them too
+    n = len(predicted)
+    share = np.random.default_rng(parameters.seed).dirichlet(np.ones(n), size=parameters.bootstrap)
+    # so weighed, a mean of n values varies too little by (n - 1) / (n + 1)
+    share = 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
+    return Measured(
+        points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
+        samples={figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in FIGURES},
+        seeds={figure: np.array([p[figure] for p in points]) for figure in FIGURES},
+        truth=sparse.csr_array(truth),
+        predicted=[sparse.csr_array(part) for part in predicted],
+    )
+
+
+def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:
+    """One row a line: F1 from 0 to 1 with interval, spread over seeds, gain over BASE and its corrected p.
+
+    The interval covers test notes, codes (macro) and seeds. p: paired permutation test, given these trained models,
+    with Holm's correction over the comparable rows.
+    """
+    comparable = {row.name: row.comparable for row in wanted}
+    base, lines, p_values = measured[BASE], {}, {figure: {} for figure in FIGURES}
+    for name, found in measured.items():
+        line: dict[str, Any] = {"comparable": comparable.get(name, True), "seeds": len(found.predicted)}
+        for figure in FIGURES:
+            low, high = metrics.interval(found.samples[figure])
+            gain = found.samples[figure] - base.samples[figure]
+            gain_low, gain_high = metrics.interval(gain)
+            line |= {figure: found.points[figure], f"{figure}_low": low, f"{figure}_high": high}
+            line |= {f"{figure}_sd": float(np.std(found.seeds[figure], ddof=1)) if len(found.predicted) > 1 else np.nan}
+            line |= {f"{figure}_gain": found.points[figure] - base.points[figure]}
+            line |= {f"{figure}_gain_low": gain_low, f"{figure}_gain_high": gain_high}
+        lines[name] = line | {k: v for k, v in found.points.items() if k not in FIGURES}
+        if name != BASE and lines[name]["comparable"]:
+            first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
+            tested = significance.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
+            for figure in FIGURES:
+                p_values[figure][name] = tested[figure]
+    result = pd.DataFrame(lines).T.infer_objects()
+    for figure in FIGURES:
+        result[f"{figure}_p"] = pd.Series(significance.holm(p_values[figure]), dtype=float)
+    return result
+
+
+def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
+    """factor to its rows of the table by `level`, for the rows that vary one factor alone."""
+    single = [(next(iter(row.choices.items())), row.name) for row in wanted if len(row.choices) == 1]
+    found: dict[str, list] = {}
+    for (factor, level), name in single:
+        found.setdefault(factor, []).append({"level": level} | table.loc[name].to_dict())
+    return {factor: pd.DataFrame(lines) for factor, lines in found.items()}
+
+
+def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """All curves of `one_factor` in one table, the levels as text."""
+    parts = [curve.assign(factor=factor, level=curve["level"].astype(str)) for factor, curve in curves.items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})
