@@ -31,7 +31,7 @@ class AttentiveHead(Head):
         self.query = nn.Parameter(torch.zeros(n_codes, width))
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        scores = hidden @ self.query.T * hidden.shape[-1] ** -0.5
+        scores = hidden @ (self.query.T * hidden.shape[-1] ** -0.5)  # the smaller of the two is scaled
         attention = scores.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).softmax(dim=1)
         return (attention * (hidden @ self.weight.T)).sum(dim=1) + self.bias
 

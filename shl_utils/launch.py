@@ -56,15 +56,14 @@ def _train_here(folder: Path, variants: list[Variant]) -> None:
     """
     if not variants:
         return
-    n = _at_once(folder, variants)
-    if n == 1:
+    corpus = corpora.read(folder)
+    asked = list(plans.of(folder, variants, corpus))
+    n, due = _at_once(asked), [plan.variant.parameters for plan in asked for _ in plan.missing()]
+    if n == 1 or not due:
         worker.train(folder, variants)
         return
-    due = plans.due(folder, variants)
-    if not due:
-        return
-    prepared = features.Prepared(folder, corpora.read(folder).notes["text"])
-    for parameters in {features.path_of(folder, v.parameters): v.parameters for v, _ in due}.values():
+    prepared = features.Prepared(folder, corpus.notes["text"])
+    for parameters in {features.path_of(folder, p): p for p in due}.values():
         prepared.of(parameters)  # here, with all cores
     del prepared
     with _described(folder, variants, world=1, shared=True), _followed(folder / "progress.0.jsonl") as events:
@@ -75,15 +74,15 @@ def _train_here(folder: Path, variants: list[Variant]) -> None:
         raise RuntimeError(_stopped(code, log))
 
 
-def _at_once(folder: Path, variants: list[Variant]) -> int:
+def _at_once(asked: list[plans.Plan]) -> int:
     """How many models train side by side: a matter of all that is asked for, not of what is missing. Sums round
     otherwise on another number of threads, and a run that goes on shall end as if it had never stopped."""
-    asked = variants[0].parameters.at_once
-    if precision.device() != "cpu" or asked == 1:
+    n = asked[0].variant.parameters.at_once
+    if precision.device() != "cpu":
         return 1
-    if asked:
-        return asked
-    return min(precision.cores(), 4) if plans.notes_to_see(folder, variants) >= WORTH else 1
+    if n:
+        return n
+    return min(precision.cores(), 4) if sum(plan.notes_to_see() for plan in asked) >= WORTH else 1
 
 
 def _together(commands: list[list[str]], logs: list[Path], env: dict[str, str]) -> tuple[int, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import corpus as corpora
 from shl_utils import model, precision, rebalancing, runs, training, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
@@ -29,22 +29,27 @@ TRAINED_WITH = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A variant to be trained. labels: (notes, codes). segments: (codes,). place: of its segments.
-    key: what they depend on; another key means train again."""
+    """A variant to be trained. labels: (notes, codes). segments: (codes,). train: numbers of the notes to train on.
+    place: of its segments. origin: of the model that they start from, if they do. key: what they depend on; another key
+    means train again."""
 
-    folder: Path
     variant: Variant
     labels: sparse.csr_array
     segments: NDArray[np.int64]
+    train: NDArray[np.int64]
     place: Path
+    origin: Path | None
     key: str
 
     @property
     def n(self) -> int:
         return int(self.segments.max()) + 1
 
+    def missing(self) -> list[int]:
+        return [k for k in range(self.n) if not self.holds(k)]
+
     def holds(self, k: int) -> bool:
-        """Whether the segment is there, whole, and made from what it depends on."""
+        """Whether segment `k` is there, whole, and made from what it depends on."""
         target = self.place / str(k)
         if not all((target / name).exists() for name in model.FILES):
             return False
@@ -53,45 +58,37 @@ class Plan:
         except (FileNotFoundError, KeyError, json.JSONDecodeError):
             return False
 
+    def training_set(self, k: int) -> TrainingSet:
+        """What segment `k` trains on in an epoch."""
+        parameters = self.variant.parameters
+        found = training.training_set(
+            self.labels,
+            self.segments,
+            self.train,
+            k,
+            loss=parameters.loss,
+            reading=parameters.reading,
+            largest=parameters.harmonic_max,
+            ratio=parameters.negatives,
+        )
+        return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
-def of(folder: Path, variant: Variant, corpus: Corpus, digest: str) -> Plan:
-    labels = variants.training_labels(corpus, variant, folder)
-    segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
-    key = _key(variant.parameters, digest, labels, segments, _start(folder, variant))
-    place = folder / variant.folder / "segments"
-    place.mkdir(parents=True, exist_ok=True)
-    return Plan(folder, variant, labels, segments, place, key)
-
-
-def training_notes(plan: Plan, corpus: Corpus, k: int) -> TrainingSet:
-    """What segment `k` trains on."""
-    parameters = plan.variant.parameters
-    found = training.training_set(
-        plan.labels,
-        plan.segments,
-        corpus.rows("train"),
-        k,
-        loss=parameters.loss,
-        reading=parameters.reading,
-        largest=parameters.harmonic_max,
-        ratio=parameters.negatives,
-    )
-    return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
+    def notes_to_see(self) -> int:
+        """By all segments in all epochs, whether trained by now or not."""
+        return self.variant.parameters.epochs * sum(self.training_set(k).size for k in range(self.n))
 
 
-def due(folder: Path, wanted: list[Variant]) -> list[tuple[Variant, int]]:
-    """Every segment that is missing: its variant and number."""
-    corpus, digest = corpora.read(folder), runs.digest(folder / "corpus.parquet")
-    plans = [of(folder, variant, corpus, digest) for variant in wanted]
-    return [(plan.variant, k) for plan in plans for k in range(plan.n) if not plan.holds(k)]
-
-
-def notes_to_see(folder: Path, wanted: list[Variant]) -> int:
-    """Notes that all segments see in all epochs, whether trained by now or not."""
-    corpus, digest = corpora.read(folder), runs.digest(folder / "corpus.parquet")
-    plans = [of(folder, variant, corpus, digest) for variant in wanted]
-    sizes = [p.variant.parameters.epochs * training_notes(p, corpus, k).size for p in plans for k in range(p.n)]
-    return sum(sizes)
+def of(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
+    """Each made when it is asked for: what it starts from may have been trained just before."""
+    digest, train = runs.digest(folder / "corpus.parquet"), corpus.rows("train")
+    for variant in wanted:
+        labels = variants.training_labels(corpus, variant, folder)
+        segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
+        origin = variant.origin and folder / variant.origin.folder / "segments" / "0"
+        place = folder / variant.folder / "segments"
+        place.mkdir(parents=True, exist_ok=True)
+        key = _key(variant.parameters, digest, labels, segments, _start(folder, variant, origin))
+        yield Plan(variant, labels, segments, train, place, origin, key)
 
 
 def tidy(folder: Path, trained: list[Variant]) -> None:
@@ -103,16 +100,10 @@ def tidy(folder: Path, trained: list[Variant]) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def origin_folder(folder: Path, variant: Variant) -> Path:
-    """The one model of all codes that `variant` starts from."""
-    return folder / variant.origin.folder / "segments" / "0"
-
-
-def _start(folder: Path, variant: Variant) -> str:
+def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
     """What the start depends on, besides the parameters."""
-    if variant.origin:
-        place = origin_folder(folder, variant)
-        return runs.digest(place) if place.exists() else ""
+    if origin:
+        return runs.digest(origin) if origin.exists() else ""
     return runs.digest(folder / "codes.parquet") if variant.parameters.start == "description" else ""
 
 

@@ -77,11 +77,11 @@ def _draw(path: Path, stop: threading.Event) -> None:
             *lines, rest = (rest + file.read()).split("\n")  # the last line may be half written
             for line in lines:
                 event = json.loads(line)
-                bar_ = event["from"], event["label"]
-                if bar_ not in shown:
-                    shown[bar_] = tqdm(total=event["total"], desc=event["label"], leave=False)
-                shown[bar_].update(event["done"] - shown[bar_].n)
+                which = event["from"], event["label"]
+                if which not in shown:
+                    shown[which] = tqdm(total=event["total"], desc=event["label"], leave=False)
+                shown[which].update(event["done"] - shown[which].n)
                 if event["closed"]:
-                    shown.pop(bar_).close()
+                    shown.pop(which).close()
     for bar_ in shown.values():
         bar_.close()

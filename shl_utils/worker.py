@@ -56,9 +56,8 @@ def train(folder: Path, wanted: list[Variant], *, world: int = 1, shared: bool =
     """
     corpus = corpora.read(folder)
     prepared = features.Prepared(folder, corpus.notes["text"])
-    for variant in sorted(wanted, key=lambda v: bool(v.origin)):  # behind what it starts from
-        plan = plans.of(folder, variant, corpus, prepared.corpus)
-        accelerator = accelerator_for(variant.parameters.precision, world=world)
+    for plan in plans.of(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # behind what they start from
+        accelerator = accelerator_for(plan.variant.parameters.precision, world=world)
         # the last ones are the largest: side by side they go first, so that nobody waits long for the other
         for k in reversed(range(plan.n)) if shared else range(plan.n):
             with _claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
@@ -88,8 +87,8 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
 
     def build(prior: NDArray) -> model.SegmentModel:
         net = _fresh(base, prior, parameters)
-        if plan.variant.origin:
-            starts.from_unified(net, plans.origin_folder(plan.folder, plan.variant), names)
+        if plan.origin:
+            starts.from_unified(net, plan.origin, names)
         elif parameters.start == "description":
             _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
         return net
@@ -107,9 +106,9 @@ def _task(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> training.Task:
     return training.Task(
         features=seen,
         labels=own,
-        notes=plans.training_notes(plan, corpus, k),
+        notes=plan.training_set(k),
         validation=corpus.rows("validation"),
-        loss=rebalancing.fitted(parameters.loss, own[corpus.rows("train")], parameters),
+        loss=rebalancing.fitted(parameters.loss, own[plan.train], parameters),
         epochs=parameters.epochs,
         seed=parameters.training_seed * 1000 + k,
     )
