@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,11 @@ class Row:
         scoring = [] if self.scoring == "union" else [self.scoring]
         return ", ".join([Variant("", self.parameters).name, *scoring, *rest])
 
-    def level(self, factor: str) -> Any:
-        """Of a factor that this or another row of the grid varies; None where it changes nothing here."""
-        if factor == "scoring":
-            return self.scoring
-        return None if factor in _moot(self.parameters) else getattr(self.parameters, factor)
+    def levels(self, factors: Iterable[str]) -> dict[str, Any]:
+        """Of the factors that this or another row of the grid varies, without those that change nothing here."""
+        moot = _moot(self.parameters)
+        known = self.parameters.model_dump() | {"scoring": self.scoring}
+        return {factor: known[factor] for factor in factors if factor not in moot}
 
     @property
     def comparable(self) -> bool:

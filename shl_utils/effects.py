@@ -13,6 +13,7 @@ import pandas as pd
 from shl_utils import metrics
 from shl_utils.ablation import BASE, Row
 from shl_utils.measuring import FIGURES, Measured
+from shl_utils.parameters import Parameters
 
 Choices = dict[str, Any]
 # where the paper may have gone: its loss and segments, a filter on all labels, each segment scored on its own notes
@@ -26,19 +27,25 @@ def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
     Paired 95% intervals over test notes, codes (macro) and seeds; `pairs` says how many differences are averaged.
     """
     lines = {}
-    for factor, before, after, pairs in _changes(rows):
+    for name, pairs in _changes(rows):
         fair = [pair for pair in pairs if pair[0].comparable and pair[1].comparable]
         differences = [_difference(measured[a.name], measured[b.name]) for a, b in fair or pairs]
-        name = f"{after} for {before} ({factor})"
         lines[name if fair else f"({name})"] = {"pairs": len(differences)} | _summary(differences)
     return pd.DataFrame(lines).T.rename_axis("change")
 
 
 def one_by_one(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
     """The same for each pair of comparable rows by itself."""
-    pairs = [pair for *_, pairs in _changes(rows) for pair in pairs if pair[0].comparable and pair[1].comparable]
+    pairs = [pair for _, pairs in _changes(rows) for pair in pairs if pair[0].comparable and pair[1].comparable]
     lines = {f"{a.name} -> {b.name}": _summary([_difference(measured[a.name], measured[b.name])]) for a, b in pairs}
     return pd.DataFrame(lines).T.rename_axis("change")
+
+
+def over(measured: dict[str, Measured], rows: list[Row], reference: str) -> pd.DataFrame:
+    """Points of F1 of every comparable row over what `measured` holds as `reference`, such as a linear model."""
+    fair = [row.name for row in rows if row.comparable and row.name != reference]
+    lines = {name: _summary([_difference(measured[reference], measured[name])]) for name in fair}
+    return pd.DataFrame(lines).T.rename_axis(f"over {reference}")
 
 
 def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.DataFrame:
@@ -71,33 +78,41 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
     return pd.DataFrame(lines | {"all together": _summary([whole])}).T.rename_axis("share of the gain")
 
 
-def together(average: pd.DataFrame, single: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
-    """All three in one table for a file: `kind`, `change` and the figures."""
-    named = {"on average": average, "one by one": single, "share of the gain": parts}
-    rows = [part.rename_axis("change").reset_index().assign(kind=kind) for kind, part in named.items() if len(part)]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"kind": [], "change": []})
+def together(**tables: pd.DataFrame) -> pd.DataFrame:
+    """Those named in one table for a file: `kind` (the name), `change` and the figures."""
+    parts = [t.rename_axis("change").reset_index().assign(kind=kind) for kind, t in tables.items() if len(t)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"kind": [], "change": []})
 
 
-def _changes(rows: list[Row]) -> Iterator[tuple[str, Any, Any, list[tuple[Row, Row]]]]:
-    """Every factor and pair of its levels, in the order of the grid, with the rows that differ in nothing else.
+def _changes(rows: list[Row]) -> Iterator[tuple[str, list[tuple[Row, Row]]]]:
+    """Every change from one level of a factor to another, in the grid's order, with the rows that differ in no other.
 
-    What a block of the grid does not vary, the run's parameters say. What changes nothing in a row, such as a cap on
-    harmonic weights under another loss, is no difference.
+    What a block of the grid does not vary, the run's parameters say. A setting that means nothing in one of two rows,
+    such as a cap on harmonic weights under another loss, comes along with the change, and is named unless it is the
+    default.
     """
     rows = [row for row in rows if not row.added]
     factors = dict.fromkeys(factor for row in rows for factor in row.choices)
-    levels = {row.name: {factor: row.level(factor) for factor in factors} for row in rows}
+    levels = {row.name: row.levels(factors) for row in rows}
     for factor in factors:
-        known = dict.fromkeys(level[factor] for level in levels.values() if level[factor] is not None)
+        able = [row for row in rows if factor in levels[row.name]]
+        known = dict.fromkeys(levels[row.name][factor] for row in able)
         for before, after in itertools.combinations(known, 2):
-            first, second = ([row for row in rows if levels[row.name][factor] == x] for x in (before, after))
-            pairs = [(a, b) for a in first for b in second if _alike(levels[a.name], levels[b.name], but=factor)]
-            if pairs:
-                yield factor, before, after, pairs
+            first, second = ([row for row in able if levels[row.name][factor] == x] for x in (before, after))
+            found: dict[str, list[tuple[Row, Row]]] = {}
+            for a, b in itertools.product(first, second):
+                mine, other = levels[a.name], levels[b.name]
+                if all(mine[f] == other[f] for f in mine.keys() & other.keys() - {factor}):
+                    name = f"{_named(factor, other, mine)} for {_named(factor, mine, other)} ({factor})"
+                    found.setdefault(name, []).append((a, b))
+            yield from found.items()
 
 
-def _alike(a: Choices, b: Choices, *, but: str) -> bool:
-    return all(x == b[factor] or None in (x, b[factor]) for factor, x in a.items() if factor != but)
+def _named(factor: str, own: Choices, other: Choices) -> str:
+    """A level, and what comes along with it."""
+    default = {name: field.default for name, field in Parameters.model_fields.items()}
+    extra = [f"{f} {x}" for f, x in own.items() if f not in other and x != default[f]]
+    return " with ".join([str(own[factor]), *([", ".join(extra)] if extra else [])])
 
 
 def _frozen(choices: Choices) -> tuple:

@@ -160,8 +160,23 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     measured = {row.name: invented(next(v for part, v in reversed(values.items()) if part in row.name)) for row in rows}
     table = effects.on_average(measured, rows)
     assert table["pairs"].tolist() == [1, 1, 1]
-    found = {"eta for none (segmentation)": 0.1, "sh for bce (loss)": 0.2, "attention for mean (pooling)": 0.4}
+    found = {"eta for none (segmentation)": 0.1, "attention for mean (pooling)": 0.4}
+    found["sh with harmonic_max 1.0 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(found)
+
+
+def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
+    text = "- loss: [bce, sh]\n  harmonic_max: [0.0, 1.0]\n  scoring: [union, joint]\n"
+    text += "  segmentation: [eta]\n  filter_labels: [none]"
+    rows = ablation.rows(grid(tmp_path, text), check({}))
+    value = {("bce", 0.0): 0.5, ("bce", 1.0): 0.5, ("sh", 0.0): 0.3, ("sh", 1.0): 0.6}
+    worth = {row.name: value[row.parameters.loss, row.parameters.harmonic_max] for row in rows}
+    measured = {row.name: invented(worth[row.name] + 0.01 * (row.scoring == "joint")) for row in rows}
+    table = effects.on_average(measured, rows)["micro_f1"]
+    assert table["sh for bce (loss)"] == pytest.approx(-0.2)
+    assert table["sh with harmonic_max 1.0 for bce (loss)"] == pytest.approx(0.1)
+    assert table["joint for union (scoring)"] == pytest.approx(0.01), "never capped against not"
+    assert table["1.0 for 0.0 (harmonic_max)"] == pytest.approx(0.3)
 
 
 def test_seeds_widen_the_interval_as_far_as_they_differ():
@@ -223,6 +238,19 @@ def test_shares_need_all_rows_between(factorial):
     rows, measured = factorial
     assert effects.shares(measured, rows[:-1], loss="sh_focal").empty
     assert effects.shares(measured, ablation.rows("demo", check({})), loss="sh_focal").empty
+
+
+def test_rows_over_another_by_hand(factorial):
+    rows, measured = factorial
+    table = effects.over(measured | {"linear": invented(0.45)}, rows, "linear")
+    assert table["micro_f1"].to_dict() == pytest.approx(
+        {
+            "unified bce, no filter": 0.05,
+            "segmented bce, no filter": 0.07,
+            "unified sh_focal, no filter": -0.05,
+            "segmented sh_focal, no filter": -0.03,
+        }
+    )
 
 
 def test_one_by_one_names_both_rows(tmp_path):

@@ -17,9 +17,10 @@ def write(folder, *, loss="sh_focal"):
     bare = {"row": f"segmented {loss}, no filter"} | line(0.1, 0.08, 0.12, suffix="_gain")
     pd.DataFrame([row, bare]).to_parquet(folder / "ablation.parquet")
     changes = {"eta for none (segmentation)": (0.02, 0.01, 0.03), "train for none (filter_labels)": (0.01, -0.01, 0.03)}
-    lines = [{"kind": "on average", "change": change} | line(*values) for change, values in changes.items()]
-    single = {"kind": "one by one", "change": "eta for none (segmentation)"} | line(9, 9, 9)
-    pd.DataFrame([*lines, single]).to_parquet(folder / "effects.parquet")
+    lines = [{"kind": "average", "change": change} | line(*values) for change, values in changes.items()]
+    lines += [{"kind": "single", "change": "eta for none (segmentation)"} | line(9, 9, 9)]
+    lines += [{"kind": "over_linear", "change": f"segmented {loss}, no filter"} | line(0.3, 0.2, 0.4)]
+    pd.DataFrame(lines).to_parquet(folder / "effects.parquet")
     return folder
 
 
@@ -28,6 +29,8 @@ def test_a_verdict_is_where_the_interval_lies(tmp_path):
     said = found.groupby(level=0)["verdict"].unique().map(list)
     assert said["The whole method beats one model with BCE"] == ["no"]
     assert said["The method without its filter beats one model with BCE"] == ["yes"]
+    assert said["The method without its filter beats a linear model"] == ["yes"]
+    assert said["The whole method beats a linear model"] == ["not tested"]
     assert said["Segments beat one model"] == ["yes"]
     assert said["The filter on training labels helps"] == ["not settled"]
     assert said["The harmonic loss beats BCE"] == ["not tested"]
@@ -43,11 +46,11 @@ def test_runs_stand_side_by_side(tmp_path):
     folders = {name: write(tmp_path / name) for name in ("first", "second")}
     lines = verdict.several(folders, loss="sh_focal")
     shown = tables.verdict(lines)
-    assert shown.index.get_level_values("run").tolist() == ["first", "second"] * 4
+    assert shown.index.get_level_values("run").tolist() == ["first", "second"] * 5
     whole = shown.loc["The whole method beats one model with BCE"]
     assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
     _, axes = figures.plt.subplots(1, 2)
-    assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 4
+    assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 5
 
 
 def test_nothing_tested_is_an_empty_table(tmp_path):
