@@ -193,8 +193,9 @@ def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
     return axes
 
 
-def sensitivity(curves: dict[str, pd.DataFrame]) -> plt.Figure:
-    """Micro- and macro-F1 against the levels of each factor, a panel a factor, with 95% intervals."""
+def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
+    """Micro- and macro-F1 against the levels of each factor, a panel a factor, with 95% intervals; dotted: those of
+    `base`, the unified BCE model."""
     across = min(len(curves), 3)
     down = -(-len(curves) // across)
     figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
@@ -205,12 +206,13 @@ def sensitivity(curves: dict[str, pd.DataFrame]) -> plt.Figure:
             label = "micro-F1" if name == "micro_f1" else "macro-F1, codes in test"
             spread = np.maximum([value - low, high - value], 0)
             ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=label)
+            ax.axhline(100 * base[name], color=colour, linestyle=":")
         ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
     for ax in axes.flat[len(curves) :]:
         ax.set_visible(False)
     axes[0, 0].set(ylabel="%")
     axes[0, 0].legend(fontsize=10)
-    figure.suptitle("One choice at a time, all else as the run has it")
+    figure.suptitle("One choice at a time, all else as the run has it; dotted: one BCE model, no filter")
     return figure
 
 

@@ -101,12 +101,13 @@ def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed:
 
 
 def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
-    """factor to its rows of the table by `level`, for the rows that vary one factor alone."""
-    single = [(next(iter(row.choices.items())), row.name) for row in wanted if len(row.choices) == 1]
+    """The last factor of every row to its rows of the table by `level`; what stands before it in a block is held."""
     found: dict[str, list] = {}
-    for (factor, level), name in single:
-        found.setdefault(factor, []).append({"level": level} | table.loc[name].to_dict())
-    return {factor: pd.DataFrame(lines) for factor, lines in found.items()}
+    for row in (row for row in wanted if not row.added):
+        *held, (factor, level) = row.choices.items()
+        name = f"{factor} ({', '.join(f'{k} {v}' for k, v in held)})" if held else factor
+        found.setdefault(name, []).append({"level": level} | table.loc[row.name].to_dict())
+    return {name: pd.DataFrame(lines) for name, lines in found.items()}
 
 
 def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -58,6 +58,15 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
 
 
+def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
+    """Of `measuring.together`: F1 and the gain over the base at every level of a factor."""
+    columns: dict[str, pd.Series] = {"level": curves["level"]}
+    for figure, title in FIGURES.items() if len(curves) else ():
+        columns[f"{title}-F1"] = curves.apply(_value, axis=1, figure=figure)
+        columns[f"{title} gain"] = curves.apply(_change, axis=1, figure=f"{figure}_gain")
+    return pd.DataFrame(columns).set_axis(curves["factor"])
+
+
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     """Of `verdict.several`: a row a run and claim, its gain and verdict in micro- and macro-F1."""
     known = lines[lines["verdict"] != "not tested"].reset_index()

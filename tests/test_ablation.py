@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, effects, measuring, scoring, tables, tuning
+from shl_utils import ablation, effects, figures, measuring, scoring, tables, tuning
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
@@ -89,8 +89,33 @@ def test_single_factors_are_curves_over_their_levels(tmp_path):
     assert curves["eta"]["level"].tolist() == [0.5, 1.0]
     assert curves["gamma"]["micro_f1"].tolist() == [3, 4], "behind the base and the two of eta"
     assert curves["eta"]["micro_f1"].tolist() == [1, 2]
+    held = ablation.rows(grid(tmp_path, "- filter_by: [cosine]\n  filter_threshold: [0.2, 0.3]"), check({}))
+    assert list(measuring.one_factor(pd.DataFrame(index=[row.name for row in held]), held)) == [
+        "filter_threshold (filter_by cosine)"
+    ]
     main = [row.trained[0].folder for row in rows if row.choices in ({"eta": 0.5}, {"gamma": 2.0})]
     assert main == [".", "."], "the level that the run itself has is not trained again"
+
+
+def test_levels_of_a_curve_are_drawn_and_told(tmp_path):
+    rows = ablation.rows(grid(tmp_path, "- eta: [0.5, 1.0]\n- gamma: [3.0]"), check({}))
+    measured = {row.name: invented(0.5 + 0.1 * i) for i, row in enumerate(rows)}
+    figure = {"map": 0.5, "comparable": True, "seeds": 1}
+    lines = {}
+    for name, found in measured.items():
+        lines[name] = dict(figure)
+        for part in measuring.FIGURES:
+            value = found.points[part]
+            lines[name] |= {part: value, f"{part}_low": value - 0.1, f"{part}_high": value + 0.1}
+            lines[name] |= {f"{part}_gain{end}": value - 0.5 for end in ("", "_low", "_high")}
+    table = pd.DataFrame(lines).T
+    curves = measuring.one_factor(table, rows)
+    shown = tables.sensitivity(measuring.together(curves))
+    assert shown.index.tolist() == ["eta", "eta", "gamma"]
+    assert shown["level"].tolist() == ["0.5", "1.0", "3.0"]
+    assert shown["micro-F1"].iloc[2] == "80.0 [70.0, 90.0]"
+    panels = [ax for ax in figures.sensitivity(curves, table.loc[ablation.BASE]).axes if ax.get_visible()]
+    assert [ax.get_xlabel() for ax in panels] == ["eta", "gamma"]
 
 
 def test_rows_that_come_to_the_same_share_their_models(tmp_path):
