@@ -71,6 +71,12 @@ class Row:
         return {factor: known[factor] for factor in factors if factor not in moot}
 
     @property
+    def ours(self) -> bool:
+        """Whether something in it is of our own making and not the paper's."""
+        own = self.parameters.start != "fresh" or self.parameters.pooling != "mean" or self.scoring == "joint"
+        return own or (self.parameters.harmonic_max > 0 and "harmonic_max" not in _moot(self.parameters))
+
+    @property
     def comparable(self) -> bool:
         """Whether it is measured on all pairs of the labels that the source has."""
         return self.scoring != "own notes" and self.parameters.filter_labels != "all"
@@ -99,7 +105,7 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
 
 def _row(combination: grid.Combination, run: Parameters) -> Row:
     choices, settings = combination.choices, combination.settings
-    options = tuple(tuple(_trained(full, seed, run) for seed in combination.seeds) for full in settings)
+    options = tuple(_by_seed(tuple(_trained(full, seed, run) for seed in combination.seeds)) for full in settings)
     return Row(choices, choices.get("scoring", "union"), settings, options)
 
 
@@ -108,8 +114,14 @@ def _merged(known: Row, row: Row) -> Row:
     if known.settings != row.settings:
         raise ValueError(f"{row.name}: two blocks of the grid hold this row with other settings; leave one out")
     pairs = zip(known.options, row.options)
-    options = tuple(tuple({v.folder: v for v in (*a, *b)}.values()) for a, b in pairs)
+    options = tuple(_by_seed((*a, *b)) for a, b in pairs)
     return replace(known, options=options)
+
+
+def _by_seed(models: tuple[Variant, ...]) -> tuple[Variant, ...]:
+    """Each once, in the order of the seeds, in which all rows are paired."""
+    unique = {v.folder: v for v in models}.values()
+    return tuple(sorted(unique, key=lambda v: v.parameters.training_seed))
 
 
 def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
@@ -139,10 +151,10 @@ def _moot(parameters: Parameters) -> set[str]:
 
 
 def models(wanted: list[Row]) -> list[Variant]:
-    """What has to be trained for these rows, each once, without what earlier stages trained."""
+    """What has to be trained and predicted with for these rows, each once, without what earlier stages did."""
     asked = [variant for row in wanted for variant in (*row.trained, *row.partners)]
     unique = {variant.folder: variant for variant in variants.with_origins(asked)}
-    return [variant for folder, variant in unique.items() if folder.startswith("ablation/")]
+    return [variant for folder, variant in unique.items() if folder not in (variants.MAIN, variants.REFERENCE)]
 
 
 def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
@@ -153,6 +165,10 @@ def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
 
 
 def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:
-    """What training each row's models took, see `variants.core_seconds`, the mean over seeds."""
-    times = {row.name: [variants.core_seconds(folder, v) for v in row.trained] for row in wanted}
-    return pd.Series({name: float(np.mean(values)) for name, values in times.items()})
+    """What training took, see `variants.core_seconds`, of each row's models and those that they are joined with; the
+    mean over seeds."""
+    times = {}
+    for row in wanted:
+        joined = zip(row.trained, row.partners) if row.partners else ((model,) for model in row.trained)
+        times[row.name] = float(np.mean([variants.core_seconds(folder, *models) for models in joined]))
+    return pd.Series(times)

@@ -23,7 +23,7 @@ CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "own notes"}
 def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
     """Points of F1 from one level of a factor to another, over all pairs of rows that differ in no other.
 
-    Rows that are not comparable enter only where the change itself makes them so; its name is then in parentheses.
+    Pairs of comparable rows alone count where a change has any; else all do, and its name is in parentheses.
     Paired 95% intervals over test notes, codes (macro) and seeds; `pairs` says how many differences are averaged.
     """
     lines = {}

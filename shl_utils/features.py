@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class Prepared:
 
 def path_of(folder: Path, parameters: Parameters) -> Path:
     """Where the states of the trunk lie; one file an encoder, length and number of trained layers."""
-    name = Path(parameters.encoder).name
+    name = f"{Path(parameters.encoder).name}-{hashlib.sha256(parameters.encoder.encode()).hexdigest()[:8]}"
     return folder / "trunk" / f"{name}-{parameters.max_tokens}-{parameters.lora_layers}.safetensors"
 
 

@@ -40,12 +40,12 @@ def train(folder: Path, variants: list[Variant]) -> None:
     for variant in variants:
         precision.check(variant.parameters)
     world = precision.processes_here(parameters) * parameters.nodes
-    if world > 1:
-        with _described(folder, variants, world=world, shared=False):
-            join(folder, parameters, node=0)
-    else:
+    if world == 1:
         for late in (False, True):  # what starts from another model has to find it
             _train_here(folder, [v for v in variants if bool(v.origin) is late])
+    elif any(plan.missing() for plan in plans.of(folder, variants, corpora.read(folder))):
+        with _described(folder, variants, world=world, shared=False):
+            join(folder, parameters, node=0)
     plans.tidy(folder, variants)
 
 

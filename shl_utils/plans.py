@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import model, precision, rebalancing, runs, training, variants
+from shl_utils import __version__, model, precision, rebalancing, runs, training, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet
@@ -103,7 +103,7 @@ def tidy(folder: Path, trained: list[Variant]) -> None:
 def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
     """What the start depends on, besides the parameters."""
     if origin:
-        return runs.digest(origin) if origin.exists() else ""
+        return " ".join(runs.digest(origin / name) for name in model.FILES) if origin.exists() else ""
     return runs.digest(folder / "codes.parquet") if variant.parameters.start == "description" else ""
 
 
@@ -113,6 +113,7 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
     parts = {
+        "version": __version__,
         "parameters": parameters.model_dump(include=TRAINED_WITH - variants.moot(parameters)),
         "precision": precision.resolve(parameters.precision),
         "corpus": corpus,

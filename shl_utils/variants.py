@@ -21,6 +21,7 @@ FILTERS = {
     "train+validation": "filter on validation too",
     "all": "filter on test too",
 }
+MAIN, REFERENCE = ".", "reference"  # folders of what `03_train` trains and `04_evaluate` predicts with
 PLAIN = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
 FROM_UNIFIED = ("unified", "description+unified")
 
@@ -51,8 +52,8 @@ def main(parameters: Parameters) -> Variant:
     """What the parameters of the run ask for."""
     asked, plain = plain_of(parameters), reference(parameters)
     if asked == parameters:
-        return Variant(".", parameters)
-    return Variant(".", parameters, plain if asked == plain.parameters else Variant("origin", asked))
+        return Variant(MAIN, parameters)
+    return Variant(MAIN, parameters, plain if asked == plain.parameters else Variant("origin", asked))
 
 
 def plain_of(parameters: Parameters) -> Parameters:
@@ -64,7 +65,7 @@ def plain_of(parameters: Parameters) -> Parameters:
 
 def reference(parameters: Parameters) -> Variant:
     """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
-    return Variant("reference", parameters.model_copy(update=PLAIN | {"start": "fresh"}))
+    return Variant(REFERENCE, parameters.model_copy(update=PLAIN | {"start": "fresh"}))
 
 
 def compared(parameters: Parameters) -> list[Variant]:
@@ -112,13 +113,14 @@ def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
     return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
 
 
-def core_seconds(run_folder: Path, variant: Variant) -> float:
-    """Seconds times cores (on GPUs: times GPUs) that training took, whenever that was: its segments', and that of the
-    model that they start from."""
-    total = core_seconds(run_folder, variant.origin) if variant.origin else 0.0
-    for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
-        fact = json.loads(path.read_text(encoding="utf-8"))
-        total += fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
+def core_seconds(run_folder: Path, *models: Variant) -> float:
+    """Seconds times cores (on GPUs: times GPUs) that training took, whenever that was: of all segments of these models
+    and of those that they start from, each once."""
+    total = 0.0
+    for variant in with_origins(list(models)):
+        for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
+            fact = json.loads(path.read_text(encoding="utf-8"))
+            total += fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
     return round(total, 1)
 
 

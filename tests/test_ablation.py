@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, effects, figures, measuring, scoring, tables, tuning
+from shl_utils import ablation, effects, figures, measuring, plans, runs, scoring, tables, tuning, variants
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
@@ -78,8 +78,50 @@ def test_other_factors_stand_in_the_name(tmp_path):
 def test_every_grid_of_the_project_can_be_run(path):
     rows = ablation.rows(path.stem, check({}))
     assert ablation.BASE in [row.name for row in rows]
-    models = ablation.models(tuning.trials(rows) or rows)
-    assert len({v.folder for v in models}) == len(models)
+    used = [v for row in tuning.trials(rows) or rows for v in (*row.trained, *row.partners)]
+    known: dict[str, tuple] = {}
+    for v in variants.with_origins(used) + used:
+        key = v.parameters.model_dump(include=plans.TRAINED_WITH - variants.moot(v.parameters))
+        key |= v.parameters.model_dump(include={"filter_labels", "segmentation", "eta"})
+        assert known.setdefault(v.folder, key) == key, "two models do not share a folder"
+
+
+@pytest.mark.parametrize("changed", [{}, {"start": "description+unified"}, {"start": "description", "loss": "sh"}])
+@pytest.mark.parametrize("name", ["smoke", "ours", "sources"])
+def test_all_that_a_row_predicts_with_is_predicted(name, changed):
+    """By `04_evaluate` or for the ablation."""
+    parameters = check(changed | {"pooling": "attention"})
+    rows = ablation.rows(name, parameters)
+    used = {v.folder for row in rows for v in (*row.trained, *row.partners)}
+    held = {v.folder for v in (*ablation.models(rows), *variants.compared(parameters))}
+    assert used <= held
+
+
+def test_rows_are_paired_by_seed_whatever_their_order(tmp_path):
+    text = "- loss: [sh]\n  training_seed: [1, 2]\n- loss: [sh, bce]\n  training_seed: [2, 0, 1]"
+    for row in ablation.rows(grid(tmp_path, text), check({})):
+        assert [v.parameters.training_seed for v in row.trained] == [0, 1, 2]
+
+
+def test_what_is_ours_is_told_apart(tmp_path):
+    text = "- loss: [bce, sh]\n  harmonic_max: [1.0]\n- scoring: [joint, own notes]\n- pooling: [attention]\n"
+    text += "- start: [unified]"
+    found = {row.name: row.ours for row in ablation.rows(grid(tmp_path, text), check({}))}
+    assert [name for name, ours in found.items() if not ours] == [
+        ablation.BASE,
+        "segmented bce, filter, harmonic_max 1.0",
+        "segmented sh_focal, filter, own notes",
+    ]
+
+
+def test_what_joining_takes_counts_too(tmp_path):
+    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [union, joint]\n"
+    text += "  start: [description]\n  training_seed: [0, 1]"
+    rows = ablation.rows(grid(tmp_path, text), check({}))[1:]
+    for v in {v.folder: v for row in rows for v in (*row.trained, *row.partners)}.values():
+        fact = {"seconds": 10 if v.parameters.loss == "bce" else 1, "threads": 1, "world": 1, "device": "cpu"}
+        runs.write_json(tmp_path / v.folder / "segments" / "0" / "segment.json", fact)
+    assert ablation.core_seconds(tmp_path, rows).tolist() == [10, 20, 1, 11]
 
 
 def test_single_factors_are_curves_over_their_levels(tmp_path):

@@ -1,10 +1,14 @@
 """Joint calibration of two models: what is known of the answer, and what must not change."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 from scipy.special import expit
 
-from shl_utils import recalibration
+from shl_utils import recalibration, scoring
+from shl_utils.corpus import Corpus
+from shl_utils.predictions import Predictions
 
 RNG = np.random.default_rng(0)
 SEGMENTS = np.array([0, 0, 1, -1])
@@ -45,6 +49,22 @@ def test_a_code_without_a_model_is_taken_from_the_other():
     own, other = np.zeros((2, 4)), np.array([[0.2, 0.3, 0.4, 0.9]] * 2)
     joined = recalibration.join(own, other, SEGMENTS, np.array([recalibration.START] * 2))
     assert joined[:, 3].tolist() == pytest.approx([0.9, 0.9])
+
+
+def test_labels_of_test_notes_change_nothing():
+    splits = ["train"] * 2 + ["validation"] * 20 + ["test"] * 20
+    names = [str(i) for i in range(42)]
+    labels = [["a"] if i % 2 else ["b"] for i in range(42)]
+    notes = pd.DataFrame({"note": names, "group": names, "split": splits, "text": "", "codes": labels})
+    whole = Corpus(notes, pd.DataFrame({"code": ["a", "b"], "description": ["a", "b"]}))
+    rows = np.arange(2, 42)
+    found, other = (Predictions(rows, RNG.random((40, 2)).astype(np.float32), np.array([0, 1])) for _ in range(2))
+    gold = whole.labels
+    without = gold.toarray() * ~np.isin(np.arange(42), whole.rows("test"))[:, None]
+    joined = [scoring.joined(whole, part, found, other).probabilities for part in (gold, sparse.csr_array(without))]
+    assert np.array_equal(*joined)
+    without[whole.rows("validation")] = 1 - without[whole.rows("validation")]
+    assert not np.array_equal(joined[0], scoring.joined(whole, sparse.csr_array(without), found, other).probabilities)
 
 
 def test_order_within_a_code_is_kept_where_both_agree():

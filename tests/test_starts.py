@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 from scipy.special import expit
 
 from shl_utils import corpus, encoder, features, launch, model, starts, variants
@@ -65,6 +66,21 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
     assert ours == pytest.approx(whole[:, [known.index(code) for code in codes]], abs=1e-5)
     with pytest.raises(ValueError, match="lacks 1 codes, such as none"):
         starts.from_unified(net, unified, ["none"])
+
+
+@pytest.mark.slow
+def test_it_goes_on_at_a_share_of_the_learning_rates(fresh_run):
+    folder, parameters = fresh_run
+    moved = {}
+    for refine in (1e-6, 0.5):
+        wanted = variants.compared(parameters.model_copy(update={"start": "unified", "refine": refine}))
+        variants.write_segments(folder, corpus.read(folder), wanted[1:])
+        launch.train(folder, wanted)
+        unified, own = folder / "reference" / "segments" / "0", folder / "segments" / "0"
+        codes = [json.loads((place / "segment.json").read_text())["codes"] for place in (unified, own)]
+        heads = [load_file(place / "head.safetensors")["weight"] for place in (unified, own)]
+        moved[refine] = (heads[1] - heads[0][[codes[0].index(code) for code in codes[1]]]).abs().max().item()
+    assert moved[1e-6] < 1e-4 < 1e-2 < moved[0.5]
 
 
 @pytest.mark.slow

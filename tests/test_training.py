@@ -23,12 +23,15 @@ from shl_utils import (
     launch,
     losses,
     model,
+    plans,
     precision,
     predictions,
+    runs,
     training,
     variants,
     worker,
 )
+from shl_utils.parameters import check
 from shl_utils.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
@@ -240,9 +243,39 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
 
 def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
-    (folder / "segments.parquet").unlink()
-    with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*segments.parquet"):
-        launch.train(folder, [variants.main(parameters.model_copy(update={"processes": 2}))])
+    with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*lora_layers is 99"):
+        launch.train(folder, [variants.main(parameters.model_copy(update={"processes": 2, "lora_layers": 99}))])
+
+
+def test_what_is_all_there_needs_no_launch(trained):
+    """Other machines would have to join it."""
+    folder, parameters = trained
+    alone = parameters.model_copy(update={"nodes": 2, "rendezvous": "127.0.0.1:1"})
+    before = weights(folder)
+    launch.train(folder, [variants.main(alone)])
+    assert weights(folder) == before
+
+
+@pytest.mark.parametrize(("epochs", "n"), [(1, 1), (400, 2)])
+def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(trained, monkeypatch, epochs, n):
+    folder, parameters = trained
+    monkeypatch.setattr(precision, "cores", lambda: 2)
+    monkeypatch.setattr(precision, "device", lambda: "cpu")
+    main = variants.main(parameters.model_copy(update={"epochs": epochs}))
+    asked = list(plans.of(folder, [main], corpus.read(folder)))
+    assert (asked[0].notes_to_see() >= launch.WORTH) == (n > 1), "the test's own sizes"
+    assert launch._at_once(asked) == n
+
+
+def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
+    parameters = check({"start": "unified"})
+    main = variants.main(parameters)
+    for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
+        fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
+        runs.write_json(tmp_path / folder / "segments" / "0" / "segment.json", fact)
+    assert variants.core_seconds(tmp_path, main) == 21
+    assert variants.core_seconds(tmp_path, main, main.origin) == 21, "each once"
+    assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6
 
 
 def test_other_parameters_train_again(small_run, tmp_path):

@@ -17,7 +17,7 @@ def write(folder, *, loss="sh_focal"):
     bare = {"row": f"segmented {loss}, no filter"} | line(0.1, 0.08, 0.12, suffix="_gain")
     pd.DataFrame([row, bare]).to_parquet(folder / "ablation.parquet")
     changes = {"eta for none (segmentation)": (0.02, 0.01, 0.03), "train for none (filter_labels)": (0.01, -0.01, 0.03)}
-    lines = [{"kind": "average", "change": change} | line(*values) for change, values in changes.items()]
+    lines = [{"kind": "paper", "change": change} | line(*values) for change, values in changes.items()]
     lines += [{"kind": "single", "change": "eta for none (segmentation)"} | line(9, 9, 9)]
     lines += [{"kind": "over_linear", "change": f"segmented {loss}, no filter"} | line(0.3, 0.2, 0.4)]
     pd.DataFrame(lines).to_parquet(folder / "effects.parquet")
@@ -56,6 +56,13 @@ def test_runs_stand_side_by_side(tmp_path):
 def test_nothing_tested_is_an_empty_table(tmp_path):
     lines = verdict.several({"first": write(tmp_path)}, loss="sh_focal")
     assert tables.verdict(lines[lines["verdict"] == "not tested"]).empty
+
+
+def test_effects_of_another_version_are_refused(tmp_path):
+    effects = pd.read_parquet(write(tmp_path) / "effects.parquet")
+    effects.assign(kind="on average").to_parquet(tmp_path / "effects.parquet")
+    with pytest.raises(ValueError, match="run 05_ablate of that run again"):
+        verdict.of_run(tmp_path, loss="sh_focal")
 
 
 def test_a_run_without_an_ablation_is_named(tmp_path):
