@@ -10,6 +10,8 @@ from shl_utils import progress
 from shl_utils.corpus import Corpus
 from shl_utils.predictions import Predictions
 
+LINEAR = "TF-IDF + logistic"  # its name in every table
+
 
 def tfidf_logistic(corpus: Corpus) -> Predictions:
     """TF-IDF of words and pairs of words, one balanced logistic regression a code, on unfiltered labels.
@@ -25,7 +27,7 @@ def tfidf_logistic(corpus: Corpus) -> Predictions:
     share = labels.sum(axis=0) / len(train)
     probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)
     fitted = np.flatnonzero((share > 0) & (share < 1))
-    with progress.bar(len(fitted), "TF-IDF + logistic") as bar:
+    with progress.bar(len(fitted), LINEAR) as bar:
         for code in fitted:  # one at a time: thousands of dense coefficient vectors would not fit
             model = LogisticRegression(C=10, class_weight="balanced", solver="liblinear")
             model.fit(seen, labels[:, [code]].toarray().ravel())

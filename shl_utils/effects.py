@@ -16,6 +16,7 @@ from shl_utils.measuring import FIGURES, Measured
 from shl_utils.parameters import Parameters
 
 Choices = dict[str, Any]
+KINDS = {"average", "paper", "ours", "single", "shares", "over_linear"}  # of changes, in the file of a run
 # where the paper may have gone: its loss and segments, a filter on all labels, each segment scored on its own notes
 CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "own notes"}
 
@@ -78,8 +79,16 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
     return pd.DataFrame(lines | {"all together": _summary([whole])}).T.rename_axis("share of the gain")
 
 
+def by_maker(measured: dict[str, Measured], rows: list[Row]) -> dict[str, pd.DataFrame]:
+    """`on_average` of the rows that are the "paper"'s alone, and of those with something of "ours"."""
+    sides = {"paper": [row for row in rows if not row.ours], "ours": [row for row in rows if row.ours]}
+    return {name: on_average(measured, side) for name, side in sides.items()}
+
+
 def together(**tables: pd.DataFrame) -> pd.DataFrame:
-    """Those named in one table for a file: `kind` (the name), `change` and the figures."""
+    """Those of KINDS in one table for a file: `kind` (the name), `change` and the figures."""
+    if set(tables) != KINDS:
+        raise ValueError(f"give all of {', '.join(sorted(KINDS))}, not {', '.join(sorted(tables))}")
     parts = [t.rename_axis("change").reset_index().assign(kind=kind) for kind, t in tables.items() if len(t)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"kind": [], "change": []})
 
@@ -110,8 +119,7 @@ def _changes(rows: list[Row]) -> Iterator[tuple[str, list[tuple[Row, Row]]]]:
 
 def _named(factor: str, own: Choices, other: Choices) -> str:
     """A level, and what comes along with it."""
-    default = {name: field.default for name, field in Parameters.model_fields.items()}
-    extra = [f"{f} {x}" for f, x in own.items() if f not in other and x != default[f]]
+    extra = [f"{f} {x}" for f, x in own.items() if f not in other and x != Parameters.model_fields[f].default]
     return " with ".join([str(own[factor]), *([", ".join(extra)] if extra else [])])
 
 

@@ -245,5 +245,6 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.set(yticks=np.arange(len(claims))[::-1], yticklabels=claims, xlabel="points of F1")
         ax.set_title(title)
     axes[1].set_yticklabels([])
-    axes[1].legend(fontsize=10)
+    if len(runs) > 1:
+        axes[1].legend(fontsize=10)
     return axes

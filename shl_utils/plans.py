@@ -103,7 +103,8 @@ def tidy(folder: Path, trained: list[Variant]) -> None:
 def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
     """What the start depends on, besides the parameters."""
     if origin:
-        return " ".join(runs.digest(origin / name) for name in model.FILES) if origin.exists() else ""
+        files = [origin / name for name in model.FILES]
+        return " ".join(map(runs.digest, files)) if all(file.exists() for file in files) else ""
     return runs.digest(folder / "codes.parquet") if variant.parameters.start == "description" else ""
 
 

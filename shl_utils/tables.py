@@ -61,7 +61,7 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
 def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
     """Of `measuring.together`: F1 and the gain over the base at every level of a factor."""
     columns: dict[str, pd.Series] = {"level": curves["level"]}
-    for figure, title in FIGURES.items() if len(curves) else ():
+    for figure, title in FIGURES.items():
         columns[f"{title}-F1"] = curves.apply(_value, axis=1, figure=figure)
         columns[f"{title} gain"] = curves.apply(_change, axis=1, figure=f"{figure}_gain")
     return pd.DataFrame(columns).set_axis(curves["factor"])

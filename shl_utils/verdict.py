@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from shl_utils.effects import KINDS
 from shl_utils.measuring import FIGURES
 
 ENDS = ("", "_low", "_high")
-KINDS = {"average", "paper", "ours", "single", "shares", "over_linear"}  # of effects, as 05_ablate writes them
 
 
 def of_run(folder: Path, *, loss: str) -> pd.DataFrame:
