@@ -26,13 +26,14 @@ class Row:
     only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note) or "joint" (the
     union, calibrated together with one BCE model of all codes: ours, see `recalibration`).
     settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
-    one a seed. added: BASE, where the grid does not have it.
+    one a seed. run: the parameters that the grid varies. added: BASE, where the grid does not have it.
     """
 
     choices: dict[str, Any]
     scoring: str
     settings: tuple[Parameters, ...]
     options: tuple[tuple[Variant, ...], ...]
+    run: Parameters
     added: bool = False
 
     @property
@@ -50,12 +51,14 @@ class Row:
     @property
     def partners(self) -> tuple[Variant, ...]:
         """What each of `trained` is joined with under the scoring "joint": the one BCE model of like pooling and start,
-        with the next seed, so that such a model, joined, is a pair of two as well, and shows what a pair is worth
-        without segments (with one seed it is only recalibrated)."""
+        of a seed of its own, so that seeds stay independent, and so that such a model, joined, is a pair of two as well
+        and shows what a pair is worth without segments."""
         if self.scoring != "joint":
             return ()
-        models = [variant.plain or variant for variant in self.trained]
-        return (*models[1:], models[0])
+        return tuple(
+            _trained(variants.plain_of(v.parameters), v.parameters.training_seed + grid.APART, self.run)
+            for v in self.trained
+        )
 
     @property
     def name(self) -> str:
@@ -106,7 +109,7 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
 def _row(combination: grid.Combination, run: Parameters) -> Row:
     choices, settings = combination.choices, combination.settings
     options = tuple(_by_seed(tuple(_trained(full, seed, run) for seed in combination.seeds)) for full in settings)
-    return Row(choices, choices.get("scoring", "union"), settings, options)
+    return Row(choices, choices.get("scoring", "union"), settings, options, run)
 
 
 def _merged(known: Row, row: Row) -> Row:

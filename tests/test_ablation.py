@@ -1,5 +1,7 @@
 """The ablation: rows from a grid file, what is shared between them, and effects worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -196,14 +198,23 @@ def test_what_a_row_starts_from_is_like_it_and_trained_too(tmp_path):
             assert model.origin.folder in {found.folder for found in ablation.models(rows)}
 
 
-def test_a_row_is_joined_with_its_unified_model_of_the_next_seed(tmp_path):
+def test_a_row_is_joined_with_a_unified_model_of_a_seed_of_its_own(tmp_path):
     text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [joint]\n"
     text += "  start: [description]\n  training_seed: [0, 1, 2]"
-    _, plain, other = ablation.rows(grid(tmp_path, text), check({}))
-    assert plain.partners == (plain.trained[1], plain.trained[2], plain.trained[0])
-    assert [model.folder for model in other.partners] == [model.folder for model in plain.partners]
-    alone = ablation.rows(grid(tmp_path, text.replace("bce, sh", "sh").replace("0, 1, 2", "0")), check({}))
-    assert {m.parameters.loss for m in ablation.models(alone)} == {"bce", "sh"}, "the partner is trained too"
+    _, plain, other = rows = ablation.rows(grid(tmp_path, text), check({}))
+    like = [replace(v, parameters=v.parameters.model_copy(update={"training_seed": 0})) for v in plain.partners]
+    assert [v.parameters for v in like] == [plain.trained[0].parameters] * 3
+    assert other.partners == plain.partners
+    used = [v.folder for row in rows for v in row.trained]
+    assert not {v.folder for v in plain.partners} & set(used)
+    assert {v.folder for v in plain.partners} <= {v.folder for v in ablation.models([other])}
+
+
+def test_a_seed_too_high_to_be_joined_is_refused_at_once(tmp_path):
+    text = "- scoring: [{}]\n  training_seed: [1000000]"
+    ablation.rows(grid(tmp_path, text.format("union")), check({}))
+    with pytest.raises(ValueError, match="training_seed"):
+        ablation.rows(grid(tmp_path, text.format("joint")), check({}))
 
 
 def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
