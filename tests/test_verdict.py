@@ -15,7 +15,8 @@ def write(folder, *, loss="sh_focal"):
     folder.mkdir(exist_ok=True)
     row = {"row": f"segmented {loss}, filter"} | line(-0.1, -0.12, -0.08, suffix="_gain")
     bare = {"row": f"segmented {loss}, no filter"} | line(0.1, 0.08, 0.12, suffix="_gain")
-    pd.DataFrame([row, bare]).to_parquet(folder / "ablation.parquet")
+    easy = {"row": f"segmented {loss}, filter on test too, own notes"} | line(0.04, 0.02, 0.06, suffix="_gain")
+    pd.DataFrame([row, bare, easy]).to_parquet(folder / "ablation.parquet")
     changes = {"eta for none (segmentation)": (0.02, 0.01, 0.03), "train for none (filter_labels)": (0.01, -0.01, 0.03)}
     lines = [{"kind": "paper", "change": change} | line(*values) for change, values in changes.items()]
     lines += [{"kind": "single", "change": "eta for none (segmentation)"} | line(9, 9, 9)]
@@ -34,6 +35,7 @@ def test_a_verdict_is_where_the_interval_lies(tmp_path):
     assert said["Segments beat one model"] == ["yes"]
     assert said["The filter on training labels helps"] == ["not settled"]
     assert said["The harmonic loss beats BCE"] == ["not tested"]
+    assert said["(With both, the method beats one model with BCE)"] == ["yes"]
     assert len(found) == 2 * found.index.nunique()
 
 
@@ -46,11 +48,11 @@ def test_runs_stand_side_by_side(tmp_path):
     folders = {name: write(tmp_path / name) for name in ("first", "second")}
     lines = verdict.several(folders, loss="sh_focal")
     shown = tables.verdict(lines)
-    assert shown.index.get_level_values("run").tolist() == ["first", "second"] * 5
+    assert shown.index.get_level_values("run").tolist() == ["first", "second"] * 6
     whole = shown.loc["The whole method beats one model with BCE"]
     assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
     _, axes = figures.plt.subplots(1, 2)
-    assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 5
+    assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 6
 
 
 def test_nothing_tested_is_an_empty_table(tmp_path):
