@@ -45,8 +45,8 @@ def _claims(loss: str) -> dict[str, tuple[str, str]]:
     return {
         "The whole method beats one model with BCE": ("row", f"segmented {loss}, filter"),
         "The method without its filter beats one model with BCE": ("row", f"segmented {loss}, no filter"),
-        "Read as R3, the whole method beats one model with BCE": ("row", f"segmented {loss}, filter, reading R3"),
-        "Read as R3, without its filter, it beats one model with BCE": ("row", f"segmented {loss}, no filter, reading R3"),
+        "Read as R3, the whole method beats one BCE model": ("row", f"segmented {loss}, filter, reading R3"),
+        "Read as R3, without its filter, it beats one BCE model": ("row", f"segmented {loss}, no filter, reading R3"),
         "The whole method beats a linear model": ("over_linear", f"segmented {loss}, filter"),
         "The method without its filter beats a linear model": ("over_linear", f"segmented {loss}, no filter"),
         "Segments beat one model": ("paper", "eta for none (segmentation)"),
