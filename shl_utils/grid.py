@@ -19,7 +19,7 @@ from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "own notes", "joint")  # see `scoring`
 SEED = "training_seed"  # levels of this one are averaged, not compared
-APART = 1000  # a model that others are joined with has a seed higher by this: rows do not share it as their own
+APART = 1000  # a model that another is joined with has a seed higher by this, see `ablation.Row.partners`
 TUNE = "tune"
 # what may vary: how labels are filtered and cut into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
@@ -53,7 +53,10 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
             choices = dict(zip(factors, levels))
             changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
             settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
-            for seed in (*seeds, *(seed + APART for seed in seeds if choices.get("scoring") == "joint")):
+            partners = [seed + APART for seed in seeds] if choices.get("scoring") == "joint" else []
+            if shared := set(seeds) & set(partners):
+                raise ValueError(f"{path}: {SEED} {min(shared)}: joint rows keep it for a partner; choose another")
+            for seed in (*seeds, *partners):
                 check(settings[0].model_dump() | {SEED: seed}, origin=str(path))
             yield Combination(choices, tuple(settings), tuple(seeds))
 

@@ -1,7 +1,5 @@
 """The ablation: rows from a grid file, what is shared between them, and effects worked out by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -202,16 +200,17 @@ def test_a_row_is_joined_with_a_unified_model_of_a_seed_of_its_own(tmp_path):
     text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [joint]\n"
     text += "  start: [description]\n  training_seed: [0, 1, 2]"
     _, plain, other = rows = ablation.rows(grid(tmp_path, text), check({}))
-    like = [replace(v, parameters=v.parameters.model_copy(update={"training_seed": 0})) for v in plain.partners]
-    assert [v.parameters for v in like] == [plain.trained[0].parameters] * 3
+    like = [v.parameters.model_copy(update={"training_seed": 0}) for v in plain.partners]
+    assert like == [plain.trained[0].parameters] * 3
     assert other.partners == plain.partners
     used = [v.folder for row in rows for v in row.trained]
     assert not {v.folder for v in plain.partners} & set(used)
     assert {v.folder for v in plain.partners} <= {v.folder for v in ablation.models([other])}
 
 
-def test_a_seed_too_high_to_be_joined_is_refused_at_once(tmp_path):
-    text = "- scoring: [{}]\n  training_seed: [1000000]"
+@pytest.mark.parametrize("seeds", ["1000000", "0, 1000"], ids=["too high", "its own partner"])
+def test_seeds_that_leave_none_for_a_partner_are_refused_at_once(tmp_path, seeds):
+    text = f"- scoring: [{{}}]\n  training_seed: [{seeds}]"
     ablation.rows(grid(tmp_path, text.format("union")), check({}))
     with pytest.raises(ValueError, match="training_seed"):
         ablation.rows(grid(tmp_path, text.format("joint")), check({}))

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from shl_utils import figures, tables, verdict
+from shl_utils import ablation, figures, tables, verdict
+from shl_utils.parameters import check
 
 
 def line(value, low, high, *, suffix=""):
@@ -70,3 +71,9 @@ def test_effects_of_another_version_are_refused(tmp_path):
 def test_a_run_without_an_ablation_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"ablation\.parquet is missing: run 05_ablate of that run first"):
         verdict.of_run(tmp_path, loss="sh_focal")
+
+
+def test_every_claim_about_a_row_names_one_of_a_grid():
+    rows = {row.name for name in ("factorial", "sources") for row in ablation.rows(name, check({}))}
+    asked = {row for source, row in verdict._claims("sh_focal").values() if source in ("row", "over_linear")}
+    assert asked <= rows
