@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -232,15 +233,15 @@ def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Gain of every claim with its 95% interval, a panel for micro- and one for macro-F1, a colour a run."""
+    """Gain of every claim with its 95% interval, a panel for micro- and one for macro-F1, a colour and mark a run."""
     claims, runs = list(dict.fromkeys(lines.index)), list(dict.fromkeys(lines["run"]))
     for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
-        for i, (run, colour) in enumerate(zip(runs, _colours(len(runs)))):
+        for i, (run, mark) in enumerate(zip(runs, itertools.cycle("osD^vP*X"))):
             part = lines[(lines["run"] == run) & (lines["figure"] == figure)].reindex(claims)
             places = np.arange(len(claims))[::-1] - 0.6 * ((i + 0.5) / len(runs) - 0.5)
             gain, low, high = (100 * part[name].to_numpy() for name in ("gain", "low", "high"))
             spread = np.maximum([gain - low, high - gain], 0)
-            ax.errorbar(gain, places, xerr=spread, fmt="o", color=colour, capsize=3, label=run)
+            ax.errorbar(gain, places, xerr=spread, fmt=mark, color=f"C{i}", capsize=3, label=run)
         ax.axvline(0, color="#333333", linewidth=1)
         ax.set(yticks=np.arange(len(claims))[::-1], yticklabels=claims, xlabel="points of F1")
         ax.set_title(title)
