@@ -68,21 +68,31 @@ def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:
-    """Of `verdict.several`: a row a run and claim, its gain and verdict in micro- and macro-F1."""
-    known = lines[lines["verdict"] != "not tested"].reset_index()
-    gains = [[100 * value for value in row] for row in known[["gain", "low", "high"]].to_numpy()]
-    text = ["{}, {:+.1f} [{:+.1f}, {:+.1f}]".format(said, *gain) for said, gain in zip(known["verdict"], gains)]
-    shown = known.assign(text=text, figure=known["figure"].map(FIGURES))
-    wide = shown.pivot(index=["claim", "run", "measured"], columns="figure", values="text")
-    order = shown.set_index(["claim", "run", "measured"]).index.unique()
-    return wide.reindex(index=order, columns=list(FIGURES.values())).rename_axis(columns=None)
+    """Of `verdict.several`: a row a run and claim that it tested, with gain and verdict in micro- and macro-F1; a claim
+    that none tested stands once."""
+    keys, claims = ["claim", "run", "measured"], list(lines.index.unique())
+    tested = lines[lines["verdict"] != "not tested"]
+    never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "figure"])
+    shown = pd.concat([tested.reset_index(), never]).sort_values(
+        "claim", key=lambda c: c.map(claims.index), kind="stable"
+    )
+    gains = (100 * shown[["gain", "low", "high"]]).to_numpy()
+    words = ["{}, {:+.1f} [{:+.1f}, {:+.1f}]".format(said, *gain) for said, gain in zip(shown["verdict"], gains)]
+    shown = shown.assign(text=shown["verdict"].where(shown["gain"].isna(), words), figure=shown["figure"].map(FIGURES))
+    wide = shown.pivot(index=keys, columns="figure", values="text")
+    return wide.reindex(index=shown.set_index(keys).index.unique(), columns=[*FIGURES.values()]).rename_axis(
+        columns=None
+    )
 
 
 def tuning(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `tuning.choose`: the validation figure of every row under every setting, the chosen one marked."""
+    """Of `tuning.choose`: the validation figure of every row under every setting, the chosen one marked, and what all
+    of its settings cost."""
     mark = table["chosen"].map({True: " *", False: ""})
     shown = table.assign(figure=(100 * table["figure"]).map("{:.1f}".format) + mark)
-    return shown.pivot(index="row", columns="setting", values="figure").fillna("").reindex(shown["row"].unique())
+    wide = shown.pivot(index="row", columns="setting", values="figure").fillna("").reindex(shown["row"].unique())
+    cost = table.groupby("row")["core_seconds"].sum()
+    return wide.assign(**{"core seconds": cost.map("{:.0f}".format)})
 
 
 def write_markdown(path: Path, *tables: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from shl_utils import ablation, corpus, predictions, runs, tuning
+from shl_utils import ablation, corpus, predictions, runs, tables, tuning
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
 
@@ -91,6 +91,7 @@ def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_te
     assert table.loc[table["chosen"], "figure"].tolist() == [1.0, 1.0]
     assert table["setting"][1] == "gamma 1.0, lr_head 0.02"
     assert table["core_seconds"].tolist() == [2, 4, 6, 8, 10, 12]
+    assert tables.tuning(table)["core seconds"].tolist() == ["12", "30"], "the budget stands beside what it bought"
 
 
 def invented(notes, good):

@@ -58,16 +58,20 @@ def test_runs_stand_side_by_side(tmp_path):
     folders = {name: write(tmp_path / name) for name in ("first", "second")}
     lines = verdict.several(folders)
     shown = tables.verdict(lines)
-    assert shown.index.get_level_values("run").tolist() == ["first (R1)", "second (R1)"] * 6
+    said = shown[shown["micro"] != "not tested"]
+    assert said.index.get_level_values("run").tolist() == ["first (R1)", "second (R1)"] * 6
     whole = shown.loc["Read as R1, the whole method beats one BCE model"]
     assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
     _, axes = figures.plt.subplots(1, 2)
     assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 6
 
 
-def test_nothing_tested_is_an_empty_table(tmp_path):
-    lines = verdict.several({"first": write(tmp_path)})
-    assert tables.verdict(lines[lines["verdict"] == "not tested"]).empty
+def test_a_claim_that_no_run_tested_stands_once_and_says_so(tmp_path):
+    lines = verdict.several({name: write(tmp_path / name) for name in ("first", "second")})
+    shown = tables.verdict(lines).reset_index().groupby("claim", sort=False)
+    assert list(shown.groups) == list(lines.index.unique()), "every claim, in its order"
+    weights = shown.get_group("Its weights alone beat BCE")
+    assert weights[["run", "micro", "macro"]].to_numpy().tolist() == [["none", "not tested", "not tested"]]
 
 
 def test_effects_of_another_version_are_refused(tmp_path):
@@ -85,5 +89,5 @@ def test_a_run_without_an_ablation_is_named(tmp_path):
 def test_every_claim_about_a_row_names_one_of_a_grid():
     rows = {row.name for name in ("factorial", "sources") for row in ablation.rows(name, check({}))}
     claims = verdict._claims("sh_focal", "R1")
-    asked = {row for source, row in claims.values() if source in ("row", "over_linear") and "R2" not in row}
+    asked = {row for source, row in claims.values() if source in ("row", "over_linear")}
     assert asked <= rows
