@@ -100,6 +100,31 @@ def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed:
     return result
 
 
+def by_frequency(measured: dict[str, Measured], counts: NDArray[np.int64], parameters: Parameters) -> pd.DataFrame:
+    """Where the differences lie: micro-F1 of every row within each bin of code frequency, and its gain over BASE with
+    a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
+
+    A line a row and bin that has positives in the test: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`,
+    `high`.
+    """
+    bins, lines = metrics.frequency_bin(counts), []
+    for name in bins.cat.remove_unused_categories().cat.categories:
+        within = {row: _within(found, np.flatnonzero(bins == name), parameters) for row, found in measured.items()}
+        base = within[BASE]
+        for row, found in within.items() if base.points["positives"] else ():
+            low, high = metrics.interval(found.samples["micro_f1"] - base.samples["micro_f1"])
+            facts = {"codes": found.points["codes_all"], "positives": found.points["positives"]}
+            gain = found.points["micro_f1"] - base.points["micro_f1"]
+            lines.append({"row": row, "bin": name, **facts, "micro_f1": found.points["micro_f1"]})
+            lines[-1] |= {"gain": gain, "low": low, "high": high}
+    return pd.DataFrame(lines)
+
+
+def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -> Measured:
+    predicted = [part[:, codes].toarray() for part in found.predicted]
+    return _measured(found.truth[:, codes].toarray(), predicted, parameters)
+
+
 def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
     """The last factor of every row to its rows of the table by `level`; what stands before it in a block is held."""
     found: dict[str, list] = {}

@@ -58,6 +58,17 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
 
 
+def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
+    """Of `measuring.by_frequency`: micro-F1 of every row in each bin of code frequency, and its gain."""
+    heads = [f"{b} ({n:.0f} codes, {k:.0f} labels)" for b, n, k in lines[["bin", "codes", "positives"]].to_numpy()]
+    gains = (100 * lines[["micro_f1", "gain", "low", "high"]]).to_numpy()
+    words = ["{:.1f}, {:+.1f} [{:+.1f}, {:+.1f}]".format(*values) for values in gains]
+    shown = lines.assign(head=heads, text=words)
+    shown["text"] = shown["text"].where(shown["row"] != BASE, (100 * lines["micro_f1"]).map("{:.1f}".format))
+    wide = shown.pivot(index="row", columns="head", values="text")
+    return wide.reindex(index=shown["row"].unique(), columns=shown["head"].unique()).rename_axis(columns=None)
+
+
 def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
     """Of `measuring.together`: F1 and the gain over the base at every level of a factor."""
     columns: dict[str, pd.Series] = {"level": curves["level"]}
