@@ -1,10 +1,11 @@
-"""Losses: values worked out by hand, formulas written anew in float64, and half precision."""
+"""Losses: values worked out by hand, the printed formulas in float64, and half precision."""
 
 from functools import partial
 from math import exp, log
 
 import pytest
 import torch
+from formulas import printed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,58 +34,6 @@ FUNCTIONS = {"r_bce": "distribution_balanced", "ntr": "negative_tolerant", "cb_n
 
 def ours(name):
     return partial(getattr(losses, FUNCTIONS.get(name, name)), **SETTINGS[name])
-
-
-def printed(name, z, t, w):
-    """The formulas as printed, one note and one code at a time, with sigmoid, log and exp in float64."""
-    setting, (notes, codes) = SETTINGS[name], z.shape
-    if name == "two_way":
-        return printed_two_way(z, t, w, setting["positive_temperature"], setting["negative_temperature"])
-    total = 0.0
-    for i in range(notes):
-        if name == "zlpr":
-            above = sum(torch.exp(z[i, c]) for c in range(codes) if t[i, c] == 0)
-            below = sum(torch.exp(-z[i, c]) for c in range(codes) if t[i, c] == 1)
-            total = total + w[i] * ((1 + above).log() + torch.as_tensor(1 + below).log())
-        else:
-            for c in range(codes):
-                total = total + w[i] * printed_pair(name, z[i, c], t[i], c, setting)
-    return total / notes
-
-
-def printed_pair(name, z, t, c, setting):
-    gamma, weight = setting.get("gamma", 0.0), 1.0
-    if name == "asymmetric":
-        p = torch.sigmoid(z)
-        shifted = torch.clamp(p - 0.05, min=0)
-        return -torch.log(p) if t[c] == 1 else -(shifted**4) * torch.log(1 - shifted)
-    if name == "weighted_bce" and t[c] == 1:
-        weight = setting["positive"][c].double()
-    if "code" in setting:
-        weight = setting["code"][c].double()
-    if "rarity" in setting:
-        asked = sum(setting["rarity"][k].double() for k in range(len(t)) if t[k] == 1)
-        r = setting["rarity"][c].double() / asked if asked else torch.tensor(torch.inf)
-        weight = 0.1 + torch.sigmoid(10 * (r - 0.3))
-    if "bias" in setting:
-        z = z + setting["bias"][c].double()
-        if t[c] == 0:
-            z, weight = setting["scale"] * z, weight / setting["scale"]
-    q = torch.sigmoid(z) if t[c] == 1 else 1 - torch.sigmoid(z)
-    return -weight * (1 - q) ** gamma * torch.log(q)
-
-
-def printed_two_way(z, t, w, t_p, t_n):
-    def pair(values, held, mass):
-        wrong = t_n * torch.log(sum(m * torch.exp(v / t_n) for v, h, m in zip(values, held, mass) if h == 0))
-        right = t_p * torch.log(sum(m * torch.exp(-v / t_p) for v, h, m in zip(values, held, mass) if h == 1))
-        return torch.log(1 + torch.exp(wrong + right))
-
-    both = [i for i in range(len(z)) if t[i].any()]
-    by_note = sum(w[i] * pair(z[i], t[i], torch.ones(z.shape[1])) for i in both if not t[i].all()) / len(both)
-    seen = [c for c in range(z.shape[1]) if t[:, c].any()]
-    by_code = sum(pair(z[:, c], t[:, c], w) for c in seen if not t[:, c].all()) / len(seen)
-    return by_note + by_code
 
 
 def test_at_zero_logits():
@@ -127,7 +76,7 @@ def test_value_and_gradient_equal_the_printed_formula(name):
     targets = (torch.rand(6, 7, generator=generator) < 0.3).double()
     targets[0] = 0  # a negative of the segment
     weights = torch.rand(6, generator=generator)
-    expected = printed(name, logits, targets, weights.double())
+    expected = printed(name, SETTINGS[name], logits, targets, weights.double())
     (slope,) = torch.autograd.grad(expected, logits)
     loss = ours(name)(logits, targets, weights)
     (our_slope,) = torch.autograd.grad(loss, logits)

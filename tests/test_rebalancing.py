@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from formulas import printed
 from scipy import sparse
 
 from shl_utils import losses, parameters, rebalancing
@@ -10,7 +11,30 @@ from shl_utils.parameters import check
 
 # 4 notes, 3 codes with 3, 2 and 1 notes
 LABELS = sparse.csr_array(np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.float32))
-COUNTS = np.array([3.0, 2.0, 1.0])
+ASKED = {"gamma": 3.0, "positive_weight_max": 2.0, "gamma_negative": 2.0, "negative_margin": 0.2}  # no defaults
+
+# by hand, from 3, 2 and 1 notes of 4
+POSITIVE = torch.tensor([1 / 3, 1, 2])  # the last would be 3: clipped
+EFFECTIVE = torch.tensor([9 / 19, 3 / 5, 1])  # (1 - beta) / (1 - beta^n), beta = 1 - 1/3, before the mean becomes 1
+CODE = EFFECTIVE / EFFECTIVE.mean()
+RARITY = torch.tensor([1 / 3, 1 / 2, 1])
+OFFSET = (0.4 + 6 / 11) / 2  # shares: note 0: .4, .6; note 1: 2/11, 3/11, 6/11; note 2: 1
+TOLERANT = {"bias": 0.05 * torch.tensor([np.log(3), 0, -np.log(3)]), "scale": 2.0}
+FITTED = {
+    "bce": {},
+    "sh": {},
+    "zlpr": {},
+    "two_way": {"positive_temperature": 4.0, "negative_temperature": 1.0},
+    "weighted_bce": {"positive": POSITIVE},
+    "asymmetric": {"gamma_negative": 2.0, "margin": 0.2},
+    "focal": {"gamma": 3.0},
+    "sh_focal": {"gamma": 3.0},
+    "class_balanced": {"code": CODE, "gamma": 3.0},
+    "ntr": {"gamma": 3.0, **TOLERANT},
+    "cb_ntr": {"code": CODE, "gamma": 3.0, **TOLERANT},
+    "r_bce": {"rarity": RARITY, "offset": OFFSET, "gamma": 3.0},
+    "distribution_balanced": {"rarity": RARITY, "offset": OFFSET, "gamma": 3.0, **TOLERANT},
+}
 
 
 def test_positive_weights_are_clipped():
@@ -28,8 +52,7 @@ def test_effective_numbers():
 
 
 def test_map_offset_is_the_median_share():
-    # rarity 1/3, 1/2, 1; shares: note 0: .4, .6; note 1: 2/11, 3/11, 6/11; note 2: 1
-    assert rebalancing.map_offset(LABELS) == pytest.approx(np.median([0.4, 0.6, 2 / 11, 3 / 11, 6 / 11, 1]))
+    assert rebalancing.map_offset(LABELS) == pytest.approx(OFFSET)
 
 
 def test_prior_bias_is_finite_for_a_code_of_every_note():
@@ -39,13 +62,13 @@ def test_prior_bias_is_finite_for_a_code_of_every_note():
 
 
 @pytest.mark.parametrize("name", losses.NAMES)
-def test_every_loss_is_fitted_to_the_labels(name):
-    loss = rebalancing.fitted(name, LABELS, check({}))
-    logits = torch.zeros(4, 3, requires_grad=True)
-    value = loss(logits, torch.tensor(LABELS.toarray()), torch.ones(4))
-    value.backward()
-    assert value > 0
-    assert logits.grad.abs().sum() > 0
+def test_a_fitted_loss_is_the_printed_formula_at_what_the_counts_give(name):
+    generator = torch.Generator().manual_seed(0)
+    logits, weights = 2 * torch.randn(4, 3, generator=generator), torch.tensor([1.0, 0.5, 2.0, 1.5])
+    targets = torch.tensor(LABELS.toarray())
+    expected = printed(name, FITTED[name], logits.double(), targets.double(), weights.double())
+    loss = rebalancing.fitted(name, LABELS, check(ASKED))
+    assert loss(logits, targets, weights).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_parameters_name_the_same_losses():
