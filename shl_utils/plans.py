@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import __version__, model, precision, rebalancing, runs, training, variants
+from shl_utils import __version__, losses, model, precision, rebalancing, runs, training, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet
@@ -72,6 +72,15 @@ class Plan:
             ratio=parameters.negatives,
         )
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
+
+    def derived(self, k: int) -> dict[str, dict[str, float] | float]:
+        """What the loss of segment `k` takes from the training notes, by the names of its arguments, for the record;
+        `weights` are the harmonic ones of the negatives."""
+        parameters, notes = self.variant.parameters, self.training_set(k)
+        found = rebalancing.derived(parameters.loss, self.labels[self.train][:, self.segments == k], parameters)
+        if parameters.loss in losses.HARMONIC and len(notes.negatives):
+            found["weights"] = notes.weights[notes.negatives]
+        return {name: rebalancing.summary(values) for name, values in found.items()}
 
     def notes_to_see(self) -> int:
         """By all segments in all epochs, whether trained by now or not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ USED_BY = {
     "gamma_negative": ("asymmetric",),
     "negative_margin": ("asymmetric",),
 }
+# losses that share a function
+SHARED = {"r_bce": "distribution_balanced", "ntr": "negative_tolerant", "cb_ntr": "negative_tolerant"}
+TOLERANT = ("ntr", "cb_ntr", "distribution_balanced")
 BIAS = 0.05  # kappa of NTR: how far a logit moves with the prior of its code; the authors' value on every data set
 SCALE = 2.0  # lambda of NTR: how much steeper negatives see their logits; the authors' value for text
 
@@ -72,32 +76,43 @@ def prior_bias(counts: NDArray, n: int) -> NDArray[np.float64]:
     return -BIAS * np.log(1 / share - 1)
 
 
+def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict[str, NDArray[np.float64] | float]:
+    """What the loss called `name` takes from the training labels (notes, codes), by the names of its arguments."""
+    n, counts = labels.shape[0], np.asarray(labels.sum(axis=0))
+    found: dict[str, NDArray[np.float64] | float] = {}
+    if name == "weighted_bce":
+        found["positive"] = positive_weights(counts, n, largest=parameters.positive_weight_max)
+    if name in ("class_balanced", "cb_ntr"):
+        found["code"] = effective_number_weights(counts)
+    if name in ("r_bce", "distribution_balanced"):
+        found |= {"rarity": rarity(counts), "offset": map_offset(labels)}
+    if name in TOLERANT:
+        found["bias"] = prior_bias(counts, n)
+    return found
+
+
 def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Callable[..., Tensor]:
     """The loss called `name`, with what it needs of the training labels (notes, codes), as a function of (logits,
     targets, weights)."""
     if name not in losses.NAMES:
         raise ValueError(f"loss {name!r} is unknown: use one of {', '.join(losses.NAMES)}")
-    n, counts = labels.shape[0], np.asarray(labels.sum(axis=0))
-    gamma = {"gamma": parameters.gamma} if name in losses.FOCUSED else {}
-    balanced = _tensor(effective_number_weights(counts))
-    tolerance = {"bias": _tensor(prior_bias(counts, n)), "scale": SCALE}
-    if name == "weighted_bce":
-        largest = parameters.positive_weight_max
-        return partial(losses.weighted_bce, positive=_tensor(positive_weights(counts, n, largest=largest)))
-    if name == "class_balanced":
-        return partial(losses.class_balanced, code=balanced, **gamma)
-    if name in ("ntr", "cb_ntr"):
-        code = balanced if name == "cb_ntr" else torch.ones(len(counts))
-        return partial(losses.negative_tolerant, code=code, **tolerance, **gamma)
-    if name in ("r_bce", "distribution_balanced"):
-        if name == "r_bce":
-            tolerance = {"bias": torch.zeros(len(counts)), "scale": 1.0}
-        rare = {"rarity": _tensor(rarity(counts)), "offset": map_offset(labels)}
-        return partial(losses.distribution_balanced, **rare, **tolerance, **gamma)
+    settings: dict[str, Any] = {"gamma": parameters.gamma} if name in losses.FOCUSED else {}
+    if name in TOLERANT:
+        settings["scale"] = SCALE
+    if name == "ntr":
+        settings["code"] = torch.ones(labels.shape[1])
+    if name == "r_bce":  # without its tolerance
+        settings |= {"bias": torch.zeros(labels.shape[1]), "scale": 1.0}
     if name == "asymmetric":
-        return partial(losses.asymmetric, gamma_negative=parameters.gamma_negative, margin=parameters.negative_margin)
-    return partial(getattr(losses, name), **gamma)
+        settings |= {"gamma_negative": parameters.gamma_negative, "margin": parameters.negative_margin}
+    for key, value in derived(name, labels, parameters).items():
+        settings[key] = value if isinstance(value, float) else torch.tensor(value, dtype=torch.float32)
+    return partial(getattr(losses, SHARED.get(name, name)), **settings)
 
 
-def _tensor(values: NDArray) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)
+def summary(values: NDArray[np.float64] | float) -> dict[str, float] | float:
+    """`minimum`, `median` and `maximum`, or the number itself; to four digits."""
+    if isinstance(values, float):
+        return float(f"{values:.4g}")
+    points = {"minimum": values.min(), "median": np.median(values), "maximum": values.max()}
+    return {name: summary(float(point)) for name, point in points.items()}

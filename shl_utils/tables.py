@@ -1,8 +1,10 @@
-"""Results as a person reads them: points of F1 (x 100) with their intervals, as tables and as text."""
+"""What was trained, and points of F1 (x 100) with their intervals, as a person reads them: tables and text."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +12,26 @@ from shl_utils import metrics, ranking
 from shl_utils.ablation import BASE
 
 FIGURES = {"micro_f1": "micro", "macro_f1_present": "macro"}
+TRAINED = ["positives", "negatives_a_pass", "passes_an_epoch", "best_epoch", "trainable_parameters", "seconds"]
+# arguments of the losses (see `losses`) that are derived from the training notes
+DERIVED = {
+    "weights": "weight of a negative",
+    "positive": "weight of a positive",
+    "code": "weight of a code",
+    "rarity": "1 / notes of a code",
+    "bias": "shift of a logit",
+    "offset": "offset of R-BCE",
+}
+
+
+def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
+    """Of every `segment.json`, by segment: what it trained on, and what its loss took from the training notes, as
+    minimum / median / maximum."""
+    shown = [{name: fact[name] for name in TRAINED} | {"codes": len(fact["codes"])} for fact in facts.values()]
+    taken = [fact.get("derived", {}) for fact in facts.values()]  # models of earlier versions say nothing of it
+    texts = [{DERIVED[name]: _spread(values) for name, values in found.items()} for found in taken]
+    table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
+    return table.fillna("").rename_axis("segment")
 
 
 def results(table: pd.DataFrame) -> pd.DataFrame:
@@ -115,6 +137,11 @@ def write_markdown(path: Path, *tables: pd.DataFrame) -> None:
 def _markdown(table: pd.DataFrame) -> str:
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _spread(values: dict[str, float] | float) -> str:
+    """ "0.5 / 1 / 10"."""
+    return " / ".join(f"{value:g}" for value in (values.values() if isinstance(values, dict) else [values]))
 
 
 def _value(row: pd.Series, figure: str) -> str:

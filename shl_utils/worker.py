@@ -97,6 +97,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     if accelerator.is_main_process:
         about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
         about |= {"device": precision.device(), "precision": training.effective_precision(accelerator)}
+        about["derived"] = plan.derived(k)
         _write(net, plan.place / str(k), about | facts)
     accelerator.wait_for_everyone()
 

@@ -1,12 +1,13 @@
 """What a plan gives its segments to train on: a corpus of nine notes by hand, seven of them for training."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from shl_utils import harmonic, losses
+from shl_utils import harmonic, losses, tables
 from shl_utils.parameters import check
 from shl_utils.plans import Plan
 from shl_utils.variants import Variant
@@ -33,6 +34,7 @@ TRAIN = np.arange(1, 8)
 SOURCES = np.array(
     [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=bool
 )
+EDGES = ("minimum", "median", "maximum")
 
 
 def plan(**asked):
@@ -70,3 +72,42 @@ def test_weights_of_the_first_segment_by_hand(asked, expected):
 def test_under_other_losses_all_notes_weigh_the_same(loss):
     weights = plan(loss=loss, reading="R3", harmonic_max=0.7).training_set(0).weights
     assert weights.tolist() == [1] * LABELS.shape[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"loss": "bce"}, {}),
+        ({"loss": "sh"}, {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2}}),
+        ({"loss": "sh_focal", "harmonic_max": 0.7}, {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}}),
+        ({"loss": "weighted_bce"}, {"positive": dict.fromkeys(EDGES, 6)}),
+        ({"loss": "weighted_bce", "positive_weight_max": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
+        ({"loss": "class_balanced"}, {"code": dict.fromkeys(EDGES, 1)}),
+        ({"loss": "ntr"}, {"bias": dict.fromkeys(EDGES, -0.08959)}),  # -0.05 log 6
+        ({"loss": "r_bce"}, {"rarity": dict.fromkeys(EDGES, 1), "offset": 0.9}),
+    ],
+)
+def test_what_a_loss_takes_from_the_training_notes_is_summed_up(asked, expected):
+    # segment 0 has two codes of one note each, among seven notes
+    assert plan(**asked).derived(0) == expected
+
+
+def test_a_segment_without_negatives_has_no_weights_to_tell():
+    alone = dataclasses.replace(plan(loss="sh"), labels=LABELS[:, :1], segments=SEGMENTS[:1], train=TRAIN[:1])
+    assert alone.derived(0) == {}
+
+
+def test_the_table_of_segments_shows_what_each_loss_took():
+    told = {"positives": 2, "negatives_a_pass": 2, "passes_an_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
+    told |= {"seconds": 1.5, "codes": ["a", "b"]}
+    took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
+    table = tables.segments({0: told | {"derived": took}, 1: told})
+    assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]
+    assert table["offset of R-BCE"].tolist() == ["0.9", ""]
+    assert table["codes"].tolist() == [2, 2]
+    assert list(tables.segments({0: told}).columns) == [*tables.TRAINED, "codes"], "nothing taken, nothing shown"
+
+
+def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():
+    taken = {key for name in losses.NAMES for key in plan(loss=name).derived(0)}
+    assert taken == set(tables.DERIVED)

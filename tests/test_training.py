@@ -85,6 +85,14 @@ def test_every_code_has_one_model_in_open_formats(trained):
     }
 
 
+def test_what_each_loss_took_from_the_notes_is_on_record(trained):
+    folder, parameters = trained
+    (plan,) = plans.of(folder, [variants.main(parameters)], corpus.read(folder))
+    derived = [fact["derived"] for fact in facts(folder)]
+    assert derived == [plan.derived(k) for k in range(plan.n)]
+    assert all("weights" in found for found in derived), "sh_focal weighs negatives"
+
+
 def test_training_beats_the_prior(trained):
     folder, parameters = trained
     notes = corpus.read(folder)
