@@ -1,8 +1,9 @@
 """Losses over (notes, codes): stateless functions of logits, targets and per-note weights.
 
 Codes sum and notes average, so that a learning rate means about the same under each (two_way and zlpr are no sums over
-codes and say what they are); `gamma` focuses every loss of FOCUSED, and 0 leaves the focus out. All compute in float32
-from logits through `logsigmoid`, which stays finite where `log(p + 1e-8)` overflows half precision.
+codes and say what they are); `gamma` focuses every loss of FOCUSED, and 0 leaves the focus out: above 0, r_bce and ntr
+are the focal forms R-FL and NTR-FL of Huang et al. 2021, at 0 plain R-BCE and NTR. All compute in float32 from logits
+through `logsigmoid`, which stays finite where `log(p + 1e-8)` overflows half precision.
 
 logits: (notes, codes), any float type. targets: (notes, codes) of 0 and 1. weights: (notes,), 1 where nothing is said.
 `notes` divides the sum; it defaults to the number of rows, and a process that holds part of a batch passes its share.
@@ -21,14 +22,20 @@ NAMES = ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh", *FOCUSED)
 
 
 def bce(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None = None) -> Tensor:
-    """Binary cross-entropy, -sum_c log q_c, q the probability given to the true state."""
+    """Binary cross-entropy, -sum_c log q_c, q the probability given to the true state: p if the note has c, else 1 - p.
+
+    Source: torch.nn.BCEWithLogitsLoss, whose mean over codes is a sum here.
+    """
     return _average(-_log_q(logits, targets), weights, notes)
 
 
 def weighted_bce(
     logits: Tensor, targets: Tensor, weights: Tensor, *, positive: Tensor, notes: float | None = None
 ) -> Tensor:
-    """BCE whose positives weigh `positive` (codes,): from `rebalancing.positive_weights`, where they are clipped."""
+    """BCE whose positives weigh w = `positive` (codes,): -sum_c (w_c t_c log p_c + (1 - t_c) log(1 - p_c)).
+
+    Source: `pos_weight` of torch.nn.BCEWithLogitsLoss; the weights come from `rebalancing.positive_weights`, clipped.
+    """
     scale = torch.where(targets > 0, positive.to(logits.device), 1.0)
     return _average(-scale * _log_q(logits, targets), weights, notes)
 
@@ -45,9 +52,11 @@ def focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, not
 def class_balanced(
     logits: Tensor, targets: Tensor, weights: Tensor, *, code: Tensor, gamma: float, notes: float | None = None
 ) -> Tensor:
-    """Focal loss whose codes weigh `code` (codes,): the inverse of their effective numbers of notes.
+    """Focal loss whose codes weigh w = `code` (codes,): -sum_c w_c (1 - q_c)^gamma log q_c.
 
-    Source: Cui et al. 2019, Eq. 9 to 11; the weights come from `rebalancing.effective_number_weights`.
+    w_c is the inverse of the code's effective number of notes, (1 - beta) / (1 - beta^n_c), scaled to mean 1: see
+    `rebalancing.effective_number_weights`. Source: Cui et al. 2019, Eq. 9 to 11. There the weight of the one true class
+    counts for all outputs; here a code's own counts for its positives and negatives, as in Huang et al. 2021.
     """
     return _average(code.to(logits.device) * _focused(logits, targets, gamma), weights, notes)
 
@@ -89,9 +98,12 @@ def negative_tolerant(
     gamma: float,
     notes: float | None = None,
 ) -> Tensor:
-    """The NTR part of `distribution_balanced` with a weight a code: all 1 is NTR, the class-balanced ones are CB-NTR.
+    """The NTR part of `distribution_balanced` with a weight a code, w = `code`: all 1 is NTR, the class-balanced ones
+    are CB-NTR.
 
-    Source: Huang et al. 2021, section 3, as printed; their code leaves out the division by `scale` in plain NTR.
+    Positives w_c FL(z_c + b_c), negatives w_c FL(s (z_c + b_c)) / s, b = `bias`, s = `scale`, FL the focal loss of a
+    logit (BCE at gamma 0). Source: Wu et al. 2020; Huang et al. 2021, section 3, as printed. Their code leaves out the
+    division by s where codes have no weights (NTR-FL).
     """
     return _average(code.to(logits.device) * _tolerant(logits, targets, bias, scale, gamma), weights, notes)
 
@@ -105,10 +117,11 @@ def asymmetric(
     margin: float,
     notes: float | None = None,
 ) -> Tensor:
-    """Positives as in BCE; negatives focused, and dropped where the probability is below `margin`.
+    """Positives as in BCE, -log p; negatives focused, and dropped where p is below `margin`: -p_m^gamma_negative
+    log(1 - p_m), p_m = max(p - margin, 0).
 
-    Source: Ridnik et al. 2021, Eq. 7 with gamma+ = 0. The gradient goes through the focus too, as the formula has it;
-    their code stops it there.
+    Source: Ridnik et al. 2021, Eq. 7, with gamma+ fixed at 0, as their train.py has it. The gradient goes through the
+    focus too, as the formula has it; their code stops it there.
     """
     p = logits.float().sigmoid()
     shifted = (p - margin).clamp(min=0)

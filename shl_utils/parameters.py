@@ -86,7 +86,9 @@ class Parameters(BaseModel):
 
     # 03_train
     loss: Loss = _of("03_train", "sh_focal", "loss of every segment")
-    gamma: float = _of("03_train", 2.0, "exponent of focal and of the losses built on it: 0 or at least 1", ge=0)
+    gamma: float = _of(
+        "03_train", 2.0, "exponent of focal and of those built on it: 0 (plain R-BCE, NTR, ...) or at least 1", ge=0
+    )
     positive_weight_max: float = _of("03_train", 10.0, "weighted_bce: a positive weighs no more than this", gt=0)
     gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
     negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)

@@ -34,7 +34,8 @@ SCALE = 2.0  # lambda of NTR: how much steeper negatives see their logits; the a
 def positive_weights(counts: NDArray, n: int, *, largest: float) -> NDArray[np.float64]:
     """(codes,): negatives / positives of each code among n notes, at most `largest`.
 
-    Unclipped, a code with one note in ten thousand weighs ten thousand, and the model collapses.
+    Unclipped, a code with one note in ten thousand weighs ten thousand, and the model collapses. Source: the ratio is
+    what torch.nn.BCEWithLogitsLoss suggests as `pos_weight`; the bound is ours.
     """
     return np.clip((n - counts) / np.maximum(counts, 1), 0, largest)
 
