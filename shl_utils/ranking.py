@@ -23,14 +23,13 @@ DEFINITIONS = {
 
 def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
     """Figures over (notes, codes), DEFINITIONS says what each is; ValueError where truth has one class only."""
-    both = truth.any(axis=0) & ~truth.all(axis=0)
     flat, scored = truth.ravel(), probabilities.ravel().astype(np.float64)
     if not 0 < flat.sum() < len(flat):
         raise ValueError("truth has one class only: nothing can be ranked")
     ranked = np.take_along_axis(truth, np.argsort(-probabilities, axis=1, kind="stable"), axis=1)
     return {
         "micro_auc": float(roc_auc_score(flat, scored)),
-        "macro_auc": float(np.mean(roc_auc_score(truth[:, both], probabilities[:, both], average=None))),
+        "macro_auc": _macro_auc(truth, probabilities),
         "micro_ap": float(average_precision_score(flat, scored)),
         "map": mean_average_precision(truth, probabilities),
         **{f"precision_at_{k}": float(ranked[:, :k].sum(axis=1).mean() / k) for k in CUTS},
@@ -45,6 +44,14 @@ def mean_average_precision(truth: NDArray, probabilities: NDArray) -> float:
     """Mean over codes with a positive, of (notes, codes)."""
     present = truth.any(axis=0)
     return float(np.mean(average_precision_score(truth[:, present], probabilities[:, present], average=None)))
+
+
+def _macro_auc(truth: NDArray, probabilities: NDArray) -> float:
+    """NaN where no code has both classes, as in a test of very few notes."""
+    both = truth.any(axis=0) & ~truth.all(axis=0)
+    if not both.any():
+        return float("nan")
+    return float(np.mean(roc_auc_score(truth[:, both], probabilities[:, both], average=None)))
 
 
 def _r_precision(ranked: NDArray) -> float:

@@ -25,6 +25,7 @@ def test_scores_by_hand():
 def test_scores_equal_scikit_learn(seed):
     rng = np.random.default_rng(seed)
     truth, predicted = ((rng.random((9, 4)) < 0.3).astype(int) for _ in range(2))
+    truth[0, 0], truth[:, 3], predicted[0, 3] = 1, 0, 1  # code 3 is absent, with a false alarm
     s = metrics.scores(truth, predicted)
     options = {"zero_division": 0}
     assert s["micro_f1"] == pytest.approx(f1_score(truth, predicted, average="micro", **options))
@@ -33,6 +34,14 @@ def test_scores_equal_scikit_learn(seed):
     assert s["exact_match"] == pytest.approx(accuracy_score(truth, predicted))
     assert s["micro_precision"] == pytest.approx(precision_score(truth, predicted, average="micro", **options))
     assert s["micro_recall"] == pytest.approx(recall_score(truth, predicted, average="micro", **options))
+    options |= {"average": "macro", "labels": np.flatnonzero(truth.any(axis=0))}
+    assert s["macro_f1_present"] == pytest.approx(f1_score(truth, predicted, **options))
+    assert s["macro_precision"] == pytest.approx(precision_score(truth, predicted, **options))
+    assert s["macro_recall"] == pytest.approx(recall_score(truth, predicted, **options))
+
+
+def test_every_figure_has_a_definition():
+    assert set(metrics.scores(TRUTH, PREDICTED)) == set(metrics.DEFINITIONS)
 
 
 def test_a_single_code_is_not_taken_for_two_classes():

@@ -1,7 +1,8 @@
-"""Ranking and calibration, on values worked out by hand."""
+"""Ranking and calibration: values worked out by hand, scikit-learn as the reference of the averages."""
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from shl_utils import ranking
 
@@ -21,6 +22,32 @@ def test_by_hand():
     assert s["brier"] == pytest.approx(((PROBABILITIES - TRUTH) ** 2).mean())
 
 
+def test_averages_equal_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, probabilities = np.vstack([np.eye(6, dtype=int)] * 4), rng.random((24, 6))
+    s = ranking.scores(truth, probabilities)
+    for average, auc, precision in (("micro", "micro_auc", "micro_ap"), ("macro", "macro_auc", "map")):
+        assert s[auc] == pytest.approx(roc_auc_score(truth, probabilities, average=average))
+        assert s[precision] == pytest.approx(average_precision_score(truth, probabilities, average=average))
+
+
+def test_precision_among_the_first_codes_by_hand():
+    probabilities = np.linspace(0.9, 0.1, 17)[None, :].repeat(2, axis=0)
+    truth = np.zeros((2, 17), int)
+    truth[0, [0, 4, 5, 7, 8, 14, 15]] = 1  # 2 of the first 5, 4 of the first 8, 6 of the first 15
+    truth[1, 16] = 1
+    s = ranking.scores(truth, probabilities)
+    assert [s[f"precision_at_{k}"] for k in (5, 8, 15)] == pytest.approx([2 / 5 / 2, 4 / 8 / 2, 6 / 15 / 2])
+
+
+def test_calibration_error_by_hand():
+    truth = np.array([[0, 1, 1], [0, 0, 1]])
+    probabilities = np.array([[0.1, 0.1, 0.9], [0.1, 0.1, 0.92]])
+    # four pairs at 0.1 of which a quarter is right, two at 0.91 on average that both are
+    expected = (4 * (0.25 - 0.1) + 2 * (1 - 0.91)) / 6
+    assert ranking.scores(truth, probabilities)["calibration_error"] == pytest.approx(expected)
+
+
 def test_a_calibrated_model_has_no_calibration_error():
     rng = np.random.default_rng(0)
     probabilities = rng.random((2000, 50))
@@ -36,3 +63,9 @@ def test_every_figure_has_a_definition():
 def test_one_class_only_is_refused():
     with pytest.raises(ValueError, match="one class only"):
         ranking.scores(np.zeros((3, 2), int), np.ones((3, 2)))
+
+
+def test_codes_that_every_note_or_none_has_leave_macro_auc_open():
+    s = ranking.scores(np.array([[1, 0], [1, 0]]), np.array([[0.9, 0.2], [0.8, 0.3]]))
+    assert np.isnan(s.pop("macro_auc"))
+    assert np.isfinite(list(s.values())).all()
