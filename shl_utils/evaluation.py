@@ -77,9 +77,10 @@ def by_rule(
 def limits_table(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> pd.DataFrame:
-    """`code`, `segment` and the threshold of each rule: what is saved beside a model."""
+    """`code`, `model` (the segment that speaks of it, -1 for none) and its threshold under each rule, by the rule's
+    name: what is saved beside a model."""
     columns = {rule: cut(corpus, gold, predictions, parameters, rule=rule) for rule in thresholds.RULES}
-    return pd.DataFrame({"code": corpus.codes["code"], "segment": predictions.segments, **columns})
+    return pd.DataFrame({"code": corpus.codes["code"], "model": predictions.segments, **columns})
 
 
 def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
