@@ -1,0 +1,144 @@
+"""An ablation's figures, from predictions made up so that they can be worked out beside it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, f1_score
+
+from shl_utils import ablation, measuring, metrics, predictions, scoring, significance
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import check
+from shl_utils.predictions import Predictions
+
+GRID = """
+- loss: [bce, focal, class_balanced]
+  segmentation: [none, eta]
+  filter_labels: [none]
+  training_seed: [0, 1]
+- loss: [bce]
+  segmentation: [none]
+  filter_labels: [none]
+  scoring: [own notes]
+  training_seed: [0, 1]
+"""
+PARAMETERS = check({"threshold": "half", "bootstrap": 200})  # at a half, what is predicted can be seen
+OWN = "unified bce, no filter, own notes"
+
+
+def corpus_of(**labels):
+    """Notes of the three splits, each a word of one-letter codes; a and b are as frequent in training, c is rare."""
+    words = [(side, word) for side in ("train", "validation", "test") for word in labels[side].split()]
+    sides, codes = zip(*words)
+    names = [str(i) for i in range(len(words))]
+    notes = pd.DataFrame({"note": names, "group": names, "split": sides, "text": "", "codes": [list(w) for w in codes]})
+    return Corpus(notes, pd.DataFrame({"code": list("abc"), "description": list("abc")}))
+
+
+def grid(tmp_path, text):
+    path = tmp_path / "grid.yaml"
+    path.write_text(text)
+    return ablation.rows(str(path), PARAMETERS)
+
+
+def keep(folder, corpus, row, seed, probabilities):
+    """The row's model of this seed says this of validation and test notes."""
+    rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
+    found = Predictions(rows, probabilities.astype(np.float32), np.zeros(3, dtype=int))
+    predictions.write(found, corpus, folder / row.trained[seed].folder / "predictions.parquet")
+    return found.of(corpus.rows("test"))
+
+
+@pytest.fixture
+def ablated(tmp_path):
+    """Corpus, rows, what is said of the test by row and seed, and the ablation's own figures of it."""
+    corpus = corpus_of(train="ab ab ab abc", validation="a b c", test="a b ab abc c bc a b ab ac " * 6)
+    rows = grid(tmp_path, GRID)
+    rng, said = np.random.default_rng(0), {}
+    truth = corpus.labels[4:].toarray()  # of all that is predicted, validation first
+    for i, row in enumerate(rows):
+        for seed in (0, 1):
+            wrong = rng.random(truth.shape) < 0.1 + 0.01 * i
+            noise = 0.4 * rng.random(truth.shape)
+            if row.name != OWN:  # that one shares the models of another row
+                said[row.name, seed] = keep(tmp_path, corpus, row, seed, abs(wrong - truth) * 0.6 + noise)
+    measured = {row.name: measuring.measure(tmp_path, corpus, row) for row in rows}
+    table = measuring.table(measured, rows, times=300, seed=0)
+    return corpus, rows, said, measured, table
+
+
+def test_points_are_means_over_seeds(ablated):
+    corpus, rows, said, measured, table = ablated
+    truth = corpus.labels[corpus.rows("test")].toarray().astype(int)
+    for row in rows:
+        if row.name != OWN:
+            parts = [said[row.name, seed] for seed in (0, 1)]
+            for average, figure in (("micro", "micro_f1"), ("macro", "macro_f1_present")):
+                values = [f1_score(truth, part >= 0.5, average=average) for part in parts]
+                assert measured[row.name].seeds[figure] == pytest.approx(values)
+                assert table.loc[row.name, figure] == pytest.approx(np.mean(values))
+                assert table.loc[row.name, f"{figure}_sd"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+            ranked = np.mean([average_precision_score(truth, part) for part in parts])
+            assert table.loc[row.name, "map"] == pytest.approx(ranked)
+
+
+def test_p_is_that_of_a_permutation_test_against_the_base_corrected_by_holm(ablated):
+    corpus, rows, said, _, table = ablated
+    truth = corpus.labels[corpus.rows("test")].toarray().astype(int)
+    decided = {key: (value >= 0.5).astype(int) for key, value in said.items()}
+    tested = {}
+    for row in rows:
+        if row.name not in (ablation.BASE, OWN):
+            first, second = ([decided[name, seed] for seed in (0, 1)] for name in (ablation.BASE, row.name))
+            tested[row.name] = significance.permutation_test(truth, first, second, times=300, seed=0)
+    assert len(tested) == 5
+    assert any(p["micro_f1"] != p["macro_f1_present"] for p in tested.values()), "two families"
+    for figure in measuring.FIGURES:
+        raw = {name: p[figure] for name, p in tested.items()}
+        expected = significance.holm(raw)
+        assert any(expected[name] > raw[name] for name in raw), "the correction changes something here"
+        assert table[f"{figure}_p"].dropna().to_dict() == pytest.approx(expected)
+
+
+def test_a_row_that_is_not_comparable_has_no_p_and_counts_for_none(ablated):
+    _, _, _, _, table = ablated
+    for figure in measuring.FIGURES:
+        assert table.index[table[f"{figure}_p"].isna()].tolist() == [ablation.BASE, OWN]
+    assert not table.loc[OWN, "comparable"]
+
+
+def test_intervals_are_the_middle_95_percent_of_the_draws(ablated):
+    _, _, _, measured, table = ablated
+    for name, found in measured.items():
+        for figure in measuring.FIGURES:
+            draws, base = found.samples[figure], measured[ablation.BASE].samples[figure]
+            ends = np.quantile(draws, [0.025, 0.975])
+            assert table.loc[name, [f"{figure}_low", f"{figure}_high"]].tolist() == pytest.approx(ends)
+            gain = np.quantile(draws - base, [0.025, 0.975])
+            assert table.loc[name, [f"{figure}_gain_low", f"{figure}_gain_high"]].tolist() == pytest.approx(gain)
+            assert table.loc[name, f"{figure}_gain"] == table.loc[name, figure] - table.loc[ablation.BASE, figure]
+    assert metrics.interval(np.arange(1001)) == (25, 975)
+
+
+def test_a_linear_model_stands_in_for_a_row_with_its_own_predictions(ablated, tmp_path):
+    corpus, rows, _, measured, _ = ablated
+    tested = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
+    right = Predictions(tested, corpus.labels[tested].toarray(), np.zeros(3, dtype=int))
+    linear = measuring.measure(tmp_path, corpus, rows[0], right)
+    assert (linear.points["micro_f1"], linear.points["map"], len(linear.predicted)) == (1, 1, 1)
+    table = measuring.table(measured | {"linear": linear}, rows, times=300, seed=0)
+    assert table.loc["linear", "micro_f1_p"] < 0.05, "it is comparable, one against several seeds"
+
+
+def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
+    corpus = corpus_of(train="ab ab ab abc", validation="abc", test="a b c ac")
+    union, own = grid(tmp_path, "- scoring: [union, own notes]\n  loss: [bce]\n  filter_labels: [none]")[1:]
+    keep(tmp_path, corpus, union, 0, np.full((5, 3), 0.9))
+    # all 12 pairs are predicted, 5 are right; a and b are one segment, which is silent on the note of c alone, and c is
+    # silent on those of a alone and b alone: 8 are left, 5 still right
+    for row, said in ((union, 12), (own, 8)):
+        found = measuring.measure(tmp_path, corpus, row)
+        assert found.predicted[0].sum() == said
+        assert found.points["micro_f1"] == pytest.approx(2 * 5 / (5 + said))
+    whole = Predictions(np.arange(5, 9), np.full((4, 3), 0.9), np.zeros(3, dtype=int))
+    silenced = scoring.on_own_notes(corpus, corpus.labels, whole, PARAMETERS)
+    assert (silenced.probabilities > 0).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
