@@ -114,7 +114,7 @@ def write(
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
             "threshold": f"rule {parameters.threshold}, chosen on validation",
             "definitions": metrics.DEFINITIONS | ranking.DEFINITIONS,
-            "interval": f"95%, {parameters.bootstrap} Bayesian bootstrap draws of notes, for macro-F1 of codes too",
+            "interval": f"{metrics.INTERVAL}; {parameters.bootstrap} draws",
             "models": json.loads(table.to_json(orient="index")),
             "by_frequency": nested(by_bin),
             "by_segment": nested(by_segment),

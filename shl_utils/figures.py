@@ -18,6 +18,8 @@ from shl_utils import losses
 
 
 def use_style() -> None:
+    """Figures in the project's style; definitions and names in displayed tables to their end."""
+    pd.set_option("display.max_colwidth", None)
     plt.style.use(Path(__file__).with_name("shl.mplstyle"))
 
 

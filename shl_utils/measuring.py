@@ -18,6 +18,7 @@ from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
 
 FIGURES = ("micro_f1", "macro_f1_present")
+INTERVAL = f"{metrics.INTERVAL}, and over seeds of training where there are several"
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,9 @@ def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) 
 
 
 def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:
-    """One row a line: F1 from 0 to 1 with interval, spread over seeds, gain over BASE and its corrected p.
+    """One row a line: F1 from 0 to 1 with INTERVAL, spread over seeds, gain over BASE and its corrected p.
 
-    The interval covers test notes, codes (macro) and seeds. p: paired permutation test, given these trained models,
-    with Holm's correction over the comparable rows.
+    p: see `definition_of_p`.
     """
     comparable = {row.name: row.comparable for row in wanted}
     base, lines, p_values = measured[BASE], {}, {figure: {} for figure in FIGURES}
@@ -123,6 +123,16 @@ def by_frequency(measured: dict[str, Measured], counts: NDArray[np.int64], param
 def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -> Measured:
     predicted = [part[:, codes].toarray() for part in found.predicted]
     return _measured(found.truth[:, codes].toarray(), predicted, parameters)
+
+
+def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
+    """What p is in this `table`, and how small it can be at all; `times` as it was made with."""
+    asked = int(table[f"{FIGURES[0]}_p"].notna().sum())
+    return (
+        f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "
+        f"over the {asked} comparable rows, micro and macro each by itself, so none is below {asked}/{times + 1:,} = "
+        f"{min(asked / (times + 1), 1):.3f}"
+    )
 
 
 def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:

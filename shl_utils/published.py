@@ -56,7 +56,8 @@ def beside(source: str, measured: dict[str, Measured], counts: NDArray[np.int64]
     lines = {name: ["{:.1f} / {:.1f}".format(*pair) for pair in row] for name, row in (ours | theirs).items()}
     sizes = [f"{name} ({(group == name).sum()})" for name in known.bins]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=[f"all ({len(counts)})", *sizes])
-    return table.rename_axis(f"published: {known.citation}")
+    macro = "macro (over all codes of the group, in the test or not)"
+    return table.rename_axis(f"micro / {macro}; published: {known.citation}")
 
 
 def _figures(found: Measured, group: pd.Series, known: Published) -> list[NDArray[np.float64]]:

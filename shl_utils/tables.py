@@ -8,10 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import metrics, ranking
+from shl_utils import measuring, metrics, ranking
 from shl_utils.ablation import BASE
 
 FIGURES = {"micro_f1": "micro", "macro_f1_present": "macro"}
+DEFINITIONS = {
+    "micro": f"F1 x 100 {metrics.DEFINITIONS['micro_f1']}",
+    "macro": f"the same, {metrics.DEFINITIONS['macro_f1_present']}",
+    "[low, high]": measuring.INTERVAL,
+}
 TRAINED = ["positives", "negatives_a_pass", "passes_an_epoch", "best_epoch", "trainable_parameters", "seconds"]
 # arguments of the losses (see `losses`) that are derived from the training notes
 DERIVED = {
@@ -71,6 +76,18 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(names)
 
 
+def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
+    """Of what `ablation` shows, by its name there; `times` as `measuring.table` had it."""
+    return DEFINITIONS | {
+        "±": "deviation between seeds of training",
+        "gain": f"over {BASE}, paired: both on the same draws",
+        "p": measuring.definition_of_p(table, times=times),
+        "mAP": ranking.DEFINITIONS["map"],
+        "core seconds": "seconds of training times cores, with all models that a row needs",
+        "(row)": "not comparable: not measured on all pairs of the labels that the source has",
+    }
+
+
 def effects(table: pd.DataFrame) -> pd.DataFrame:
     """Of `effects.on_average` or `effects.one_by_one`: differences, and how many each is the mean of."""
     if table.empty:
@@ -128,10 +145,15 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
     return wide.assign(**{"core seconds": cost.map("{:.0f}".format)})
 
 
-def write_markdown(path: Path, *tables: pd.DataFrame) -> None:
-    """Readable tables as text, for a terminal or a report."""
+def write_markdown(path: Path, *tables: pd.DataFrame, definitions: dict[str, str]) -> None:
+    """Readable tables as text, for a terminal or a report, and what stands in them below."""
     texts = [_markdown(table.rename_axis(table.index.name or "row").reset_index()) for table in tables]
-    path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    path.write_text("\n\n".join([*texts, listed(definitions)]) + "\n", encoding="utf-8")
+
+
+def listed(definitions: dict[str, str]) -> str:
+    """A line each."""
+    return "\n".join(f"- {name}: {text}" for name, text in definitions.items())
 
 
 def _markdown(table: pd.DataFrame) -> str:

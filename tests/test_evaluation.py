@@ -1,4 +1,4 @@
-"""Where thresholds come from, and what of them is saved."""
+"""The results table: where its thresholds come from, what of them is saved, and that every figure is explained."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import f1_score
 
-from shl_utils import evaluation, thresholds
+from shl_utils import evaluation, figures, metrics, ranking, tables, thresholds
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
@@ -83,3 +83,13 @@ def test_test_notes_are_decided_under_the_line_of_the_rule(corpus, found):
         assert decided["m"].tolist() == expected.tolist()
         figure = f1_score(corpus.labels[test].toarray(), expected, average="micro")
         assert shown.loc["m", ("micro-F1", rule)] == pytest.approx(100 * figure)
+
+
+def test_every_figure_stands_beside_its_whole_definition(corpus, found):
+    table, _ = evaluation.compare(corpus, corpus.labels, {"m": found}, check({"bootstrap": 100}), reference="m")
+    shown = tables.all_figures(table)
+    assert shown["definition"].to_dict() == metrics.DEFINITIONS | ranking.DEFINITIONS
+    assert shown["m"].to_dict() == pytest.approx(table.loc["m", shown.index].to_dict(), abs=6e-4)
+    figures.use_style()
+    displayed = shown._repr_html_()
+    assert all(text in displayed for text in shown["definition"]), "pandas cuts long text in notebooks by default"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from shl_utils import ablation, measuring, metrics, predictions, scoring, significance
+from shl_utils import ablation, measuring, metrics, predictions, ranking, scoring, significance, tables
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
@@ -119,6 +119,26 @@ def test_intervals_are_the_middle_95_percent_of_the_draws(ablated):
     assert metrics.interval(np.arange(1001)) == (25, 975)
 
 
+def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_path):
+    _, _, _, _, table = ablated
+    told = tables.definitions(table, times=300)
+    assert "over the 5 comparable rows, micro and macro each by itself, so none is below 5/301 = 0.017" in told["p"]
+    assert table[[f"{figure}_p" for figure in measuring.FIGURES]].min().min() >= 5 / 301
+    assert metrics.DEFINITIONS["macro_f1_present"] in told["macro"]
+    assert told["mAP"] == ranking.DEFINITIONS["map"]
+    shown = tables.ablation(table.assign(core_seconds=1.0))
+    tables.write_markdown(tmp_path / "t.md", shown, definitions=told)
+    rows, below = (tmp_path / "t.md").read_text(encoding="utf-8").split("\n\n")
+    assert below.splitlines() == [f"- {name}: {text}" for name, text in told.items()]
+    for name in told.keys() - {"[low, high]", "(row)"}:
+        assert name in rows, "a definition of something that is not there"
+
+
+def test_p_cannot_be_said_to_be_above_1(ablated):
+    table = pd.concat([ablated[4]] * 100, ignore_index=True)
+    assert "500/101 = 1.000" in measuring.definition_of_p(table, times=100)
+
+
 def test_a_linear_model_stands_in_for_a_row_with_its_own_predictions(ablated, tmp_path):
     corpus, rows, _, measured, _ = ablated
     tested = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
@@ -142,3 +162,29 @@ def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
     whole = Predictions(np.arange(5, 9), np.full((4, 3), 0.9), np.zeros(3, dtype=int))
     silenced = scoring.on_own_notes(corpus, corpus.labels, whole, PARAMETERS)
     assert (silenced.probabilities > 0).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
+
+
+def test_a_bin_of_all_codes_has_the_figures_of_the_table(ablated):
+    *_, measured, table = ablated
+    whole = measuring.by_frequency(measured, np.full(3, 60), PARAMETERS).set_index("row")
+    assert set(whole["bin"]) == {"50-99"}
+    for found, known in {"micro_f1": "", "gain": "_gain", "low": "_gain_low", "high": "_gain_high"}.items():
+        assert whole[found].tolist() == pytest.approx(table.loc[whole.index, f"micro_f1{known}"].tolist())
+
+
+def test_bins_part_codes_by_frequency(ablated):
+    corpus, _, said, measured, _ = ablated
+    lines = measuring.by_frequency(measured, np.array([60, 70, 2]), PARAMETERS)
+    truth = corpus.labels[corpus.rows("test")].toarray().astype(int)
+    for name, codes in {"1-4": [2], "50-99": [0, 1]}.items():
+        part = lines[lines["bin"] == name].set_index("row")
+        for row in part.index.drop(OWN):
+            hits = [said[row, seed][:, codes] >= 0.5 for seed in (0, 1)]
+            # of a single code scikit-learn would take the column for two classes
+            expected = np.mean([f1_score(truth[:, codes].ravel(), hit.ravel()) for hit in hits])
+            assert part.loc[row, "micro_f1"] == pytest.approx(expected)
+        assert set(part["codes"]) == {len(codes)}
+        assert set(part["positives"]) == {truth[:, codes].sum()}
+    shown = tables.by_frequency(lines)
+    assert list(shown.columns) == ["1-4 (1 codes, 18 labels)", "50-99 (2 codes, 66 labels)"]
+    assert shown.loc[ablation.BASE].str.fullmatch(r"[\d.]+").all(), "the base has no gain over itself"

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shl_utils import cli, runs
+from shl_utils import cli, corpus, evaluation, filtering, predictions, runs, tables
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -66,6 +66,30 @@ def test_figures_are_complete_and_measured_on_given_labels(smoke):
     assert len(table) == 7
     assert "TF-IDF + logistic" in table["row"].tolist()
     assert "| unified bce, no filter |" in smoke[1].stdout
+
+
+def test_what_is_printed_is_defined_where_it_is_printed(smoke):
+    folder, done = smoke
+    macro = f"- macro: {tables.DEFINITIONS['macro']}"
+    for text in (done.stdout, *((folder / name).read_text() for name in ("ablation.md", "verdict.md"))):
+        assert macro in text
+    for stage in ("05_ablate", "07_verdict"):
+        cells = nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4).cells
+        printed = [o.get("text", "") for c in cells if c.cell_type == "code" for o in c.outputs]
+        assert any(macro in text for text in printed)
+    assert "- mAP: " in done.stdout
+    assert "- p: of no gain" in done.stdout
+
+
+def test_saved_thresholds_are_those_that_validation_gives(smoke):
+    folder, _ = smoke
+    parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"])
+    notes = corpus.read(folder)
+    gold = filtering.read_labels(folder / "filter.parquet", notes, parameters)
+    for place in (folder, folder / "reference", folder / "tfidf"):
+        found = predictions.read(place / "predictions.parquet", notes)
+        saved = pd.read_parquet(place / "thresholds.parquet")
+        pd.testing.assert_frame_equal(saved, evaluation.limits_table(notes, gold, found, parameters))
 
 
 def test_predictions_carry_their_codes_and_leave_out_training_notes(smoke):

@@ -21,6 +21,7 @@ def test_groups_and_seeds_by_hand():
     found[:, counts <= 8] = 0  # the whole tail is missed
     half[:, :45] = 0  # the head and half the medium codes are missed
     table = published.beside("reuters", {"ours": measured(truth, found, half)}, counts)
+    assert "macro (over all codes" in table.index.name, "other tables have another macro"
     assert table.columns.tolist() == ["all (90)", "head (30)", "medium (30)", "tail (30)"]
     micro = [2 * 60 / 150, 2 * 45 / 135]
     macro = [60 / 90, 45 / 90]
