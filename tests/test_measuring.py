@@ -186,5 +186,5 @@ def test_bins_part_codes_by_frequency(ablated):
         assert set(part["codes"]) == {len(codes)}
         assert set(part["positives"]) == {truth[:, codes].sum()}
     shown = tables.by_frequency(lines)
-    assert list(shown.columns) == ["1-4 (1 codes, 18 labels)", "50-99 (2 codes, 66 labels)"]
+    assert list(shown.columns) == ["1-4 (1 codes, 24 labels)", "50-99 (2 codes, 72 labels)"]
     assert shown.loc[ablation.BASE].str.fullmatch(r"[\d.]+").all(), "the base has no gain over itself"
