@@ -15,6 +15,11 @@ from scipy import sparse
 from shl_utils import sources, splitting
 from shl_utils.parameters import Parameters
 
+APART = (
+    "what shares a group, a text or a rare code stays together; raise `min_notes`, give more groups, or a split of "
+    "your own with all three sides"
+)
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -53,10 +58,11 @@ class Corpus:
         return pd.DataFrame(rows).T
 
     def flaws(self) -> dict[str, int]:
-        """What a published split may have and one of ours never has, each counted: it is not ours to repair.
+        """What a published split may have, each counted: it is not ours to repair.
 
         A group or text on two sides lets a model remember where it should generalise; a code without a training note
-        cannot be learned, and still counts in the test.
+        cannot be learned, and still counts in the test. Of these a split of ours has only the last, in a long tail,
+        and only for codes that have all their notes in one place.
         """
         split = self.notes["split"]
         texts = pd.Series(splitting.text_numbers(self.notes["text"]), index=split.index)
@@ -106,10 +112,17 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
     if before is not None:
         lost = len(_codes_of(notes[before == "train"]) - _codes_of(notes[notes["split"] == "train"]))
         left_out["codes whose only training notes our cut of validation took"] = lost
-    empty = [name for name in splitting.SPLITS if not (notes["split"] == name).any()]
-    if empty:
-        raise ValueError(f"{len(notes)} notes leave none for {' and '.join(empty)}: use more notes or other shares")
+    few = _with_too_few(notes["split"], parameters, published=before is not None)
+    if few:
+        raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {APART}")
     return Corpus(notes[["note", "group", "split", "text", "codes"]], codes), left_out
+
+
+def _with_too_few(split: pd.Series, parameters: Parameters, *, published: bool) -> list[str]:
+    """Sides that no figure could rest on; in a published split, whose sizes are not ours to judge, the empty ones."""
+    if published:
+        return [name for name in splitting.SPLITS if not (split == name).any()]
+    return splitting.short(split.to_numpy(), validation=parameters.validation, test=parameters.test)
 
 
 def _codes_of(notes: pd.DataFrame) -> set[str]:

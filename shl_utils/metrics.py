@@ -96,7 +96,7 @@ def by_group(truth: NDArray, predicted: NDArray, groups: pd.Series) -> pd.DataFr
 def frequency_bin(train_counts: NDArray[np.int64]) -> pd.Series:
     """Bin of every code by its unfiltered training notes, as an ordered category such as "5-9".
 
-    Only a published split has codes without a training note; the bin "0" exists where they do.
+    Some splits leave codes without a training note; the bin "0" exists where they do.
     """
     names = [f"{low}-{high - 1}" if np.isfinite(high) else f"{low}+" for low, high in pairwise(BINS)]
     bins, names = (BINS, names) if np.all(train_counts) else ((0, *BINS), ["0", *names])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,17 @@ def split(
     Source: iterative stratification, Sechidis et al. 2011, Algorithm 1. Departures: what is placed is a set of notes
     that must stay together, and a code whose notes all fell outside training gets one such set back. Well-kept
     libraries place single rows of a dense matrix: neither groups nor thousands of codes fit.
+    In a long tail nearly every note has a code too rare to be parted. If that keeps a side from half its share, such
+    codes have no say; as many sets stay in training as it takes for every code with two sets to have one there, while
+    a code with a single set may fall to validation or test.
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation - test, validation, test])
     side = _stratify(counts, sizes, shares=shares, rng=np.random.default_rng(seed))
     _bring_back(side, counts)
+    if short(np.array(SPLITS)[side[unit_of_note]], validation=validation, test=test):
+        rng = np.random.default_rng(seed)
+        side = _stratify(_heard(counts, shares), sizes, shares=shares, rng=rng, stay=_must_stay(counts, rng))
     return np.array(SPLITS)[side[unit_of_note]]
 
 
@@ -46,11 +53,30 @@ def cut_validation(
     all would stay in training, and the few notes left would be no measure of the test.
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
-    heard = counts.sum(axis=0) * validation >= 1
     shares = np.array([1 - validation, validation])
-    side = _stratify(counts[:, heard], sizes, shares=shares, rng=np.random.default_rng(seed))
-    _bring_back(side, counts[:, (counts > 0).sum(axis=0) > 1])
+    side = _stratify(_heard(counts, shares), sizes, shares=shares, rng=np.random.default_rng(seed))
+    _bring_back(side, counts[:, _separable(counts)])
     return np.array(SPLITS)[side[unit_of_note]]
+
+
+def short(sides: NDArray[np.str_], *, validation: float, test: float) -> list[str]:
+    """Names of the sides that have no note or less than half their share: too few to choose or to judge by."""
+    shares = dict(zip(SPLITS, (1 - validation - test, validation, test)))
+    return [name for name, share in shares.items() if (sides == name).sum() < max(share * len(sides) // 2, 1)]
+
+
+def separable(labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike) -> NDArray[np.bool_]:
+    """(codes,): whether a code has notes that need not stay together: a split of ours gives it a training note."""
+    return _separable(_units(labels, groups, texts)[1])
+
+
+def _separable(counts: sparse.csr_array) -> NDArray[np.bool_]:
+    return (counts > 0).sum(axis=0) > 1
+
+
+def _heard(counts: sparse.csr_array, shares: NDArray) -> sparse.csr_array:
+    """The codes of which every side has a note as its fair share."""
+    return counts[:, counts.sum(axis=0) * shares.min() >= 1]
 
 
 def _units(labels: sparse.csr_array, groups: ArrayLike, texts: ArrayLike) -> tuple[NDArray, sparse.csr_array, NDArray]:
@@ -80,14 +106,26 @@ def text_numbers(texts: ArrayLike) -> NDArray[np.int64]:
     return pd.factorize(np.array([" ".join(t.split()) for t in texts], dtype=object))[0]
 
 
-def _stratify(counts: sparse.csr_array, sizes: NDArray, *, shares: NDArray, rng: np.random.Generator) -> NDArray:
-    """Side (place in shares) of every unit: counts (units, codes) of notes with each code, sizes (units,) in notes."""
+def _stratify(
+    counts: sparse.csr_array,
+    sizes: NDArray,
+    *,
+    shares: NDArray,
+    rng: np.random.Generator,
+    stay: Iterable[int] = (),
+) -> NDArray:
+    """Side (place in shares) of every unit: counts (units, codes) of notes with each code, sizes (units,) in notes.
+
+    stay: units that are in training whatever the codes say.
+    """
     side = np.full(len(sizes), -1)
     by_code = counts.tocsc()
     remaining = counts.sum(axis=0)
     need = np.outer(shares, remaining)  # notes of each code that a side still wants
     room = shares * sizes.sum()
     tie = rng.permuted(np.arange(len(sizes)))
+    for unit in stay:
+        _place(unit, 0, side, counts, sizes, remaining, need, room)
     queue = [(left, code) for code, left in enumerate(remaining) if left > 0]
     heapq.heapify(queue)
     # rarest code first: its notes have the fewest places left
@@ -114,6 +152,18 @@ def _place(unit, chosen, side, counts, sizes, remaining, need, room) -> None:
     remaining[codes] -= notes
     need[chosen, codes] -= notes
     room[chosen] -= sizes[unit]
+
+
+def _must_stay(counts: sparse.csr_array, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A smallest set of units, none of which could leave it, that has every separable code."""
+    counts = counts[:, _separable(counts)]
+    left = (counts > 0).sum(axis=0)
+    free = np.zeros(counts.shape[0], dtype=bool)
+    for unit in rng.permutation(counts.shape[0]):
+        codes = counts.indices[counts.indptr[unit] : counts.indptr[unit + 1]]
+        free[unit] = (left[codes] > 1).all()
+        left[codes] -= free[unit]
+    return np.flatnonzero(~free)
 
 
 def _bring_back(side: NDArray, counts: sparse.csr_array) -> None:

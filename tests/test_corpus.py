@@ -52,9 +52,24 @@ def test_a_source_that_breaks_its_promise_is_named(changed, message):
         corpus.build(source([["a"], ["b"]] * 5, **changed), check({}))
 
 
-def test_too_few_notes_for_three_splits():
-    with pytest.raises(ValueError, match="leave none for"):
+def test_notes_that_all_stay_together_make_no_three_sides():
+    with pytest.raises(ValueError, match=r"3 notes leave too few for validation and test: .*a text.*of your own"):
         corpus.build(source([["a", "b"]] * 3, texts=["same"] * 3), check({}))
+
+
+def test_a_side_with_less_than_half_its_share_is_refused_with_a_remedy():
+    groups = ["one patient"] * 90 + [f"patient {i}" for i in range(10)]
+    given = source([["a", "b"]] * 100)
+    given.notes["group"] = groups
+    with pytest.raises(ValueError, match=r"100 notes leave too few for .*: what shares a group.* raise `min_notes`"):
+        corpus.build(given, check({}))
+
+
+def test_a_long_tail_of_ours_is_split_and_what_cannot_be_learned_is_counted():
+    notes, _ = corpus.build(source([["a" if i % 2 else "b", f"own {i}"] for i in range(400)]), one())
+    flaws = notes.flaws()
+    assert 50 < flaws["codes without a training note"] == (notes.split != "train").sum() < 130
+    assert flaws["groups on two sides"] == flaws["texts on two sides"] == 0
 
 
 def test_a_repeated_note_is_named():

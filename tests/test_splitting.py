@@ -1,4 +1,4 @@
-"""Splits: nothing that belongs together is parted, and no code is left without a training note."""
+"""Splits: nothing that belongs together is parted, and no code that can be in training is left without a note there."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shl_utils.splitting import cut_validation, split, together
+from shl_utils.splitting import cut_validation, separable, short, split, together
 
 
 def labels_of(rng, notes, codes):
@@ -27,7 +27,8 @@ def test_promises(seed, notes, codes):
     for keys in (groups, texts):
         for key in np.unique(keys):
             assert len(set(sides[keys == key])) == 1, "a group or a text was parted"
-    assert (labels[sides == "train"].sum(axis=0) > 0).all(), "a code lost its training notes"
+    kept = labels[sides == "train"].sum(axis=0) > 0
+    assert kept[separable(labels, groups=groups, texts=texts)].all(), "a code lost its training notes"
     again = split(labels, groups=groups, texts=texts, validation=0.2, test=0.2, seed=seed)
     assert (sides == again).all(), "the seed does not decide"
 
@@ -83,4 +84,49 @@ def test_a_cut_has_its_share_though_every_note_has_a_code_of_its_own():
     sides = cut_validation(labels, groups=names, texts=names, validation=0.15, seed=0)
     assert abs((sides == "validation").mean() - 0.15) < 0.02
     ours = split(labels, groups=names, texts=names, validation=0.15, test=0.15, seed=0)
-    assert (ours == "train").all(), "where no code may be lost, nothing can leave training"
+    for name in ("validation", "test"):
+        assert abs((ours == name).mean() - 0.15) < 0.02
+
+
+def long_tail(seed, notes, codes, exponent):
+    """Ten draws a note from codes that grow rare as a power law does."""
+    chances = 1 / np.arange(1, codes + 1) ** exponent
+    drawn = np.random.default_rng(seed).choice(codes, size=(notes, 10), p=chances / chances.sum())
+    labels = sparse.csr_array((np.ones(drawn.size), (np.repeat(np.arange(notes), 10), drawn.ravel())))
+    return sparse.csr_array(labels[:, labels.sum(axis=0) > 0] > 0).astype(float)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(200, 400), st.integers(2, 20), st.floats(0, 1.2))
+def test_no_tail_is_so_long_that_a_side_goes_without_its_notes(seed, notes, codes_a_note, exponent):
+    labels = long_tail(seed, notes, notes * codes_a_note, exponent)
+    names = np.arange(notes).astype(str)
+    sides = split(labels, groups=names, texts=names, validation=0.15, test=0.15, seed=seed)
+    assert short(sides, validation=0.15, test=0.15) == []
+    assert (labels[sides == "train"].sum(axis=0) > 0)[labels.sum(axis=0) > 1].all(), "a code lost its training notes"
+
+
+def test_a_code_with_one_note_is_learned_where_the_sides_get_their_notes_without_it():
+    labels = sparse.csr_array(sparse.hstack([labels_of(np.random.default_rng(0), 300, 8), np.eye(300, 30)]))
+    names = np.arange(300).astype(str)
+    sides = split(labels, groups=names, texts=names, validation=0.15, test=0.15, seed=0)
+    assert (sides[:30] == "train").all()
+    assert short(sides, validation=0.15, test=0.15) == []
+
+
+def test_frequent_codes_stay_even_in_a_long_tail():
+    labels = long_tail(0, 3000, 100_000, 0.9)
+    names = np.arange(3000).astype(str)
+    sides = split(labels, groups=names, texts=names, validation=0.15, test=0.15, seed=0)
+    totals = labels.sum(axis=0)
+    share = labels[sides == "test"].sum(axis=0) / totals
+    assert (totals == 1).sum() > len(totals) / 2, "rare codes in nearly every note"
+    # 0.025 if no code had a say
+    assert np.abs(share[totals >= 50] - (sides == "test").mean()).mean() < 0.02
+
+
+def test_a_side_is_short_below_half_its_share_or_without_a_note():
+    sides = np.array(["train"] * 88 + ["validation"] * 5 + ["test"] * 7)
+    assert short(sides, validation=0.15, test=0.15) == ["validation"]
+    assert short(sides[:-10], validation=0.01, test=0.01) == ["test"], "of so few it has none"
+    assert short(np.array(["train", "train", "test"]), validation=0.15, test=0.15) == ["validation"]
