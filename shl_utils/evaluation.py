@@ -128,4 +128,4 @@ def train_counts(corpus: Corpus) -> NDArray[np.int64]:
 
 
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
-    return values.toarray().astype(np.int8)
+    return values.astype(np.int8).toarray()

@@ -126,14 +126,25 @@ def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
 def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDArray[np.float64]]:
     """micro_f1 (notes drawn) and macro_f1_present (notes and codes drawn) under every draw: (times,) each."""
     present = truth.any(axis=0)
-    hit, true, said = (_weighted_sum(part, draws.notes) for part in (truth & predicted, truth, predicted))
-    per_code, weights = _ratio(2 * hit[:, present], (true + said)[:, present]), draws.codes[:, present]
-    macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
-    return {"micro_f1": _ratio(2 * hit.sum(axis=1), (true + said).sum(axis=1)), "macro_f1_present": macro}
+    by_code = [sparse.csr_array(part.T).astype(np.float32) for part in (truth & predicted, truth, predicted)]
+    parts = []
+    for block in blocks(*draws.codes.shape):
+        hit, true, said = (weighted_sum(part, draws.notes[block]) for part in by_code)
+        per_code, weights = _ratio(2 * hit[:, present], (true + said)[:, present]), draws.codes[block][:, present]
+        macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
+        parts.append((_ratio(2 * hit.sum(axis=1), (true + said).sum(axis=1)), macro))
+    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
 
 
-def _weighted_sum(values: NDArray, draws: NDArray) -> NDArray[np.float64]:
-    return np.asarray((sparse.csr_array(values.T.astype(np.float32)) @ draws.T).T, dtype=np.float64)
+def blocks(times: int, n_codes: int) -> list[slice]:
+    """Draws in blocks: an array of (draws, codes) takes 80 MB at most, however many codes there are."""
+    size = max(10_000_000 // n_codes, 1)
+    return [slice(first, first + size) for first in range(0, times, size)]
+
+
+def weighted_sum(by_code: sparse.csr_array, weights: NDArray) -> NDArray[np.float64]:
+    """(times, codes) from (codes, notes) and weights (times, notes)."""
+    return np.asarray((by_code @ weights.T).T, dtype=np.float64)
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -45,13 +45,16 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
     """F1 of `a` where the notes that `swaps` (times, notes) marks are taken from `b`: (times,) each."""
     present = truth.any(axis=0)
     true = truth.sum(axis=0)
-    hit, said = (
-        part(a).sum(axis=0) + np.asarray((sparse.csr_array((part(b) - part(a)).T) @ swaps.T).T, dtype=np.float64)
-        for part in (lambda v: (truth & v).astype(np.float32), lambda v: v.astype(np.float32))
-    )
-    per_code = np.divide(2 * hit, true + said, out=np.zeros_like(hit), where=true + said > 0)
-    micro = 2 * hit.sum(axis=1) / np.maximum(true.sum() + said.sum(axis=1), 1)
-    return {"micro_f1": micro, "macro_f1_present": per_code[:, present].mean(axis=1)}
+    pairs = [(truth & a, truth & b), (a, b)]
+    at_first = [mine.sum(axis=0) for mine, _ in pairs]
+    by_code = [(sparse.csr_array(b.T) - sparse.csr_array(a.T)).astype(np.float32) for a, b in pairs]
+    parts = []
+    for block in metrics.blocks(len(swaps), truth.shape[1]):
+        hit, said = (n + metrics.weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
+        per_code = np.divide(2 * hit, true + said, out=np.zeros_like(hit), where=true + said > 0)
+        micro = 2 * hit.sum(axis=1) / np.maximum(true.sum() + said.sum(axis=1), 1)
+        parts.append((micro, per_code[:, present].mean(axis=1)))
+    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

@@ -72,6 +72,26 @@ def test_bootstrap_equals_scikit_learn_under_every_draw(seed):
         assert ours["micro_f1"][i] == pytest.approx(f1_score(truth, predicted, average="micro", **options), rel=1e-4)
 
 
+@given(st.integers(1, 3000), st.integers(1, 100_000))
+def test_blocks_have_every_draw_once_and_fit_into_memory(times, n_codes):
+    draws = np.arange(times)
+    parts = [draws[block] for block in metrics.blocks(times, n_codes)]
+    assert np.concatenate(parts).tolist() == draws.tolist()
+    assert max(map(len, parts)) * n_codes <= 10_000_000
+
+
+def test_draws_of_many_codes_are_the_same_taken_one_by_one():
+    rng = np.random.default_rng(0)
+    truth, predicted = ((rng.random((6, 20_000)) < 0.1).astype(np.int8) for _ in range(2))
+    draws = metrics.resamples(6, 20_000, times=501, seed=0)  # the last one is in a block of its own
+    together = metrics.bootstrap(truth, predicted, draws)
+    for i in (0, 499, 500):
+        alone = metrics.bootstrap(truth, predicted, metrics.Draws(draws.notes[[i]], draws.codes[[i]]))
+        for figure, values in together.items():
+            assert len(values) == 501
+            assert values[i] == pytest.approx(alone[figure][0], rel=1e-5)
+
+
 def test_an_interval_holds_its_estimate_also_with_rare_codes():
     truth = np.zeros((200, 30), int)
     truth[np.arange(60), np.repeat(np.arange(30), 2)] = 1  # two notes a code

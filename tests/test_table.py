@@ -4,13 +4,15 @@ import json
 import time
 import traceback
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shl_utils import corpus, sources
+from shl_utils import ablation, corpus, evaluation, measuring, metrics, sources, splitting, thresholds, variants
 from shl_utils.parameters import check
+from shl_utils.predictions import Predictions
 from shl_utils.sources import table
 
 SECRET = "Zebulon Quackenbush"
@@ -259,3 +261,46 @@ def test_fifty_thousand_codes_are_read_in_seconds(path):
     assert time.monotonic() - started < 10
     assert len(found.descriptions) == 50_005
     assert "00001" in found.descriptions
+
+
+@pytest.fixture(scope="module")
+def fifty_thousand(tmp_path_factory):
+    """Parameters and a corpus of 50,020 codes with two notes each, or one, and two that every second note has."""
+    folder = tmp_path_factory.mktemp("many")
+    lists = [[f"{c:05d}" for c in range(20 * i, 20 * i + 40)] + [f"common {i % 2}"] for i in range(2500)]
+    rows = [{"id": str(i), "text": f"note {i}", "codes": codes} for i, codes in enumerate(lists)]
+    path = save(folder / "n.parquet", rows)
+    parameters = check({"source": "table", "table": str(path), "min_notes": 1, "filter_labels": "none"})
+    return parameters, corpus.build(sources.load(parameters, folder), parameters)[0]
+
+
+def test_fifty_thousand_codes_leave_each_side_its_notes(fifty_thousand):
+    parameters, notes = fifty_thousand
+    assert len(notes.codes) == 50_022
+    assert splitting.short(notes.split, validation=parameters.validation, test=parameters.test) == []
+    counts = evaluation.train_counts(notes)
+    assert counts[notes.labels.sum(axis=0) > 1].all(), "a code with two notes can be learned"
+    assert 0 < (counts == 0).sum() <= 40
+    assert (metrics.frequency_bin(counts) == "0").sum() == (counts == 0).sum()
+
+
+def test_fifty_thousand_codes_are_cut_decided_and_measured_in_seconds(fifty_thousand, tmp_path):
+    parameters, notes = fifty_thousand
+    started = time.process_time()
+    segments = variants.segment_of_code(
+        variants.segment_table(notes, notes.labels, segmentation="eta", eta=parameters.eta), notes
+    )
+    assert np.unique(segments).tolist() == [-1, 0, 1]
+    rows = np.concatenate([notes.rows("validation"), notes.rows("test")])
+    scores = np.random.default_rng(0).random((len(rows), len(segments)), dtype=np.float32) / 2
+    good = Predictions(rows, (scores + notes.labels[rows].toarray() / 2) * (segments >= 0), segments)
+    for rule in thresholds.RULES:
+        assert 0.45 < np.median(evaluation.cut(notes, notes.labels, good, parameters, rule=rule)) < 0.55
+    row = ablation.Row({}, "union", (parameters,), (), parameters)
+    found = {ablation.BASE: good, "chance": Predictions(rows, scores * (segments >= 0), segments)}
+    measured = {name: measuring.measure(tmp_path, notes, row, part) for name, part in found.items()}
+    result = measuring.table(measured, [], times=200, seed=0)
+    assert result.loc[ablation.BASE, "micro_f1"] > 0.97
+    assert result.loc[ablation.BASE, "map"] > 0.97
+    assert result.loc["chance", "micro_f1_p"] < 0.05
+    assert time.process_time() - started < 30

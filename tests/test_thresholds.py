@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from sklearn.metrics import precision_recall_curve
 
 from shl_utils import metrics, thresholds
 
@@ -79,6 +80,19 @@ def test_best_threshold_beats_every_other(seed):
 
     best = micro(thresholds.best(truth, probabilities))
     assert best == pytest.approx(max(micro(t) for t in (1e-6, 0.05, 0.15, 0.3, 0.6)))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([3, 1000]))
+def test_best_threshold_is_that_of_the_whole_curve(seed, levels):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((15, 4)) < 0.3).astype(np.int8)
+    truth[0, 0] = 1
+    scores = (np.ceil(rng.random(truth.shape) * levels) / levels).astype(np.float32)
+    precision, recall, lines = precision_recall_curve(truth.ravel(), scores.ravel())
+    top = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
+    lower = lines[top - 1] if top else 0
+    assert thresholds.best(truth, scores) == pytest.approx((lines[top] + lower) / 2)
 
 
 def test_a_threshold_needs_positives():
