@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy import sparse
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from shl_utils import progress
@@ -11,18 +12,31 @@ from shl_utils.corpus import Corpus
 from shl_utils.predictions import Predictions
 
 LINEAR = "TF-IDF + logistic"  # its name in every table
+WORDS, CHARACTERS = "words and pairs of words", "runs of one to three characters"
+TERMS = {WORDS: {"ngram_range": (1, 2), "min_df": 2}, CHARACTERS: {"analyzer": "char", "ngram_range": (1, 3)}}
+
+
+def terms(corpus: Corpus) -> str:
+    """What the linear model counts: WORDS, or CHARACTERS where most training notes share no word with another.
+
+    So it is in a script without spaces, where a whole clause passes for a word.
+    """
+    texts = corpus.notes["text"].to_numpy()[corpus.rows("train")]
+    words = sparse.csr_array(HashingVectorizer(binary=True, norm=None, alternate_sign=False).transform(texts))
+    shared = words @ (words.sum(axis=0) > 1)
+    return WORDS if (shared > 0).mean() > 0.5 else CHARACTERS
 
 
 def tfidf_logistic(corpus: Corpus) -> Predictions:
-    """TF-IDF of words and pairs of words, one balanced logistic regression a code, on unfiltered labels.
+    """TF-IDF of what `terms` says, one balanced logistic regression a code, on unfiltered labels.
 
-    At most 100,000 words and pairs, the most frequent. A code that every training note has gets probability 1.
+    At most 100,000 terms, the most frequent. A code that every training note has gets probability 1.
     """
     train = corpus.rows("train")
     rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
     texts = corpus.notes["text"].to_numpy()
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=100_000)
-    seen, asked = words.fit_transform(texts[train]), words.transform(texts[rows])
+    counted = TfidfVectorizer(**TERMS[terms(corpus)], sublinear_tf=True, max_features=100_000)
+    seen, asked = counted.fit_transform(texts[train]), counted.transform(texts[rows])
     labels = corpus.labels[train].tocsc()
     share = labels.sum(axis=0) / len(train)
     probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)

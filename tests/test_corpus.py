@@ -116,6 +116,29 @@ def test_a_published_side_that_the_rare_codes_took_with_them_is_named():
         corpus.build(published("train train train train validation test", [["a", "b"]] * 4 + [["x"], ["a"]]), check({}))
 
 
+def japanese(symptoms):
+    """Notes without a space, and with a number of their own, so that no two share what passes for a word."""
+    clauses = {"fever": "発熱", "cough": "咳嗽", "rash": "発疹"}
+    texts = [f"患者{i}号は{'と'.join(clauses[s] for s in row)}を{i}日間訴え来院。" for i, row in enumerate(symptoms)]
+    sides = (["train"] * 7 + ["validation"] + ["test"] * 2) * (len(symptoms) // 10)
+    return corpus.build(published(" ".join(sides), symptoms, texts), one())[0]
+
+
+def test_the_linear_model_reads_characters_where_a_script_has_no_spaces():
+    notes = japanese([["fever"], ["cough"], ["cough", "rash"], ["rash", "fever"], ["rash"]] * 20)
+    assert baselines.terms(notes) == baselines.CHARACTERS
+    linear = baselines.tfidf_logistic(notes)
+    figures, _ = evaluation.compare(notes, notes.labels, {"m": linear}, one(bootstrap=100), reference="m")
+    assert figures.loc["m", "micro_f1"] > 0.9
+
+
+def test_the_linear_model_reads_words_where_most_notes_share_some():
+    codes = [["asthma"], ["burn"]] * 20
+    texts = [f"{codes[i][0] if i % 4 else ''} 発熱{i}" for i in range(40)]
+    sides = " ".join((["train"] * 6 + ["validation"] * 2 + ["test"] * 2) * 4)
+    assert baselines.terms(corpus.build(published(sides, codes, texts), one())[0]) == baselines.WORDS
+
+
 def one(**values):
     return check({"min_notes": 1} | values)
 
