@@ -52,12 +52,14 @@ class Parameters(BaseModel):
     language: Literal["english", "spanish"] = _of("00_imbalance", "english", "codiesp: machine translated, or original")
     code_set: Literal["diagnoses", "procedures", "both"] = _of("00_imbalance", "diagnoses", "codiesp: which codes")
     table: str = _of("00_imbalance", "", "table: the file, .csv, .jsonl or .parquet")
-    column_names: dict[Literal["id", "text", "codes", "split", "group"], str] = _of(
+    column_names: dict[Literal["id", "text", "codes", "split", "group", "description"], str] = _of(
         "00_imbalance", {}, "table: its own names of these columns, where they differ"
     )
     separator: str = _of("00_imbalance", ";", "table: between the codes of a note, if not a list", min_length=1)
     encoding: str = _of("00_imbalance", "utf-8", "table: how its text is written", min_length=1)
-    descriptions: str = _of("00_imbalance", "", "table: a file of the same kinds with columns code, description")
+    descriptions: str = _of(
+        "00_imbalance", "", "table: a file of such a kind with columns code, description, if not a column"
+    )
     private: bool = _of("00_imbalance", True, "table: its notes must never appear in an output")
     synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)

@@ -91,6 +91,66 @@ def test_own_names_group_split_and_descriptions(path, tmp_path):
     assert not found.private
 
 
+@pytest.fixture
+def described():
+    words = [["sepsis", "cholera", "sepsis"], ["diabetes"], ["", "cholera"]]
+    return [row | {"description": said} for row, said in zip(ROWS, words)]
+
+
+def test_descriptions_beside_the_codes_are_theirs(path, described):
+    found = load(save(path, described))
+    assert found.descriptions == {"038.9": "sepsis", "0010": "cholera", "250.00": "diabetes", "Ä 1": "Ä 1"}
+    assert found.dropped == {table.BARE: 1, table.REPEATED: 1}
+    renamed = [{"title" if name == "description" else name: cell for name, cell in row.items()} for row in described]
+    assert load(save(path, renamed)).dropped[table.BARE] == 4, "a column of another name is left alone"
+    assert load(path, column_names={"description": "title"}).descriptions == found.descriptions
+
+
+def test_empty_cells_of_descriptions_and_separators_at_their_end_are_no_descriptions(path, tmp_path, described):
+    described[0]["description"] = []
+    found = load(save(path, described))
+    assert found.descriptions["0010"] == "cholera"
+    assert found.descriptions["038.9"] == "038.9"
+    ends = tmp_path / "ends.csv"
+    ends.write_text("id,text,codes,description\n1,one,a;b;,A;B\n2,two,c;d,;D;\n3,three,e;;f,E;;F\n4,four,g;h,G;\n")
+    assert load(ends).descriptions == {"a": "A", "b": "B", "c": "c", "d": "D", "e": "E", "f": "F", "g": "G", "h": "h"}
+
+
+@pytest.mark.parametrize("said", [["sepsis", SECRET], ["a", "b", "c", SECRET], [SECRET]])
+def test_another_number_of_descriptions_than_codes_is_named(path, described, said):
+    described[0]["description"] = said
+    message = refused(save(path, described))
+    assert "row 1, column description: as many descriptions as codes are needed, in the same order" in message
+    assert "rename the column" in message
+
+
+def test_a_description_without_its_code_is_named(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_text(f"id,text,codes,description\n1,one,a;b,A;B\n2,two,c;;d,C;{SECRET};D\n")
+    assert "row 2, column description: as many descriptions as codes" in refused(path)
+
+
+def test_a_code_described_in_two_ways_is_named_with_both_rows(path, described):
+    described[2]["description"] = ["", SECRET]
+    message = refused(save(path, described))
+    assert "row 3, column description: a code has another in row 1: describe it the same way" in message
+    described[0]["description"] = ["sepsis", "cholera", SECRET]
+    assert "row 1, column description: a code has another in row 1" in refused(save(path, described))
+
+
+@pytest.mark.parametrize("said", [7, [7], {"a": "b"}])
+def test_descriptions_that_are_no_text_are_refused(tmp_path, described, said):
+    described[1]["description"] = said
+    message = refused(save(tmp_path / "n.jsonl", described))
+    assert "row 2, column description: descriptions must be text, or lists of text: rename" in message
+
+
+def test_descriptions_in_two_places_are_refused(path, tmp_path, described):
+    beside = save(tmp_path / "d.csv", [{"code": "0010", "description": "cholera"}])
+    message = refused(save(path, described), descriptions=beside)
+    assert "has a column description, and `descriptions` names a file: leave `descriptions` out, or rename" in message
+
+
 def test_through_parameters_to_a_built_corpus(path, tmp_path):
     rows = [{"id": f"n{i}", "text": f"note {i}", "codes": ["a", "b"] if i % 3 else ["0010"]} for i in range(60)]
     parameters = check({"source": "table", "table": str(save(path, rows))})

@@ -33,6 +33,14 @@ WHOLE = re.compile(r"\d+\.0")
 NO_TEXT = "codes must be text, or lists of text without null: as numbers they lose zeros (0010, 250.00)"
 READ_AS_NUMBER = "a code looks read as a number by another program (like 4019.0, nan): write codes as text there"
 EMPTY = "it is empty: fill it or remove the row"
+WORDS = "descriptions must be text, or lists of text: rename the column if it holds something else"
+AS_MANY = (
+    "as many descriptions as codes are needed, in the same order: use lists (.jsonl, .parquet) where one holds the "
+    "separator, or rename the column if it holds something else"
+)
+ONE = "describe it the same way everywhere, or in one row alone"
+BOTH = "leave `descriptions` out, or rename the column"
+OPTIONAL = ("group", "split", "description")
 
 
 def load(
@@ -44,25 +52,30 @@ def load(
     descriptions: Path | None,
     private: bool,
 ) -> Corpus:
-    """Read columns id, text and codes, and group and split where there are any; other columns are left alone.
+    """Read columns id, text and codes, and group, split and description where there are any; no other column is read.
 
     column_names: what the file calls them, where it differs; a column that is named there must exist.
     separator: between the codes of a note, unless the cell is a list. encoding: of CSV and JSON Lines.
-    descriptions: a file of the same kinds with columns code and description; a code without one describes itself.
     `group` is the id where there is none. `split` is kept; it needs train and test and may have validation.
+    `description` is parallel to the codes of its note, as a list or with the same separator; cells and parts of them
+    may be empty. descriptions: in its place, a file of the same kinds with columns code and description.
+    A code without description describes itself.
     Raises FileNotFoundError for a missing file, ValueError for everything else that is wrong with one.
     """
     table = _read(path, encoding)
-    names = {name: column_names.get(name, name) for name in ("id", "text", "codes", "group", "split")}
-    for name in ("group", "split"):
+    names = {name: column_names.get(name, name) for name in ("id", "text", "codes", *OPTIONAL)}
+    for name in OPTIONAL:
         if name not in column_names and name not in table:
             del names[name]
     _need(table, [*names.values()], path, "say in `column_names` what the file calls it")
+    if descriptions and "description" in names:
+        raise ValueError(f"{path} has a column {names['description']}, and `descriptions` names a file: {BOTH}")
     notes = pd.DataFrame({"note": _names(table, names["id"], path)})
     _refuse_repeated(notes["note"], path, names["id"])
     notes["group"] = _names(table, names["group"], path) if "group" in names else notes["note"]
     notes["text"] = _filled(table, names["text"], path)
-    lists = _codes(table, names["codes"], path, separator)
+    parts = _parts(table[names["codes"]], path, names["codes"], separator, NO_TEXT)
+    lists = _codes(parts, path, names["codes"])
     notes["codes"] = [sorted(set(row)) for row in lists]
     if "split" in names:
         notes["split"] = _names(table, names["split"], path)
@@ -71,6 +84,8 @@ def load(
     if len(used) < 2:
         raise ValueError(f"{path}: one code only in column {names['codes']}, two are needed: check `separator`")
     known = _descriptions(descriptions, encoding) if descriptions else {}
+    if "description" in names:
+        known = _beside(parts, table[names["description"]], path, names["description"], separator)
     counts = {BARE: len(set(used) - set(known)), REPEATED: sum(len(row) - len(set(row)) for row in lists)}
     return Corpus(
         name="table",
@@ -91,13 +106,44 @@ def _descriptions(path: Path, encoding: str) -> dict[str, str]:
     return {code: text for code, text in zip(codes, words) if text}
 
 
-def _codes(table: Columns, column: str, path: Path, separator: str) -> list[list[str]]:
-    """The codes of every note, repeats and all."""
-    cells = [[] if cell is None else cell for cell in table[column]]
+def _beside(codes: list[list[str]], cells: list[Any], path: Path, column: str, separator: str) -> dict[str, str]:
+    """Description of every code that has one: each cell describes the codes of its row, in their order."""
+    filled = [["" if part is None else part for part in cell] if isinstance(cell, list) else cell for cell in cells]
+    pairs = [_aligned(*pair) for pair in zip(codes, _parts(filled, path, column, separator, WORDS))]
+    _refuse(pairs, _astray, path, column, AS_MANY)
+    first: dict[str, tuple[str, int]] = {}
+    for row, pair in enumerate(pairs, start=1):
+        for code, text in filter(all, zip(*pair)):
+            known, where = first.setdefault(code, (text, row))
+            if known != text:
+                raise ValueError(f"{path}: row {row}, column {column}: a code has another in row {where}: {ONE}")
+    return {code: text for code, (text, _) in first.items()}
+
+
+def _aligned(codes: list[str], words: list[str]) -> tuple[list[str], list[str]]:
+    """Both without what only separators at the end of a cell have made."""
+    n = max((i for i, code in enumerate(codes, start=1) if code), default=0)
+    return codes[:n], words[:n] + [text for text in words[n:] if text]
+
+
+def _astray(pair: tuple[list[str], list[str]]) -> bool:
+    """Whether there are descriptions, and not one for each code."""
+    codes, words = pair
+    return any(words) and (len(codes) != len(words) or any(text and not code for code, text in zip(codes, words)))
+
+
+def _parts(cells: Iterable[Any], path: Path, column: str, separator: str, remedy: str) -> list[list[str]]:
+    """What is listed in every cell, as text without space around it; parts may be blank."""
+    cells = [[] if cell is None else cell for cell in cells]
     lists = [cell.split(separator) if isinstance(cell, str) else cell for cell in cells]
-    _refuse(lists, lambda row: not isinstance(row, list), path, column, NO_TEXT)
-    _refuse(lists, lambda row: not all(isinstance(code, str) for code in row), path, column, NO_TEXT)
-    lists = [[code.strip() for code in row if code.strip()] for row in lists]
+    _refuse(lists, lambda row: not isinstance(row, list), path, column, remedy)
+    _refuse(lists, lambda row: not all(isinstance(part, str) for part in row), path, column, remedy)
+    return [[part.strip() for part in row] for row in lists]
+
+
+def _codes(parts: list[list[str]], path: Path, column: str) -> list[list[str]]:
+    """The codes of every note, repeats and all."""
+    lists = [[code for code in row if code] for row in parts]
     _refuse(lists, lambda row: not row, path, column, EMPTY)
     whole = all(WHOLE.fullmatch(code) for row in lists for code in row)
     _refuse(lists, lambda row: whole or any(NUMBER.fullmatch(code) for code in row), path, column, READ_AS_NUMBER)
