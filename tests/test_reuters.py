@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
-from shl_utils import corpus, evaluation, metrics
+from shl_utils import corpus, evaluation, metrics, sources
 from shl_utils.parameters import check
 from shl_utils.sources import reuters
 
@@ -127,6 +127,60 @@ def test_where_nltk_looks_is_found_and_left_as_it_was(open_data, monkeypatch, tm
 def test_what_is_there_is_not_fetched_again(open_data, real, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", None)  # any connection would fail
     assert reuters.load(open_data / "nltk_data", download=True).notes.equals(real.notes)
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """What NLTK's downloader is called with; instead of the network, `brings(folder)` fills the folder asked for."""
+    import nltk
+
+    asked = []
+
+    def download(*names, **options):
+        asked.append((names, options))
+        return download.brings(options["download_dir"])
+
+    download.brings = lambda folder: True
+    monkeypatch.setattr(nltk, "download", download)
+    return asked, download
+
+
+def test_an_allowed_download_brings_the_corpus_to_the_folder(open_data, real, downloads, tmp_path):
+    asked, download = downloads
+    download.brings = lambda folder: shutil.copytree(open_data / "nltk_data", folder)
+    found = reuters.load(tmp_path / "nltk", download=True)
+    assert asked == [(("reuters",), {"download_dir": str(tmp_path / "nltk"), "quiet": True})]
+    assert found.notes.equals(real.notes)
+
+
+def test_without_a_folder_nltk_chooses_the_place(downloads, monkeypatch):
+    monkeypatch.setattr("nltk.data.path", [])
+    with pytest.raises(FileNotFoundError, match="not in any place where NLTK looks"):
+        reuters.load(None, download=True)
+    assert downloads[0] == [(("reuters",), {"download_dir": None, "quiet": True})]
+
+
+def test_nothing_is_fetched_unasked(downloads, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        reuters.load(tmp_path, download=False)
+    with pytest.raises(FileNotFoundError):
+        sources.load(check({"source": "reuters", "folder": str(tmp_path)}), tmp_path)
+    assert downloads[0] == []
+
+
+def test_a_download_that_brings_nothing_does_not_ask_for_itself(downloads, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"download brought nothing .* by hand") as caught:
+        reuters.load(tmp_path, download=True)
+    assert "`download: true`" not in str(caught.value)
+    downloads[1].brings = lambda folder: False
+    with pytest.raises(OSError, match="could not download reuters: is the network reachable"):
+        reuters.load(tmp_path, download=True)
+
+
+def test_a_download_of_another_corpus_is_refused(downloads, tmp_path):
+    downloads[1].brings = lambda folder: write(tmp_path, {"training/1": "earn", "test/2": "acq"})
+    with pytest.raises(ValueError, match="has 1 training documents, 1 test documents"):
+        reuters.load(tmp_path, download=True)
 
 
 def test_damaged_corpora_are_named(open_data, tmp_path):

@@ -20,6 +20,7 @@ from shl_utils.sources import Corpus
 LICENCE = "copyright Reuters Ltd. and Carnegie Group, research use only (Reuters-21578, distribution 1.0)"
 EXPECTED = {"training documents": 7769, "test documents": 3019, "categories": 90}
 AGAIN = "delete it and fetch it again"
+BY_HAND = "NLTK's download brought nothing that can be read there: put corpora/reuters.zip of NLTK's data there by hand"
 REMEDY = "set `folder` to NLTK data that hold corpora/reuters.zip, or `download: true` to fetch it through NLTK (6 MB)"
 # after the corpus's own list of topics; the others are words already: "palm-oil" is palm oil
 WORDS = {
@@ -58,7 +59,7 @@ def load(folder: Path | None, *, download: bool) -> Corpus:
         if not download:
             raise
         _fetch(folder)
-        notes = _read(folder)
+        notes = _read(folder, remedy=BY_HAND)
     codes = sorted(set().union(*notes["codes"]))
     sides = notes["split"].value_counts()
     found = dict(zip(EXPECTED, (sides.get("train", 0), sides.get("test", 0), len(codes))))
@@ -75,7 +76,7 @@ def validation(notes: pd.DataFrame) -> list[int]:
     return train_test_split(training, random_state=123, test_size=1000)[1]
 
 
-def _read(folder: Path | None) -> pd.DataFrame:
+def _read(folder: Path | None, *, remedy: str = REMEDY) -> pd.DataFrame:
     """note, group, split (train or test), text, codes in the order of the documents' numbers."""
     from nltk.corpus.reader import CategorizedPlaintextCorpusReader
     from nltk.corpus.util import LazyCorpusLoader
@@ -86,7 +87,7 @@ def _read(folder: Path | None) -> pd.DataFrame:
         "reuters", CategorizedPlaintextCorpusReader, names, cat_file="cats.txt", encoding="latin-1"
     )
     rows = []
-    with _searching(folder):
+    with _searching(folder, remedy):
         for name in sorted(reader.fileids(), key=lambda name: int(name.split("/")[1])):
             split = "train" if name.startswith("training/") else "test"
             text = html.unescape(reader.raw(name))  # NLTK's copy writes < as &lt;
@@ -95,7 +96,7 @@ def _read(folder: Path | None) -> pd.DataFrame:
 
 
 @contextmanager
-def _searching(folder: Path | None) -> Iterator[None]:
+def _searching(folder: Path | None, remedy: str) -> Iterator[None]:
     """NLTK looks in `folder` alone, or where it always does; what it cannot read is an error of ours."""
     import nltk.data
 
@@ -109,7 +110,7 @@ def _searching(folder: Path | None) -> Iterator[None]:
             raise
         # NLTK reads no data that another account could have planted
         why = " (NLTK refuses it: another account may write there)" if "Refused" in str(error) else ""
-        raise FileNotFoundError(f"reuters is not in {_place(folder)}{why}: {REMEDY}") from None
+        raise FileNotFoundError(f"reuters is not in {_place(folder)}{why}: {remedy}") from None
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"reuters in {_place(folder)} is cut short or damaged ({error}): {AGAIN}") from None
     finally:
