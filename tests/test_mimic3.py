@@ -229,6 +229,30 @@ def test_broken_csv_is_named_without_a_word_of_the_note(tmp_path, harm):
     assert "NOTEEVENTS.csv cannot be read as CSV" in refused(folder)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("table", ["NOTEEVENTS", "D_ICD_DIAGNOSES"])
+def test_another_encoding_is_named_without_a_word_of_the_note(tmp_path, table, packed):
+    content = tables()
+    content[table].append(note(4, 102, f"niño {SECRET}") if table == "NOTEEVENTS" else [3, "V5867", "x", "Ménière"])
+    path = save(tmp_path / "m", content, packed=packed) / f"{table}.csv{'.gz' * packed}"
+    data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    data = data.decode("utf-8").encode("latin-1")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert f"{path} is not utf-8, as PhysioNet ships it" in refused(path.parent)
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    path = save(tmp_path / "m", tables()) / "NOTEEVENTS.csv"
+    path.write_bytes(path.read_bytes().replace(b"second", b"second \xff\xfe" + SECRET.encode()))
+    assert f"{path} is not utf-8" in refused(path.parent)
+
+
+def test_accents_in_utf_8_are_read(tmp_path):
+    content = tables()
+    content["NOTEEVENTS"][2][-1] = "niño, 発熱"
+    assert mimic3.load(save(tmp_path / "m", content)).notes["text"][1] == "niño, 発熱"
+
+
 @pytest.mark.parametrize("code", ["4019.0", "1.0E+3", "nan", "10"])
 def test_codes_taken_for_numbers_are_refused_with_an_example(tmp_path, code):
     content = tables()

@@ -235,9 +235,12 @@ def _run(db: Database, path: Path, sql: str) -> pd.DataFrame:
         return db.execute(sql, [str(path)] if "?" in sql else None).df()
     except duckdb.Error as error:
         kind, full = type(error).__name__, isinstance(error, duckdb.OutOfMemoryException)
+        encoded = "\nInvalid unicode" in str(error)
     # Raised outside the except block: DuckDB's message, which quotes lines, must not hang on as __context__.
     if full:
         raise ValueError(f"{path} needs more than {MEMORY_LIMIT} and the free space of the temporary folder")
+    if encoded:
+        raise ValueError(f"{path} is not utf-8, as PhysioNet ships it, but saved in another encoding: {AGAIN}")
     raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note): {AGAIN}")
 
 
