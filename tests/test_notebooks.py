@@ -269,14 +269,16 @@ def test_the_secret_was_read(private_run):
     assert notes["text"].str.contains(SECRET).mean() > 0.9
 
 
-def leaks(folder):
-    """Files below `folder` that hold the secret; parquet is compressed, so its values are looked at."""
+def leaks(folder, *secrets):
+    """Files below `folder` that hold a secret, also as JSON escapes it; parquet is compressed, so its values are looked
+    at."""
+    words = [form.encode() for secret in secrets or (SECRET,) for form in (secret, json.dumps(secret).strip('"'))]
     found = []
     for path in (p for p in folder.rglob("*") if p.is_file()):
         data = path.read_bytes()
         if path.suffix == ".parquet":
             data = pd.read_parquet(path).drop(columns="probability", errors="ignore").to_csv().encode()
-        if SECRET.encode() in data:
+        if any(word in data for word in words):
             found.append(path.name)
     return found
 
@@ -303,3 +305,96 @@ def test_a_private_run_is_marked_and_closed_to_others(private_run):
     folder, _ = private_run
     assert json.loads((folder / "provenance.json").read_text())["stages"]["00_imbalance"]["private"] is True
     assert folder.stat().st_mode & 0o077 == 0
+
+
+# what a note says of a code, a part of every note that must not leave it, and the code's description
+SYMPTOMS = {
+    "001": ("Seltene Prüfung über Übelkeit.", ""),
+    "E11": ("Diabète sucré équilibré, été hospitalisé.", "diabète sucré"),
+    "I10": ("Ο ασθενής έχει υπέρταση.", "υπέρταση"),
+    "J18": ("発熱と咳嗽を訴え、肺炎と診断した。", "肺炎"),
+    "N17": ("Insuficiencia renal aguda, niño pálido.", "insuficiencia renal aguda"),
+}
+SECRETS = ("御手洗瑠璃子", "Ζαχαρούλα", "Ñuflo Çağrı")
+UNSEEN = {"Q99": "seltenes Syndrom"}
+SIDES = ["train"] * 7 + ["validation"] + ["test"] * 2
+
+
+def table_rows():
+    """120 notes in five scripts and tongues; one test note has a code that no training note has."""
+    rows = []
+    for i in range(120):
+        codes = [code for k, code in enumerate(SYMPTOMS) if (i * (k + 2)) % 7 < 4 - k // 2] or ["J18"]
+        text = f"{SECRETS[i % 3]} {i}. " + " ".join(SYMPTOMS[code][0] for code in codes)
+        described = {code: SYMPTOMS[code][1] for code in codes} | (UNSEEN if i == 119 else {})
+        lists = {"codes": ";".join(described), "description": ";".join(described.values())}
+        rows.append({"id": f"{i:03d}", "text": text, "split": SIDES[i % 10]} | lists)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory):
+    """The rows above through all stages as source `table`, private as it is by default."""
+    root = tmp_path_factory.mktemp("table")
+    pd.DataFrame(table_rows()).to_csv(root / "notes.csv", index=False)
+    lines = ["run: own", "source: table", f"table: '{root / 'notes.csv'}'", "min_notes: 1", "eta: 0.2", "grid: smoke"]
+    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1", "bootstrap: 100"]
+    (root / "own.yaml").write_text("\n".join(lines))
+    done = shl("run", root / "own.yaml", SHL_RUNS=str(root / "runs"))
+    assert done.returncode == 0, done.stderr
+    return root / "runs" / "own", done
+
+
+def test_a_table_in_any_script_goes_through_all_stages(table_run):
+    folder, done = table_run
+    assert all(f"{stage}: done" in done.stdout for stage in STAGES)
+    given, notes = pd.DataFrame(table_rows()), pd.read_parquet(folder / "corpus.parquet")
+    assert notes["note"].tolist() == given["id"].tolist()
+    assert notes["text"].tolist() == given["text"].tolist()
+    assert notes["split"].tolist() == given["split"].tolist()
+    assert notes["codes"].str.join(";").tolist() == given["codes"].tolist()
+    described = pd.read_parquet(folder / "codes.parquet").set_index("code")["description"].to_dict()
+    assert described == {code: words or code for code, (_, words) in SYMPTOMS.items()} | UNSEEN
+    facts = json.loads((folder / "provenance.json").read_text())["stages"]
+    assert facts["00_imbalance"]["private"] is True
+    assert facts["00_imbalance"]["flaws"]["codes without a training note"] == 1
+    assert facts["04_evaluate"]["linear_terms"] == "words and pairs of words"
+
+
+def test_a_code_without_a_training_note_has_no_model_and_still_counts(table_run):
+    folder, _ = table_run
+    assert "Q99" not in pd.read_parquet(folder / "segments.parquet")["code"].tolist()
+    for place in ("", "reference/", "tfidf/"):
+        table = pq.read_table(folder / f"{place}predictions.parquet")
+        unseen = json.loads(table.schema.metadata[b"codes"]).index("Q99")
+        assert json.loads(table.schema.metadata[b"segments"])[unseen] == -1
+        assert {row[unseen] for row in table["probability"].to_pylist()} == {0}
+    models = json.loads((folder / "metrics.json").read_text())["models"]
+    assert {model["codes_present"] for model in models.values()} == {len(SYMPTOMS) + 1}
+    assert len(pd.read_parquet(folder / "ablation.parquet")) == 7
+
+
+def test_no_text_of_a_table_in_any_script_reaches_an_output(table_run):
+    folder, done = table_run
+    assert len(pd.read_parquet(folder / "corpus.parquet")) == 120
+    said = [sentence for sentence, _ in SYMPTOMS.values()]
+    assert leaks(folder, *SECRETS, *said) == ["corpus.parquet"]
+    assert not [text for text in (*SECRETS, *said) if text in done.stdout + done.stderr]
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_table_in_latin_1_is_read_and_a_wrong_encoding_shows_no_text(tmp_path):
+    rows = [row | {"text": f"Ñuflo {row['id']}: {SYMPTOMS['N17'][0]}", "description": ""} for row in table_rows()]
+    pd.DataFrame(rows).to_csv(tmp_path / "notes.csv", index=False, encoding="latin-1")
+    path = tmp_path / "own.yaml"
+    lines = ["run: own", "source: table", f"table: '{tmp_path / 'notes.csv'}'", "min_notes: 1"]
+    path.write_text("\n".join(lines))
+    done = shl("run", path, "--until", "00_imbalance", SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert "notes.csv, line 2: not utf-8: set `encoding`, such as latin-1" in done.stderr
+    assert "uflo" not in done.stdout + done.stderr
+    assert leaks(tmp_path / "runs", "uflo", "Insuficiencia") == []
+    path.write_text("\n".join([*lines, "encoding: latin-1"]))
+    done = shl("run", path, "--until", "00_imbalance", SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    assert pd.read_parquet(tmp_path / "runs" / "own" / "corpus.parquet")["text"][0] == rows[0]["text"]
