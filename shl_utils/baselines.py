@@ -27,16 +27,16 @@ def terms(corpus: Corpus) -> str:
     return WORDS if (shared > 0).mean() > 0.5 else CHARACTERS
 
 
-def tfidf_logistic(corpus: Corpus) -> Predictions:
-    """TF-IDF of what `terms` says, one balanced logistic regression a code, on unfiltered labels.
+def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
+    """TF-IDF of what `terms` found, one balanced logistic regression a code, on unfiltered labels.
 
     At most 100,000 terms, the most frequent. A code that every training note has gets probability 1.
     """
     train = corpus.rows("train")
     rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
     texts = corpus.notes["text"].to_numpy()
-    counted = TfidfVectorizer(**TERMS[terms(corpus)], sublinear_tf=True, max_features=100_000)
-    seen, asked = counted.fit_transform(texts[train]), counted.transform(texts[rows])
+    weigh = TfidfVectorizer(**TERMS[counted], sublinear_tf=True, max_features=100_000)
+    seen, asked = weigh.fit_transform(texts[train]), weigh.transform(texts[rows])
     labels = corpus.labels[train].tocsc()
     share = labels.sum(axis=0) / len(train)
     probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)

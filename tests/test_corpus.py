@@ -127,7 +127,7 @@ def japanese(symptoms):
 def test_the_linear_model_reads_characters_where_a_script_has_no_spaces():
     notes = japanese([["fever"], ["cough"], ["cough", "rash"], ["rash", "fever"], ["rash"]] * 20)
     assert baselines.terms(notes) == baselines.CHARACTERS
-    linear = baselines.tfidf_logistic(notes)
+    linear = baselines.tfidf_logistic(notes, baselines.terms(notes))
     figures, _ = evaluation.compare(notes, notes.labels, {"m": linear}, one(bootstrap=100), reference="m")
     assert figures.loc["m", "micro_f1"] > 0.9
 
@@ -155,7 +155,7 @@ def test_codes_without_a_training_note_go_through_every_stage():
     assert variants.named_segments(segments).tolist() == ["0", "0", "no model"]
     drawn = training.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", reading="R1", ratio=1.0)
     assert np.isfinite(drawn.weights).all()
-    linear = baselines.tfidf_logistic(notes)
+    linear = baselines.tfidf_logistic(notes, baselines.terms(notes))
     assert (linear.probabilities[:, 2] == 0).all()
     gold = notes.labels
     figures, predicted = evaluation.compare(notes, gold, {"m": linear}, one(bootstrap=100), reference="m")
