@@ -30,9 +30,9 @@ DERIVED = {
 
 
 def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
-    """Of every `segment.json`, by segment: what it trained on, and what its loss took from the training notes, as
-    minimum / median / maximum."""
-    shown = [{name: fact[name] for name in TRAINED} | {"codes": len(fact["codes"])} for fact in facts.values()]
+    """Of every `segment.json`, by segment: what it trained on, what it reached on validation and what the codes'
+    frequencies alone reach there, and what its loss took from the training notes, as minimum / median / maximum."""
+    shown = [_trained(fact) for fact in facts.values()]
     taken = [fact.get("derived", {}) for fact in facts.values()]  # models of earlier versions say nothing of it
     texts = [{DERIVED[name]: _spread(values) for name, values in found.items()} for found in taken]
     table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
@@ -72,20 +72,27 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
         columns[f"{title} gain"] = gain + table[f"{figure}_p"].map(" p {:.3f}".format, na_action="ignore").fillna("")
     columns["mAP"] = (100 * table["map"].astype(float)).map("{:.1f}".format)
     columns["core seconds"] = table["core_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
+    if table["failed"].any():
+        columns["failed trainings"] = table["failed"]
     names = [name if row["comparable"] else f"({name})" for name, row in table.iterrows()]
     return pd.DataFrame(columns).set_axis(names)
 
 
 def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     """Of what `ablation` shows, by its name there; `times` as `measuring.table` had it."""
-    return DEFINITIONS | {
-        "±": "deviation between seeds of training",
-        "gain": f"over {BASE}, paired: both on the same draws",
-        "p": measuring.definition_of_p(table, times=times),
-        "mAP": ranking.DEFINITIONS["map"],
-        "core seconds": "seconds of training times cores, with all models that a row needs",
-        "(row)": "not comparable: not measured on all pairs of the labels that the source has",
-    }
+    failed = {"failed trainings": "of the row's segments, and of what they start from or are joined with"}
+    return (
+        DEFINITIONS
+        | {
+            "±": "deviation between seeds of training",
+            "gain": f"over {BASE}, paired: both on the same draws",
+            "p": measuring.definition_of_p(table, times=times),
+            "mAP": ranking.DEFINITIONS["map"],
+            "core seconds": "seconds of training times cores, with all models that a row needs",
+            "(row)": "not comparable: not measured on all pairs of the labels that the source has",
+        }
+        | (failed if table["failed"].any() else {})
+    )
 
 
 def effects(table: pd.DataFrame) -> pd.DataFrame:
@@ -160,6 +167,15 @@ def listed(definitions: dict[str, str]) -> str:
 def _markdown(table: pd.DataFrame) -> str:
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _trained(fact: dict[str, Any]) -> dict[str, Any]:
+    reached = {
+        "validation_ap": fact["history"][fact["best_epoch"]]["validation_ap"],
+        "frequency_ap": fact.get("frequency_ap"),  # not in models of earlier versions
+    }
+    texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}
+    return {name: fact[name] for name in TRAINED} | texts | {"codes": len(fact["codes"])}
 
 
 def _spread(values: dict[str, float] | float) -> str:

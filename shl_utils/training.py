@@ -46,6 +46,15 @@ class Task:
         weights = self.notes.weights[train]
         return (self.labels[train].T @ weights) / weights.sum()
 
+    def frequency_ap(self) -> float | None:
+        """What `_validate` would find of a model that reads no text and gives every note the codes' shares in training;
+        None without a positive in validation."""
+        truth = self.labels[self.validation].toarray()
+        train = np.concatenate([self.notes.positives, self.notes.negatives])
+        shares = np.asarray(self.labels[train].mean(axis=0)).ravel()
+        scores = np.broadcast_to(shares, truth.shape)
+        return float(average_precision_score(truth.ravel(), scores.ravel())) if truth.any() else None
+
 
 def training_set(
     labels: sparse.csr_array,
@@ -112,6 +121,7 @@ def fit(
     facts = {
         "history": history,
         "best_epoch": best[0],
+        "frequency_ap": task.frequency_ap(),
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
         "negatives_a_pass": task.notes.drawn,

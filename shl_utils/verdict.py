@@ -26,8 +26,8 @@ def of_run(folder: Path) -> pd.DataFrame:
             raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
     table = pd.read_parquet(folder / "ablation.parquet").set_index("row")
     effects = pd.read_parquet(folder / "effects.parquet")
-    if not KINDS.issuperset(effects["kind"]):
-        raise ValueError(f"{folder / 'effects.parquet'} is of another version: run 05_ablate of that run again")
+    if "failed" not in table or not KINDS.issuperset(effects["kind"]):
+        raise ValueError(f"{folder} has an ablation of another version: run 05_ablate of that run again")
     known = {"row": table} | {kind: found.set_index("change") for kind, found in effects.groupby("kind")}
     lines = []
     for claim, (source, row) in _claims(**_made_with(folder)).items():
@@ -84,3 +84,10 @@ def several(folders: dict[str, Path]) -> pd.DataFrame:
     names = {name: f"{name} ({_made_with(folder)['reading']})" for name, folder in folders.items()}
     lines = pd.concat([of_run(folder).assign(run=names[name]) for name, folder in folders.items()])
     return lines.loc[lines.index.unique()]
+
+
+def failed(folders: dict[str, Path]) -> pd.DataFrame:
+    """The rows of these runs with trainings that failed, see `failures`: `run`, `row`, `failed` (how many)."""
+    tables = [pd.read_parquet(folder / "ablation.parquet").assign(run=name) for name, folder in folders.items()]
+    lines = pd.concat(tables, ignore_index=True)
+    return lines.loc[lines["failed"] > 0, ["run", "row", "failed"]].reset_index(drop=True)

@@ -348,7 +348,7 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
 
 
 def test_tables_are_readable():
-    line = {"comparable": True, "core_seconds": 12.4, "map": 0.55}
+    line = {"comparable": True, "core_seconds": 12.4, "map": 0.55, "failed": 0}
     for figure in measuring.FIGURES:
         line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
         line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}

@@ -99,13 +99,15 @@ def test_a_segment_without_negatives_has_no_weights_to_tell():
 
 def test_the_table_of_segments_shows_what_each_loss_took():
     told = {"positives": 2, "negatives_a_pass": 2, "passes_an_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
-    told |= {"seconds": 1.5, "codes": ["a", "b"]}
+    told |= {"seconds": 1.5, "codes": ["a", "b"], "history": [{"validation_ap": 0.25}], "frequency_ap": 0.125}
     took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
     table = tables.segments({0: told | {"derived": took}, 1: told})
     assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]
     assert table["offset of R-BCE"].tolist() == ["0.9", ""]
     assert table["codes"].tolist() == [2, 2]
-    assert list(tables.segments({0: told}).columns) == [*tables.TRAINED, "codes"], "nothing taken, nothing shown"
+    alone = tables.segments({0: told, 1: told | {"history": [{"validation_ap": None}], "frequency_ap": None}})
+    assert list(alone.columns) == [*tables.TRAINED, "validation_ap", "frequency_ap", "codes"], "nothing taken"
+    assert alone[["validation_ap", "frequency_ap"]].to_numpy().tolist() == [["0.250", "0.125"], ["", ""]]
 
 
 def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():

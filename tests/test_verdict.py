@@ -14,14 +14,14 @@ def line(value, low, high, *, suffix=""):
     return {f"{figure}{suffix}{end}": x for figure in verdict.FIGURES for end, x in ends.items()}
 
 
-def write(folder, *, loss="sh_focal", reading="R1"):
+def write(folder, *, loss="sh_focal", reading="R1", failed=0):
     folder.mkdir(exist_ok=True)
     made_with = {"parameters": {"loss": loss, "reading": reading}}
     (folder / "provenance.json").write_text(json.dumps(made_with), encoding="utf-8")
     row = {"row": f"segmented {loss}, filter"} | line(-0.1, -0.12, -0.08, suffix="_gain")
     bare = {"row": f"segmented {loss}, no filter"} | line(0.1, 0.08, 0.12, suffix="_gain")
     easy = {"row": f"segmented {loss}, filter on test too, own notes"} | line(0.04, 0.02, 0.06, suffix="_gain")
-    pd.DataFrame([row, bare, easy]).to_parquet(folder / "ablation.parquet")
+    pd.DataFrame([row, bare, easy]).assign(failed=[0, failed, 0]).to_parquet(folder / "ablation.parquet")
     changes = {"eta for none (segmentation)": (0.02, 0.01, 0.03), "train for none (filter_labels)": (0.01, -0.01, 0.03)}
     lines = [{"kind": "paper", "change": change} | line(*values) for change, values in changes.items()]
     lines += [{"kind": "single", "change": "eta for none (segmentation)"} | line(9, 9, 9)]
@@ -79,6 +79,19 @@ def test_effects_of_another_version_are_refused(tmp_path):
     effects.assign(kind="on average").to_parquet(tmp_path / "effects.parquet")
     with pytest.raises(ValueError, match="run 05_ablate of that run again"):
         verdict.of_run(tmp_path)
+
+
+def test_an_ablation_that_did_not_look_for_failures_is_refused(tmp_path):
+    table = pd.read_parquet(write(tmp_path) / "ablation.parquet")
+    table.drop(columns="failed").to_parquet(tmp_path / "ablation.parquet")
+    with pytest.raises(ValueError, match="run 05_ablate of that run again"):
+        verdict.of_run(tmp_path)
+
+
+def test_rows_with_trainings_that_failed_are_named_by_run(tmp_path):
+    folders = {"first": write(tmp_path / "first", failed=3), "second": write(tmp_path / "second")}
+    found = verdict.failed(folders)
+    assert found.to_numpy().tolist() == [["first", "segmented sh_focal, no filter", 3]]
 
 
 def test_a_run_without_an_ablation_is_named(tmp_path):
