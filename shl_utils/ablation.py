@@ -74,6 +74,12 @@ class Row:
         return {factor: known[factor] for factor in factors if factor not in moot}
 
     @property
+    def departures(self) -> set[str]:
+        """The factors in which it is unlike the run, of those that change something here."""
+        known = self.run.model_dump() | {"scoring": "union"}
+        return {factor for factor, level in self.levels(self.choices).items() if level != known[factor]}
+
+    @property
     def ours(self) -> bool:
         """Whether something in it is of our own making and not the paper's."""
         own = self.parameters.start != "fresh" or self.parameters.pooling != "mean" or self.scoring == "joint"
@@ -98,12 +104,21 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
         found[row.name] = _merged(found.get(row.name, row), row)
         every_seed |= dict.fromkeys(combination.seeds)
     if BASE not in found:
-        plain = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
-        changed = plain | {"start": "fresh", "epochs": parameters.ablation_epochs}
+        changed = variants.PLAIN | {"start": "fresh", "epochs": parameters.ablation_epochs}
         settings = (parameters.model_copy(update=changed),)
-        base = _row(grid.Combination(plain, settings, tuple(every_seed)), parameters)
+        base = _row(grid.Combination(dict(variants.PLAIN), settings, tuple(every_seed)), parameters)
         found = {BASE: replace(base, added=True)} | found
+    _check_seeds(found, grid.path_of(name))
     return list(found.values())
+
+
+def _check_seeds(found: dict[str, Row], path: Path) -> None:
+    """ValueError where the seeds of a row cannot be paired with those of BASE: before they are trained."""
+    base = len(found[BASE].options[0])
+    for row in found.values():
+        n = len(row.options[0])
+        if row.comparable and n != base and 1 not in (n, base):
+            raise ValueError(f"{path}: {row.name} has {n} seeds and {BASE} {base}: give all the same {grid.SEED}")
 
 
 def _row(combination: grid.Combination, run: Parameters) -> Row:
@@ -137,7 +152,7 @@ def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
             return replace(known, plain=plain)
     # named by what it differs in, so that two rows that come to the same share it
     own = _without_moot(run).model_dump()
-    parts = [f"{k}={v}" for k, v in asked.model_dump().items() if own[k] != v] or ["as the run"]
+    parts = [f"{k}={v}" for k, v in asked.model_dump().items() if own[k] != v]
     return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked, plain)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from shl_utils import variants
 from shl_utils.variants import FROM_UNIFIED, Variant
 
+DIVERGED = "weights that are no longer numbers"
 NO_FALL = "loss never below that of the first epoch"
 BLIND = "no better than the codes' frequencies"
 
@@ -34,6 +35,8 @@ def why(fact: dict[str, Any], *, fresh: bool) -> str:
     do not say what frequencies alone reach.
     """
     losses = [epoch["loss"] for epoch in fact["history"]]
+    if None in losses:
+        return DIVERGED
     reached = [epoch["validation_ap"] for epoch in fact["history"] if epoch["validation_ap"] is not None]
     if fresh and len(losses) > 1 and min(losses) == losses[0]:
         return NO_FALL

@@ -140,8 +140,8 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
     """Training loss and validation average precision of every segment, by epoch."""
     for (k, history), colour in zip(histories.items(), _colours(len(histories))):
         epochs = [h["epoch"] + 1 for h in history]
-        axes[0].plot(epochs, [h["loss"] for h in history], "-o", color=colour, label=f"segment {k}")
-        ap = [np.nan if h["validation_ap"] is None else h["validation_ap"] for h in history]
+        loss, ap = ([np.nan if h[name] is None else h[name] for h in history] for name in ("loss", "validation_ap"))
+        axes[0].plot(epochs, loss, "-o", color=colour, label=f"segment {k}")
         axes[1].plot(epochs, ap, "-o", color=colour)
     for ax in axes:
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -177,8 +177,9 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     return ax
 
 
-def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Micro- and macro-F1 of every row with its 95% interval; rows that are not comparable are hollow."""
+def ablation(table: pd.DataFrame, base: pd.Series, axes: NDArray) -> NDArray:
+    """Micro- and macro-F1 of every row with its 95% interval; rows that are not comparable are hollow; dotted:
+    those of `base`, the unified BCE model."""
     places = np.arange(len(table))[::-1]
     comparable = table["comparable"].astype(bool).to_numpy()
     for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
@@ -187,7 +188,7 @@ def ablation(table: pd.DataFrame, axes: NDArray) -> NDArray:
         for chosen, face in ((comparable, "#0072B2"), (~comparable, "white")):
             spread = np.maximum([value - low, high - value], 0)[:, chosen]
             ax.errorbar(value[chosen], places[chosen], xerr=spread, fmt="o", color="#0072B2", mfc=face, capsize=3)
-        ax.axvline(value[0], color="#999999", linestyle=":")
+        ax.axvline(100 * base[figure], color="#999999", linestyle=":")
         ax.set(yticks=places, xlabel="%")
         ax.set_title(title)
     # names of many parts would leave the points no room

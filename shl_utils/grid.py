@@ -53,12 +53,18 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
             choices = dict(zip(factors, levels))
             changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
             settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
-            partners = [seed + APART for seed in seeds] if choices.get("scoring") == "joint" else []
-            if shared := set(seeds) & set(partners):
-                raise ValueError(f"{path}: {SEED} {min(shared)}: joint rows keep it for a partner; choose another")
-            for seed in (*seeds, *partners):
-                check(settings[0].model_dump() | {SEED: seed}, origin=str(path))
+            _check_seeds(seeds, settings[0], path, joint=choices.get("scoring") == "joint")
             yield Combination(choices, tuple(settings), tuple(seeds))
+
+
+def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, joint: bool) -> None:
+    for seed in seeds:
+        check(parameters.model_dump() | {SEED: seed}, origin=str(path))
+    partners = [seed + APART for seed in seeds] if joint else []
+    if shared := set(seeds) & set(partners):
+        raise ValueError(f"{path}: {SEED} {min(shared)}: joint rows keep it for a partner; choose another")
+    for seed in partners:
+        check(parameters.model_dump() | {SEED: seed}, origin=str(path))
 
 
 def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parameters:

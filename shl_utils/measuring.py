@@ -136,9 +136,12 @@ def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
 
 
 def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
-    """The last factor of every row to its rows of the table by `level`; what stands before it in a block is held."""
+    """The last factor of every row to its rows of the table by `level`; what stands before it in a block is held.
+
+    A row of a block without a factor is on no curve.
+    """
     found: dict[str, list] = {}
-    for row in (row for row in wanted if not row.added):
+    for row in (row for row in wanted if row.choices and not row.added):
         *held, (factor, level) = row.choices.items()
         name = f"{factor} ({', '.join(f'{k} {v}' for k, v in held)})" if held else factor
         found.setdefault(name, []).append({"level": level} | table.loc[row.name].to_dict())

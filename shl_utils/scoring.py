@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import recalibration, variants
+from shl_utils import harmonic, recalibration, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
@@ -21,11 +21,17 @@ def on_own_notes(corpus: Corpus, gold: sparse.csr_array, found: Predictions, par
 
 
 def joined(corpus: Corpus, gold: sparse.csr_array, found: Predictions, partner: Predictions) -> Predictions:
-    """Calibrated on validation together with one model of all codes, `partner`."""
+    """Calibrated on validation together with one model of all codes, `partner`; codes that it alone knows are a segment
+    of their own."""
     validation, other = corpus.rows("validation"), partner.of(found.rows)
     truth = gold[validation].toarray()
     fitted = recalibration.fit(found.of(validation), partner.of(validation), truth, found.segments)
-    return replace(found, probabilities=recalibration.join(found.probabilities, other, found.segments, fitted))
+    alone = (found.segments < 0) & (partner.segments >= 0)
+    return replace(
+        found,
+        probabilities=recalibration.join(found.probabilities, other, found.segments, fitted),
+        segments=np.where(alone, found.segments.max() + 1, found.segments),
+    )
 
 
 def own_notes(
@@ -34,9 +40,6 @@ def own_notes(
     """(rows, codes): whether the note holds a code of the code's segment, by gold; segments as eta cuts them."""
     table = variants.segment_table(corpus, gold, segmentation="eta", eta=parameters.eta)
     segments = variants.segment_of_code(table, corpus)
-    codes = np.flatnonzero(segments >= 0)
-    member = sparse.csr_array(
-        (np.ones(len(codes)), (codes, segments[codes])), shape=(len(segments), segments.max() + 1)
-    )
-    holds = (gold[rows] @ member).toarray() > 0
-    return holds[:, segments] & (segments >= 0)
+    modelled = segments >= 0
+    holds = harmonic.note_sources(sparse.csr_array(gold[rows][:, modelled]), segments[modelled])
+    return holds[:, segments] & modelled

@@ -170,8 +170,9 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _trained(fact: dict[str, Any]) -> dict[str, Any]:
+    best = fact["best_epoch"]
     reached = {
-        "validation_ap": fact["history"][fact["best_epoch"]]["validation_ap"],
+        "validation_ap": None if best is None else fact["history"][best]["validation_ap"],
         "frequency_ap": fact.get("frequency_ap"),  # not in models of earlier versions
     }
     texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}

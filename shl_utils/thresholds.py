@@ -21,7 +21,7 @@ def choose(
     a line drawn through one or two notes is noise, and the lowest score, which a code without any would get, predicts
     it everywhere.
     truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model, whose probability is 0 and
-    which is never predicted, since every threshold is above 0.
+    which is never predicted, since every threshold is above 0. floor: at least 1.
     """
     n_codes = truth.shape[1]
     if rule == "half":
@@ -39,12 +39,12 @@ def choose(
         return result
     if rule not in ("label", "shrunk"):
         raise ValueError(f"threshold rule {rule!r} is unknown: use one of {', '.join(RULES)}")
-    for code in np.flatnonzero((positives >= max(floor, 1)) & (segment >= 0)):
+    for code in np.flatnonzero((positives >= floor) & (segment >= 0)):
         result[code] = best(truth[:, [code]], probabilities[:, [code]])
     if rule == "label":
         return result
     own = np.clip([result, np.full(n_codes, common)], 1e-12, 1 - 1e-7)
-    share = positives / np.maximum(positives + floor, 1)
+    share = positives / (positives + floor)
     return expit(share * logit(own[0]) + (1 - share) * logit(own[1]))
 
 

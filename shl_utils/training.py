@@ -89,6 +89,9 @@ def fit(
 ) -> tuple[SegmentModel, dict[str, Any]]:
     """Train and return the model at its best epoch by validation, with the history of all.
 
+    A training that diverges ends there: its last epoch has no `loss`, and where it was the first the model is as it
+    was built and has no `best_epoch`.
+
     build: makes the model from the prior. on_step: called with the number of notes seen, for a progress bar.
     Every process draws the same batches and takes its share of each; the loss is divided by the size of the whole
     batch, so that the sum over processes is the one-process gradient.
@@ -108,9 +111,12 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
-    history, best, best_score = [], None, -np.inf
+    history, best, best_score = [], (None, _trained(net)), -np.inf
     for epoch in range(task.epochs):
         loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
+        if not all(torch.isfinite(values).all() for values in _trained(net).values()):
+            history.append({"epoch": epoch, "loss": None, "validation_ap": None})
+            break
         score = _validate(net, task, accelerator)
         history.append({"epoch": epoch, "loss": loss, "validation_ap": None if np.isnan(score) else score})
         # without a positive in validation nothing speaks against the last epoch

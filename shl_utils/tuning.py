@@ -16,10 +16,11 @@ from shl_utils.variants import Variant
 
 
 def trials(rows: list[Row]) -> list[Row]:
-    """A row for every setting of those that have several, with the first seed alone."""
+    """A row for every setting of those that have several, with the first seed alone, and without what joint rows are
+    joined with: it has no say."""
     several = [row for row in rows if len(row.options) > 1]
     return [
-        replace(row, settings=(setting,), options=(models[:1],))
+        replace(row, scoring="union", settings=(setting,), options=(models[:1],))
         for row in several
         for setting, models in zip(row.settings, row.options)
     ]

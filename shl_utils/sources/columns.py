@@ -27,7 +27,7 @@ def read(path: Path, encoding: str) -> Columns:
         raise ValueError(f"{path}: the name must end in {', '.join(readers)}, to say how it is read")
     try:
         table = readers[path.suffix.lower()](path, _checked(encoding))
-    except UnicodeDecodeError:
+    except UnicodeError:
         table = None
     if table is None:  # raised here, so that the note in the decoder's error does not hang on this one
         raise ValueError(
@@ -55,7 +55,7 @@ def _undecodable(path: Path, encoding: str) -> int:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode(encoding)
-            except UnicodeDecodeError:
+            except UnicodeError:
                 return number
     return 1
 
