@@ -135,6 +135,8 @@ def test_single_factors_are_curves_over_their_levels(tmp_path):
     assert list(measuring.one_factor(pd.DataFrame(index=[row.name for row in held]), held)) == [
         "filter_threshold (filter_by cosine)"
     ]
+    bare = ablation.rows(grid(tmp_path, "- training_seed: [0, 1]"), check({}))
+    assert measuring.one_factor(pd.DataFrame(index=[row.name for row in bare]), bare) == {}, "no factor, no curve"
     main = [row.trained[0].folder for row in rows if row.choices in ({"eta": 0.5}, {"gamma": 2.0})]
     assert main == [".", "."], "the level that the run itself has is not trained again"
 
@@ -208,12 +210,30 @@ def test_a_row_is_joined_with_a_unified_model_of_a_seed_of_its_own(tmp_path):
     assert {v.folder for v in plain.partners} <= {v.folder for v in ablation.models([other])}
 
 
+@pytest.mark.parametrize("more", ["[0, 1, 2]", "[2, 3]"], ids=["another number", "other ones"])
+def test_seeds_that_cannot_be_paired_are_refused_before_they_are_trained(tmp_path, more):
+    text = f"- loss: [bce, sh]\n  training_seed: [0, 1]\n- loss: [focal]\n  training_seed: {more}"
+    with pytest.raises(ValueError, match=r"grid.yaml: .* seeds and .*: give all the same training_seed"):
+        ablation.rows(grid(tmp_path, text), check({}))
+
+
+def test_one_seed_can_be_paired_with_several(tmp_path):
+    text = "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]\n"
+    text += "- loss: [focal]\n  training_seed: [0, 1, 2]"
+    assert [len(row.trained) for row in ablation.rows(grid(tmp_path, text), check({}))] == [1, 3]
+
+
 @pytest.mark.parametrize("seeds", ["1000000", "0, 1000"], ids=["too high", "its own partner"])
 def test_seeds_that_leave_none_for_a_partner_are_refused_at_once(tmp_path, seeds):
     text = f"- scoring: [{{}}]\n  training_seed: [{seeds}]"
     ablation.rows(grid(tmp_path, text.format("union")), check({}))
     with pytest.raises(ValueError, match="training_seed"):
         ablation.rows(grid(tmp_path, text.format("joint")), check({}))
+
+
+def test_a_seed_that_is_no_number_names_the_file(tmp_path):
+    with pytest.raises(ValueError, match=r"grid\.yaml: training_seed"):
+        ablation.rows(grid(tmp_path, "- scoring: [joint]\n  training_seed: [first]"), check({}))
 
 
 def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
@@ -345,6 +365,17 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
     gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
     assert scoring.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
+
+
+def test_the_dotted_line_of_the_figure_is_the_base(tmp_path):
+    rows = ablation.rows(grid(tmp_path, BLOCK.replace("none, eta", "eta, none")), check({}))
+    columns = [f"{figure}{end}" for figure in measuring.FIGURES for end in ("", "_low", "_high")]
+    table = pd.DataFrame({row.name: dict.fromkeys(columns, 0.1 * i) for i, row in enumerate(rows)}).T
+    table["comparable"] = True
+    assert table.index[0] != ablation.BASE
+    axes = figures.ablation(table, table.loc[ablation.BASE], figures.plt.subplots(1, 2)[1])
+    place = 100 * table.loc[ablation.BASE, "micro_f1"]
+    assert any(line.get_xdata()[0] == place for line in axes[0].lines if line.get_linestyle() == ":")
 
 
 def test_tables_are_readable():

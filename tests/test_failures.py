@@ -28,10 +28,12 @@ def fact(losses, reached, *, blind=0.3, segment=0):
         (fact([0.9, 0.5], [0.1, 0.3]), False, failures.BLIND),
         (fact([0.9, 0.5], [0.1, 0.31]), True, ""),
         (fact([0.9, 0.5], [None, None], blind=None), True, ""),
+        (fact([0.9, None], [0.4, None]), True, failures.DIVERGED),
+        (fact([None], [None]), False, failures.DIVERGED),
         ({"history": fact([0.9, 0.5], [0.1, 0.2])["history"]}, True, ""),
     ],
 )
-def test_a_training_fails_where_the_loss_never_falls_or_frequencies_are_as_good(told, fresh, expected):
+def test_a_training_fails_where_it_diverges_or_the_loss_never_falls_or_frequencies_are_as_good(told, fresh, expected):
     assert failures.why(told, fresh=fresh) == expected
 
 

@@ -1,5 +1,7 @@
 """An ablation's figures, from predictions made up so that they can be worked out beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,6 +165,18 @@ def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
     whole = Predictions(np.arange(5, 9), np.full((4, 3), 0.9), np.zeros(3, dtype=int))
     silenced = scoring.on_own_notes(corpus, corpus.labels, whole, PARAMETERS)
     assert (silenced.probabilities > 0).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
+
+
+def test_a_code_that_only_the_partner_knows_is_a_segment_of_its_own():
+    corpus = corpus_of(train="ab ab ab abc", validation="abc", test="a b c ac")
+    probabilities = np.full((5, 3), 0.5)
+    found = Predictions(np.arange(4, 9), probabilities * [1, 1, 0], np.array([0, 1, -1]))
+    partner = Predictions(np.arange(4, 9), probabilities, np.zeros(3, dtype=int))
+    joined = scoring.joined(corpus, corpus.labels, found, partner)
+    assert joined.segments.tolist() == [0, 1, 2]
+    assert joined.probabilities[:, 2] == pytest.approx(0.5)
+    nobody = replace(partner, segments=np.array([0, 0, -1]))
+    assert scoring.joined(corpus, corpus.labels, found, nobody).segments.tolist() == [0, 1, -1]
 
 
 def test_a_bin_of_all_codes_has_the_figures_of_the_table(ablated):

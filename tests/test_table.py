@@ -239,6 +239,7 @@ def test_latin_1_names_the_encoding_and_is_read_with_it(tmp_path):
     message = refused(path)
     assert "line 3: not utf-8: set `encoding`, such as latin-1" in message
     assert load(path, encoding="latin-1").notes["text"][1] == f"{SECRET} niño"
+    assert "utf-16: set `encoding`" in refused(path, encoding="utf-16"), "no byte order mark"
     for no_encoding in ("latin1x", "base64"):
         assert f"encoding '{no_encoding}' is unknown" in refused(path, encoding=no_encoding)
     lines = tmp_path / "n.jsonl"

@@ -19,6 +19,7 @@ from sklearn.metrics import average_precision_score
 from shl_utils import (
     corpus,
     encoder,
+    failures,
     features,
     launch,
     losses,
@@ -27,6 +28,7 @@ from shl_utils import (
     precision,
     predictions,
     runs,
+    tables,
     training,
     variants,
     worker,
@@ -128,6 +130,19 @@ def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
     plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
     codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
     assert predicted.of(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
+
+
+def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "diverged")
+    steep = variants.main(parameters.model_copy(update={"lr_head": 1e38, "epochs": 3}))
+    launch.train(folder, [steep])
+    for fact in facts(folder):
+        assert fact["history"] == [{"epoch": 0, "loss": None, "validation_ap": None}]
+        assert fact["best_epoch"] is None
+    assert set(failures.of(folder, [steep])["why"]) == {failures.DIVERGED}
+    (predicted,) = predictions.compute(folder, [steep])
+    assert np.isfinite(predicted.probabilities).all()
+    assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation_ap"] == "").all()
 
 
 def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):

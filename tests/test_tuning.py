@@ -38,6 +38,12 @@ def test_every_row_tries_every_setting_with_the_first_seed(tmp_path):
     assert sorted(v.parameters.lr_head for v in models) == [0.01, 0.01, 0.02, 0.02, 0.04, 0.04]
 
 
+def test_what_joint_rows_are_joined_with_has_no_trials(tmp_path):
+    joint = GRID.replace("own notes", "joint").replace("lr_head: 4.0e-2", "pooling: attention")
+    rows = ablation.rows(grid(tmp_path, joint), check({}))
+    assert {v.parameters.training_seed for v in ablation.models(tuning.trials(rows))} == {0}
+
+
 def test_a_row_cannot_be_measured_before_its_setting_is_chosen(tmp_path):
     rows = ablation.rows(grid(tmp_path), check({}))
     with pytest.raises(ValueError, match="segmented focal, no filter: one of 3 settings is to be chosen first"):
