@@ -18,7 +18,7 @@ from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
 
 FIGURES = ("micro_f1", "macro_f1_present")
-INTERVAL = f"{metrics.INTERVAL}, and over seeds of training where there are several"
+INTERVAL = f"{metrics.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
 
 
 @dataclass(frozen=True)
