@@ -40,10 +40,10 @@ def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
     """
     hit, true, said = (truth & predicted).sum(axis=0), truth.sum(axis=0), predicted.sum(axis=0)
     present = true > 0
-    per_code, precision, recall = _ratio(2 * hit, true + said), _ratio(hit, said), _ratio(hit, true)
+    per_code, precision, recall = f1(hit, true, said), _ratio(hit, said), _ratio(hit, true)
     mean_p, mean_r = precision.mean(), recall.mean()
     return {
-        "micro_f1": float(_ratio(2 * hit.sum(), true.sum() + said.sum())),
+        "micro_f1": float(f1(hit.sum(), true.sum(), said.sum())),
         "micro_precision": float(_ratio(hit.sum(), said.sum())),
         "micro_recall": float(_ratio(hit.sum(), true.sum())),
         "macro_f1_present": _mean(per_code[present]),
@@ -66,6 +66,11 @@ def _mean(values: NDArray) -> float:
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+
+
+def f1(hit: ArrayLike, true: ArrayLike, said: ArrayLike) -> NDArray[np.float64]:
+    """From how many pairs are predicted rightly, hold, and are predicted; 0 where none is."""
+    return _ratio(2 * hit, true + said)
 
 
 def of_nothing_learned(truth: NDArray) -> pd.DataFrame:
@@ -130,9 +135,9 @@ def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDA
     parts = []
     for block in blocks(*draws.codes.shape):
         hit, true, said = (weighted_sum(part, draws.notes[block]) for part in by_code)
-        per_code, weights = _ratio(2 * hit[:, present], (true + said)[:, present]), draws.codes[block][:, present]
+        per_code, weights = f1(hit, true, said)[:, present], draws.codes[block][:, present]
         macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
-        parts.append((_ratio(2 * hit.sum(axis=1), (true + said).sum(axis=1)), macro))
+        parts.append((f1(hit.sum(axis=1), true.sum(axis=1), said.sum(axis=1)), macro))
     return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
 
 

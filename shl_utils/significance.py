@@ -51,9 +51,8 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
     parts = []
     for block in metrics.blocks(len(swaps), truth.shape[1]):
         hit, said = (n + metrics.weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
-        per_code = np.divide(2 * hit, true + said, out=np.zeros_like(hit), where=true + said > 0)
-        micro = 2 * hit.sum(axis=1) / np.maximum(true.sum() + said.sum(axis=1), 1)
-        parts.append((micro, per_code[:, present].mean(axis=1)))
+        micro = metrics.f1(hit.sum(axis=1), true.sum(), said.sum(axis=1))
+        parts.append((micro, metrics.f1(hit, true, said)[:, present].mean(axis=1)))
     return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
 
 
