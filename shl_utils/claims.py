@@ -36,7 +36,7 @@ def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
 def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, Found]]:
     theirs, ours = [row for row in rows if not row.ours], [row for row in rows if row.ours]
     own = [row for row in theirs if row.levels(["reading"]).get("reading", run.reading) == run.reading]
-    segmented = [row for row in own if row.parameters.segmentation == "eta"]
+    segmented, ours_segmented = ([row for row in rows if row.parameters.segmentation == "eta"] for rows in (own, ours))
 
     def over(reference: str, **parts: str) -> Found:
         row = _method(theirs, run, **parts)
@@ -64,7 +64,7 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
     yield "(Scoring a segment on its own notes lifts F1)", change(own, "scoring", "union", "own notes")
     yield "(With both, the method beats one BCE model)", over(BASE, **both)
     yield "In variants of ours, segments beat one model", change(ours, "segmentation", "none", "eta")
-    yield "In variants of ours, harmonic weights beat BCE", change(ours, "loss", "bce", "sh")
+    yield "In segments of ours, harmonic weights beat BCE", change(ours_segmented, "loss", "bce", "sh")
 
 
 def _method(rows: list[Row], run: Parameters, **parts: str) -> Row | None:
