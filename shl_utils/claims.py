@@ -36,7 +36,7 @@ def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
 def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, Found]]:
     theirs, ours = [row for row in rows if not row.ours], [row for row in rows if row.ours]
     own = [row for row in theirs if row.levels(["reading"]).get("reading", run.reading) == run.reading]
-    segmented, ours_segmented = ([row for row in rows if row.parameters.segmentation == "eta"] for rows in (own, ours))
+    segmented, ours_segmented = ([row for row in side if row.parameters.segmentation == "eta"] for side in (own, ours))
 
     def over(reference: str, **parts: str) -> Found:
         row = _method(theirs, run, **parts)
