@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import invented
 from scipy import sparse
 
 from shl_utils import ablation, effects, figures, measuring, plans, runs, scoring, tables, tuning, variants
@@ -282,18 +283,6 @@ def test_seeds_widen_the_interval_as_far_as_they_differ():
     found = measuring._measured(truth, [good, good, bad], check({"bootstrap": 4000}))
     # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
     assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
-
-
-def invented(f1, draws=50):
-    """A row's figures: `f1` everywhere, its draws around it by the same noise for all rows."""
-    noise = np.random.default_rng(0).normal(0, 0.01, draws)
-    return measuring.Measured(
-        points={figure: f1 for figure in measuring.FIGURES},
-        samples={figure: f1 + noise for figure in measuring.FIGURES},
-        seeds={figure: np.array([f1]) for figure in measuring.FIGURES},
-        truth=sparse.csr_array((1, 1), dtype=np.int8),
-        predicted=[],
-    )
 
 
 @pytest.fixture

@@ -2,25 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
+from made_up import invented
 
-from shl_utils import ablation, claims, measuring
+from shl_utils import ablation, claims
 from shl_utils.baselines import LINEAR
 from shl_utils.parameters import check
 
 METHOD = "- loss: [bce, sh, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, train, all]\n"
 METHOD += "  scoring: [union, own notes]\n"
-
-
-def invented(f1):
-    noise = np.random.default_rng(0).normal(0, 0.01, size=50)
-    return measuring.Measured(
-        points={figure: f1 for figure in measuring.FIGURES},
-        samples={figure: f1 + noise for figure in measuring.FIGURES},
-        seeds={figure: np.array([f1]) for figure in measuring.FIGURES},
-        truth=sparse.csr_array((1, 1), dtype=np.int8),
-        predicted=[],
-    )
 
 
 def value(row):
