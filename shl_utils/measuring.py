@@ -57,11 +57,7 @@ def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) 
     draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
     points = [metrics.scores(truth, part) for part in predicted]
     samples = [metrics.bootstrap(truth, part, draws) for part in predicted]
-    # the same weights of seeds for every row, so that differences between rows are paired in them too
-    n = len(predicted)
-    share = np.random.default_rng(parameters.seed).dirichlet(np.ones(n), size=parameters.bootstrap)
-    # so weighed, a mean of n values varies too little by (n - 1) / (n + 1)
-    share = 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
+    share = seed_weights(len(predicted), times=parameters.bootstrap, seed=parameters.seed)
     return Measured(
         points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
         samples={figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in FIGURES},
@@ -69,6 +65,16 @@ def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) 
         truth=sparse.csr_array(truth),
         predicted=[sparse.csr_array(part) for part in predicted],
     )
+
+
+def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
+    """(times, n): how much each of `n` seeds counts in a draw, the same for every row, so that rows are paired in them.
+
+    Bayesian bootstrap, spread by (n + 1) / (n - 1), without which a mean of n values would vary too little. The 95%
+    interval over three seeds alone covers 79%, over seeds and as much other noise 93%: a test says so.
+    """
+    share = np.random.default_rng(seed).dirichlet(np.ones(n), size=times)
+    return 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
 
 
 def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:

@@ -114,14 +114,15 @@ def fit(
     history, best, best_score = [], (None, _trained(net)), -np.inf
     for epoch in range(task.epochs):
         loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
-        if not all(torch.isfinite(values).all() for values in _trained(net).values()):
+        trained = _trained(net)
+        if not all(values.isfinite().all() for values in trained.values()):
             history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break
         score = _validate(net, task, accelerator)
         history.append({"epoch": epoch, "loss": loss, "validation_ap": None if np.isnan(score) else score})
         # without a positive in validation nothing speaks against the last epoch
         if np.isnan(score) or score > best_score:
-            best, best_score = (epoch, _trained(net)), (best_score if np.isnan(score) else score)
+            best, best_score = (epoch, trained), (best_score if np.isnan(score) else score)
     net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     net.load_state_dict(best[1], strict=False)
     facts = {

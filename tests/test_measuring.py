@@ -167,6 +167,18 @@ def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
     assert (silenced.probabilities > 0).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
 
 
+@pytest.mark.parametrize(("other", "covered"), [(0.0, 0.79), (1.0, 0.93)], ids=["seeds alone", "as much other noise"])
+def test_intervals_over_three_seeds_are_a_little_narrow(other, covered):
+    rng, n, hits = np.random.default_rng(0), 3, 0
+    weights = measuring.seed_weights(n, times=1000, seed=1)
+    for _ in range(2000):
+        noise = other / n**0.5 * rng.normal(size=1001)
+        draws = weights @ rng.normal(size=n) + noise[0] + noise[1:]
+        low, high = metrics.interval(draws)
+        hits += low <= 0 <= high
+    assert hits / 2000 == pytest.approx(covered, abs=0.02)
+
+
 def test_a_code_that_only_the_partner_knows_is_a_segment_of_its_own():
     corpus = corpus_of(train="ab ab ab abc", validation="abc", test="a b c ac")
     probabilities = np.full((5, 3), 0.5)
