@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from shl_utils import harmonic, losses, precision
+from shl_utils.checkpoint import Course, trained
 from shl_utils.model import SegmentModel, merged, predict, to_device
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet, batches, n_batches
@@ -86,57 +88,64 @@ def fit(
     parameters: Parameters,
     accelerator: Accelerator,
     on_step: Callable[[int], None],
+    *,
+    path: Path,
+    key: str,
 ) -> tuple[SegmentModel, dict[str, Any]]:
     """Train and return the model at its best epoch by validation, with the history of all.
 
     A training that diverges ends there: its last epoch has no `loss`, and where it was the first the model is as it
     was built and has no `best_epoch`.
 
-    build: makes the model from the prior. on_step: called with the number of notes seen, for a progress bar.
+    build: makes the model from the prior. on_step: called with the number of notes seen, for a progress bar. path: a
+    file that says where it stands behind each epoch; it goes on from what it finds there under the same `key`.
     Every process draws the same batches and takes its share of each; the loss is divided by the size of the whole
     batch, so that the sum over processes is the one-process gradient.
     """
     set_seed(task.seed)
     started = time.monotonic()
     net = build(task.prior()).to(accelerator.device)
-    rate = parameters.refine if parameters.start in FROM_UNIFIED else 1.0
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in net.encoder.parameters() if p.requires_grad], "lr": rate * parameters.lr_lora},
-            {"params": net.head.parameters(), "lr": rate * parameters.lr_head},
-        ],
-        fused=accelerator.scaler is None,  # a fused step hides from Accelerate that fp16 skipped it
-    )
+    optimizer = _optimizer(net, parameters, accelerator)
     steps = task.epochs * n_batches(task.notes.size, size=parameters.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
-    history, best, best_score = [], (None, _trained(net)), -np.inf
-    for epoch in range(task.epochs):
+    course = Course(net, optimizer, schedule, rng, accelerator.scaler, trained(net))
+    course.resume(path, key)
+    on_step(len(course.history) * task.notes.size)
+    for epoch in range(len(course.history), task.epochs):
         loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
-        trained = _trained(net)
-        if not all(values.isfinite().all() for values in trained.values()):
-            history.append({"epoch": epoch, "loss": None, "validation_ap": None})
+        weights = trained(net)
+        if not all(values.isfinite().all() for values in weights.values()):
+            course.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break
-        score = _validate(net, task, accelerator)
-        history.append({"epoch": epoch, "loss": loss, "validation_ap": None if np.isnan(score) else score})
-        # without a positive in validation nothing speaks against the last epoch
-        if np.isnan(score) or score > best_score:
-            best, best_score = (epoch, trained), (best_score if np.isnan(score) else score)
+        course.add(loss, _validate(net, task, accelerator), weights)
+        if accelerator.is_main_process and epoch + 1 < task.epochs:
+            course.save(path, key, time.monotonic() - started)
     net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    net.load_state_dict(best[1], strict=False)
+    net.load_state_dict(course.best_weights, strict=False)
     facts = {
-        "history": history,
-        "best_epoch": best[0],
+        "history": course.history,
+        "best_epoch": course.best,
         "frequency_ap": task.frequency_ap(),
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
         "negatives_a_pass": task.notes.drawn,
         "passes_an_epoch": task.notes.passes,
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
-        "seconds": round(time.monotonic() - started, 2),
+        "seconds": round(course.seconds + time.monotonic() - started, 2),
     }
     return net, facts
+
+
+def _optimizer(net: SegmentModel, parameters: Parameters, accelerator: Accelerator) -> torch.optim.AdamW:
+    rate = parameters.refine if parameters.start in FROM_UNIFIED else 1.0
+    adapter = [p for p in net.encoder.parameters() if p.requires_grad]
+    groups = [
+        {"params": adapter, "lr": rate * parameters.lr_lora},
+        {"params": net.head.parameters(), "lr": rate * parameters.lr_head},
+    ]
+    return torch.optim.AdamW(groups, fused=accelerator.scaler is None)  # fused hides from Accelerate what fp16 skipped
 
 
 def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
@@ -181,10 +190,6 @@ def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
 def effective_precision(accelerator: Accelerator) -> str:
     """Accelerate's word for the arithmetic, in ours."""
     return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
-
-
-def _trained(net: SegmentModel) -> dict[str, Tensor]:
-    return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
 
 
 def _shape(steps: int, warmup: float) -> Callable[[int], float]:

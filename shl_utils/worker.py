@@ -82,27 +82,33 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     with accelerator.main_process_first():
         base, seen = prepared.of(parameters)
     accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
-    task = _task(seen, corpus, plan, k)
+    task = task_of(seen, corpus, plan, k)
     names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
     def build(prior: NDArray) -> model.SegmentModel:
-        net = _fresh(base, prior, parameters)
+        net = fresh(base, prior, parameters)
         if plan.origin:
             starts.from_unified(net, plan.origin, names)
         elif parameters.start == "description":
             _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
         return net
 
-    net, facts = _fit(build, task, parameters, accelerator, f"{plan.variant.name}: segment {k} of {plan.n}")
-    if accelerator.is_main_process:
+    standing = {"path": plan.place / f"{k}.epoch", "key": plan.key}
+    main, label = accelerator.is_main_process, f"{plan.variant.name}: segment {k} of {plan.n}"
+    with progress.bar(task.epochs * task.notes.size, label) if main else nullcontext() as bar:
+        on_step = bar.update if bar else lambda n: None
+        net, facts = training.fit(build, task, parameters, accelerator, on_step, **standing)
+    if main:
         about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
         about |= {"device": precision.device(), "precision": training.effective_precision(accelerator)}
         about["derived"] = plan.derived(k)
         _write(net, plan.place / str(k), about | facts)
+        standing["path"].unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
 
-def _task(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> training.Task:
+def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> training.Task:
+    """Segment `k` of `plan`, to be trained on the notes as `seen`."""
     parameters, own = plan.variant.parameters, plan.labels[:, plan.segments == k]
     return training.Task(
         features=seen,
@@ -115,7 +121,8 @@ def _task(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> training.Task:
     )
 
 
-def _fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> model.SegmentModel:
+def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> model.SegmentModel:
+    """A model as training starts from, over the encoder `base`; prior: (codes,)."""
     top, layers = features.trained_part(base, parameters)
     return model.create(
         top,
@@ -136,13 +143,6 @@ def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: l
     described = prepared.described(parameters, corpus.codes["description"].iloc[columns].tolist())
     seen, held = prepared.pooled(parameters, some), labels[some][:, columns].toarray()
     starts.set_head(net, *starts.description_head(seen, described, held, prior))
-
-
-def _fit(build, task: training.Task, parameters: Parameters, accelerator: Accelerator, label: str):
-    if not accelerator.is_main_process:
-        return training.fit(build, task, parameters, accelerator, on_step=lambda n: None)
-    with progress.bar(task.epochs * task.notes.size, label) as bar:
-        return training.fit(build, task, parameters, accelerator, on_step=bar.update)
 
 
 def _write(net: model.SegmentModel, target: Path, facts: dict[str, Any]) -> None:

@@ -172,6 +172,42 @@ def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run
     assert weights(folder) == weights(trained[0])
 
 
+def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, monkeypatch):
+    folder, parameters = copy_run(small_run, tmp_path / "stopped")
+    main, whole, seen = variants.main(parameters), training._epoch, []
+
+    def stopped(*arguments):
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return whole(*arguments)
+
+    monkeypatch.setattr(training, "_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        launch.train(folder, [main])
+    assert [path.name for path in (folder / "segments").iterdir()] == ["0.epoch"]
+    monkeypatch.setattr(training, "_epoch", lambda *arguments: seen.append(1) or whole(*arguments))
+    launch.train(folder, [main])
+    assert len(seen) == parameters.epochs * len(facts(folder)), "no epoch was trained twice"
+    assert weights(folder) == weights(trained[0])
+    assert not list(folder.glob("segments/*.epoch"))
+
+
+def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed often")
+    rng = np.random.default_rng()
+    for delay in rng.uniform(5, 12, size=3).round(2):  # its start alone takes some seconds
+        process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
+        try:
+            process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        print(f"after {delay} s: {sorted(path.name for path in folder.glob('segments/*'))}")
+    launch.train(folder, [variants.main(parameters)])
+    assert weights(folder) == weights(trained[0])
+
+
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
     launch.train(folder, [variants.main(parameters.model_copy(update={"processes": 2}))])

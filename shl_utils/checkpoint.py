@@ -1,0 +1,98 @@
+"""Where the training of a segment stands behind an epoch, in one safetensors file: a killed one goes on from there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+@dataclass
+class Course:
+    """What a training hands on from one epoch to the next.
+
+    history: a line an epoch. best: number of the best epoch by validation, None if there is none. best_weights: the
+    trained ones of that epoch. seconds: of earlier attempts.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    rng: np.random.Generator
+    scaler: torch.amp.GradScaler | None
+    best_weights: dict[str, Tensor]
+    best: int | None = None
+    best_score: float = -np.inf
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, loss: float, score: float, weights: dict[str, Tensor]) -> None:
+        """An epoch, its `score` on validation, NaN where nothing can be said, and its trained weights."""
+        unknown = bool(np.isnan(score))
+        self.history.append({"epoch": len(self.history), "loss": loss, "validation_ap": None if unknown else score})
+        if unknown or score > self.best_score:  # without a positive there nothing speaks against the last epoch
+            self.best, self.best_weights = len(self.history) - 1, weights
+            self.best_score = self.best_score if unknown else score
+
+    def save(self, path: Path, key: str, seconds: float) -> None:
+        """key: of what the training depends on. seconds: of this attempt so far."""
+        facts = {
+            "history": self.history,
+            "best": self.best,
+            "best_score": self.best_score,
+            "rng": self.rng.bit_generator.state,
+            "steps": self.schedule.last_epoch,
+            "rates": [group["lr"] for group in self.optimizer.param_groups],
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+            "seconds": self.seconds + seconds,
+        }
+        tensors = {f"best/{name}": values for name, values in self.best_weights.items()}
+        tensors |= {f"now/{name}": values for name, values in trained(self.net).items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{i}/{name}": values.cpu() for name, values in state.items()}
+        partial = path.with_name(path.name + ".part")
+        save_file(tensors, partial, metadata={"key": key, "facts": json.dumps(facts)})
+        partial.replace(path)  # a kill leaves the file of an earlier epoch, or this one
+
+    def resume(self, path: Path, key: str) -> None:
+        """Go on from what `save` wrote with the same key; where there is no such file, nothing changes."""
+        if not path.exists():
+            return
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata()
+            if about["key"] != key:
+                return
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+        facts = json.loads(about["facts"])
+        self.best, self.best_score = facts["best"], facts["best_score"]
+        self.history, self.seconds = facts["history"], facts["seconds"]
+        self.best_weights = _below("best", tensors)
+        self.net.load_state_dict(_below("now", tensors), strict=False)
+        self.rng.bit_generator.state = facts["rng"]
+        self.schedule.last_epoch = facts["steps"]
+        if self.scaler:
+            self.scaler.load_state_dict(facts["scaler"])
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for name, values in _below("optimizer", tensors).items():
+            i, what = name.split("/")
+            state["state"].setdefault(int(i), {})[what] = values
+        for group, rate in zip(state["param_groups"], facts["rates"]):
+            group["lr"] = rate
+        self.optimizer.load_state_dict(state)
+
+
+def trained(net: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights that are trained."""
+    return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
+
+
+def _below(group: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{group}/"): t for name, t in tensors.items() if name.startswith(f"{group}/")}
