@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from shl_utils import grid, parameter_file, parameters, progress, runs
@@ -26,12 +27,18 @@ def main(arguments: list[str] | None = None) -> int:
     join = commands.add_parser("join", help="on a further machine: take part in the training of a run")
     join.add_argument("file", type=Path)
     join.add_argument("--node", type=int, required=True, help="number of this machine, from 1")
+    bench = commands.add_parser("bench", help="measure what training costs, beside transformers.Trainer")
+    bench.add_argument("file", type=Path)
+    bench.add_argument("--rate", type=float, default=0.25, help="share of the learning rates where all layers train")
+    bench.add_argument("--only", type=int, nargs="+", default=(), metavar="N", help="only some of the ways, from 0")
     given = parser.parse_args(arguments)
     try:
         if given.command == "run":
             return _run(given.file, until=given.until, force=given.force)
         if given.command == "fetch":
             return _fetch()
+        if given.command == "bench":
+            return _bench(given.file, given.rate, given.only)
         return _join(given.file, given.node)
     except (ValueError, OSError) as error:
         print(f"shl: {error}", file=sys.stderr)
@@ -128,6 +135,17 @@ def _join(file: Path, node: int) -> int:
     except RuntimeError as error:
         print(f"shl: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _bench(file: Path, rate: float, only: Sequence[int]) -> int:
+    _, full = read(file)
+    code = _run(file, until="02_segment", force=False)
+    if code:
+        return code
+    from shl_utils import bench
+
+    print(f"Written to {bench.training(runs.folder_of(full.run), full, rate=rate, only=only)}")
     return 0
 
 

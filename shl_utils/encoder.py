@@ -191,7 +191,7 @@ class _Given(nn.Module):
         return next(value for value in values if torch.is_tensor(value) and value.is_floating_point())
 
 
-def encode(trunk: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str) -> Ragged:
+def encode(trunk: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> Ragged:
     """Hidden states of the trunk for every token: flat (tokens, width) of `dtype`, in the rows' order."""
     flat = torch.empty(int(rows.offsets[-1]), trunk.config.hidden_size, dtype=dtype)
     trunk = trunk.to(device)

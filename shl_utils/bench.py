@@ -1,0 +1,246 @@
+"""What training costs, each way in a process of its own on the notes of one run: `shl bench`.
+
+The obvious way (`stock`), one model or one a segment, against ours, with what every layer costs and what a frozen trunk
+saves. All ways see the same notes in as many epochs, and what they learnt is measured by the same rules.
+
+python -m shl_utils.bench RUN NUMBER    is what `training` starts for each way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from shl_utils import corpus as corpora
+from shl_utils import (
+    encoder,
+    evaluation,
+    features,
+    launch,
+    metrics,
+    model,
+    plans,
+    precision,
+    predictions,
+    provenance,
+    ranking,
+    runs,
+    stock,
+    tokens,
+    variants,
+    worker,
+)
+from shl_utils.corpus import Corpus
+from shl_utils.parameters import Parameters, check
+from shl_utils.predictions import Predictions
+from shl_utils.sampling import batches
+from shl_utils.variants import PLAIN, Variant
+
+FOLDER = "bench"
+EVERY = 0.5  # seconds between two looks at the memory
+SAMPLE = 256  # notes by which operations are counted
+
+
+@dataclass(frozen=True)
+class Way:
+    """To train the models of `variant`. by: "ours", "Trainer", or "Trainer, bf16"."""
+
+    by: str
+    variant: Variant
+
+    @property
+    def name(self) -> str:
+        p = self.variant.parameters
+        models = "one model" if p.segmentation == "none" else "segments"
+        layers = "all layers" if p.lora_layers == -1 else f"top {p.lora_layers}"
+        return f"{self.by}: {models}, {layers}"
+
+
+def ways(parameters: Parameters, rate: float) -> list[Way]:
+    """What is measured. rate: share of the learning rates at which all layers are trained, for Trainer and ours."""
+    every = {"lora_layers": -1, "lora_targets": "attention"}
+    every |= {name: rate * getattr(parameters, name) for name in ("lr_lora", "lr_head")}
+    asked = [
+        ("Trainer", PLAIN | every),
+        ("Trainer", every),
+        ("Trainer, bf16", PLAIN | every),
+        ("ours", PLAIN | every),
+        ("ours", PLAIN),
+        ("ours", {}),
+    ]
+    return [
+        Way(by, Variant(f"{FOLDER}/{number}", parameters.model_copy(update=changes)))
+        for number, (by, changes) in enumerate(asked)
+    ]
+
+
+def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequence[int] = ()) -> Path:
+    """Measure every way on the notes of the run in `folder`, one behind the other; the file of what was found.
+
+    only: places in `ways`; all where there are none. The file is written anew behind every way. RuntimeError if one
+    stops.
+    """
+    target = folder / FOLDER / "training.json"
+    target.parent.mkdir(exist_ok=True)
+    found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
+    found |= {"git": provenance.revision(), "parameters": parameters.model_dump(), "matrix": matrix_rates(), "ways": {}}
+    runs.write_json(target, found)
+    listed = ways(parameters, rate)
+    for number in only or range(len(listed)):
+        way = listed[number]
+        print(f"{way.name}: running", flush=True)
+        found["ways"][way.name] = _in_a_process(folder, way, number)
+        print(f"{way.name}: {found['ways'][way.name]['seconds']:.0f} s", flush=True)
+        runs.write_json(target, found)
+    return target
+
+
+def matrix_rates(*, size: int = 2048, seconds: float = 1.0) -> dict[str, float]:
+    """Multiplications and additions a second of a product of two square matrices on all cores, best of some."""
+    rates = {}
+    for name in ("fp32", "bf16"):
+        a = torch.randn(size, size).to(precision.DTYPES[name])
+        best, end = 0.0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            started = time.monotonic()
+            a @ a
+            best = max(best, 2 * size**3 / (time.monotonic() - started))
+        rates[name] = best
+    return rates
+
+
+def _in_a_process(folder: Path, way: Way, number: int) -> dict[str, Any]:
+    place = folder / way.variant.folder
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    log = place / "log"
+    with log.open("w", encoding="utf-8") as file:
+        command = [sys.executable, "-m", "shl_utils.bench", str(folder), str(number)]
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _memory(process.pid))
+            time.sleep(EVERY)
+    if process.returncode:
+        raise RuntimeError(f"{way.name} stopped with exit code {process.returncode}: {log}")
+    return json.loads((place / "found.json").read_text(encoding="utf-8")) | {"peak_memory_mb": round(peak / 1e6)}
+
+
+def _memory(pid: int) -> int:
+    """Bytes that a process and all that it started hold; what they share counts once."""
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            info = process.memory_full_info()
+            total += getattr(info, "pss", info.uss)
+    except psutil.Error:  # one ended meanwhile
+        pass
+    return total
+
+
+def _measure(folder: Path, way: Way) -> dict[str, Any]:
+    """Train and predict; what that took and what came of it."""
+    corpus, variant = corpora.read(folder), way.variant
+    variants.write_segments(folder, corpus, [variant])
+    plan = next(plans.of(folder, [variant], corpus))
+    features.path_of(folder, variant.parameters).unlink(missing_ok=True)  # what it takes to make it counts
+    found, seconds = (_by_us if way.by == "ours" else _by_trainer)(folder, way, plan, corpus)
+    return {
+        **{name: round(value, 1) for name, value in seconds.items()},
+        "models": plan.n,
+        "notes_seen": plan.notes_to_see(),
+        **_operations(plan, corpus),
+        "bytes": sum(path.stat().st_size for path in plan.place.rglob("*") if path.is_file()),
+        **_figures(corpus, found, variant.parameters),
+    }
+
+
+def _by_us(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
+    started = time.monotonic()
+    launch.train(folder, [way.variant])
+    trained = time.monotonic()
+    found = next(predictions.compute(folder, [way.variant]))
+    return found, {"seconds": trained - started, "predict_seconds": time.monotonic() - trained}
+
+
+def _by_trainer(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
+    """A run a segment, in turn."""
+    parameters, seconds = way.variant.parameters, {"seconds": 0.0, "predict_seconds": 0.0}
+    rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
+    probabilities = np.zeros((len(rows), len(corpus.codes)), dtype=np.float32)
+    started = time.monotonic()
+    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+    base.set_attn_implementation("sdpa")  # what transformers takes by itself
+    seen = tokens.tokenize(tokenizer, corpus.notes["text"], max_tokens=parameters.max_tokens)
+    for k in range(plan.n):
+        task = worker.task_of(seen, corpus, plan, k)
+        net = worker.fresh(base, task.prior(), parameters)
+        ready = stock.trainer(net, task, parameters, tokenizer, folder=plan.place, bf16="bf16" in way.by)
+        ready.train()
+        trained = time.monotonic()
+        seconds["seconds"] += trained - started
+        probabilities[:, plan.segments == k] = stock.predict(ready, task, rows)
+        started = time.monotonic()
+        seconds["predict_seconds"] += started - trained
+        model.save(net, plan.place / str(k))
+    return Predictions(rows, probabilities, plan.segments), seconds
+
+
+def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
+    """F1 on unfiltered test labels at the threshold that validation gives, and the ranking of validation."""
+    validation, gold = corpus.rows("validation"), corpus.labels
+    decided = evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, parameters))
+    scored = metrics.scores(evaluation.test_truth(corpus, gold), decided)
+    ranked = ranking.scores(gold[validation].toarray().astype(int), found.of(validation))
+    return {name: scored[name] for name in ("micro_f1", "macro_f1_present")} | {
+        "validation_ranking": (ranked["micro_ap"] + ranked["map"]) / 2
+    }
+
+
+def _operations(plan: plans.Plan, corpus: Corpus) -> dict[str, float]:
+    """`trainable_parameters` of all models, and `operations`, the floating-point ones of all their training with its
+    padding: of the frozen trunk, once a note, and of what is trained, by a sample for the largest segment."""
+    parameters, rng = plan.variant.parameters, np.random.default_rng(0)
+    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+    notes = rng.permutation(plan.train)[:SAMPLE]
+    seen = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[notes], max_tokens=parameters.max_tokens)
+    below = FlopCounterMode(display=False)
+    if features.top_layers(base, parameters) < encoder.n_layers(base):
+        trunk, _ = encoder.halves(base, top=parameters.lora_layers)
+        with below:
+            seen = encoder.encode(trunk, seen, device="cpu", dtype=torch.float32, label=None)
+    net = worker.fresh(base, np.full((plan.segments == plan.n - 1).sum(), 0.5), parameters)
+    with FlopCounterMode(display=False) as above:
+        for batch in batches(np.arange(len(notes)), seen.lengths, size=parameters.batch_size, rng=rng):
+            net(*model.to_device(seen, batch, "cpu")).sum().backward()
+    adapter, head = (sum(p.numel() for p in part.parameters() if p.requires_grad) for part in (net.encoder, net.head))
+    a_code = head // net.head.out_features
+    once, again = (counter.get_total_flops() / len(notes) for counter in (below, above))
+    return {
+        "trainable_parameters": plan.n * adapter + int((plan.segments >= 0).sum()) * a_code,
+        "operations": len(corpus.notes) * once + plan.notes_to_see() * again,
+    }
+
+
+def main(arguments: list[str]) -> None:
+    folder, number = Path(arguments[0]), int(arguments[1])
+    asked = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
+    way = ways(check(asked["parameters"]), asked["rate"])[number]
+    runs.write_json(folder / way.variant.folder / "found.json", _measure(folder, way))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

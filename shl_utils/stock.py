@@ -1,0 +1,83 @@
+"""The obvious way to train the same models, which ours is measured against: transformers.Trainer with PEFT.
+
+One run a model, batches padded to their longest note, and Trainer's own settings but for what decides the result:
+epochs, batch size, our loss and learning rates, and our head, without which a few epochs find only the most frequent
+codes. It neither validates between epochs nor writes checkpoints, which is in its favour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shl_utils.model import SegmentModel
+from shl_utils.parameters import Parameters
+from shl_utils.tokens import Ragged
+from shl_utils.training import Task
+
+
+class _WithLoss(nn.Module):
+    """A segment's model under the names that Trainer hands its batches on by."""
+
+    def __init__(self, net: SegmentModel, loss: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.net, self.loss = net, loss
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        logits = self.net(input_ids, attention_mask)
+        return {"loss": self.loss(logits, labels, weights, notes=len(labels)), "logits": logits}
+
+
+def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *, folder: Path, bf16: bool):
+    """A Trainer that is ready to train `net` on the notes of one epoch of `task`, `task.epochs` times over.
+
+    task.features: token numbers. bf16: its own switch, off by default.
+    """
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    rows, weights = task.notes.epoch(np.random.default_rng(task.seed))
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=task.epochs,
+        per_device_train_batch_size=parameters.batch_size,
+        seed=task.seed,
+        bf16=bf16,
+        save_strategy="no",
+        disable_tqdm=True,
+        label_names=["labels"],
+    )
+    adapter = [p for p in net.encoder.parameters() if p.requires_grad]
+    groups = [
+        {"params": adapter, "lr": parameters.lr_lora},
+        {"params": net.head.parameters(), "lr": parameters.lr_head},
+    ]
+    return Trainer(
+        model=_WithLoss(net, task.loss),
+        args=arguments,
+        train_dataset=examples(task, rows, weights),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        optimizers=(torch.optim.AdamW(groups, fused=True), None),
+    )
+
+
+def examples(task: Task, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> list[dict[str, list]]:
+    """One a row, as a data set of Trainer's."""
+    features: Ragged = task.features
+    labels = task.labels[rows].toarray().astype(np.float32)
+    result = []
+    for i, row in enumerate(rows):
+        ids = features.flat[features.offsets[row] : features.offsets[row + 1]].tolist()
+        line = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+        result.append(line | {"labels": labels[i].tolist(), "weights": float(weights[i])})
+    return result
+
+
+def predict(ready, task: Task, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Probabilities by the Trainer `ready`: (rows, codes)."""
+    logits = ready.predict(examples(task, rows, np.ones(len(rows)))).predictions
+    return torch.tensor(logits).sigmoid().numpy()

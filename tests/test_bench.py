@@ -1,0 +1,68 @@
+"""What training costs: two ways measured for real, on few notes."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from shl_utils import bench, corpus, encoder, plans, stock, tokens, variants, worker
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def place(small_run, tmp_path):
+    source, parameters = small_run
+    folder = tmp_path / "measured"
+    shutil.copytree(source, folder)
+    return folder, parameters.model_copy(update={"run": str(folder), "epochs": 1})
+
+
+def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
+    folder, parameters = place
+    path = bench.training(folder, parameters, rate=0.5, only=(1, 5))
+    found = json.loads(path.read_text())
+    assert found["parameters"]["epochs"] == 1
+    assert found["matrix"]["fp32"] > 1e9
+    theirs, ours = found["ways"]["Trainer: segments, all layers"], found["ways"]["ours: segments, top 1"]
+    assert ours["models"] == theirs["models"] > 1
+    assert ours["notes_seen"] == theirs["notes_seen"] > 400
+    assert ours["operations"] < theirs["operations"], "the trunk runs once a note, and forward only"
+    for way in (ours, theirs):
+        assert way["seconds"] > 0
+        assert way["predict_seconds"] > 0
+        assert 50 < way["peak_memory_mb"] < 10_000
+        assert 0 < way["validation_ranking"] < 1
+        assert way["bytes"] > 4 * way["trainable_parameters"]
+    facts = [json.loads(p.read_text()) for p in (folder / "bench" / "5").glob("segments/*/segment.json")]
+    assert ours["trainable_parameters"] == sum(fact["trainable_parameters"] for fact in facts)
+
+
+def test_a_way_that_stops_says_where_it_is_told_why(place):
+    folder, parameters = place
+    (folder / "filter.parquet").unlink()
+    with pytest.raises(RuntimeError, match=r"ours: segments, top 1 stopped with exit code 1: .*log"):
+        bench.training(folder, parameters, rate=0.5, only=(5,))
+
+
+def test_memory_counts_what_a_process_holds():
+    assert 50e6 < bench._memory(os.getpid()) < 20e9
+    assert bench._memory(2**22 + 1) == 0, "a process that is gone holds nothing"
+
+
+def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
+    folder, parameters = place
+    notes = corpus.read(folder)
+    tokenizer, _ = encoder.load(parameters.encoder)
+    seen = tokens.tokenize(tokenizer, notes.notes["text"], max_tokens=parameters.max_tokens)
+    (plan,) = plans.of(folder, [variants.main(parameters)], notes)
+    task = worker.task_of(seen, notes, plan, 0)
+    rows, weights = task.notes.epoch(np.random.default_rng(0))
+    lines = stock.examples(task, rows, weights)
+    assert [line["weights"] for line in lines] == weights.tolist()
+    assert np.array_equal([line["labels"] for line in lines], task.labels[rows].toarray())
+    texts = notes.notes["text"].to_numpy()[rows[:3]]
+    asked = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
+    assert [line["input_ids"] for line in lines[:3]] == asked
