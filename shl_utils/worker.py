@@ -93,17 +93,17 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
             _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
         return net
 
-    standing = {"path": plan.place / f"{k}.epoch", "key": plan.key}
     main, label = accelerator.is_main_process, f"{plan.variant.name}: segment {k} of {plan.n}"
+    path = plan.place / f"{k}.epoch"
     with progress.bar(task.epochs * task.notes.size, label) if main else nullcontext() as bar:
         on_step = bar.update if bar else lambda n: None
-        net, facts = training.fit(build, task, parameters, accelerator, on_step, **standing)
+        net, facts = training.fit(build, task, parameters, accelerator, on_step, path=path, key=plan.key)
     if main:
         about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
         about |= {"device": precision.device(), "precision": training.effective_precision(accelerator)}
         about["derived"] = plan.derived(k)
         _write(net, plan.place / str(k), about | facts)
-        standing["path"].unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
 
