@@ -89,15 +89,17 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
 def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequence[int] = ()) -> Path:
     """Measure every way on the notes of the run in `folder`, one behind the other; the file of what was found.
 
-    only: places in `ways`; all where there are none. The file is written anew behind every way. RuntimeError if one
-    stops.
+    only: places in `ways`; all where there are none. The file is written anew behind every way. ValueError for a place
+    or a rate that is none, RuntimeError if a way stops.
     """
+    listed = ways(parameters, rate)
+    if not set(only) <= set(range(len(listed))) or rate <= 0:
+        raise ValueError(f"only {list(only)}, rate {rate}: ways are numbered 0 to {len(listed) - 1}, a rate is above 0")
     target = folder / FOLDER / "training.json"
     target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
     found |= {"git": provenance.revision(), "parameters": parameters.model_dump(), "matrix": matrix_rates(), "ways": {}}
     runs.write_json(target, found)
-    listed = ways(parameters, rate)
     for number in only or range(len(listed)):
         way = listed[number]
         print(f"{way.name}: running", flush=True)

@@ -47,6 +47,13 @@ def test_a_way_that_stops_says_where_it_is_told_why(place):
         bench.training(folder, parameters, rate=0.5, only=(5,))
 
 
+def test_a_way_or_a_rate_that_is_none_is_refused(place):
+    folder, parameters = place
+    for wrong in ({"rate": 0.5, "only": [6]}, {"rate": 0.0}):
+        with pytest.raises(ValueError, match="ways are numbered 0 to 5, a rate is above 0"):
+            bench.training(folder, parameters, **wrong)
+
+
 def test_memory_counts_what_a_process_holds():
     assert 50e6 < bench._memory(os.getpid()) < 20e9
     assert bench._memory(2**22 + 1) == 0, "a process that is gone holds nothing"
