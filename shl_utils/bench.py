@@ -103,7 +103,8 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     for number in only or range(len(listed)):
         way = listed[number]
         print(f"{way.name}: running", flush=True)
-        found["ways"][way.name] = _in_a_process(folder, way, number)
+        # counted here, so that the memory it takes is not the way's
+        found["ways"][way.name] = _in_a_process(folder, way, number) | _operations(folder, way)
         print(f"{way.name}: {found['ways'][way.name]['seconds']:.0f} s", flush=True)
         runs.write_json(target, found)
     return target
@@ -164,7 +165,6 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
         **{name: round(value, 1) for name, value in seconds.items()},
         "models": plan.n,
         "notes_seen": plan.notes_to_see(),
-        **_operations(plan, corpus),
         "bytes": sum(path.stat().st_size for path in plan.place.rglob("*") if path.is_file()),
         **_figures(corpus, found, variant.parameters),
     }
@@ -212,10 +212,11 @@ def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict
     }
 
 
-def _operations(plan: plans.Plan, corpus: Corpus) -> dict[str, float]:
+def _operations(folder: Path, way: Way) -> dict[str, float]:
     """`trainable_parameters` of all models, and `operations`, the floating-point ones of all their training with its
     padding: of the frozen trunk, once a note, and of what is trained, by a sample for the largest segment."""
-    parameters, rng = plan.variant.parameters, np.random.default_rng(0)
+    corpus, parameters, rng = corpora.read(folder), way.variant.parameters, np.random.default_rng(0)
+    plan = next(plans.of(folder, [way.variant], corpus))
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     notes = rng.permutation(plan.train)[:SAMPLE]
     seen = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[notes], max_tokens=parameters.max_tokens)

@@ -54,6 +54,7 @@ class Course:
             "seconds": self.seconds + seconds,
         }
         tensors = {f"best/{name}": values for name, values in self.best_weights.items()}
+        # a copy of their own: safetensors refuses two names for one tensor, as in the best epoch
         tensors |= {f"now/{name}": values for name, values in trained(self.net).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{name}": values.cpu() for name, values in state.items()}
