@@ -46,6 +46,7 @@ from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters, check
 from shl_utils.predictions import Predictions
 from shl_utils.sampling import batches
+from shl_utils.tokens import Ragged
 from shl_utils.variants import PLAIN, Variant
 
 FOLDER = "bench"
@@ -159,7 +160,8 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
     corpus, variant = corpora.read(folder), way.variant
     variants.write_segments(folder, corpus, [variant])
     plan = next(plans.of(folder, [variant], corpus))
-    features.path_of(folder, variant.parameters).unlink(missing_ok=True)  # what it takes to make it counts
+    for of in ("", "tokens"):  # what it takes to make them counts
+        features.path_of(folder, variant.parameters, of=of).unlink(missing_ok=True)
     found, seconds = (_by_us if way.by == "ours" else _by_trainer)(folder, way, plan, corpus)
     return {
         **{name: round(value, 1) for name, value in seconds.items()},
@@ -221,10 +223,11 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
     notes = rng.permutation(plan.train)[:SAMPLE]
     seen = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[notes], max_tokens=parameters.max_tokens)
     below = FlopCounterMode(display=False)
-    if features.top_layers(base, parameters) < encoder.n_layers(base):
-        trunk, _ = encoder.halves(base, top=parameters.lora_layers)
+    if parts := features.divided(base, parameters):
+        states = Ragged(torch.empty(seen.offsets[-1], base.config.hidden_size), seen.offsets)
         with below:
-            seen = encoder.encode(trunk, seen, device="cpu", dtype=torch.float32, label=None)
+            encoder.encode(parts[0], seen, states.flat, device="cpu", label=None)
+        seen = states
     net = worker.fresh(base, np.full((plan.segments == plan.n - 1).sum(), 0.5), parameters)
     with FlopCounterMode(display=False) as above:
         for batch in batches(np.arange(len(notes)), seen.lengths, size=parameters.batch_size, rng=rng):

@@ -112,20 +112,23 @@ def n_layers(model: nn.Module) -> int:
     return model.config.num_hidden_layers
 
 
-def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module]:
+def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] | None:
     """The encoder below and above: trunk(ids) gives hidden states, top(inputs_embeds=hidden) finishes them.
 
     Both are views that share the encoder's weights; layers outside a half are skipped, so names stay those of the full
     encoder and an adapter trained on `top` loads into it. `top` is the number of layers above.
+    None where the halves are not the whole: the architecture does more than its embeddings and layers, in turn. BERT,
+    RoBERTa, MPNet, DistilBERT and ModernBERT divide.
     """
     cut = n_layers(model) - top
     trunk, upper = view(model), view(model)
     as_tuple = _layers_return_tuples(model)
-    for i in range(n_layers(model)):
-        encoder_layers(trunk if i >= cut else upper)[i] = _Skip(as_tuple)
+    for i, layer in enumerate(encoder_layers(model)):
+        encoder_layers(trunk if i >= cut else upper)[i] = _Skip(layer, as_tuple)
     upper.embeddings = _Given()
-    _check_halves(model, trunk, upper)
-    return trunk, upper
+    if hasattr(trunk, "final_norm"):  # of ModernBERT, behind its last layer
+        trunk.final_norm = nn.Identity()
+    return (trunk, upper) if _are_whole(model, trunk, upper) else None
 
 
 def _probe(model: nn.Module) -> dict[str, Tensor]:
@@ -144,17 +147,14 @@ def _layers_return_tuples(model: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def _check_halves(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> None:
-    """An architecture may do more than its layers, such as a norm behind them: then its halves are not the whole."""
+def _are_whole(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> bool:
     row = _probe(model)
     try:
         below = trunk(**row).last_hidden_state
         above = upper(inputs_embeds=below, attention_mask=row["attention_mask"]).last_hidden_state
-        same = torch.allclose(above, model(**row).last_hidden_state, atol=1e-3)
+        return torch.allclose(above, model(**row).last_hidden_state, atol=1e-3)
     except (AttributeError, RuntimeError, TypeError):
-        same = False
-    if not same:
-        raise ValueError(f"{type(model).__name__} cannot be divided between layers: set `lora_layers: -1`")
+        return False
 
 
 def view(model: nn.Module) -> nn.Module:
@@ -175,9 +175,10 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
 class _Skip(nn.Module):
     """Stands where a layer was and hands on what it gets, in the form in which the layer would."""
 
-    def __init__(self, as_tuple: bool) -> None:
+    def __init__(self, layer: nn.Module, as_tuple: bool) -> None:
         super().__init__()
         self.as_tuple = as_tuple
+        self.attention_type = getattr(layer, "attention_type", None)  # ModernBERT asks each layer for it
 
     def forward(self, hidden: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         return (hidden,) if self.as_tuple else hidden
@@ -191,10 +192,9 @@ class _Given(nn.Module):
         return next(value for value in values if torch.is_tensor(value) and value.is_floating_point())
 
 
-def encode(trunk: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> Ragged:
-    """Hidden states of the trunk for every token: flat (tokens, width) of `dtype`, in the rows' order."""
-    flat = torch.empty(int(rows.offsets[-1]), trunk.config.hidden_size, dtype=dtype)
-    trunk = trunk.to(device)
+def encode(trunk: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label: str | None) -> None:
+    """Hidden states of the trunk for every token, into `flat` (tokens, width) of any type, in the rows' order."""
+    trunk, dtype = trunk.to(device), flat.dtype
     for batch in by_length(rows.lengths, label=label):
         ids, mask = rows.pad(batch)
         with torch.inference_mode(), autocast(device, dtype):
@@ -202,4 +202,3 @@ def encode(trunk: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, l
         hidden = hidden.to(dtype).cpu()
         for i, row in enumerate(batch):
             flat[rows.offsets[row] : rows.offsets[row + 1]] = hidden[i, : rows.lengths[row]]
-    return Ragged(flat, rows.offsets)

@@ -1,19 +1,19 @@
-"""What the trained layers see of each note, computed once for all segments, epochs and variants."""
+"""What the trained layers see of each note, computed once for all segments, epochs and variants, and kept in files
+that are mapped into memory and may be deleted at any time."""
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from shl_utils import encoder, precision, tokens
+from shl_utils import encoder, precision, stored, tokens
 from shl_utils.parameters import Parameters
 from shl_utils.runs import digest
 from shl_utils.tokens import Ragged
@@ -37,9 +37,9 @@ class Prepared:
 
     def of(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
         """The encoder, and hidden states of its frozen trunk for every note, or token numbers where every layer is
-        trained.
+        trained or the encoder does not divide.
 
-        The trunk gives every segment and epoch the same states, so it runs once; the file may be deleted at any time.
+        The trunk gives every segment and epoch the same states, so it runs once.
         """
         dtype = precision.DTYPES[precision.resolve(parameters.precision)]
         key = f"{self.corpus} {parameters.encoder} {parameters.max_tokens} {parameters.lora_layers} {dtype}"
@@ -66,33 +66,47 @@ class Prepared:
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
         encoder.check_length(model, parameters.max_tokens)
-        rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
-        top = top_layers(model, parameters)
-        if top == encoder.n_layers(model):
-            return model, rows
+        parts = divided(model, parameters)
+        if not parts:
+            if top_layers(model, parameters) < encoder.n_layers(model):
+                warnings.warn(f"{type(model).__name__} does not divide: all its layers run for every batch", stacklevel=2)
+            return model, self._tokens(parameters)
         path = path_of(self.folder, parameters)
-        if path.exists():
-            with safe_open(path, framework="pt") as file:
-                if (file.metadata() or {}).get("key") == key:
-                    return model, Ragged(file.get_tensor("flat"), rows.offsets)
-        trunk, _ = encoder.halves(model, top=top)
-        states = encoder.encode(trunk, rows, device=precision.device(), dtype=dtype, label="encode notes")
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(".part")
-        save_file({"flat": states.flat}, partial, metadata={"key": key})
-        partial.replace(path)
-        return model, states
+        found = stored.read(path, key=key)
+        if found is None:
+            rows = self._tokens(parameters)
+            kept = {"offsets": rows.offsets, "shape": (model.config.hidden_size,), "dtype": dtype}
+            with stored.created(path, key=key, **kept) as states:
+                encoder.encode(parts[0], rows, states.flat, device=precision.device(), label="encode notes")
+            found = stored.read(path, key=key)
+        return model, found
+
+    def _tokens(self, parameters: Parameters) -> Ragged:
+        path, key = path_of(self.folder, parameters, of="tokens"), f"{self.corpus} {parameters.encoder}"
+        found = stored.read(path, key=key)
+        if found is None:
+            rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
+            with stored.created(path, rows.offsets, (), rows.flat.dtype, key=key) as kept:
+                kept.flat.copy_(rows.flat)
+            found = stored.read(path, key=key)
+        return found
 
 
-def path_of(folder: Path, parameters: Parameters) -> Path:
-    """Where the states of the trunk lie; one file an encoder, length and number of trained layers."""
+def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
+    """Where the states of the trunk lie; one file an encoder, length and number of trained layers. of: "tokens" for the
+    token numbers instead."""
     name = f"{Path(parameters.encoder).name}-{hashlib.sha256(parameters.encoder.encode()).hexdigest()[:8]}"
-    return folder / "trunk" / f"{name}-{parameters.max_tokens}-{parameters.lora_layers}.safetensors"
+    return folder / "trunk" / f"{name}-{parameters.max_tokens}-{of or parameters.lora_layers}.safetensors"
+
+
+def divided(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:
+    """Trunk and trained layers; None where every layer is trained, or the encoder does not divide."""
+    top = top_layers(model, parameters)
+    return None if top == encoder.n_layers(model) else encoder.halves(model, top=top)
 
 
 def trained_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:
-    """A fresh view of the layers to be trained, and their numbers in the full encoder."""
-    have, top = encoder.n_layers(model), top_layers(model, parameters)
-    if top == have:
-        return encoder.view(model), list(range(have))
-    return encoder.halves(model, top=top)[1], list(range(have - top, have))
+    """A fresh view of what has to run for every batch, and the numbers of the layers in it that are trained."""
+    have, parts = encoder.n_layers(model), divided(model, parameters)
+    layers = list(range(have - top_layers(model, parameters), have))
+    return (parts[1] if parts else encoder.view(model)), layers

@@ -62,6 +62,9 @@ class Parameters(BaseModel):
     )
     private: bool = _of("00_imbalance", True, "table: its notes must never appear in an output")
     synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
+    synthetic_full: bool = _of(
+        "00_imbalance", False, "synthetic: as much text, and as many other notes, as in MIMIC-III: for measuring"
+    )
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
     test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)

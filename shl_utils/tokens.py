@@ -13,6 +13,9 @@ from torch import Tensor
 
 from shl_utils import progress
 
+BLOCK = 1_000  # texts tokenized at once: meanwhile the tokenizer holds some 160 bytes of each of their tokens
+HEAD = 8  # characters for each token wanted: as much of a text is looked at first
+
 
 @dataclass(frozen=True)
 class Ragged:
@@ -31,7 +34,8 @@ class Ragged:
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return cls(torch.tensor([x for row in rows for x in row], dtype=torch.int32), offsets)
+        flat = np.concatenate([np.empty(0), *rows], dtype=np.int32, casting="unsafe")
+        return cls(torch.from_numpy(flat), offsets)
 
     def pad(self, rows: Sequence[int], *, multiple: int = 16) -> tuple[Tensor, Tensor]:
         """`rows` as one tensor (rows, longest, ...) padded with 0, and its mask (rows, longest).
@@ -50,8 +54,32 @@ class Ragged:
 
 def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
     """Token numbers of every text, cut to `max_tokens` with the special tokens."""
-    batch = tokenizer(list(texts), truncation=True, max_length=max_tokens, add_special_tokens=True)
-    return Ragged.of(batch["input_ids"])
+    return Ragged.of(list(_numbers(tokenizer, texts, length=max_tokens, special=True)))
+
+
+def _numbers(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> Iterator[NDArray[np.int32]]:
+    """Of every text in turn, at most `length`; a long text costs no more than its beginning, where that is enough."""
+    texts = list(texts)
+
+    def of(some: Sequence[str]) -> list[list[int]]:
+        return tokenizer(some, truncation=True, max_length=length, add_special_tokens=special)["input_ids"]
+
+    for first in range(0, len(texts), BLOCK):
+        block = texts[first : first + BLOCK]
+        heads = [_head(text, HEAD * length) for text in block]
+        found = of(heads)
+        short = [i for i, ids in enumerate(found) if len(ids) < length and len(heads[i]) < len(block[i])]
+        for i, ids in zip(short, of([block[i] for i in short]) if short else ()):
+            found[i] = ids
+        yield from (np.array(ids, dtype=np.int32) for ids in found)
+
+
+def _head(text: str, characters: int) -> str:
+    """The words that lie in the first `characters`; the whole text if it has no more, or is not in words."""
+    if len(text) <= characters:
+        return text
+    words = text[:characters].rsplit(None, 1)
+    return words[0] if len(words) == 2 else text
 
 
 def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int) -> tuple[Ragged, NDArray]:
@@ -61,12 +89,10 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
     """
     before, after = _special_tokens(tokenizer)
     special = len(before) + len(after)
-    bodies = tokenizer(list(texts), truncation=True, max_length=max_tokens - special, add_special_tokens=False)[
-        "input_ids"
-    ]
+    bodies = _numbers(tokenizer, texts, length=max_tokens - special, special=False)
     step = chunk_tokens - special
     pieces = [(i, ids[a : a + step]) for i, ids in enumerate(bodies) for a in range(0, max(len(ids), 1), step)]
-    rows = [[*before, *ids, *after] for _, ids in pieces]
+    rows = [np.array([*before, *ids, *after], dtype=np.int32) for _, ids in pieces]
     return Ragged.of(rows), np.array([i for i, _ in pieces])
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel
 
 from shl_utils import encoder, tokens
@@ -22,18 +24,20 @@ def test_trunk_and_top_together_are_the_encoder(minilm, top):
     rows = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
     ids, mask = rows.pad([0, 1, 2])
     trunk, upper = encoder.halves(model, top=top)
-    states = encoder.encode(trunk, rows, device="cpu", dtype=torch.float32, label="encode")
-    hidden, _ = states.pad([0, 1, 2])
+    flat = torch.empty(rows.offsets[-1], 384)
+    encoder.encode(trunk, rows, flat, device="cpu", label="encode")
+    hidden, _ = Ragged(flat, rows.offsets).pad([0, 1, 2])
     with torch.inference_mode():
         whole = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
         parts = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
     torch.testing.assert_close(parts[mask.bool()], whole[mask.bool()], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["roberta", "distilbert", "mpnet"])
-def test_other_architectures_divide_too(kind):
+@pytest.mark.parametrize("top", [1, 2])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
+def test_other_architectures_divide_too(kind, top):
     model = tiny(kind)
-    trunk, upper = encoder.halves(model, top=1)
+    trunk, upper = encoder.halves(model, top=top)
     ids = torch.arange(6, 20).reshape(1, -1)
     below = trunk(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     whole = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
@@ -41,18 +45,18 @@ def test_other_architectures_divide_too(kind):
     torch.testing.assert_close(above, whole)
 
 
-def test_an_architecture_that_does_not_divide_is_refused():
-    with pytest.raises(ValueError, match="set `lora_layers: -1`"):
-        encoder.halves(tiny("modernbert"), top=1)
+def test_an_architecture_that_does_more_than_its_layers_does_not_divide():
+    assert encoder.halves(tiny("electra", embedding_size=16), top=1) is None
+    assert encoder.halves(tiny("electra", embedding_size=32), top=1)
 
 
-def tiny(kind):
+def tiny(kind, **more):
     """A random encoder of that architecture, three layers of width 32."""
     names = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
     if kind == "distilbert":
         names = {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, vocab_size=100, pad_token_id=1, **names)
+    config = AutoConfig.for_model(kind, vocab_size=100, pad_token_id=1, **names, **more)
     return AutoModel.from_config(config, attn_implementation="eager").eval()
 
 
@@ -91,6 +95,24 @@ def test_chunks_cover_the_cut_note_once(minilm):
     body = [token for piece, i in zip(pieces, owner) if i == 0 for token in piece[1:-1]]
     assert body == whole.flat[1:-1].tolist()
     assert owner.tolist() == [0, 0, 0, 1, 2]
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from("ab é\n.心1"), max_size=300), min_size=1, max_size=5),
+    length=st.integers(3, 12),
+)
+def test_of_a_long_text_only_the_beginning_is_read_and_nothing_changes(minilm, texts, length):
+    tokenizer, _ = minilm
+    seen = tokens.tokenize(tokenizer, texts, max_tokens=length)
+    asked = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+    assert [seen.flat[a:b].tolist() for a, b in zip(seen.offsets, seen.offsets[1:])] == asked
+
+
+def test_more_texts_than_a_block(minilm, monkeypatch):
+    monkeypatch.setattr(tokens, "BLOCK", 2)
+    texts = [f"note {'word ' * i}" for i in range(5)]
+    seen = tokens.tokenize(minilm[0], texts, max_tokens=6)
+    assert seen.lengths.tolist() == [3, 4, 5, 6, 6]
 
 
 def test_ragged_rows():

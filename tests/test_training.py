@@ -406,13 +406,34 @@ def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tm
     assert path.stat().st_mtime_ns != written
 
 
+@pytest.mark.filterwarnings("ignore:BertModel does not divide")
+def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
+    predicted = []
+    for name in ("kept", "whole"):
+        folder, parameters = copy_run(small_run, tmp_path / name)
+        asked = variants.main(parameters.model_copy(update={"lora_layers": 2, "epochs": 1, "precision": "fp32"}))
+        if name == "whole":
+            monkeypatch.setattr(encoder, "halves", lambda *_, **__: None)
+        launch.train(folder, [asked])
+        predicted += [found.probabilities for found in predictions.compute(folder, [asked])]
+    assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
+    assert predicted[0].std() > 0.01
+
+
+def test_an_encoder_that_does_not_divide_says_so(small_run, tmp_path, monkeypatch):
+    folder, parameters = copy_run(small_run, tmp_path / "whole")
+    monkeypatch.setattr(encoder, "halves", lambda *_, **__: None)
+    with pytest.warns(UserWarning, match="BertModel does not divide: all its layers run for every batch"):
+        features.Prepared(folder, corpus.read(folder).notes["text"]).of(parameters)
+
+
 def test_training_all_layers_uses_tokens(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "all layers")
     other = parameters.model_copy(update={"lora_layers": -1, "epochs": 1, "segmentation": "none"})
     variants.write_segments(folder, corpus.read(folder), [variants.main(other)])
     launch.train(folder, [variants.main(other)])
     (fact,) = facts(folder)
-    assert not (folder / "trunk").exists()
+    assert [path.name.rsplit("-", 1)[-1] for path in (folder / "trunk").iterdir()] == ["tokens.safetensors"]
     config = json.loads((folder / "segments" / "0" / "adapter_config.json").read_text())
     assert config["layers_to_transform"] == [0, 1, 2, 3, 4, 5]
     assert np.isfinite(fact["history"][0]["loss"])

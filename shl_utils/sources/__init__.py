@@ -71,9 +71,9 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
     if name == "synthetic":
         from shl_utils.sources import synthetic
 
-        notes, seed = parameters.synthetic_notes, parameters.seed
-        tables = folder if parameters.folder else run_folder / f"synthetic-{notes}-{seed}"
-        return synthetic.load(tables, notes=notes, seed=seed)
+        notes, seed, full = parameters.synthetic_notes, parameters.seed, parameters.synthetic_full
+        tables = folder if parameters.folder else run_folder / f"synthetic-{notes}-{seed}{'-full' if full else ''}"
+        return synthetic.load(tables, notes=notes, seed=seed, full=full)
     raise ValueError(f"source {name!r} is unknown: use openi, mimic3, codiesp, reuters, table or synthetic")
 
 

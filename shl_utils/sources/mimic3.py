@@ -33,7 +33,7 @@ COLUMNS = {  # what is read of each table; v1.4 has more columns
     "PROCEDURES_ICD": ("HADM_ID", "ICD9_CODE"),
     "NOTEEVENTS": NOTE_COLUMNS,
 }
-MEMORY_LIMIT = "2GB"  # of DuckDB alone; beyond it, it spills to a temporary folder that is removed at the end
+MEMORY_LIMIT = "1GB"  # of DuckDB alone; beyond it, it spills to a temporary folder that is removed at the end
 THREADS = 2
 DOWNLOAD = "download MIMIC-III v1.4 from https://physionet.org/content/mimiciii/1.4/"
 AGAIN = "download it again and compare it with SHA256SUMS.txt"

@@ -8,10 +8,11 @@ relatives). For a known part of the codes the note holds no evidence, or holds i
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -30,7 +31,11 @@ TAIL_NOTES = 3  # have the rarest code, at least
 CODES_PER_NOTE = 5.0  # on average, at most
 TOGETHER = 0.80  # share of a code's notes that lie inside its topic
 MIN_NOTES = 100
+MIMIC_WORDS, OTHER_WORDS = 1_500, 300  # of a discharge summary of MIMIC-III, about, and of another note
+MIMIC_ROWS = 38  # of NOTEEVENTS to a discharge summary
+BLOCK = 2_000  # stays whose notes are held at once
 SHARES = {"procedure": 0.22, "E": 0.06, "V": 0.08, "0": 0.08, "other": 0.56}  # of the codes
+OTHERS = ("Nursing", "Nursing/other", "Radiology", "ECG", "Physician ")
 LICENCE = "generated text; ICD-9-CM is in the public domain"
 ADMISSION = """SUBJECT_ID HADM_ID ADMITTIME DISCHTIME DEATHTIME ADMISSION_TYPE ADMISSION_LOCATION
 DISCHARGE_LOCATION INSURANCE LANGUAGE RELIGION MARITAL_STATUS ETHNICITY EDREGTIME EDOUTTIME DIAGNOSIS
@@ -39,29 +44,31 @@ EVENT = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION C
 TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
 
 
-def load(folder: Path, *, notes: int, seed: int) -> Corpus:
+def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> Corpus:
     """The corpus of `notes` admissions with its truth, after `write`; raises as that and `mimic3.load` do."""
-    write(folder, notes=notes, seed=seed)
+    write(folder, notes=notes, seed=seed, full=full)
     columns = ["note", "code", "evidence"]
     truth = pd.read_csv(folder / "EVIDENCE.csv", dtype=str, keep_default_na=False, header=0, names=columns)
     return replace(mimic3.load(folder), name="synthetic", licence=LICENCE, private=False, truth=truth)
 
 
-def write(folder: Path, *, notes: int, seed: int) -> None:
+def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     """Write the tables, EVIDENCE.csv (the truth) and GENERATOR.json: same bytes for the same arguments.
 
+    full: as much text as in MIMIC-III, for measuring: every note goes on with figures until it has MIMIC_WORDS words,
+    and MIMIC_ROWS rows of other notes stand beside it. What the notes say of their codes stays.
     Does nothing if `folder` holds them already; it appears whole or not at all and is never overwritten.
     Raises ValueError if `notes` is below MIN_NOTES or `folder` holds anything else.
     """
     if notes < MIN_NOTES:
         raise ValueError(f"{notes} synthetic notes are too few for a long tail: ask for {MIN_NOTES} or more")
-    stamp = {"generator": __name__, "version": VERSION, "notes": notes, "seed": seed}
+    stamp = {"generator": __name__, "version": VERSION, "notes": notes, "seed": seed} | ({"full": True} if full else {})
     if _holds(folder, stamp):
         return
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     draft.mkdir(parents=True)
     try:
-        _write_tables(draft, notes, seed)
+        _write_tables(draft, notes, seed, full)
         (draft / "GENERATOR.json").write_text(json.dumps(stamp) + "\n")
         if folder.is_dir():
             folder.rmdir()  # fails unless empty
@@ -127,14 +134,18 @@ def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> li
     return np.split(code[order], np.cumsum(np.bincount(note))[:-1])
 
 
-def _save(table: pd.DataFrame, path: Path) -> None:
+def _save(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
     """Number the rows and pack them without the time, so that the bytes are the same each time."""
-    table.insert(0, "ROW_ID", range(1, len(table) + 1))
-    packing = {"method": "gzip", "compresslevel": 6, "mtime": 0}
-    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, date_format="%F %T", compression=packing)
+    written = 0
+    with gzip.GzipFile(path, "wb", compresslevel=6, mtime=0) as file:
+        for table in blocks:
+            table.insert(0, "ROW_ID", range(written + 1, written + len(table) + 1))
+            form = {"quoting": csv.QUOTE_NONNUMERIC, "date_format": "%F %T"}
+            table.to_csv(file, mode="wb", index=False, header=not written, **form)
+            written += len(table)
 
 
-def _write_tables(folder: Path, notes: int, seed: int) -> None:
+def _write_tables(folder: Path, notes: int, seed: int, full: bool) -> None:
     rng = np.random.default_rng(seed)
     book, codes = _book(), _choose(notes, rng)
     assigned = _assign(_frequencies(len(codes), notes), notes, rng)
@@ -144,37 +155,47 @@ def _write_tables(folder: Path, notes: int, seed: int) -> None:
     start = np.datetime64("2101-01-01") + rng.integers(0, 30_000, notes)
     end = start + rng.integers(1, 15, notes)
     times = {"ADMITTIME": start, "DISCHTIME": end, "ADMISSION_TYPE": "EMERGENCY", "HOSPITAL_EXPIRE_FLAG": 0}
-    _save(stays.assign(**times).reindex(columns=ADMISSION.split()), folder / "ADMISSIONS.csv.gz")
+    _save(folder / "ADMISSIONS.csv.gz", [stays.assign(**times).reindex(columns=ADMISSION.split())])
 
     given = stays.loc[place].assign(SEQ_NUM=lambda codes: codes.groupby("HADM_ID").cumcount() + 1)
     given["ICD9_CODE"], procedure = codes["code"].to_numpy()[ranks], codes["procedure"].to_numpy()[ranks]
     titles = pd.DataFrame({"ICD9_CODE": book["code"], "SHORT_TITLE": book["title"].str[:24]})
     titles["LONG_TITLE"] = book["title"]
     for name, kind in (("DIAGNOSES", False), ("PROCEDURES", True)):
-        _save(given[procedure == kind].copy(), folder / f"{name}_ICD.csv.gz")
-        _save(titles[book["procedure"] == kind].copy(), folder / f"D_ICD_{name}.csv.gz")
+        _save(folder / f"{name}_ICD.csv.gz", [given[procedure == kind].copy()])
+        _save(folder / f"D_ICD_{name}.csv.gz", [titles[book["procedure"] == kind].copy()])
 
     illness = ranks[~procedure & (given["ICD9_CODE"] < "8").to_numpy()]  # can be denied, or be in the family
     others = illness[rng.integers(len(illness), size=(notes, 2))].tolist()
-    long, writer, states, events = rng.random(notes) < LONG, Writer(codes, seed), [], []
     stays["CHARTDATE"] = np.datetime_as_string(end)
-    for stay, ranks, other, may in zip(stays.itertuples(index=False), assigned, others, long):
-        parts, found = writer.note(ranks.tolist(), other, long=may)
-        states += found
-        events += [(*stay, *event) for event in _events(parts, writer)]
-    events = pd.DataFrame(events, columns=[name for name in EVENT.split() if not name.endswith("TIME")])
-    _save(events.reindex(columns=EVENT.split()), folder / "NOTEEVENTS.csv.gz")
+    about, states = list(zip(assigned, others, rng.random(notes) < LONG)), []
+    _save(folder / "NOTEEVENTS.csv.gz", _notes(stays, about, Writer(codes, seed), states, full))
     dot = [mimic3.dotted(c, procedure=p) for c, p in zip(given["ICD9_CODE"], procedure)]
     given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states).to_csv(folder / "EVIDENCE.csv", index=False)
 
 
-def _events(parts: Parts, writer: Writer) -> Iterator[tuple[str | int, ...]]:
+def _notes(stays: pd.DataFrame, about: list, writer: Writer, states: list[str], full: bool) -> Iterator[pd.DataFrame]:
+    """Rows of NOTEEVENTS, some stays at a time; the state of each code in its note goes into `states`."""
+    columns = [name for name in EVENT.split() if not name.endswith("TIME")]
+    for first in range(0, len(stays), BLOCK):
+        block, events = slice(first, first + BLOCK), []
+        for stay, (ranks, other, long) in zip(stays[block].itertuples(index=False), about[block]):
+            parts, found = writer.note(ranks.tolist(), other, long=long)
+            states.extend(found)
+            events += [(*stay, *event) for event in _events(parts, writer, full)]
+        yield pd.DataFrame(events, columns=columns).reindex(columns=EVENT.split())
+
+
+def _events(parts: Parts, writer: Writer, full: bool) -> Iterator[tuple[str | int, ...]]:
     """CATEGORY, DESCRIPTION, CGID, ISERROR, TEXT: of the note, and of rows that a loader must pass over."""
     if writer.random() < 0.3:
         yield "Nursing", "Report", 1, "", f"Night:\n{writer.say(writer.pick(range(len(writer.own))))}"
     if writer.random() < 0.03:
         yield mimic3.SUMMARY, "Report", "", 1, "Wrong patient.\nTo be deleted."
     late = writer.random() < 0.15  # the last section comes as an addendum
+    if full:
+        parts = parts[0], parts[1] + writer.figures(MIMIC_WORDS - sum(len(part.split()) for part in parts))
+        yield from ((writer.pick(OTHERS), "Report", 1, "", writer.figures(OTHER_WORDS)) for _ in range(MIMIC_ROWS))
     yield mimic3.SUMMARY, "Report", "", "", parts[0] if late else "\n".join(parts)
     if late:
         yield mimic3.SUMMARY, "Addendum", "", "", parts[1]

@@ -59,6 +59,8 @@ class Writer:
         self.every = [paraphrases(title) for title in codes["title"]]
         owners = Counter(wording for wordings in self.every for wording in wordings)
         own = [[w for w in every[:-1] if owners[w] == 1 and w not in FRAME] for every in self.every]
+        numbers = range(60, 120)
+        self.data = [DATA.format(n, n, n) for n in numbers]
         self.own = [some or every[-1:] for some, every in zip(own, self.every)]  # tell it from all others
 
     def pick(self, options: Sequence):
@@ -79,6 +81,11 @@ class Writer:
         while len(body.split()) <= TRUNCATION_WORDS:
             body += DATA.format(*(self.pick(range(60, 120)) for _ in range(3)))
         return f"{body}\n", f"FURTHER COURSE: {late}"
+
+    def figures(self, words: int) -> str:
+        """Lines of measurements, `words` words or a few more; they say nothing of a code."""
+        lines = [self.pick(self.data) for _ in range(-(-max(words, 0) // len(self.data[0].split())))]
+        return "".join(lines)
 
     def note(self, ranks: list[int], others: list[int], *, long: bool) -> tuple[Parts, list[str]]:
         """The note, and the state of each code; what the words of another code give away becomes present."""

@@ -1,0 +1,33 @@
+"""Rows in a file: what was put in comes out, under its key, and any reader of safetensors opens it."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from shl_utils import stored
+
+OFFSETS = np.array([0, 2, 2, 5])
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [(torch.int32, ()), (torch.bfloat16, (3,)), (torch.float32, (2,))])
+def test_what_is_put_in_comes_out(tmp_path, dtype, shape):
+    path = tmp_path / "trunk" / "rows.safetensors"
+    values = torch.arange(5 * int(np.prod(shape))).view(5, *shape).to(dtype)
+    with stored.created(path, OFFSETS, shape, dtype, key="one") as rows:
+        rows.flat.copy_(values)
+        assert not path.exists()
+    found = stored.read(path, key="one")
+    assert torch.equal(found.flat, values)
+    assert found.offsets.tolist() == OFFSETS.tolist()
+    assert torch.equal(load_file(path)["flat"], values)
+    assert stored.read(path, key="another") is None
+
+
+def test_what_was_stopped_is_not_there(tmp_path):
+    path = tmp_path / "rows.safetensors"
+    with pytest.raises(KeyboardInterrupt), stored.created(path, OFFSETS, (), torch.int32, key="") as rows:
+        rows.flat[0] = 1
+        raise KeyboardInterrupt
+    assert stored.read(path, key="") is None
+    assert not path.exists()
