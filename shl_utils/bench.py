@@ -208,10 +208,8 @@ def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict
     validation, gold = corpus.rows("validation"), corpus.labels
     decided = evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, parameters))
     scored = metrics.scores(evaluation.test_truth(corpus, gold), decided)
-    ranked = ranking.scores(gold[validation].toarray().astype(int), found.of(validation))
-    return {name: scored[name] for name in ("micro_f1", "macro_f1_present")} | {
-        "validation_ranking": (ranked["micro_ap"] + ranked["map"]) / 2
-    }
+    figures = {name: scored[name] for name in ("micro_f1", "macro_f1_present")}
+    return figures | {"validation_ranking": ranking.overall(gold[validation].toarray(), found.of(validation))}
 
 
 def _operations(folder: Path, way: Way) -> dict[str, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from shl_utils.curves import Curve, curve
 
 CUTS = (5, 8, 15)  # k of P@k, as papers on MIMIC have it
 DEFINITIONS = {
@@ -23,35 +24,47 @@ DEFINITIONS = {
 
 def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
     """Figures over (notes, codes), DEFINITIONS says what each is; ValueError where truth has one class only."""
-    flat, scored = truth.ravel(), probabilities.ravel().astype(np.float64)
-    if not 0 < flat.sum() < len(flat):
+    if not 0 < truth.sum() < truth.size:
         raise ValueError("truth has one class only: nothing can be ranked")
-    ranked = np.take_along_axis(truth, np.argsort(-probabilities, axis=1, kind="stable"), axis=1)
+    whole, by_code, ranked = curve(truth, probabilities), _by_code(truth, probabilities), _ranked(truth, probabilities)
     return {
-        "micro_auc": float(roc_auc_score(flat, scored)),
-        "macro_auc": _macro_auc(truth, probabilities),
-        "micro_ap": float(average_precision_score(flat, scored)),
-        "map": mean_average_precision(truth, probabilities),
+        "micro_auc": whole.roc_auc,
+        "macro_auc": _mean([found.roc_auc for found in by_code if found.hits[0] < found.pairs]),
+        "micro_ap": whole.average_precision,
+        "map": _mean([found.average_precision for found in by_code]),
         **{f"precision_at_{k}": float(ranked[:, :k].sum(axis=1).mean() / k) for k in CUTS},
         "r_precision": _r_precision(ranked),
-        "brier": float(brier_score_loss(flat, scored)),
+        "brier": float(np.square(probabilities - truth).mean(dtype=np.float64)),
         "calibration_error": _calibration_error(calibration(truth, probabilities)),
-        "expected_over_found": float(scored.sum() / flat.sum()),
+        "expected_over_found": float(probabilities.sum(dtype=np.float64) / truth.sum()),
     }
 
 
 def mean_average_precision(truth: NDArray, probabilities: NDArray) -> float:
     """Mean over codes with a positive, of (notes, codes)."""
-    present = truth.any(axis=0)
-    return float(np.mean(average_precision_score(truth[:, present], probabilities[:, present], average=None)))
+    return _mean([found.average_precision for found in _by_code(truth, probabilities)])
 
 
-def _macro_auc(truth: NDArray, probabilities: NDArray) -> float:
-    """NaN where no code has both classes, as in a test of very few notes."""
-    both = truth.any(axis=0) & ~truth.all(axis=0)
-    if not both.any():
-        return float("nan")
-    return float(np.mean(roc_auc_score(truth[:, both], probabilities[:, both], average=None)))
+def overall(truth: NDArray, probabilities: NDArray) -> float:
+    """The *validation ranking* by which settings are chosen: the mean of micro average precision and mAP."""
+    return (curve(truth, probabilities).average_precision + mean_average_precision(truth, probabilities)) / 2
+
+
+def _by_code(truth: NDArray, probabilities: NDArray) -> list[Curve]:
+    """Of every code with a positive."""
+    return [curve(truth[:, code], probabilities[:, code]) for code in np.flatnonzero(truth.any(axis=0))]
+
+
+def _mean(values: list[float]) -> float:
+    """NaN of none, as where in a test of very few notes no code has both classes."""
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _ranked(truth: NDArray, probabilities: NDArray) -> NDArray:
+    """`truth` (notes, codes), the most probable code of each note first."""
+    blocks = range(0, len(truth), 1000)  # notes
+    parts = [(truth[i : i + 1000], np.argsort(-probabilities[i : i + 1000], axis=1, kind="stable")) for i in blocks]
+    return np.concatenate([np.take_along_axis(part, order, axis=1) for part, order in parts])
 
 
 def _r_precision(ranked: NDArray) -> float:
@@ -67,9 +80,11 @@ def calibration(truth: NDArray, probabilities: NDArray, *, bins: int = 15) -> pd
 
     Nearly all pairs lie in the first bin, so look at the others one by one.
     """
-    place = np.minimum((probabilities.ravel() * bins).astype(int), bins - 1)
-    pairs = np.bincount(place, minlength=bins)
-    sums = [np.bincount(place, weights=v.ravel().astype(float), minlength=bins) for v in (probabilities, truth)]
+    pairs, sums = np.zeros(bins, np.int64), np.zeros((2, bins))
+    for some, held in zip(probabilities, truth):
+        place = np.minimum((some * bins).astype(int), bins - 1)
+        pairs += np.bincount(place, minlength=bins)
+        sums += [np.bincount(place, weights=values, minlength=bins) for values in (some, held)]
     table = pd.DataFrame({"probability": sums[0], "share": sums[1], "pairs": pairs})[pairs > 0]
     return table.assign(probability=table["probability"] / table["pairs"], share=table["share"] / table["pairs"])
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from sklearn.metrics import precision_recall_curve
+
+from shl_utils.curves import curve, next_below
 
 RULES = ("half", "global", "segment", "label", "shrunk")
 
@@ -52,9 +53,10 @@ def best(truth: NDArray, probabilities: NDArray) -> float:
     """The one threshold with the largest micro-F1 over all pairs of (notes, codes); above 0."""
     if not truth.any():
         raise ValueError("validation has no positive label: no threshold can be chosen; use more notes")
-    precision, recall, thresholds = precision_recall_curve(truth.ravel(), probabilities.ravel())
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    top = int(np.argmax(np.where(thresholds > 0, f1[:-1], -1)))
+    found = curve(truth, probabilities)
+    f1 = np.where(found.scores > 0, found.f1, 0)
+    score = found.scores[np.argmax(f1)]
+    if not f1.any():
+        return 1.0  # no line finds a positive
     # midway to the next lower score, so that rounding of the scores flips nothing
-    below = thresholds[top - 1] if top else 0.0
-    return float(max((thresholds[top] + below) / 2, np.finfo(np.float32).tiny))
+    return float(max((score + next_below(probabilities, score)) / 2, np.finfo(np.float32).tiny))

@@ -14,11 +14,11 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from shl_utils import harmonic, losses, precision
 from shl_utils.checkpoint import Course, trained
+from shl_utils.curves import curve
 from shl_utils.model import SegmentModel, merged, predict, to_device
 from shl_utils.parameters import Parameters
 from shl_utils.sampling import TrainingSet, batches, n_batches
@@ -55,7 +55,7 @@ class Task:
         train = np.concatenate([self.notes.positives, self.notes.negatives])
         shares = np.asarray(self.labels[train].mean(axis=0)).ravel()
         scores = np.broadcast_to(shares, truth.shape)
-        return float(average_precision_score(truth.ravel(), scores.ravel())) if truth.any() else None
+        return curve(truth, scores).average_precision if truth.any() else None
 
 
 def training_set(
@@ -184,7 +184,7 @@ def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
     scores = np.empty_like(truth)
     for numbers, values in gather_object([(mine, part)]):
         scores[numbers] = values
-    return float(average_precision_score(truth.ravel(), scores.ravel()))
+    return curve(truth, scores).average_precision
 
 
 def effective_precision(accelerator: Accelerator) -> str:

@@ -52,9 +52,8 @@ def choose(folder: Path, corpus: Corpus, rows: list[Row]) -> tuple[list[Row], pd
 def _figure(folder: Path, corpus: Corpus, variant: Variant) -> float:
     """By labels that the variant's filter leaves on validation: test labels have no say."""
     validation = corpus.rows("validation")
-    truth = variants.training_labels(corpus, variant, folder)[validation].toarray().astype(int)
-    found = ranking.scores(truth, predictions.of_variant(folder, variant, corpus).of(validation))
-    return (found["micro_ap"] + found["map"]) / 2
+    truth = variants.training_labels(corpus, variant, folder)[validation].toarray()
+    return ranking.overall(truth, predictions.of_variant(folder, variant, corpus).of(validation))
 
 
 def _difference(settings: tuple[Parameters, ...], i: int) -> str:
