@@ -1,4 +1,4 @@
-"""The command `shl`: check parameters, run the notebooks in order, fetch the open notes, join a launch."""
+"""The command `shl`: check parameters, run the notebooks in order, fetch the open notes, join a launch, measure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shl_utils import grid, parameter_file, parameters, progress, runs
+from shl_utils import disk, grid, parameter_file, parameters, progress, runs
 from shl_utils.parameters import STAGES, Parameters
 
 
@@ -19,27 +19,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="shl", description=__doc__.split(":", 1)[1].strip().capitalize())
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the notebooks of a parameter file, only what has changed")
-    run.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
     run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     run.add_argument("--force", action="store_true", help="redo every stage")
-    fetch = commands.add_parser("fetch", help="bring open notes into the cache")
-    fetch.add_argument("source", choices=["openi"])
+    run.set_defaults(do=lambda given: _run(given.file, until=given.until, force=given.force))
+    model = commands.add_parser("model", help="train one model of an ablation, as workflow/Snakefile does")
+    model.set_defaults(do=lambda given: _model(given.file, given.model))
     join = commands.add_parser("join", help="on a further machine: take part in the training of a run")
-    join.add_argument("file", type=Path)
     join.add_argument("--node", type=int, required=True, help="number of this machine, from 1")
+    join.set_defaults(do=lambda given: _join(given.file, given.node))
     bench = commands.add_parser("bench", help="measure what training costs, beside transformers.Trainer")
-    bench.add_argument("file", type=Path)
     bench.add_argument("--rate", type=float, default=0.25, help="share of the learning rates where all layers train")
     bench.add_argument("--only", type=int, nargs="+", default=(), metavar="N", help="only some of the ways, from 0")
+    bench.add_argument("--sizes", type=int, nargs="+", metavar="NOTES", help="instead: by number of generated notes")
+    bench.set_defaults(do=lambda given: _bench(given.file, given.rate, given.only, given.sizes))
+    clean = commands.add_parser("clean", help="remove from a run what is made again when it is needed")
+    clean.set_defaults(do=lambda given: _clean(given.file))
+    for command in (run, model, join, bench, clean):
+        command.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
+    model.add_argument("model", help="its folder in the run, such as ablation/loss=bce")
+    fetch = commands.add_parser("fetch", help="bring open notes into the cache")
+    fetch.add_argument("source", choices=["openi"])
+    fetch.set_defaults(do=lambda given: _fetch())
     given = parser.parse_args(arguments)
     try:
-        if given.command == "run":
-            return _run(given.file, until=given.until, force=given.force)
-        if given.command == "fetch":
-            return _fetch()
-        if given.command == "bench":
-            return _bench(given.file, given.rate, given.only)
-        return _join(given.file, given.node)
+        return given.do(given)
     except (ValueError, OSError) as error:
         print(f"shl: {error}", file=sys.stderr)
         return 2
@@ -126,26 +129,50 @@ def _fetch() -> int:
     return 0
 
 
+def _model(file: Path, model: str) -> int:
+    from shl_utils import batch
+
+    return _trained(lambda: batch.of(file, read(file)[1]).train(model))
+
+
 def _join(file: Path, node: int) -> int:
     from shl_utils import launch
 
     _, full = read(file)
+    return _trained(lambda: launch.join(runs.folder_of(full.run), full, node=node))
+
+
+def _trained(train: Callable[[], None]) -> int:
     try:
-        launch.join(runs.folder_of(full.run), full, node=node)
+        train()
     except RuntimeError as error:
         print(f"shl: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _bench(file: Path, rate: float, only: Sequence[int]) -> int:
+def _bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int] | None) -> int:
     _, full = read(file)
+    folder = runs.folder_of(full.run)
+    if sizes:
+        from shl_utils.sizes import bench
+
+        print(f"Written to {bench(folder, full, sizes)}")
+        return 0
     code = _run(file, until="02_segment", force=False)
     if code:
         return code
-    from shl_utils import bench
+    from shl_utils.bench import training
 
-    print(f"Written to {bench.training(runs.folder_of(full.run), full, rate=rate, only=only)}")
+    print(f"Written to {training(folder, full, rate=rate, only=only)}")
+    return 0
+
+
+def _clean(file: Path) -> int:
+    folder = runs.folder_of(read(file)[1].run)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not there: nothing was run yet")
+    print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
     return 0
 
 

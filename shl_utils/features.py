@@ -69,7 +69,9 @@ class Prepared:
         parts = divided(model, parameters)
         if not parts:
             if top_layers(model, parameters) < encoder.n_layers(model):
-                warnings.warn(f"{type(model).__name__} does not divide: all its layers run for every batch", stacklevel=2)
+                warnings.warn(
+                    f"{type(model).__name__} does not divide: all its layers run for every batch", stacklevel=2
+                )
             return model, self._tokens(parameters)
         path = path_of(self.folder, parameters)
         found = stored.read(path, key=key)

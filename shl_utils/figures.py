@@ -252,3 +252,33 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
     if len(runs) > 1:
         axes[1].legend(fontsize=10)
     return axes
+
+
+def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Seconds and peak memory of every stage, a panel each. table: of `cost.stages`."""
+    scaled = table.assign(peak_memory_mb=table["peak_memory_mb"] / 1000)
+    for ax, name, unit in zip(axes, table.columns, ("seconds", "peak memory (GB)")):
+        bars = ax.barh(table.index[::-1], scaled[name][::-1], color="#0072B2")
+        ax.bar_label(bars, fmt="%.0f" if name == "seconds" else "%.1f", fontsize=10, padding=3)
+        ax.set(xlabel=unit)
+        ax.margins(x=0.12)
+    axes[1].set_yticklabels([])
+    axes[0].set_title(f"{table['seconds'].sum():.0f} s in all, most of them in {table['seconds'].idxmax()}")
+    return axes
+
+
+def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Operations of a note against its tokens and against the codes, on logarithmic scales. Tables: of `cost.growth`."""
+    for ax, table in zip(axes, (by_tokens, by_codes)):
+        for name, colour, marker in (("trunk", "#0072B2", "o"), ("trained", "#D55E00", "s")):
+            if table[name].any():
+                label = "frozen layers, once" if name == "trunk" else "trained layers and head, each time"
+                ax.plot(table.index, table[name] / 1e9, f"-{marker}", color=colour, label=label)
+        ax.set(xscale="log", yscale="log", xlabel=f"{table.index.name} (log)", xticks=table.index)
+        ax.set_xticklabels(table.index)
+        ax.minorticks_off()
+    axes[0].set(ylabel="10⁹ operations a note (log)")
+    axes[0].set_title("More tokens cost more everywhere")
+    axes[1].set_title("More codes cost only the head")
+    axes[0].legend(fontsize=10)
+    return axes

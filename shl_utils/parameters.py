@@ -16,7 +16,7 @@ Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
-STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "07_verdict")
+STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict")
 OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
 # where a source lies, if it has no place of its own
 NEEDED = {

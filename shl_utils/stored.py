@@ -28,7 +28,7 @@ def created(
     safetensors itself writes only what memory holds. Source of the layout: its README, "Format".
     """
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".part")
+    partial = path.with_suffix(f".{os.getpid()}.part")  # another process may be at it too
     flat = torch.Size([int(offsets[-1]), *shape])
     ends = [8 * len(offsets), 8 * len(offsets) + flat.numel() * dtype.itemsize]
     header = {

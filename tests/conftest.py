@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from shl_utils import corpus, filtering, runs, sources, variants
 from shl_utils.parameters import check
 
+PROJECT = Path(__file__).parents[1]
 SETTINGS = {
     "depth": 1,
     "min_notes": 4,
@@ -19,6 +22,20 @@ SETTINGS = {
     "min_steps": 0,
     "precision": "fp32",
 }
+
+
+def shl(*words, **variables):
+    command = [sys.executable, "-m", "shl_utils.cli", *map(str, words)]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """A finished run of params/smoke.yaml, in a folder whose name has a space; what the command said."""
+    root = tmp_path_factory.mktemp("runs of tests")
+    done = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    return root / "smoke", done
 
 
 def pytest_collection_modifyitems(items):

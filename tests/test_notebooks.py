@@ -16,28 +16,14 @@ import nbformat
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from conftest import PROJECT, shl
 
 from shl_utils import cli, corpus, evaluation, filtering, predictions, runs, tables
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
 pytestmark = pytest.mark.slow
-PROJECT = Path(__file__).parent.parent
 SECRET = "zqxfarnholm"
-
-
-def shl(*words, **variables):
-    command = [sys.executable, "-m", "shl_utils.cli", *map(str, words)]
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """A finished run of params/smoke.yaml, in a folder whose name has a space."""
-    root = tmp_path_factory.mktemp("runs of tests")
-    done = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(root))
-    assert done.returncode == 0, done.stderr
-    return root / "smoke", done
 
 
 def test_all_artefacts_are_there(smoke):

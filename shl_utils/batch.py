@@ -1,0 +1,47 @@
+"""Runs of many models, a model a job: what `workflow/Snakefile` asks for, and `shl model` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shl_utils import ablation, runs, tuning
+from shl_utils import corpus as corpora
+from shl_utils.parameters import Parameters, nearest
+from shl_utils.variants import Variant
+
+ALONE = {"at_once": 1, "processes": 1, "nodes": 1}  # a job is one process; others run beside it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run as jobs. file: of its parameters. models: of its ablation by their folder, as far as they can be told before
+    a tuning has chosen; `05_ablate` trains the rest."""
+
+    file: Path
+    folder: Path
+    parameters: Parameters
+    models: dict[str, Variant]
+
+    def before(self, model: str) -> list[str]:
+        """The model of the same ablation that this one starts from, if it does."""
+        origin = self.models[model].origin
+        return [origin.folder] if origin and origin.folder in self.models else []
+
+    def train(self, model: str) -> None:
+        """Train and predict with one of `models`, as far as that is not done; ValueError if there is none so called."""
+        if model not in self.models:
+            raise ValueError(f"{self.file} has no model {model!r}{nearest(model, self.models)}")
+        if not runs.is_done("03_train", self.parameters):
+            raise FileNotFoundError(f"{self.folder} has no finished 03_train of these parameters: run 03_train first")
+        variant = self.models[model]
+        alone = replace(variant, parameters=variant.parameters.model_copy(update=ALONE))
+        ablation.complete(self.folder, corpora.read(self.folder), [alone])
+
+
+def of(file: Path, parameters: Parameters) -> Batch:
+    grids = filter(None, (parameters.grid, parameters.sensitivity))
+    rows = [row for grid in grids for row in ablation.rows(grid, parameters)]
+    settled = [row for row in rows if len(row.options) == 1]
+    models = {model.folder: model for model in ablation.models(tuning.trials(rows) + settled)}
+    return Batch(file, runs.folder_of(parameters.run), parameters, models)

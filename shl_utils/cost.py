@@ -1,0 +1,103 @@
+"""What a run cost: time and memory of its stages, what each model took, and what that grows with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from shl_utils import disk, features, worker
+from shl_utils.parameters import STAGES, Parameters
+
+PROBE = 4  # notes by which operations are counted
+
+
+def stages(folder: Path) -> pd.DataFrame:
+    """Of every finished stage, by its name: seconds of its last attempt, which kept what earlier ones had done, and the
+    peak memory of the notebook's process in MB."""
+    found = {}
+    for stage in STAGES:
+        path = folder / "stages" / f"{stage}.json"
+        if path.exists():
+            stamp = json.loads(path.read_text(encoding="utf-8"))
+            found[stage] = {"seconds": stamp["seconds_of_last_attempt"], "peak_memory_mb": stamp["peak_memory_mb"]}
+    return pd.DataFrame(found).T.rename_axis("stage")
+
+
+def segments(folder: Path) -> pd.DataFrame:
+    """A line a trained segment, wherever in the run: `model` (its folder), `segment`, `codes`, `notes` (seen in all
+    epochs, each as often as it was), `trainable_parameters`, `core_seconds`, `bytes`."""
+    paths = sorted(folder.glob("**/segments/*/segment.json"))
+    lines = [{"model": _model(folder, path), "bytes": disk.size(path.parent)} | _facts(path) for path in paths]
+    return pd.DataFrame(lines).sort_values(["model", "segment"], ignore_index=True)
+
+
+def models(lines: pd.DataFrame) -> pd.DataFrame:
+    """Of `segments`: sums over those of each model, and notes a core second."""
+    sums = lines.groupby("model", sort=False).agg(
+        segments=("segment", "size"),
+        notes=("notes", "sum"),
+        trainable_parameters=("trainable_parameters", "sum"),
+        core_seconds=("core_seconds", "sum"),
+        bytes=("bytes", "sum"),
+    )
+    return sums.assign(notes_a_core_second=sums["notes"] / sums["core_seconds"])
+
+
+def benches(folder: Path) -> dict[str, pd.DataFrame]:
+    """What `shl bench` found in this run, by way of training and by number of notes; empty where it was not asked."""
+    found = {}
+    for name, key in (("training", "ways"), ("sizes", "notes")):
+        path = folder / "bench" / f"{name}.json"
+        if path.exists():
+            lines = json.loads(path.read_text(encoding="utf-8"))[key]
+            found[name] = pd.DataFrame(lines).T.rename_axis(key)
+    return found
+
+
+def growth(
+    base: nn.Module, parameters: Parameters, *, tokens: Sequence[int], codes: Sequence[int]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Floating-point operations of a note: by its tokens at the first of `codes`, and by codes at the first of `tokens`.
+
+    Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
+    """
+    by_tokens = {n: _operations(base, parameters, tokens=n, codes=codes[0]) for n in tokens}
+    by_codes = {n: _operations(base, parameters, tokens=tokens[0], codes=n) for n in codes}
+    return pd.DataFrame(by_tokens).T.rename_axis("tokens"), pd.DataFrame(by_codes).T.rename_axis("codes")
+
+
+def _operations(base: nn.Module, parameters: Parameters, *, tokens: int, codes: int) -> dict[str, float]:
+    seen, mask = torch.ones(PROBE, tokens, dtype=torch.long), torch.ones(PROBE, tokens, dtype=torch.long)
+    below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    if parts := features.divided(base, parameters):
+        with below, torch.no_grad():
+            seen = parts[0](input_ids=seen, attention_mask=mask).last_hidden_state
+    net = worker.fresh(base, torch.full((codes,), 0.1).numpy(), parameters)
+    with above:
+        net(seen, mask).sum().backward()
+    return {"trunk": below.get_total_flops() / PROBE, "trained": above.get_total_flops() / PROBE}
+
+
+def _model(folder: Path, path: Path) -> str:
+    name = path.parents[2].relative_to(folder).as_posix()
+    return "main" if name == "." else name
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    fact = json.loads(path.read_text(encoding="utf-8"))
+    epoch = fact["passes_an_epoch"] * (fact["positives"] + fact["negatives_a_pass"])
+    cores = fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
+    return {
+        "segment": fact["segment"],
+        "codes": len(fact["codes"]),
+        "notes": epoch * len(fact["history"]),
+        "trainable_parameters": fact["trainable_parameters"],
+        "core_seconds": fact["seconds"] * cores,
+    }

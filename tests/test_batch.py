@@ -1,0 +1,98 @@
+"""A run as jobs of Snakemake: what fails or is killed is all that the next call has to do."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import psutil
+import pytest
+from conftest import PROJECT
+
+from shl_utils import batch, cli
+from shl_utils.parameters import STAGES
+
+pytestmark = pytest.mark.slow
+FILE = PROJECT / "params" / "smoke.yaml"
+
+
+def snakemake(root, *words):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile"), *words]
+    command += ["--cores", "2", "--config", f"files={FILE}", "until=05_ablate", "threads=2"]
+    env = os.environ | {"SHL_RUNS": str(root), "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    return subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture
+def begun(smoke, tmp_path, monkeypatch):
+    """The finished run, but for its ablation."""
+    monkeypatch.setenv("SHL_RUNS", str(tmp_path))
+    folder = tmp_path / "smoke"
+    shutil.copytree(smoke[0], folder)
+    shutil.rmtree(folder / "ablation")
+    for stage in STAGES[5:]:
+        (folder / "stages" / f"{stage}.json").unlink()
+    for stage in STAGES[:5]:
+        marker = folder / "batch" / f"{stage}.done"
+        marker.parent.mkdir(exist_ok=True)
+        marker.touch()
+    return folder
+
+
+def kill(process, model):
+    """Once the job of that model is at work."""
+    while process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            try:
+                words = child.cmdline()
+            except psutil.Error:
+                continue
+            if model in words and "model" in words:
+                child.kill()
+                return
+        time.sleep(0.05)
+    pytest.fail("the job was never seen")
+
+
+def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
+    failing, killed = list(batch.of(FILE, cli.read(FILE)[1]).models)
+    (begun / failing).parent.mkdir()
+    (begun / failing).write_text("in the way")
+    first = snakemake(begun.parent, "--keep-going")
+    kill(first, killed)
+    said = first.communicate(timeout=300)[0]
+    assert first.returncode == 1, said
+    assert not list(begun.rglob("batch/ablation/*"))
+    before = {path: path.stat().st_mtime_ns for path in begun.glob("batch/*.done")}
+    assert len(before) == 5
+
+    (begun / failing).unlink()
+    second = snakemake(begun.parent)
+    said = second.communicate(timeout=300)[0]
+    assert second.returncode == 0, said
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    tables = [pd.read_parquet(folder / "ablation.parquet") for folder in (begun, smoke[0])]
+    pd.testing.assert_frame_equal(*(table.drop(columns="core_seconds") for table in tables))
+
+
+def test_a_model_is_named_as_it_is_and_waits_for_its_stage(begun):
+    found = batch.of(FILE, cli.read(FILE)[1])
+    with pytest.raises(ValueError, match=r"has no model 'ablation/filter_labels=none,loss=bc', did you mean"):
+        found.train("ablation/filter_labels=none,loss=bc")
+    (begun / "stages" / "03_train.json").unlink()
+    with pytest.raises(FileNotFoundError, match="run 03_train first"):
+        found.train(next(iter(found.models)))
+
+
+def test_a_model_that_goes_on_from_another_waits_for_it(tmp_path):
+    file = tmp_path / "p.yaml"
+    grid = tmp_path / "g.yaml"
+    grid.write_text("- loss: [bce, sh]\n  segmentation: [eta]\n  start: [unified]\n  pooling: [attention]\n")
+    file.write_text(f"run: {tmp_path / 'run'}\ngrid: {grid}\n")
+    found = batch.of(file, cli.read(file)[1])
+    origins = {origin for model in found.models for origin in found.before(model)}
+    assert len(origins) == 1
+    assert origins < set(found.models)
+    assert not found.before(*origins)
