@@ -15,7 +15,7 @@ ALONE = {"at_once": 1, "processes": 1, "nodes": 1}  # a job is one process; othe
 
 @dataclass(frozen=True)
 class Batch:
-    """A run as jobs. file: of its parameters. models: of its ablation by their folder, as far as they can be told before
+    """A run as jobs. file: of its parameters. models: of its ablation by their folder, as far as they are known before
     a tuning has chosen; `05_ablate` trains the rest."""
 
     file: Path

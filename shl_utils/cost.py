@@ -64,7 +64,7 @@ def benches(folder: Path) -> dict[str, pd.DataFrame]:
 def growth(
     base: nn.Module, parameters: Parameters, *, tokens: Sequence[int], codes: Sequence[int]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Floating-point operations of a note: by its tokens at the first of `codes`, and by codes at the first of `tokens`.
+    """Floating-point operations of a note: by its tokens at the first of `codes`, by codes at the first of `tokens`.
 
     Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
     """

@@ -268,7 +268,7 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 
 
 def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Operations of a note against its tokens and against the codes, on logarithmic scales. Tables: of `cost.growth`."""
+    """Operations of a note against its tokens and against the codes, on logarithmic scales; both of `cost.growth`."""
     for ax, table in zip(axes, (by_tokens, by_codes)):
         for name, colour, marker in (("trunk", "#0072B2", "o"), ("trained", "#D55E00", "s")):
             if table[name].any():

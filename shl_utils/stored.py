@@ -54,6 +54,6 @@ def read(path: Path, *, key: str) -> Ragged | None:
     if not path.exists():
         return None
     with safe_open(path, framework="pt") as file:
-        if (file.metadata() or {}).get("key") != key or "offsets" not in file.keys():
+        if (file.metadata() or {}).get("key") != key or "offsets" not in set(file.keys()):  # of an earlier version
             return None
         return Ragged(file.get_tensor("flat"), file.get_tensor("offsets").numpy())

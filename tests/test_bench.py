@@ -6,8 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import PROJECT
 
-from shl_utils import bench, corpus, encoder, plans, stock, tokens, variants, worker
+from shl_utils import bench, cli, corpus, encoder, plans, sizes, stock, tokens, variants, worker
+from shl_utils.parameters import check
 
 pytestmark = pytest.mark.slow
 
@@ -73,3 +75,12 @@ def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
     texts = notes.notes["text"].to_numpy()[rows[:3]]
     asked = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
     assert [line["input_ids"] for line in lines[:3]] == asked
+
+
+def test_sizes_are_measured_on_every_step(tmp_path):
+    parameters = check(cli.read(PROJECT / "params" / "sizes.yaml")[0] | {"max_tokens": 16, "chunk_tokens": 16})
+    found = json.loads(sizes.bench(tmp_path, parameters, [100]).read_text())
+    (line,) = found["notes"].values()
+    steps = ("load", "00_imbalance", "01_filter", "02_segment", "03_train", "evaluate")
+    assert all(line[f"{step} seconds"] > 0 and line[f"{step} peak_memory_mb"] > 100 for step in steps)
+    assert 7 < line["csv_mb"] < 10, "100 discharge summaries of 9 kB, 3,800 other notes of 2 kB, titles of all codes"

@@ -115,6 +115,21 @@ def test_tables_hold_what_a_loader_must_pass_over(folder, corpus):
     assert not corpus.notes["text"].str.contains("Night:|Wrong patient").any()
 
 
+def test_a_full_table_says_the_same_of_the_codes_in_as_much_text_as_mimic_has(tmp_path):
+    full = synthetic.load(tmp_path / "full", notes=100, seed=0, full=True)
+    assert full.notes["text"].str.split().str.len().between(synthetic.MIMIC_WORDS, synthetic.MIMIC_WORDS + 30).all()
+    with gzip.open(tmp_path / "full" / "NOTEEVENTS.csv.gz", "rt") as file:
+        rows = sum("Report" in line for line in file)
+    assert rows == pytest.approx(100 * (synthetic.MIMIC_ROWS + 1), rel=0.03)
+    evidence = full.truth.merge(full.notes, on="note").itertuples(index=False)
+    for row in evidence:
+        early = " ".join(row.text.lower().split()[: wording.TRUNCATION_WORDS])
+        said = any(words in early for words in wording.paraphrases(full.descriptions[row.code]))
+        assert said == (row.evidence == "present")
+    with pytest.raises(ValueError, match="holds something else"):
+        synthetic.write(tmp_path / "full", notes=100, seed=0)
+
+
 def test_same_arguments_same_bytes(folder, corpus, tmp_path):
     synthetic.write(tmp_path / "again", notes=300, seed=0)
     synthetic.write(tmp_path / "other", notes=300, seed=1)
