@@ -183,7 +183,7 @@ def _by_us(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Pr
 def _by_trainer(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
     """A run a segment, in turn."""
     parameters, seconds = way.variant.parameters, {"seconds": 0.0, "predict_seconds": 0.0}
-    rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
+    rows = corpus.rows("validation", "test")
     probabilities = np.zeros((len(rows), len(corpus.codes)), dtype=np.float32)
     started = time.monotonic()
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)

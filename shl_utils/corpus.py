@@ -40,9 +40,9 @@ class Corpus:
     def split(self) -> NDArray[np.str_]:
         return self.notes["split"].to_numpy(dtype=str)
 
-    def rows(self, split: str) -> NDArray[np.int64]:
-        """Numbers of the notes of one split."""
-        return np.flatnonzero(self.split == split)
+    def rows(self, *splits: str) -> NDArray[np.int64]:
+        """Numbers of the notes of these splits, one behind the other."""
+        return np.concatenate([np.flatnonzero(self.split == split) for split in splits])
 
     def summary(self) -> pd.DataFrame:
         """Notes, codes with a note, assignments and cardinality of each split: counts, never text."""

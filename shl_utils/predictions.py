@@ -40,7 +40,7 @@ class Predictions:
 def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
     """Predict with every segment of every variant; their union: each code from its own segment's model."""
     corpus = corpora.read(folder)
-    rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
+    rows = corpus.rows("validation", "test")
     prepared = features.Prepared(folder, corpus.notes["text"])
     tables = [variants.read_segments(folder, v) for v in wanted]
     with progress.bar(sum(table["segment"].nunique() for table in tables), "predict segments") as bar:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from shl_utils.model import SegmentModel
 from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged
-from shl_utils.training import Task
+from shl_utils.training import Task, optimizer_of
 
 
 class _WithLoss(nn.Module):
@@ -51,17 +51,12 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
         disable_tqdm=True,
         label_names=["labels"],
     )
-    adapter = [p for p in net.encoder.parameters() if p.requires_grad]
-    groups = [
-        {"params": adapter, "lr": parameters.lr_lora},
-        {"params": net.head.parameters(), "lr": parameters.lr_head},
-    ]
     return Trainer(
         model=_WithLoss(net, task.loss),
         args=arguments,
         train_dataset=examples(task, rows, weights),
         data_collator=DataCollatorWithPadding(tokenizer),
-        optimizers=(torch.optim.AdamW(groups, fused=True), None),
+        optimizers=(optimizer_of(net, parameters, fused=True), None),
     )
 
 

@@ -105,7 +105,8 @@ def fit(
     set_seed(task.seed)
     started = time.monotonic()
     net = build(task.prior()).to(accelerator.device)
-    optimizer = _optimizer(net, parameters, accelerator)
+    # fused would hide from Accelerate which steps fp16 skipped
+    optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
     steps = task.epochs * n_batches(task.notes.size, size=parameters.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
     model, optimizer = accelerator.prepare(net, optimizer)
@@ -138,14 +139,15 @@ def fit(
     return net, facts
 
 
-def _optimizer(net: SegmentModel, parameters: Parameters, accelerator: Accelerator) -> torch.optim.AdamW:
+def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
+    """With the adapter's and the head's own peak learning rates."""
     rate = parameters.refine if parameters.start in FROM_UNIFIED else 1.0
     adapter = [p for p in net.encoder.parameters() if p.requires_grad]
     groups = [
         {"params": adapter, "lr": rate * parameters.lr_lora},
         {"params": net.head.parameters(), "lr": rate * parameters.lr_head},
     ]
-    return torch.optim.AdamW(groups, fused=accelerator.scaler is None)  # fused hides from Accelerate what fp16 skipped
+    return torch.optim.AdamW(groups, fused=fused)
 
 
 def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
