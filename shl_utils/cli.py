@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     join.add_argument("--node", type=int, required=True, help="number of this machine, from 1")
     join.set_defaults(do=lambda given: _join(given.file, given.node))
     bench = commands.add_parser("bench", help="measure what training costs, beside transformers.Trainer")
-    bench.add_argument("--rate", type=float, default=0.25, help="share of the learning rates where all layers train")
+    bench.add_argument("--rate", type=float, default=1.0, help="share of the learning rates where all layers train")
     bench.add_argument("--only", type=int, nargs="+", default=(), metavar="N", help="only some of the ways, from 0")
     bench.add_argument("--sizes", type=int, nargs="+", metavar="NOTES", help="instead: by number of generated notes")
     bench.set_defaults(do=lambda given: _bench(given.file, given.rate, given.only, given.sizes))
