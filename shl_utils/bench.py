@@ -90,8 +90,9 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
 def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequence[int] = ()) -> Path:
     """Measure every way on the notes of the run in `folder`, one behind the other; the file of what was found.
 
-    only: places in `ways`; all where there are none. The file is written anew behind every way. ValueError for a place
-    or a rate that is none, RuntimeError if a way stops.
+    only: places in `ways`; all where there are none. The file is written anew behind every way, and what it holds of
+    the same parameters, rate, machine and versions stays. ValueError for a place or a rate that is none, RuntimeError
+    if a way stops.
     """
     listed = ways(parameters, rate)
     if not set(only) <= set(range(len(listed))) or rate <= 0:
@@ -99,13 +100,17 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     target = folder / FOLDER / "training.json"
     target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
-    found |= {"git": provenance.revision(), "parameters": parameters.model_dump(), "matrix": matrix_rates(), "ways": {}}
+    found |= {"parameters": parameters.model_dump()}
+    before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+    if any(before.get(name) != value for name, value in found.items()):
+        before = {"matrix": matrix_rates(), "ways": {}}
+    found = before | found
     runs.write_json(target, found)
     for number in only or range(len(listed)):
         way = listed[number]
         print(f"{way.name}: running", flush=True)
         # counted here, so that the memory it takes is not the way's
-        found["ways"][way.name] = _in_a_process(folder, way, number) | _operations(folder, way)
+        found["ways"][way.name] = _in_a_process(folder, way, number) | _operations(folder, way) | provenance.revision()
         print(f"{way.name}: {found['ways'][way.name]['seconds']:.0f} s", flush=True)
         runs.write_json(target, found)
     return target

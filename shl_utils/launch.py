@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import math
 import os
 import signal
 import subprocess
@@ -32,25 +33,37 @@ PARENT = "SHL_PARENT"  # number of the process that starts a trainer, in its env
 def train(folder: Path, variants: list[Variant]) -> None:
     """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause on failure.
 
-    Where and in how many processes is the same for all of them: what the first one's parameters say.
+    Where and in how many processes is the same for all of them: what the first one's parameters say. Several processes
+    on one machine take the small segments each by itself, since a few notes are not worth an exchange of gradients at
+    every step, and the large ones together; several machines take all together.
     """
     if not variants:
         return
     parameters = variants[0].parameters
     for variant in variants:
         precision.check(variant.parameters)
-    world = precision.processes_here(parameters) * parameters.nodes
-    if world == 1:
+    here = precision.processes_here(parameters)
+    if parameters.nodes > 1:
+        _together(folder, variants, world=here * parameters.nodes)
+    else:
         for late in (False, True):  # what starts from another model has to find it
-            _train_here(folder, [v for v in variants if bool(v.origin) is late])
-    elif any(plan.missing() for plan in plans.of(folder, variants, corpora.read(folder))):
-        with _described(folder, variants, world=world, shared=False):
-            join(folder, parameters, node=0)
+            part = [v for v in variants if bool(v.origin) is late]
+            large = _fair_share(folder, part, here) if here > 1 else math.inf
+            _apart(folder, part, here if here > 1 else 0, below=large)
+            if here > 1:
+                _together(folder, part, world=here, above=large)
     plans.tidy(folder, variants)
 
 
-def _train_here(folder: Path, variants: list[Variant]) -> None:
-    """One model after another in this process, or several side by side, each in a process on its share of the cores.
+def _fair_share(folder: Path, variants: list[Variant], n: int) -> float:
+    """Notes of a segment that would keep one of `n` processes longer than all others: it is for all of them."""
+    asked = plans.of(folder, variants, corpora.read(folder))
+    return sum(plan.notes_to_see() for plan in asked) / n
+
+
+def _apart(folder: Path, variants: list[Variant], n: int, *, below: float) -> None:
+    """Every segment of fewer than `below` notes in one process: here, one after another, or in `n` side by side, each
+    with its share of the cores or a GPU of its own. n: 0 is for `_at_once` to say.
 
     A small model gains little from a second core, so on a processor several take less time side by side than in turn.
     """
@@ -58,20 +71,39 @@ def _train_here(folder: Path, variants: list[Variant]) -> None:
         return
     corpus = corpora.read(folder)
     asked = list(plans.of(folder, variants, corpus))
-    n, due = _at_once(asked), [plan.variant.parameters for plan in asked for _ in plan.missing()]
+    n, due = n or _at_once(asked), [plan.variant.parameters for plan in asked for _ in plan.missing(0, below)]
+    if n == 1 and due:
+        worker.train(folder, variants, below=below)
     if n == 1 or not due:
-        worker.train(folder, variants)
         return
     prepared = features.Prepared(folder, corpus.notes["text"])
     for parameters in {features.path_of(folder, p): p for p in due}.values():
         prepared.of(parameters)  # here, with all cores
     del prepared
-    with _described(folder, variants, world=1, shared=True), _followed(folder / "progress.0.jsonl") as events:
+    config = {"world": 1, "shared": True, "below": below}
+    with _described(folder, variants, config), _followed(folder / "progress.0.jsonl") as events:
         logs = [folder / f"launch.{i}.log" for i in range(min(n, len(due)))]
         command = [sys.executable, "-m", "shl_utils.worker", str(folder / CONFIG)]
-        code, log = _together([command] * len(logs), logs, _environment(precision.cores() // n, events))
+        env = _environment(precision.cores() // n, events)
+        code, log = _side_by_side([command] * len(logs), logs, [env | _gpu(i) for i in range(len(logs))])
     if code:
         raise RuntimeError(_stopped(code, log))
+
+
+def _gpu(i: int) -> dict[str, str]:
+    """The environment in which a process sees the i-th GPU of those that this one may use."""
+    if precision.device() == "cpu":
+        return {}
+    ours = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return {"CUDA_VISIBLE_DEVICES": ours.split(",")[i] if ours else str(i)}
+
+
+def _together(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
+    """Every segment of at least `above` notes in `world` processes that share each step."""
+    if not any(plan.missing(above, math.inf) for plan in plans.of(folder, variants, corpora.read(folder))):
+        return
+    with _described(folder, variants, {"world": world, "shared": False, "above": above}):
+        join(folder, variants[0].parameters, node=0)
 
 
 def _at_once(asked: list[plans.Plan]) -> int:
@@ -85,13 +117,15 @@ def _at_once(asked: list[plans.Plan]) -> int:
     return min(precision.cores(), 4) if sum(plan.notes_to_see() for plan in asked) >= WORTH else 1
 
 
-def _together(commands: list[list[str]], logs: list[Path], env: dict[str, str]) -> tuple[int, Path]:
+def _side_by_side(
+    commands: list[list[str]], logs: list[Path], envs: list[dict[str, str]]
+) -> tuple[int, Path]:
     """Run all; exit code and log of the first to fail, which ends the others too. (0, ...) if none does."""
     with ExitStack() as stack:
         files = [stack.enter_context(log.open("w", encoding="utf-8")) for log in logs]
         started = [
             subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
-            for command, file in zip(commands, files)
+            for command, file, env in zip(commands, files, envs)
         ]
         try:
             while True:
@@ -119,16 +153,15 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
     with _followed(folder / f"progress.{node}.jsonl") as events:
         log = folder / f"launch.{node}.log"
-        code, log = _together([command], [log], _environment(precision.cores() // here, events))
+        code, log = _side_by_side([command], [log], [_environment(precision.cores() // here, events)])
     if code:
         raise RuntimeError(_stopped(code, log))
 
 
 @contextmanager
-def _described(folder: Path, variants: list[Variant], *, world: int, shared: bool) -> Iterator[None]:
-    """What is to be trained, in a file for the processes that train it."""
-    config = {"folder": str(folder), "variants": [_told(v) for v in variants], "world": world, "shared": shared}
-    runs.write_json(folder / CONFIG, config)
+def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> Iterator[None]:
+    """What is to be trained, in a file for the processes that train it; how: other arguments of `worker.train`."""
+    runs.write_json(folder / CONFIG, {"folder": str(folder), "variants": [_told(v) for v in variants], "how": how})
     try:
         yield
     finally:

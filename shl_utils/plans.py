@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -45,8 +46,12 @@ class Plan:
     def n(self) -> int:
         return int(self.segments.max()) + 1
 
-    def missing(self) -> list[int]:
-        return [k for k in range(self.n) if not self.holds(k)]
+    def sized(self, above: float, below: float) -> list[int]:
+        """Segments that see at least `above` notes in all epochs, and fewer than `below`."""
+        return [k for k in range(self.n) if above <= self.notes_of(k) < below]
+
+    def missing(self, above: float = 0, below: float = math.inf) -> list[int]:
+        return [k for k in self.sized(above, below) if not self.holds(k)]
 
     def holds(self, k: int) -> bool:
         """Whether segment `k` is there, whole, and made from what it depends on."""
@@ -82,9 +87,13 @@ class Plan:
             found["weights"] = notes.weights[notes.negatives]
         return {name: rebalancing.summary(values) for name, values in found.items()}
 
+    def notes_of(self, k: int) -> int:
+        """That segment `k` sees in all epochs."""
+        return self.variant.parameters.epochs * self.training_set(k).size
+
     def notes_to_see(self) -> int:
         """By all segments in all epochs, whether trained by now or not."""
-        return self.variant.parameters.epochs * sum(self.training_set(k).size for k in range(self.n))
+        return sum(self.notes_of(k) for k in range(self.n))
 
 
 def of(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:

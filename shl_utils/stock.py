@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shl_utils import precision
 from shl_utils.model import SegmentModel
 from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged
@@ -47,6 +48,7 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
         per_device_train_batch_size=parameters.batch_size,
         seed=task.seed,
         bf16=bf16,
+        use_cpu=precision.device() == "cpu",  # else it refuses bf16 there
         save_strategy="no",
         disable_tqdm=True,
         label_names=["labels"],

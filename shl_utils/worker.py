@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import sys
@@ -48,8 +49,17 @@ def accelerator_for(asked: str, *, world: int) -> Accelerator:
     return accelerator
 
 
-def train(folder: Path, wanted: list[Variant], *, world: int = 1, shared: bool = False) -> None:
-    """Train every segment of every variant that `folder` does not hold yet.
+def train(
+    folder: Path,
+    wanted: list[Variant],
+    *,
+    world: int = 1,
+    shared: bool = False,
+    above: float = 0,
+    below: float = math.inf,
+) -> None:
+    """Train every segment of every variant that `folder` does not hold yet, of those that see `above` notes or more and
+    fewer than `below`.
 
     A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
     world: processes that train one model together. shared: others are at the same list; each takes what is free.
@@ -59,7 +69,8 @@ def train(folder: Path, wanted: list[Variant], *, world: int = 1, shared: bool =
     for plan in plans.of(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # behind what they start from
         accelerator = accelerator_for(plan.variant.parameters.precision, world=world)
         # the last ones are the largest: side by side they go first, so that nobody waits long for the other
-        for k in reversed(range(plan.n)) if shared else range(plan.n):
+        due = plan.sized(above, below)
+        for k in reversed(due) if shared else due:
             with _claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
                     _train_segment(k, plan, corpus, prepared, accelerator)
@@ -166,7 +177,7 @@ def _main(path: str) -> None:
     def work() -> None:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
         wanted = [_read(told) for told in config["variants"]]
-        train(Path(config["folder"]), wanted, world=config["world"], shared=config["shared"])
+        train(Path(config["folder"]), wanted, **config["how"])
 
     if os.environ.get("RANK", "0") != "0":
         os.environ.pop(progress.VARIABLE, None)
