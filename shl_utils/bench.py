@@ -78,6 +78,7 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
         ("Trainer", every),
         ("Trainer, bf16", PLAIN | every),
         ("ours", PLAIN | every),
+        ("ours", every),
         ("ours", PLAIN),
         ("ours", {}),
     ]

@@ -117,9 +117,7 @@ def _at_once(asked: list[plans.Plan]) -> int:
     return min(precision.cores(), 4) if sum(plan.notes_to_see() for plan in asked) >= WORTH else 1
 
 
-def _side_by_side(
-    commands: list[list[str]], logs: list[Path], envs: list[dict[str, str]]
-) -> tuple[int, Path]:
+def _side_by_side(commands: list[list[str]], logs: list[Path], envs: list[dict[str, str]]) -> tuple[int, Path]:
     """Run all; exit code and log of the first to fail, which ends the others too. (0, ...) if none does."""
     with ExitStack() as stack:
         files = [stack.enter_context(log.open("w", encoding="utf-8")) for log in logs]

@@ -24,7 +24,7 @@ def place(small_run, tmp_path):
 
 def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
     folder, parameters = place
-    path = bench.training(folder, parameters, rate=0.5, only=(1, 5))
+    path = bench.training(folder, parameters, rate=0.5, only=(1, 6))
     found = json.loads(path.read_text())
     assert found["parameters"]["epochs"] == 1
     assert found["matrix"]["fp32"] > 1e9
@@ -46,13 +46,13 @@ def test_a_way_that_stops_says_where_it_is_told_why(place):
     folder, parameters = place
     (folder / "filter.parquet").unlink()
     with pytest.raises(RuntimeError, match=r"ours: segments, top 1 stopped with exit code 1: .*log"):
-        bench.training(folder, parameters, rate=0.5, only=(5,))
+        bench.training(folder, parameters, rate=0.5, only=(6,))
 
 
 def test_a_way_or_a_rate_that_is_none_is_refused(place):
     folder, parameters = place
-    for wrong in ({"rate": 0.5, "only": [6]}, {"rate": 0.0}):
-        with pytest.raises(ValueError, match="ways are numbered 0 to 5, a rate is above 0"):
+    for wrong in ({"rate": 0.5, "only": [7]}, {"rate": 0.0}):
+        with pytest.raises(ValueError, match="ways are numbered 0 to 6, a rate is above 0"):
             bench.training(folder, parameters, **wrong)
 
 

@@ -210,17 +210,24 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
 
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
-    main = variants.main(parameters.model_copy(update={"processes": 2}))
-    launch.train(folder, [main])
-    (plan,) = plans.of(folder, [main], corpus.read(folder))
-    large = [plan.notes_of(k) >= plan.notes_to_see() / 2 for k in range(plan.n)]
-    assert [fact["world"] for fact in facts(folder)] == [2 if both else 1 for both in large]
-    assert 0 < sum(large) < plan.n, "one for both processes, others for one"
+    launch._together(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
+    assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
     for one, two in zip(facts(trained[0]), facts(folder), strict=True):
         assert one["best_epoch"] == two["best_epoch"]
         for a, b in zip(one["history"], two["history"], strict=True):
             assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+
+
+def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "parted")
+    two = parameters.model_copy(update={"processes": 2, "epochs": 1})
+    launch.train(folder, [variants.main(two)])
+    assert [fact["world"] for fact in facts(folder)] == [1] * len(facts(trained[0])), "none is half of all"
+    whole = variants.reference(two)
+    variants.write_segments(folder, corpus.read(folder), [whole])
+    launch.train(folder, [whole])
+    assert [fact["world"] for fact in facts(folder / "reference")] == [2]
 
 
 side_by_side = pytest.mark.skipif(precision.device() != "cpu", reason="on a GPU models are trained in turn")
