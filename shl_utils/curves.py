@@ -46,7 +46,8 @@ class Curve:
 
 
 def curve(truth: NDArray, probabilities: NDArray) -> Curve:
-    """Of all pairs of two arrays of one shape, truth of 0 and 1; ValueError without a positive."""
+    """Of all pairs of two arrays of one shape, truth of 0 and 1; ValueError without a positive, or where a probability
+    is not a number."""
     truth, probabilities = truth.ravel(), probabilities.ravel()
     scores, positives = np.unique(probabilities[truth.astype(bool)], return_counts=True)
     if not len(scores):
@@ -54,6 +55,8 @@ def curve(truth: NDArray, probabilities: NDArray) -> Curve:
     reached, passed = np.zeros(len(scores) + 1, np.int64), np.zeros(len(scores) + 1, np.int64)
     for first in range(0, len(probabilities), BLOCK):
         block = probabilities[first : first + BLOCK]
+        if np.isnan(block).any():
+            raise ValueError("a probability is not a number: the training diverged; lower the learning rates")
         n = np.searchsorted(scores, block, side="right")  # how many of `scores` a pair reaches
         reached += np.bincount(n, minlength=len(reached))
         passed += np.bincount(n - (scores[np.maximum(n - 1, 0)] == block), minlength=len(passed))

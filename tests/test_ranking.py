@@ -1,10 +1,14 @@
 """Ranking and calibration: values worked out by hand, scikit-learn as the reference of the averages."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from shl_utils import ranking
+from shl_utils import curves, ranking
 
 TRUTH = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
 PROBABILITIES = np.array([[0.9, 0.8, 0.7, 0.1], [0.2, 0.6, 0.5, 0.1], [0.3, 0.1, 0.1, 0.1]])
@@ -69,3 +73,27 @@ def test_codes_that_every_note_or_none_has_leave_macro_auc_open():
     s = ranking.scores(np.array([[1, 0], [1, 0]]), np.array([[0.9, 0.2], [0.8, 0.3]]))
     assert np.isnan(s.pop("macro_auc"))
     assert np.isfinite(list(s.values())).all()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([1, 3, 1000]), st.sampled_from([7, 1 << 22]))
+def test_curves_are_those_of_scikit_learn_whatever_the_ties_and_blocks(seed, levels, block):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((15, 4)) < 0.3).astype(np.int8)
+    truth[0] = [0, 0, 1, 1]
+    scores = (np.ceil(rng.random(truth.shape) * levels) / levels).astype(np.float32)
+    with mock.patch.object(curves, "BLOCK", block):
+        found = curves.curve(truth, scores)
+        below = curves.next_below(scores, found.scores[-1])
+    assert found.average_precision == pytest.approx(average_precision_score(truth.ravel(), scores.ravel()))
+    assert found.roc_auc == pytest.approx(roc_auc_score(truth.ravel(), scores.ravel()))
+    assert below == max([0, *scores[scores < found.scores[-1]]])
+    reached = [f1_score(truth.ravel(), scores.ravel() >= score) for score in found.scores]
+    assert found.f1 == pytest.approx(reached)
+
+
+def test_a_curve_needs_a_positive_and_numbers():
+    with pytest.raises(ValueError, match="there is no positive"):
+        curves.curve(np.zeros(3), np.ones(3))
+    with pytest.raises(ValueError, match="a probability is not a number"):
+        curves.curve(np.array([1, 0]), np.array([0.5, np.nan]))
