@@ -22,8 +22,8 @@ from shl_utils.variants import Variant
 
 # what a trained segment depends on, besides labels and segments; where and how it runs does not count
 TRAINED_WITH = {
-    *("loss", "epochs", "encoder", "max_tokens", "negatives", "training_seed", "batch_size", "warmup", "min_steps"),
-    *("start", "refine", "pooling", "lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
+    *("loss", "epochs", "encoder", "max_tokens", "negatives", "training_seed", "batch_size", "clip", "warmup"),
+    *("min_steps", "start", "refine", "pooling", "lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
     *rebalancing.USED_BY,
 }
 

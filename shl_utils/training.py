@@ -154,6 +154,7 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
     """One pass; the mean loss a note over all processes."""
     rows, weights = task.notes.epoch(rng)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
+    trainable = [p for p in model.parameters() if p.requires_grad]
     total = torch.zeros((), device=device)
     for batch in batches(rows, task.features.lengths, size=parameters.batch_size, rng=rng):
         mine = batch[rank::world]
@@ -165,6 +166,8 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         # DDP averages the gradients over processes, hence the division by world
         loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)
         accelerator.backward(loss)
+        if parameters.clip:
+            accelerator.clip_grad_norm_(trainable, parameters.clip)
         optimizer.step()
         if not accelerator.optimizer_step_was_skipped:
             schedule.step()

@@ -392,6 +392,42 @@ def test_half_precision_with_a_scaled_gradient_learns_as_float32(small_run):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes fp16")
+@pytest.mark.parametrize("clip", [0.0, 0.05])
+def test_gradients_are_cut_to_their_norm(small_run, clip):
+    folder, parameters = small_run
+    parameters = parameters.model_copy(update={"clip": clip})
+    notes, main = corpus.read(folder), variants.main(parameters)
+    base, seen = features.Prepared(folder, notes.notes["text"]).of(parameters)
+    task = worker.task_of(seen, notes, next(plans.of(folder, [main], notes)), 0)
+    accelerator = worker.accelerator_for("fp32", world=1)
+    net = worker.fresh(base, task.prior(), parameters)
+    optimizer = training.optimizer_of(net, parameters, fused=True)
+    norms = []
+
+    def look(optimizer, *_):
+        grads = [p.grad.norm() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.stack(grads).norm()))
+
+    optimizer.register_step_pre_hook(look)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    rng = np.random.default_rng(0)
+    training._epoch(net, task, parameters, accelerator, accelerator.prepare(optimizer), schedule, rng, lambda n: None)
+    assert len(norms) > 1
+    assert (max(norms) <= clip * 1.001) == (clip > 0)
+
+
+def test_gradients_as_they_are_change_no_key(small_run):
+    folder, parameters = small_run
+    notes = corpus.read(folder)
+    keys = [
+        next(plans.of(folder, [variants.main(parameters.model_copy(update={"clip": clip}))], notes)).key
+        for clip in (0.0, 1.0)
+    ]
+    assert keys[0] != keys[1]
+    dump = parameters.model_dump(include=plans.TRAINED_WITH - variants.moot(parameters))
+    assert "clip" not in dump
+
+
 def test_fp16_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found"):
         worker.accelerator_for("fp16", world=1)
