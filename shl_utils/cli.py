@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shl_utils import disk, grid, parameter_file, parameters, progress, runs
+from shl_utils import grid, parameter_file, parameters, progress, runs
 from shl_utils.parameters import STAGES, Parameters
 
 
@@ -169,6 +169,8 @@ def _bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int] | 
 
 
 def _clean(file: Path) -> int:
+    from shl_utils import disk
+
     folder = runs.folder_of(read(file)[1].run)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: nothing was run yet")

@@ -38,7 +38,7 @@ def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
         assert 50 < way["peak_memory_mb"] < 10_000
         assert 0 < way["validation_ranking"] < 1
         assert way["bytes"] > 4 * way["trainable_parameters"]
-    facts = [json.loads(p.read_text()) for p in (folder / "bench" / "5").glob("segments/*/segment.json")]
+    facts = [json.loads(p.read_text()) for p in (folder / "bench" / "6").glob("segments/*/segment.json")]
     assert ours["trainable_parameters"] == sum(fact["trainable_parameters"] for fact in facts)
 
 
