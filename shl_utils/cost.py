@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from shl_utils import disk, features, worker
+from shl_utils import disk, features, variants, worker
 from shl_utils.parameters import STAGES, Parameters
 
 PROBE = 4  # notes by which operations are counted
@@ -93,11 +93,10 @@ def _model(folder: Path, path: Path) -> str:
 def _facts(path: Path) -> dict[str, Any]:
     fact = json.loads(path.read_text(encoding="utf-8"))
     epoch = fact["passes_an_epoch"] * (fact["positives"] + fact["negatives_a_pass"])
-    cores = fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
     return {
         "segment": fact["segment"],
         "codes": len(fact["codes"]),
         "notes": epoch * len(fact["history"]),
         "trainable_parameters": fact["trainable_parameters"],
-        "core_seconds": fact["seconds"] * cores,
+        "core_seconds": variants.core_seconds_of(fact),
     }

@@ -18,12 +18,12 @@ from shl_utils.predictions import Predictions
 
 
 def cut(
-    corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters, *, rule: str | None = None
+    corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> NDArray[np.float64]:
-    """Thresholds (codes,) that validation gives under `rule`, by default the run's own."""
+    """Thresholds (codes,) that validation gives under the run's own rule."""
     validation = corpus.rows("validation")
     return thresholds.choose(
-        rule or parameters.threshold,
+        parameters.threshold,
         _dense(gold[validation]),
         predictions.of(validation),
         segment=predictions.segments,
@@ -79,7 +79,14 @@ def limits_table(
 ) -> pd.DataFrame:
     """`code`, `model` (the segment that speaks of it, -1 for none) and its threshold under each rule, by the rule's
     name: what is saved beside a model."""
-    columns = {rule: cut(corpus, gold, predictions, parameters, rule=rule) for rule in thresholds.RULES}
+    validation = corpus.rows("validation")
+    truth, found = _dense(gold[validation]), predictions.of(validation)
+    given = {
+        "segment": predictions.segments,
+        "floor": parameters.support_floor,
+        "common": thresholds.best(truth, found),
+    }
+    columns = {rule: thresholds.choose(rule, truth, found, **given) for rule in thresholds.RULES}
     return pd.DataFrame({"code": corpus.codes["code"], "model": predictions.segments, **columns})
 
 

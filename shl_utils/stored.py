@@ -41,8 +41,9 @@ def created(
     start = 8 + len(text)
     with partial.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        file.flush()
-        os.posix_fallocate(file.fileno(), 0, start + ends[1])  # a full disk is an error here; later it would be a kill
+        file.truncate(start + ends[1])
+        if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, later it would be a kill
+            os.posix_fallocate(file.fileno(), 0, start + ends[1])
     whole = torch.from_file(str(partial), shared=True, size=start + ends[1], dtype=torch.uint8)
     whole[start : start + ends[0]].view(torch.int64).copy_(torch.from_numpy(offsets))
     yield Ragged(whole[start + ends[0] :].view(dtype).view(flat), offsets)

@@ -12,7 +12,13 @@ RULES = ("half", "global", "segment", "label", "shrunk")
 
 
 def choose(
-    rule: str, truth: NDArray, probabilities: NDArray, *, segment: NDArray[np.int64], floor: int
+    rule: str,
+    truth: NDArray,
+    probabilities: NDArray,
+    *,
+    segment: NDArray[np.int64],
+    floor: int,
+    common: float | None = None,
 ) -> NDArray[np.float64]:
     """Threshold of every code (codes,): a code at or above it is predicted. Give validation notes, never test notes.
 
@@ -22,12 +28,12 @@ def choose(
     a line drawn through one or two notes is noise, and the lowest score, which a code without any would get, predicts
     it everywhere.
     truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model, whose probability is 0 and
-    which is never predicted, since every threshold is above 0. floor: at least 1.
+    which is never predicted, since every threshold is above 0. floor: at least 1. common: the global one, if known.
     """
     n_codes = truth.shape[1]
     if rule == "half":
         return np.full(n_codes, 0.5)
-    common = best(truth, probabilities)
+    common = best(truth, probabilities) if common is None else common
     result = np.full(n_codes, common)
     if rule == "global":
         return result

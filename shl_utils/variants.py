@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,9 +121,13 @@ def core_seconds(run_folder: Path, *models: Variant) -> float:
     total = 0.0
     for variant in with_origins(list(models)):
         for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
-            fact = json.loads(path.read_text(encoding="utf-8"))
-            total += fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
+            total += core_seconds_of(json.loads(path.read_text(encoding="utf-8")))
     return round(total, 1)
+
+
+def core_seconds_of(fact: dict[str, Any]) -> float:
+    """The same of one segment, from its `segment.json`."""
+    return fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
 
 
 def named_segments(segment: np.ndarray) -> pd.Series:

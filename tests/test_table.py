@@ -353,7 +353,7 @@ def test_fifty_thousand_codes_are_cut_decided_and_measured(fifty_thousand):
     rows = np.concatenate([notes.rows("validation"), notes.rows("test")])
     scores = np.random.default_rng(0).random((len(rows), len(segments)), dtype=np.float32) / 2
     good = Predictions(rows, (scores + notes.labels[rows].toarray() / 2) * (segments >= 0), segments)
-    limits = evaluation.cut(notes, notes.labels, good, parameters, rule="global")
+    limits = evaluation.cut(notes, notes.labels, good, parameters.model_copy(update={"threshold": "global"}))
     assert 0.45 < np.median(limits) < 0.55
     truth, found = evaluation.test_truth(notes, notes.labels), evaluation.decide(notes, good, limits)
     assert metrics.scores(truth, found)["micro_f1"] > 0.97
