@@ -56,7 +56,7 @@ SAMPLE = 256  # notes by which operations are counted
 
 @dataclass(frozen=True)
 class Way:
-    """To train the models of `variant`. by: "ours", "Trainer", or "Trainer, bf16"."""
+    """To train the models of `variant`. by: "ours", "Trainer", or "Trainer, fp16" (on a processor "Trainer, bf16")."""
 
     by: str
     variant: Variant
@@ -76,7 +76,7 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
     asked = [
         ("Trainer", PLAIN | every),
         ("Trainer", every),
-        ("Trainer, bf16", PLAIN | every),
+        (f"Trainer, {half()}", PLAIN | every),
         ("ours", PLAIN | every),
         ("ours", every),
         ("ours", PLAIN),
@@ -117,15 +117,24 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     return target
 
 
-def matrix_rates(*, size: int = 2048, seconds: float = 1.0) -> dict[str, float]:
-    """Multiplications and additions a second of a product of two square matrices on all cores, best of some."""
-    rates = {}
-    for name in ("fp32", "bf16"):
-        a = torch.randn(size, size).to(precision.DTYPES[name])
+def half() -> str:
+    """The half precision in which Trainer is measured too."""
+    return "fp16" if precision.device() == "cuda" else "bf16"
+
+
+def matrix_rates(*, seconds: float = 1.0) -> dict[str, float]:
+    """Multiplications and additions a second of a product of two square matrices, on all cores or one GPU, best of
+    some."""
+    rates, device = {}, precision.device()
+    size = 2048 if device == "cpu" else 8192
+    for name in ("fp32", half()):
+        a = torch.randn(size, size, device=device, dtype=precision.DTYPES[name])
         best, end = 0.0, time.monotonic() + seconds
         while time.monotonic() < end:
             started = time.monotonic()
             a @ a
+            if device == "cuda":
+                torch.cuda.synchronize()
             best = max(best, 2 * size**3 / (time.monotonic() - started))
         rates[name] = best
     return rates
@@ -173,6 +182,7 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
         **{name: round(value, 1) for name, value in seconds.items()},
         "models": plan.n,
         "notes_seen": plan.notes_to_see(),
+        "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if torch.cuda.is_available() else 0,
         "bytes": sum(path.stat().st_size for path in plan.place.rglob("*") if path.is_file()),
         **_figures(corpus, found, variant.parameters),
     }
@@ -198,7 +208,9 @@ def _by_trainer(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tup
     for k in range(plan.n):
         task = worker.task_of(seen, corpus, plan, k)
         net = worker.fresh(base, task.prior(), parameters)
-        ready = stock.trainer(net, task, parameters, tokenizer, folder=plan.place, bf16="bf16" in way.by)
+        ready = stock.trainer(
+            net, task, parameters, tokenizer, folder=plan.place, half=half() if half() in way.by else ""
+        )
         ready.train()
         trained = time.monotonic()
         seconds["seconds"] += trained - started

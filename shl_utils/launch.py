@@ -20,6 +20,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from shl_utils import corpus as corpora
 from shl_utils import features, plans, precision, progress, runs, worker
 from shl_utils.parameters import Parameters
@@ -46,11 +48,12 @@ def train(folder: Path, variants: list[Variant]) -> None:
     if parameters.nodes > 1:
         _together(folder, variants, world=here * parameters.nodes)
     else:
+        alone = here == 1 or parameters.at_once > 0
         for late in (False, True):  # what starts from another model has to find it
             part = [v for v in variants if bool(v.origin) is late]
-            large = _fair_share(folder, part, here) if here > 1 else math.inf
-            _apart(folder, part, here if here > 1 else 0, below=large)
-            if here > 1:
+            large = math.inf if alone else _fair_share(folder, part, here)
+            _apart(folder, part, 0 if alone else here, below=large)
+            if not alone:
                 _together(folder, part, world=here, above=large)
     plans.tidy(folder, variants)
 
@@ -91,11 +94,12 @@ def _apart(folder: Path, variants: list[Variant], n: int, *, below: float) -> No
 
 
 def _gpu(i: int) -> dict[str, str]:
-    """The environment in which a process sees the i-th GPU of those that this one may use."""
+    """The environment in which the i-th process sees one GPU of those that this one may use, in turn."""
     if precision.device() == "cpu":
         return {}
-    ours = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return {"CUDA_VISIBLE_DEVICES": ours.split(",")[i] if ours else str(i)}
+    ours = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+    visible = ours.split(",")
+    return {"CUDA_VISIBLE_DEVICES": visible[i % len(visible)]}
 
 
 def _together(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
@@ -110,10 +114,10 @@ def _at_once(asked: list[plans.Plan]) -> int:
     """How many models train side by side: a matter of all that is asked for, not of what is missing. Sums round
     otherwise on another number of threads, and a run that goes on shall end as if it had never stopped."""
     n = asked[0].variant.parameters.at_once
-    if precision.device() != "cpu":
-        return 1
     if n:
         return n
+    if precision.device() != "cpu":
+        return 1
     return min(precision.cores(), 4) if sum(plan.notes_to_see() for plan in asked) >= WORTH else 1
 
 

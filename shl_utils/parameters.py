@@ -123,7 +123,12 @@ class Parameters(BaseModel):
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
         "03_train", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
     )
-    at_once: int = _of("03_train", 0, "models side by side on a processor; 0: one a core, at most 4, if it pays", ge=0)
+    at_once: int = _of(
+        "03_train",
+        0,
+        "models side by side, each in one process; 0: on a processor one a core, at most 4, if it pays",
+        ge=0,
+    )
     processes: int = _of("03_train", 0, "training processes on this machine; 0: one a GPU, or one", ge=0)
     nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1)
     rendezvous: str = _of("03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$")

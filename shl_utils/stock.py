@@ -35,10 +35,10 @@ class _WithLoss(nn.Module):
         return {"loss": self.loss(logits, labels, weights, notes=len(labels)), "logits": logits}
 
 
-def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *, folder: Path, bf16: bool):
+def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *, folder: Path, half: str):
     """A Trainer that is ready to train `net` on the notes of one epoch of `task`, `task.epochs` times over.
 
-    task.features: token numbers. bf16: its own switch, off by default.
+    task.features: token numbers. half: "bf16" or "fp16", switches of its own, both off by default; or "".
     """
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
@@ -48,7 +48,8 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
         num_train_epochs=task.epochs,
         per_device_train_batch_size=parameters.batch_size,
         seed=task.seed,
-        bf16=bf16,
+        bf16=half == "bf16",
+        fp16=half == "fp16",
         use_cpu=precision.device() == "cpu",  # else it refuses bf16 there
         save_strategy="no",
         disable_tqdm=True,
