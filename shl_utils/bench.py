@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from shl_utils import corpus as corpora
 from shl_utils import (
+    cost,
     encoder,
     evaluation,
     features,
@@ -45,8 +45,6 @@ from shl_utils import (
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters, check
 from shl_utils.predictions import Predictions
-from shl_utils.sampling import batches
-from shl_utils.tokens import Ragged
 from shl_utils.variants import PLAIN, Variant
 
 FOLDER = "bench"
@@ -233,27 +231,19 @@ def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict
 def _operations(folder: Path, way: Way) -> dict[str, float]:
     """`trainable_parameters` of all models, and `operations`, the floating-point ones of all their training with its
     padding: of the frozen trunk, once a note, and of what is trained, by a sample for the largest segment."""
-    corpus, parameters, rng = corpora.read(folder), way.variant.parameters, np.random.default_rng(0)
+    corpus, parameters = corpora.read(folder), way.variant.parameters
     plan = next(plans.of(folder, [way.variant], corpus))
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
-    notes = rng.permutation(plan.train)[:SAMPLE]
+    notes = np.random.default_rng(0).permutation(plan.train)[:SAMPLE]
     seen = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[notes], max_tokens=parameters.max_tokens)
-    below = FlopCounterMode(display=False)
-    if parts := features.divided(base, parameters):
-        states = Ragged(torch.empty(seen.offsets[-1], base.config.hidden_size), seen.offsets)
-        with below:
-            encoder.encode(parts[0], seen, states.flat, device="cpu", label=None)
-        seen = states
-    net = worker.fresh(base, np.full((plan.segments == plan.n - 1).sum(), 0.5), parameters)
-    with FlopCounterMode(display=False) as above:
-        for batch in batches(np.arange(len(notes)), seen.lengths, size=parameters.batch_size, rng=rng):
-            net(*model.to_device(seen, batch, "cpu")).sum().backward()
+    codes = int((plan.segments == plan.n - 1).sum())
+    counted = cost.operations(base, parameters, seen, codes=codes)
+    net = worker.fresh(base, np.full(codes, 0.5), parameters)
     adapter, head = (sum(p.numel() for p in part.parameters() if p.requires_grad) for part in (net.encoder, net.head))
-    a_code = head // net.head.out_features
-    once, again = (counter.get_total_flops() / len(notes) for counter in (below, above))
+    a_code = head // codes
     return {
         "trainable_parameters": plan.n * adapter + int((plan.segments >= 0).sum()) * a_code,
-        "operations": len(corpus.notes) * once + plan.notes_to_see() * again,
+        "operations": len(corpus.notes) * counted["trunk"] + plan.notes_to_see() * counted["trained"],
     }
 
 

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from shl_utils import disk, features, variants, worker
+from shl_utils import disk, encoder, features, variants, worker
+from shl_utils.model import to_device
 from shl_utils.parameters import STAGES, Parameters
+from shl_utils.sampling import batches
+from shl_utils.tokens import Ragged
 
 PROBE = 4  # notes by which operations are counted
 
@@ -68,21 +72,29 @@ def growth(
 
     Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
     """
-    by_tokens = {n: _operations(base, parameters, tokens=n, codes=codes[0]) for n in tokens}
-    by_codes = {n: _operations(base, parameters, tokens=tokens[0], codes=n) for n in codes}
+    notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
+    by_tokens = {n: operations(base, parameters, seen, codes=codes[0]) for n, seen in notes.items()}
+    by_codes = {n: operations(base, parameters, notes[tokens[0]], codes=n) for n in codes}
     return pd.DataFrame(by_tokens).T.rename_axis("tokens"), pd.DataFrame(by_codes).T.rename_axis("codes")
 
 
-def _operations(base: nn.Module, parameters: Parameters, *, tokens: int, codes: int) -> dict[str, float]:
-    seen, mask = torch.ones(PROBE, tokens, dtype=torch.long), torch.ones(PROBE, tokens, dtype=torch.long)
+def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes: int) -> dict[str, float]:
+    """Floating-point operations of a note, as `growth` says, the mean over `notes`, with the padding of their batches.
+
+    notes: token numbers. base: on the processor; it is left with plain attention, the one that the counter sees.
+    """
+    base.set_attn_implementation("eager")
     below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    seen, rng = notes, np.random.default_rng(0)
     if parts := features.divided(base, parameters):
-        with below, torch.no_grad():
-            seen = parts[0](input_ids=seen, attention_mask=mask).last_hidden_state
-    net = worker.fresh(base, torch.full((codes,), 0.1).numpy(), parameters)
+        seen = Ragged(torch.empty(notes.offsets[-1], base.config.hidden_size), notes.offsets)
+        with below:
+            encoder.encode(parts[0], notes, seen.flat, device="cpu", label=None)
+    net = worker.fresh(base, np.full(codes, 0.5), parameters)
     with above:
-        net(seen, mask).sum().backward()
-    return {"trunk": below.get_total_flops() / PROBE, "trained": above.get_total_flops() / PROBE}
+        for batch in batches(np.arange(len(seen)), seen.lengths, size=parameters.batch_size, rng=rng):
+            net(*to_device(seen, batch, "cpu")).sum().backward()
+    return {"trunk": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
 
 
 def _model(folder: Path, path: Path) -> str:

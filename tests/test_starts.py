@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 from scipy.special import expit
 
-from shl_utils import corpus, encoder, features, launch, model, starts, variants
+from shl_utils import corpus, encoder, features, launch, model, precision, starts, variants
 from shl_utils.model import create
 
 
@@ -59,10 +59,10 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
     top, layers = features.trained_part(base, parameters)
     net = create(top, np.full(len(codes), 0.1), pooling="attention", rank=8, targets="all", layers=layers, name="x")
     starts.from_unified(net, unified, codes)
-    asked = {"device": "cpu", "dtype": encoder.torch.float32}
-    ours = model.predict(net, seen, rows, **asked)
+    asked = {"device": precision.device(), "dtype": encoder.torch.float32}
+    ours = model.predict(net.to(precision.device()), seen, rows, **asked)
     top, _ = features.trained_part(base, parameters)
-    whole = model.predict(model.load(top, unified), seen, rows, **asked)
+    whole = model.predict(model.load(top, unified).to(precision.device()), seen, rows, **asked)
     assert ours == pytest.approx(whole[:, [known.index(code) for code in codes]], abs=1e-5)
     with pytest.raises(ValueError, match="lacks 1 codes, such as none"):
         starts.from_unified(net, unified, ["none"])

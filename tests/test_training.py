@@ -37,6 +37,7 @@ from shl_utils.parameters import check
 from shl_utils.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
+two_devices = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes need two GPUs, or none")
 
 TRAIN = """
 import json, sys
@@ -208,6 +209,7 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
     assert weights(folder) == weights(trained[0])
 
 
+@two_devices
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
     launch._together(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
@@ -219,6 +221,7 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
 
 
+@two_devices
 def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "parted")
     two = parameters.model_copy(update={"processes": 2, "epochs": 1})
@@ -230,7 +233,7 @@ def test_processes_take_small_segments_each_alone_and_a_large_one_together(train
     assert [fact["world"] for fact in facts(folder / "reference")] == [2]
 
 
-side_by_side = pytest.mark.skipif(precision.device() != "cpu", reason="on a GPU models are trained in turn")
+side_by_side = pytest.mark.skipif(precision.device() != "cpu", reason="the processor's cores are shared out")
 
 
 def test_what_one_has_claimed_another_leaves(tmp_path):
@@ -290,6 +293,7 @@ def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path)
         launch.train(folder, [main])
 
 
+@two_devices
 def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     """Two launches that meet at a port, as on two machines that share the folder."""
     folder, parameters = copy_run(small_run, tmp_path / "nodes")
@@ -311,6 +315,7 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
         assert two["history"][-1]["loss"] == pytest.approx(one["history"][-1]["loss"], rel=1e-3)
 
 
+@two_devices
 def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
     main = variants.main(parameters.model_copy(update={"processes": 2, "lora_layers": 99}))
@@ -359,6 +364,7 @@ def test_other_parameters_train_again(small_run, tmp_path):
     assert all(weights(folder)[name] != data for name, data in first.items() if "head" in name)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_gpu.py does it for real")
 def test_half_precision_with_a_scaled_gradient_learns_as_float32(small_run):
     """fp16 arithmetic and gradient scaling on a processor; on a GPU Accelerate does the same."""
     folder, parameters = small_run
@@ -429,6 +435,7 @@ def test_gradients_as_they_are_change_no_key(small_run):
     assert "clip" not in dump
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is right on a GPU")
 def test_fp16_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found"):
         worker.accelerator_for("fp16", world=1)
