@@ -107,8 +107,8 @@ def fit(
     net = build(task.prior()).to(accelerator.device)
     # fused would hide from Accelerate which steps fp16 skipped
     optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
-    steps = task.epochs * n_batches(task.notes.size, size=parameters.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(steps, parameters.warmup))
+    steps = n_batches(task.notes.size, size=parameters.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
     course = Course(net, optimizer, schedule, rng, accelerator.scaler, trained(net))
@@ -133,6 +133,7 @@ def fit(
         "negatives": len(task.notes.negatives),
         "negatives_a_pass": task.notes.drawn,
         "passes_an_epoch": task.notes.passes,
+        "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # whose gradient overflowed in fp16
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
         "seconds": round(course.seconds + time.monotonic() - started, 2),
     }
