@@ -117,7 +117,7 @@ class Parameters(BaseModel):
     epochs: int = _of("03_train", 3, "epochs of every segment; the best by validation stays", ge=1)
     min_steps: int = _of("03_train", 40, "steps of an epoch at least: a small segment repeats its notes", ge=0)
     batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
-    clip: float = _of("03_train", 0.0, "a step's gradient is cut to this norm, as many trainers do at 1; 0: not", ge=0)
+    clip: float = _of("03_train", 1.0, "a step's gradient that is longer is cut to this norm; 0: it is not", ge=0)
     warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
