@@ -37,7 +37,8 @@ def train(folder: Path, variants: list[Variant]) -> None:
 
     Where and in how many processes is the same for all of them: what the first one's parameters say. Several processes
     on one machine take the small segments each by itself, since a few notes are not worth an exchange of gradients at
-    every step, and the large ones together; several machines take all together.
+    every step, and the large ones together. Several machines take all together, and so do processes that share each
+    model's weights.
     """
     if not variants:
         return
@@ -45,7 +46,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
     for variant in variants:
         precision.check(variant.parameters)
     here = precision.processes_here(parameters)
-    if parameters.nodes > 1:
+    if parameters.nodes > 1 or parameters.accelerate:
         _together(folder, variants, world=here * parameters.nodes)
     else:
         alone = here == 1 or parameters.at_once > 0
@@ -155,7 +156,8 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
     with _followed(folder / f"progress.{node}.jsonl") as events:
         log = folder / f"launch.{node}.log"
-        code, log = _side_by_side([command], [log], [_environment(precision.cores() // here, events)])
+        env = _environment(precision.cores() // here, events) | parameters.accelerate
+        code, log = _side_by_side([command], [log], [env])
     if code:
         raise RuntimeError(_stopped(code, log))
 

@@ -6,6 +6,7 @@ python -m shl_utils.worker CONFIG    is what `launch` starts; CONFIG is written 
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import math
@@ -49,6 +50,10 @@ def accelerator_for(asked: str, *, world: int) -> Accelerator:
         step_scheduler_with_optimizer=False,
         kwargs_handlers=[GradScalerKwargs(init_scale=SCALE)],
     )
+    if os.environ.get("ACCELERATE_USE_FSDP") and not accelerator.is_fsdp2:
+        raise ValueError(
+            "Accelerate parts weights by FSDP on several GPUs only, and we train so with FSDP_VERSION 2 only"
+        )
     got = training.effective_precision(accelerator), accelerator.num_processes
     if got != (wanted, world):
         raise ValueError(f"asked for {wanted} in {world} processes, got {got[0]} in {got[1]}: start through `launch`")
@@ -103,7 +108,8 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
     def build(prior: NDArray) -> model.SegmentModel:
-        net = fresh(base, prior, parameters)
+        # in pieces its weights are no longer those of the encoder that other models share
+        net = fresh(copy.deepcopy(base) if parameters.accelerate else base, prior, parameters)
         if plan.origin:
             starts.from_unified(net, plan.origin, names)
         elif parameters.start == "description":
