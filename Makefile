@@ -14,7 +14,7 @@ test: install
 	$(BIN)/shl fetch openi
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lab: install
 	$(BIN)/jupyter lab notebooks

@@ -78,7 +78,6 @@ def compared(parameters: Parameters) -> list[Variant]:
 def moot(parameters: Parameters) -> set[str]:
     """Names of the parameters that change nothing in a training like this."""
     unused = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
-    unused |= set() if parameters.clip else {"clip"}
     return unused if parameters.start in FROM_UNIFIED else unused | {"refine"}
 
 

@@ -277,6 +277,12 @@ def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
     assert table["1.0 for 0.0 (harmonic_max)"] == pytest.approx(0.3)
 
 
+def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone():
+    found = effects.pairs(ablation.rows("clip", check({})), "loss", "bce", "sh")
+    assert len(found) == 4
+    assert all(a.parameters.clip == b.parameters.clip for a, b in found)
+
+
 def test_seeds_widen_the_interval_as_far_as_they_differ():
     truth = np.eye(40, dtype=np.int8)
     good, bad = truth.copy(), np.zeros_like(truth)

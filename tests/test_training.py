@@ -476,18 +476,6 @@ def test_gradients_are_cut_to_their_norm(small_run, clip):
     assert (max(norms) <= clip * 1.001) == (clip > 0)
 
 
-def test_gradients_as_they_are_change_no_key(small_run):
-    folder, parameters = small_run
-    notes = corpus.read(folder)
-    keys = [
-        next(plans.of(folder, [variants.main(parameters.model_copy(update={"clip": clip}))], notes)).key
-        for clip in (0.0, 1.0)
-    ]
-    assert keys[0] != keys[1]
-    uncut = parameters.model_copy(update={"clip": 0.0})
-    assert "clip" not in uncut.model_dump(include=plans.TRAINED_WITH - variants.moot(uncut))
-
-
 @two_devices
 def test_fsdp_without_several_gpus_is_refused(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "fsdp")
