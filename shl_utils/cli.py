@@ -1,8 +1,9 @@
-"""The command `shl`: check parameters, run the notebooks in order, fetch the open notes, join a launch, measure."""
+"""The command `shl`: run the notebooks in order, train, measure, clean, code a note, fetch the open notes."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -37,6 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (run, model, join, bench, clean):
         command.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
     model.add_argument("model", help="its folder in the run, such as ablation/loss=bce")
+    predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
+    predict.add_argument("run", help="its name under runs/, or its folder")
+    predict.add_argument("note", help="text file; .csv, .jsonl or .parquet with columns id and text; - for the input")
+    predict.add_argument("--json", action="store_true", help="one line a note, without a word of it")
+    predict.add_argument("--quick", action="store_true", help="do not try what each sentence does")
+    predict.add_argument("--text", action="store_true", help="show sentences of a private source too, not their places")
+    predict.set_defaults(do=_predict)
     fetch = commands.add_parser("fetch", help="bring open notes into the cache")
     fetch.add_argument("source", choices=["openi"])
     fetch.set_defaults(do=lambda given: _fetch())
@@ -133,6 +141,39 @@ def _model(file: Path, model: str) -> int:
     from shl_utils import batch
 
     return _trained(lambda: batch.of(file, read(file)[1]).train(model))
+
+
+def _predict(given: argparse.Namespace) -> int:
+    notes = _notes(given.note)
+    from shl_utils import one_note
+
+    folder = runs.folder_of(given.run)
+    coder = one_note.load(folder)
+    for name, text in notes.items():
+        try:
+            coded = one_note.code(coder, text, sentences=not given.quick)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if given.json:
+            print(json.dumps({"note": name, "run": str(folder)} | one_note.as_dict(coded, text), ensure_ascii=False))
+        else:
+            print(f"{name}: {one_note.told(coded, text, show=given.text or not coder.private)}\n")
+    return 0
+
+
+def _notes(given: str) -> dict[str, str]:
+    """Name to text: of standard input, of one file, or of a table's rows."""
+    if given == "-":
+        return {"standard input": sys.stdin.read()}
+    path = Path(given)
+    if path.suffix.lower() in (".csv", ".jsonl", ".parquet"):
+        from shl_utils.sources import table
+
+        return table.texts(path)
+    try:
+        return {given: path.read_text(encoding="utf-8")}
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not utf-8: save it so, or give - and pipe it in") from None
 
 
 def _join(file: Path, node: int) -> int:

@@ -92,6 +92,15 @@ def load(
     )
 
 
+def texts(path: Path) -> dict[str, str]:
+    """Text of every note by its id, in columns of these names, in utf-8; errors as those of `load`."""
+    table = columns.read(path, "utf-8")
+    _need(table, ["id", "text"], path, "rename it in the file")
+    names = _names(table, "id", path)
+    _refuse_repeated(pd.Series(names), path, "id")
+    return dict(zip(names, _filled(table, "text", path)))
+
+
 def _descriptions(path: Path, encoding: str) -> dict[str, str]:
     table = columns.read(path, encoding)
     _need(table, ["code", "description"], path, "rename it in the file")

@@ -1,0 +1,158 @@
+"""Codes for one note, from a finished run's folder alone, and the sentences that drew each: `shl predict`.
+
+What a sentence does is tried, not guessed: the models read the note once more without it, and say how probable the
+code is then. It is dear, a reading a sentence, and tells of one sentence at a time: where two say the same, none is
+missed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shl_utils import encoder, features, model, precision, runs, tokens, variants
+from shl_utils.parameters import Parameters
+from shl_utils.tokens import Ragged
+
+STAGE = "04_evaluate"  # which finds the thresholds
+FILES = ("codes.parquet", "segments.parquet", "segments", "thresholds.parquet")
+SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
+SHOWN = 3  # sentences of a code
+NEAR = 5  # codes below their threshold that are told
+
+
+@dataclass(frozen=True)
+class Coder:
+    """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
+    `threshold`. trunk: None where every layer is trained. nets: a merged model a segment."""
+
+    parameters: Parameters
+    private: bool
+    codes: pd.DataFrame
+    tokenizer: Any
+    trunk: nn.Module | None
+    nets: list[model.SegmentModel]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """codes of a note, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`,
+    `segment`, `sentences`: of a predicted one, those without which it is least probable, as (first character, the one
+    behind the last, probability without it). read: characters from the note's beginning that the models see."""
+
+    codes: pd.DataFrame
+    read: int
+
+
+def load(folder: Path) -> Coder:
+    """From a run that is finished up to STAGE; FileNotFoundError or ValueError name a file that is missing or altered.
+
+    The encoder comes from where the run had it.
+    """
+    parameters, facts = runs.finished(folder, STAGE, *FILES)
+    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+    base.to(precision.device())
+    parts = features.divided(base, parameters)
+    codes = pd.read_parquet(folder / "codes.parquet")
+    limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
+    segments = variants.read_segments(folder, variants.main(parameters)).set_index("code")["segment"]
+    codes = codes.assign(
+        segment=segments.reindex(codes["code"], fill_value=-1).to_numpy(),
+        threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
+    )
+    nets = [
+        model.load(features.trained_part(base, parameters)[0], folder / "segments" / str(k)).to(precision.device())
+        for k in range(segments.max() + 1)
+    ]
+    return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
+
+
+def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
+    """The note's codes by the models of all segments; ValueError for a blank note.
+
+    sentences: whether to try what each does, for the segments that have a predicted code.
+    """
+    if not text.strip():
+        raise ValueError("the note is blank: there is nothing to code")
+    asked = {"truncation": True, "max_length": coder.parameters.max_tokens}
+    end = max(last for _, last in coder.tokenizer(text, return_offsets_mapping=True, **asked)["offset_mapping"])
+    probability = _probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
+    predicted = probability >= coder.codes["threshold"].to_numpy()
+    spans = _sentences(text[:end]) if sentences else []
+    drawn: list[list[tuple[int, int, float]]] = [[] for _ in predicted]
+    if len(spans) > 1 and predicted.any():
+        left = [text[:first] + text[last:end] for first, last in spans]
+        without = _probabilities(coder, left, sorted(set(coder.codes["segment"][predicted])))
+        for i in np.flatnonzero(predicted):
+            least = np.argsort(without[:, i], kind="stable")[:SHOWN]
+            drawn[i] = [(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]]
+    found = coder.codes.assign(probability=probability, predicted=predicted, sentences=drawn)
+    columns = ["code", "description", "probability", "threshold", "predicted", "segment", "sentences"]
+    return Coded(found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)[columns], end)
+
+
+def as_dict(coded: Coded, text: str) -> dict[str, Any]:
+    """For JSON, and without a word of the note: sentences are places in it."""
+    codes = coded.codes.to_dict("records")
+    for line in codes:
+        line["sentences"] = [dict(zip(("first", "behind", "without"), s)) for s in line["sentences"]]
+    return {"characters": len(text), "read": coded.read, "codes": codes}
+
+
+def told(coded: Coded, text: str, *, show: bool) -> str:
+    """For people: the predicted codes with what drew them, then the nearest others. show: the sentences themselves."""
+    found, rest = (coded.codes[coded.codes["predicted"] == is_so] for is_so in (True, False))
+    seen = "all of it" if coded.read >= len(text.rstrip()) else f"its first {coded.read} of {len(text)} characters"
+    lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", "", "probability  threshold  segment"]
+    for _, line in found.iterrows():
+        lines.append(_line(line))
+        for first, behind, without in line["sentences"]:
+            place = text[first:behind] if show else f"characters {first} to {behind}"
+            lines.append(f"{'':31}{without:.2f} without: {place}")
+    lines += ["", "the nearest below their thresholds", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
+    return "\n".join(lines)
+
+
+def _line(line: pd.Series) -> str:
+    named = (
+        line["code"]
+        if line["code"].lower() == line["description"].lower()
+        else f"{line['code']}: {line['description']}"
+    )
+    segment = line["segment"] if line["segment"] >= 0 else "none"
+    return f"{line['probability']:11.2f}  {line['threshold']:9.2f}  {segment:>7}  {named}"
+
+
+def _probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:
+    """(texts, codes) by the models of these segments; 0 for the codes of others."""
+    device, dtype = precision.device(), precision.DTYPES[precision.resolve(coder.parameters.precision)]
+    seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
+    if coder.trunk is not None:
+        states = torch.empty(len(seen.flat), coder.trunk.config.hidden_size, dtype=dtype)
+        encoder.encode(coder.trunk, seen, states, device=device, label=None)
+        seen = Ragged(states, seen.offsets)
+    result, rows = np.zeros((len(texts), len(coder.codes)), dtype=np.float32), np.arange(len(texts))
+    for k in segments:
+        own = (coder.codes["segment"] == k).to_numpy()
+        result[:, own] = model.predict(coder.nets[k], seen, rows, device=device, dtype=dtype)
+    return result
+
+
+def _sentences(text: str) -> list[tuple[int, int]]:
+    """First character of each and the one behind its last, without blanks around it."""
+    found = []
+    for match in SENTENCE.finditer(text):
+        part = match.group()
+        if part.strip():
+            start = match.start() + len(part) - len(part.lstrip())
+            found.append((start, start + len(part.strip())))
+    return found
