@@ -7,6 +7,7 @@ missed.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils import encoder, features, model, precision, runs, tokens, variants
+from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged
 
@@ -27,6 +29,7 @@ STAGE = "04_evaluate"  # which finds the thresholds
 FILES = ("codes.parquet", "segments.parquet", "segments", "thresholds.parquet")
 SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
 SHOWN = 3  # sentences of a code
+TRIED = 50  # test notes among which an example is looked for
 NEAR = 5  # codes below their threshold that are told
 
 
@@ -87,7 +90,7 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     end = max(last for _, last in coder.tokenizer(text, return_offsets_mapping=True, **asked)["offset_mapping"])
     probability = _probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
     predicted = probability >= coder.codes["threshold"].to_numpy()
-    spans = _sentences(text[:end]) if sentences else []
+    spans = sentences_of(text[:end]) if sentences else []
     drawn: list[list[tuple[int, int, float]]] = [[] for _ in predicted]
     if len(spans) > 1 and predicted.any():
         left = [text[:first] + text[last:end] for first, last in spans]
@@ -98,6 +101,27 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     found = coder.codes.assign(probability=probability, predicted=predicted, sentences=drawn)
     columns = ["code", "description", "probability", "threshold", "predicted", "segment", "sentences"]
     return Coded(found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)[columns], end)
+
+
+def example(coder: Coder, corpus: Corpus, name: str) -> int:
+    """Number of the test note `name`; of the first one with two predicted codes, or with the most, if it is empty.
+
+    ValueError for a name that no test note has.
+    """
+    rows = corpus.rows("test")
+    if name:
+        found = [row for row in rows if corpus.notes["note"].iloc[row] == name]
+        if not found:
+            raise ValueError(f"note is {name!r}, which is the id of no test note: leave it empty for an example")
+        return found[0]
+    most, best = -1, rows[0]
+    for row in rows[:TRIED]:
+        n = int(code(coder, corpus.notes["text"].iloc[row], sentences=False).codes["predicted"].sum())
+        if n > most:
+            most, best = n, row
+        if n >= 2:
+            break
+    return best
 
 
 def as_dict(coded: Coded, text: str) -> dict[str, Any]:
@@ -120,6 +144,27 @@ def told(coded: Coded, text: str, *, show: bool) -> str:
             lines.append(f"{'':31}{without:.2f} without: {place}")
     lines += ["", "the nearest below their thresholds", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
     return "\n".join(lines)
+
+
+def marked(coded: Coded, text: str) -> str:
+    """HTML: under every predicted code the note, each sentence the darker, the further the code falls without it."""
+    parts = []
+    for _, line in coded.codes[coded.codes["predicted"]].iterrows():
+        shown, at = [], 0
+        for first, behind, without in sorted(line["sentences"]):
+            fall = 1 - without / line["probability"]
+            words = html.escape(text[first:behind])
+            title = f"without it {without:.2f} instead of {line['probability']:.2f}"
+            style = f"background: rgba(230, 159, 0, {0.15 + 0.75 * fall:.2f}); color: inherit"
+            shown += [html.escape(text[at:first]), f'<mark style="{style}" title="{title}">{words}</mark>']
+            at = behind
+        shown.append(html.escape(text[at : coded.read]))
+        rest = html.escape(text[coded.read :])
+        parts.append(
+            f"<p><b>{html.escape(line['description'])}</b> ({line['probability']:.2f})<br>"
+            f'{"".join(shown)}<span style="opacity: 0.4">{rest}</span></p>'
+        )
+    return "\n".join(parts)
 
 
 def _line(line: pd.Series) -> str:
@@ -147,7 +192,7 @@ def _probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> N
     return result
 
 
-def _sentences(text: str) -> list[tuple[int, int]]:
+def sentences_of(text: str) -> list[tuple[int, int]]:
     """First character of each and the one behind its last, without blanks around it."""
     found = []
     for match in SENTENCE.finditer(text):

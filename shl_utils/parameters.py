@@ -16,7 +16,10 @@ Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
-STAGES = ("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict")
+STAGES = (
+    *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
+    "08_one_note",
+)
 OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
 # where a source lies, if it has no place of its own
 NEEDED = {
@@ -153,6 +156,12 @@ class Parameters(BaseModel):
 
     # 07_verdict
     beside: list[str] = _of("07_verdict", [], "runs whose findings stand beside this one's, as names or paths")
+
+    # 08_one_note
+    note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
+    audited: int = _of(
+        "08_one_note", 40, "validation notes whose codes are held against the words of their sentences", ge=1
+    )
 
     @model_validator(mode="after")
     def _together(self) -> Parameters:

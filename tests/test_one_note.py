@@ -36,7 +36,7 @@ def finished(smoke, tmp_path_factory):
     ],
 )
 def test_sentences_by_hand(text, found):
-    assert [text[first:behind] for first, behind in one_note._sentences(text)] == found
+    assert [text[first:behind] for first, behind in one_note.sentences_of(text)] == found
 
 
 def test_probabilities_and_codes_are_those_of_the_run(finished):
@@ -90,7 +90,7 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     assert "standard input: the note is blank" in done.stderr
 
 
-def test_a_private_run_shows_places_instead_of_sentences(finished, tmp_path):
+def test_a_private_run_shows_places_instead_ofsentences(finished, tmp_path):
     folder, _, notes, row, _ = finished
     private = tmp_path / "private"
     shutil.copytree(folder, private)
@@ -101,7 +101,7 @@ def test_a_private_run_shows_places_instead_of_sentences(finished, tmp_path):
     done = shl("predict", private, tmp_path / "note.txt")
     assert done.returncode == 0, done.stderr
     assert "without: characters" in done.stdout
-    sentences = [text[first:behind] for first, behind in one_note._sentences(text)]
+    sentences = [text[first:behind] for first, behind in one_note.sentences_of(text)]
     assert not [s for s in sentences if len(s) > 20 and s in done.stdout]
 
 

@@ -1,0 +1,41 @@
+"""Whether the sentence that draws a code names it: `one_note` against the words of the codes' descriptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from shl_utils import one_note
+from shl_utils.corpus import Corpus
+
+WORD = re.compile(r"[^\W\d_]{4,}")
+ENOUGH = 0.6  # share of a description's words in a sentence that names the code
+
+
+def named(coder: one_note.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFrame:
+    """A line a predicted code that some sentence of its note names: `note`, `code`, `drawn` (whether the first of its
+    sentences is such a one) and `chance` (the share of such sentences in the note).
+
+    rows: of the corpus. Notes of one sentence say nothing here.
+    """
+    lines = []
+    for row in rows:
+        text = corpus.notes["text"].iloc[row]
+        coded = one_note.code(coder, text)
+        spans = one_note.sentences_of(text[: coded.read])
+        for _, line in coded.codes[coded.codes["predicted"]].iterrows():
+            names = [_names(text[first:behind], line["description"]) for first, behind in spans]
+            if len(spans) > 1 and any(names):
+                first = line["sentences"][0][:2] if line["sentences"] else None
+                drawn = first is not None and names[spans.index(first)]
+                about = {"note": corpus.notes["note"].iloc[row], "code": line["code"]}
+                lines.append(about | {"drawn": drawn, "chance": float(np.mean(names))})
+    return pd.DataFrame(lines, columns=["note", "code", "drawn", "chance"])
+
+
+def _names(sentence: str, description: str) -> bool:
+    words = set(WORD.findall(description.lower()))
+    return bool(words) and len(words & set(WORD.findall(sentence.lower()))) >= ENOUGH * len(words)
