@@ -112,7 +112,7 @@ def example(coder: Coder, corpus: Corpus, name: str) -> int:
     if name:
         found = [row for row in rows if corpus.notes["note"].iloc[row] == name]
         if not found:
-            raise ValueError(f"note is {name!r}, which is the id of no test note: leave it empty for an example")
+            raise ValueError(f"shown_note is {name!r}, which is the id of no test note: leave it empty for an example")
         return found[0]
     most, best = -1, rows[0]
     for row in rows[:TRIED]:

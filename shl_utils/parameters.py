@@ -158,7 +158,7 @@ class Parameters(BaseModel):
     beside: list[str] = _of("07_verdict", [], "runs whose findings stand beside this one's, as names or paths")
 
     # 08_one_note
-    note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
+    shown_note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
     audited: int = _of(
         "08_one_note", 40, "validation notes whose codes are held against the words of their sentences", ge=1
     )
