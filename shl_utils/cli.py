@@ -45,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     predict.add_argument("--quick", action="store_true", help="do not try what each sentence does")
     predict.add_argument("--text", action="store_true", help="show sentences of a private source too, not their places")
     predict.set_defaults(do=_predict)
+    export = commands.add_parser("export", help="a run's models in a new folder, for transformers and peft alone")
+    export.add_argument("run", help="its name under runs/, or its folder")
+    export.add_argument("target", type=Path, help="the new folder")
+    export.set_defaults(do=_export)
     fetch = commands.add_parser("fetch", help="bring open notes into the cache")
     fetch.add_argument("source", choices=["openi"])
     fetch.set_defaults(do=lambda given: _fetch())
@@ -158,6 +162,13 @@ def _predict(given: argparse.Namespace) -> int:
             print(json.dumps({"note": name, "run": str(folder)} | one_note.as_dict(coded, text), ensure_ascii=False))
         else:
             print(f"{name}: {one_note.told(coded, text, show=given.text or not coder.private)}\n")
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    from shl_utils.export import export
+
+    print(f"Written to {export(runs.folder_of(given.run), given.target)}")
     return 0
 
 
