@@ -17,8 +17,8 @@ from shl_utils.parameters import Parameters
 HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # what the hub calls an encoder that comes from a package here
 CARD = """# Medical codes for notes like those of {source}
 
-{n} LoRA adapters on {encoder}, each with a head for codes of like frequency: segments of the tail, after Ray et al. 2023
-(arXiv 2310.04595), in the reading of the project shl {version}. A research artefact, not for decisions on patients.
+{n} LoRA adapters on {encoder}, each with a head for codes of like frequency: segments of the tail, after Ray et al.,
+2023, arXiv 2310.04595, in the reading of the project shl {version}. A research artefact, not for decisions on patients.
 
 `python predict.py note.txt` prints the codes of a note, those at or above their thresholds with a star. It needs
 transformers, peft and safetensors, and reads the first {max_tokens} tokens of a note.
