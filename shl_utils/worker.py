@@ -108,8 +108,8 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
     def build(prior: NDArray) -> model.SegmentModel:
-        # in pieces its weights are no longer those of the encoder that other models share
-        net = fresh(copy.deepcopy(base) if parameters.accelerate else base, prior, parameters)
+        # FSDP takes its pieces from weights of this model's own, which no other shares
+        net = fresh(copy.deepcopy(base).to("cpu") if parameters.accelerate else base, prior, parameters)
         if plan.origin:
             starts.from_unified(net, plan.origin, names)
         elif parameters.start == "description":
