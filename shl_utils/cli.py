@@ -149,7 +149,7 @@ def _model(file: Path, model: str) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     notes = _notes(given.note)
-    from shl_utils import one_note
+    from shl_utils import one_note, told
 
     folder = runs.folder_of(given.run)
     coder = one_note.load(folder)
@@ -159,9 +159,9 @@ def _predict(given: argparse.Namespace) -> int:
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         if given.json:
-            print(json.dumps({"note": name, "run": str(folder)} | one_note.as_dict(coded, text), ensure_ascii=False))
+            print(json.dumps({"note": name, "run": str(folder)} | told.as_dict(coded, text), ensure_ascii=False))
         else:
-            print(f"{name}: {one_note.told(coded, text, show=given.text or not coder.private)}\n")
+            print(f"{name}: {told.text_of(coded, text, show=given.text or not coder.private)}\n")
     return 0
 
 

@@ -7,7 +7,6 @@ missed.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shl_utils import encoder, features, model, precision, runs, tokens, variants
+from shl_utils import encoder, features, model, precision, predictions, runs, tokens, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged
@@ -30,7 +29,6 @@ FILES = ("codes.parquet", "segments.parquet", "segments", "thresholds.parquet")
 SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
 SHOWN = 3  # sentences of a code
 TRIED = 50  # test notes among which an example is looked for
-NEAR = 5  # codes below their threshold that are told
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,13 @@ def load(folder: Path) -> Coder:
     parts = features.divided(base, parameters)
     codes = pd.read_parquet(folder / "codes.parquet")
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
-    segments = variants.read_segments(folder, variants.main(parameters)).set_index("code")["segment"]
+    main = variants.main(parameters)
+    segments = variants.read_segments(folder, main).set_index("code")["segment"]
     codes = codes.assign(
         segment=segments.reindex(codes["code"], fill_value=-1).to_numpy(),
         threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
     )
-    nets = [
-        model.load(features.trained_part(base, parameters)[0], folder / "segments" / str(k)).to(precision.device())
-        for k in range(segments.max() + 1)
-    ]
+    nets = [predictions.segment_model(base, folder, main, k) for k in range(segments.max() + 1)]
     return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
 
 
@@ -122,59 +118,6 @@ def example(coder: Coder, corpus: Corpus, name: str) -> int:
         if n >= 2:
             break
     return best
-
-
-def as_dict(coded: Coded, text: str) -> dict[str, Any]:
-    """For JSON, and without a word of the note: sentences are places in it."""
-    codes = coded.codes.to_dict("records")
-    for line in codes:
-        line["sentences"] = [dict(zip(("first", "behind", "without"), s)) for s in line["sentences"]]
-    return {"characters": len(text), "read": coded.read, "codes": codes}
-
-
-def told(coded: Coded, text: str, *, show: bool) -> str:
-    """For people: the predicted codes with what drew them, then the nearest others. show: the sentences themselves."""
-    found, rest = (coded.codes[coded.codes["predicted"] == is_so] for is_so in (True, False))
-    seen = "all of it" if coded.read >= len(text.rstrip()) else f"its first {coded.read} of {len(text)} characters"
-    lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", "", "probability  threshold  segment"]
-    for _, line in found.iterrows():
-        lines.append(_line(line))
-        for first, behind, without in line["sentences"]:
-            place = text[first:behind] if show else f"characters {first} to {behind}"
-            lines.append(f"{'':31}{without:.2f} without: {place}")
-    lines += ["", "the nearest below their thresholds", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
-    return "\n".join(lines)
-
-
-def marked(coded: Coded, text: str) -> str:
-    """HTML: under every predicted code the note, each sentence the darker, the further the code falls without it."""
-    parts = []
-    for _, line in coded.codes[coded.codes["predicted"]].iterrows():
-        shown, at = [], 0
-        for first, behind, without in sorted(line["sentences"]):
-            fall = 1 - without / line["probability"]
-            words = html.escape(text[first:behind])
-            title = f"without it {without:.2f} instead of {line['probability']:.2f}"
-            style = f"background: rgba(230, 159, 0, {0.15 + 0.75 * fall:.2f}); color: inherit"
-            shown += [html.escape(text[at:first]), f'<mark style="{style}" title="{title}">{words}</mark>']
-            at = behind
-        shown.append(html.escape(text[at : coded.read]))
-        rest = html.escape(text[coded.read :])
-        parts.append(
-            f"<p><b>{html.escape(line['description'])}</b> ({line['probability']:.2f})<br>"
-            f'{"".join(shown)}<span style="opacity: 0.4">{rest}</span></p>'
-        )
-    return "\n".join(parts)
-
-
-def _line(line: pd.Series) -> str:
-    named = (
-        line["code"]
-        if line["code"].lower() == line["description"].lower()
-        else f"{line['code']}: {line['description']}"
-    )
-    segment = line["segment"] if line["segment"] >= 0 else "none"
-    return f"{line['probability']:11.2f}  {line['threshold']:9.2f}  {segment:>7}  {named}"
 
 
 def _probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:

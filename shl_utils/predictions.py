@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from torch import nn
 
 from shl_utils import corpus as corpora
 from shl_utils import features, model, precision, progress, variants
@@ -50,11 +51,16 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
             segments = variants.segment_of_code(table, corpus)
             probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
             for k in range(segments.max() + 1):
-                top, _ = features.trained_part(base, variant.parameters)
-                net = model.load(top, folder / variant.folder / "segments" / str(k)).to(precision.device())
+                net = segment_model(base, folder, variant, k)
                 probabilities[:, segments == k] = model.predict(net, seen, rows, device=precision.device(), dtype=dtype)
                 bar.update(1)
             yield Predictions(rows, probabilities, segments)
+
+
+def segment_model(base: nn.Module, folder: Path, variant: Variant, k: int) -> model.SegmentModel:
+    """The trained model of segment `k`, merged, over the encoder `base`, on the device."""
+    top, _ = features.trained_part(base, variant.parameters)
+    return model.load(top, folder / variant.folder / "segments" / str(k)).to(precision.device())
 
 
 def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import shl
 
-from shl_utils import corpus, one_note, predictions, runs
+from shl_utils import corpus, one_note, predictions, runs, told
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def test_a_note_may_be_longer_than_what_the_models_read(finished):
     text = notes.notes["text"].iloc[row]
     longer = one_note.code(coder, text[: coded.read] + " and so on" * 5000, sentences=False)
     assert longer.read < len(text) + 5000
-    assert "the models read its first" in one_note.told(longer, text + " and so on" * 5000, show=True)
+    assert "the models read its first" in told.text_of(longer, text + " and so on" * 5000, show=True)
     with pytest.raises(ValueError, match="the note is blank"):
         one_note.code(coder, " \n ")
 
