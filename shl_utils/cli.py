@@ -149,11 +149,12 @@ def _model(file: Path, model: str) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     notes = _notes(given.note)
-    from shl_utils import one_note, told
+    from shl_utils import cleaning, one_note, told
 
     folder = runs.folder_of(given.run)
     coder = one_note.load(folder)
     for name, text in notes.items():
+        text = cleaning.clean(text, coder.parameters.clean_text)
         try:
             coded = one_note.code(coder, text, sentences=not given.quick)
         except ValueError as error:

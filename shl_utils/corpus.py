@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import sources, splitting
+from shl_utils import cleaning, sources, split_files, splitting
 from shl_utils.parameters import Parameters
 
 APART = (
@@ -86,36 +88,51 @@ def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
 def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
     """Drop codes with fewer than `min_notes` notes and notes left without a code; split the rest.
 
+    Notes are cleaned first, see `cleaning`. Codes are counted over all notes of the source; then `top_codes` keeps the
+    most frequent, and `split_files` the notes that they name.
     A published split stays as it is, but for validation, which is cut from its training notes where it has none.
     Returns the corpus and what was left out, as {reason: count}.
     """
     source_check(source)
-    counts = Counter(code for row in source.notes["codes"] for code in row)
-    kept = sorted(code for code, n in counts.items() if n >= parameters.min_notes)
-    if len(kept) < 2:
-        raise ValueError(
-            f"{len(kept)} codes have at least {parameters.min_notes} notes in {source.name}: at least two are "
-            "needed; lower `min_notes` or check the source"
-        )
-    left_out = dict(source.dropped)
-    left_out[f"codes with fewer than {parameters.min_notes} notes"] = len(counts) - len(kept)
-    wanted = set(kept)
-    notes = source.notes.assign(codes=[[c for c in row if c in wanted] for row in source.notes["codes"]])
+    source, left_out = cleaning.cleaned(source, parameters.clean_text)
+    codes, unwanted = _kept(source, parameters)
+    notes, unnamed = split_files.applied(source.notes, parameters.split_files)
+    wanted, sides = set(codes), set(notes.get("split", ()))
+    notes = notes.assign(codes=[[c for c in row if c in wanted] for row in notes["codes"]])
     coded = notes["codes"].str.len() > 0
-    left_out["notes left without a code"] = int((~coded).sum())
+    left_out |= unwanted | unnamed | {"notes left without a code": int((~coded).sum())}
     notes = notes[coded].reset_index(drop=True)
-    codes = pd.DataFrame({"code": kept, "description": [source.descriptions[code] for code in kept]})
-    if set(source.notes.get("split", ())) - set(notes.get("split", ())):
+    used = sorted(_codes_of(notes))
+    if len(used) < len(codes):
+        left_out["codes without a note in the files of the split"] = len(codes) - len(used)
+    if sides - set(notes.get("split", ())):
         raise ValueError(f"{source.name}: a side of its split has no coded note left: lower `min_notes`")
+    described = pd.DataFrame({"code": used, "description": [source.descriptions[code] for code in used]})
     before = notes.get("split")
-    notes["split"] = _split(notes, codes, parameters)
+    notes["split"] = _split(notes, described, parameters)
     if before is not None:
         lost = len(_codes_of(notes[before == "train"]) - _codes_of(notes[notes["split"] == "train"]))
         left_out["codes whose only training notes our cut of validation took"] = lost
     few = _with_too_few(notes["split"], parameters, published=before is not None)
     if few:
         raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {APART}")
-    return Corpus(notes[["note", "group", "split", "text", "codes"]], codes), left_out
+    return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
+
+
+def _kept(source: sources.Corpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
+    """The codes that stay, of two alike in frequency the first by name before the other, and what was left out."""
+    counts = Counter(code for row in source.notes["codes"] for code in row)
+    enough = [code for code, n in counts.items() if n >= parameters.min_notes]
+    if len(enough) < 2:
+        raise ValueError(
+            f"{len(enough)} codes have at least {parameters.min_notes} notes in {source.name}: at least two are "
+            "needed; lower `min_notes` or check the source"
+        )
+    kept = sorted(enough, key=lambda code: (-counts[code], code))[: parameters.top_codes or None]
+    left_out = {f"codes with fewer than {parameters.min_notes} notes": len(counts) - len(enough)}
+    if len(kept) < len(enough):
+        left_out[f"codes that are not among the {len(kept)} most frequent"] = len(enough) - len(kept)
+    return kept, left_out
 
 
 def _with_too_few(split: pd.Series, parameters: Parameters, *, published: bool) -> list[str]:
@@ -158,6 +175,18 @@ def source_check(source: sources.Corpus) -> None:
     bare = {code for row in notes["codes"] for code in row} - set(source.descriptions)
     if bare:
         raise ValueError(f"{source.name}: {len(bare)} codes lack a description, such as {min(bare)}")
+
+
+def fingerprints(corpus: Corpus) -> dict[str, str]:
+    """By which a result can tell what it was measured on: of the notes and their sides, of the list of codes, and of
+    which note has which code. They say nothing of a text."""
+    notes = corpus.notes
+    parts = {
+        "notes and split": sorted(zip(notes["note"], notes["split"])),
+        "codes": sorted(corpus.codes["code"]),
+        "labels": sorted((note, *codes) for note, codes in zip(notes["note"], notes["codes"])),
+    }
+    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16] for name, part in parts.items()}
 
 
 def write(corpus: Corpus, folder: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shl_utils import corpus as corpora
 from shl_utils import metrics, ranking, runs, thresholds
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
@@ -105,9 +106,14 @@ def by_frequency(
 
 
 def write(
-    path: Path, table: pd.DataFrame, by_bin: pd.DataFrame, by_segment: pd.DataFrame, parameters: Parameters
+    path: Path,
+    table: pd.DataFrame,
+    by_bin: pd.DataFrame,
+    by_segment: pd.DataFrame,
+    corpus: Corpus,
+    parameters: Parameters,
 ) -> None:
-    """`metrics.json`: every figure by model, frequency bin and segment, and on which labels it was measured."""
+    """`metrics.json`: every figure by model, frequency bin and segment, and what it was measured on."""
 
     def nested(part: pd.DataFrame) -> dict[str, Any]:
         return {
@@ -118,6 +124,7 @@ def write(
     runs.write_json(
         path,
         {
+            "fingerprints": corpora.fingerprints(corpus),
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
             "threshold": f"rule {parameters.threshold}, chosen on validation",
             "definitions": metrics.DEFINITIONS | ranking.DEFINITIONS,

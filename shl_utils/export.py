@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import model, runs, standalone, variants
+from shl_utils import cleaning, model, runs, standalone, variants
 from shl_utils.encoder import MINILM
 from shl_utils.one_note import FILES, STAGE
 from shl_utils.parameters import Parameters
@@ -58,9 +58,8 @@ def export(folder: Path, target: Path) -> Path:
             shutil.copy(place / name, partial / f"segment-{k}" / name)
         parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
     encoder = HUB.get(parameters.encoder, parameters.encoder)
-    runs.write_json(
-        partial / "about.json", {"encoder": encoder, "max_tokens": parameters.max_tokens, "segments": parts}
-    )
+    about = {"encoder": encoder, "max_tokens": parameters.max_tokens, "segments": parts}
+    runs.write_json(partial / "about.json", about | {"blanked": cleaning.patterns(parameters.clean_text)})
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
     codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
     codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)
@@ -73,7 +72,15 @@ def export(folder: Path, target: Path) -> Path:
 def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], encoder: str, n: int) -> str:
     models = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["models"]
     told = {name: f"{value!r}" for name, value in parameters.model_dump(exclude_defaults=True).items()}
-    hidden = {"run", "folder", "table", "descriptions", "rendezvous"}  # places on this machine
+    hidden = {
+        "run",
+        "folder",
+        "table",
+        "descriptions",
+        "rendezvous",
+        "notes_folder",
+        "split_files",
+    }  # places on this machine
     return CARD.format(
         source=parameters.source,
         n=n,

@@ -24,6 +24,7 @@ OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyon
 # where a source lies, if it has no place of its own
 NEEDED = {
     "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
+    "mimic4": {"folder": "the folder that holds hosp/, or the tables of hosp themselves"},
     "codiesp": {"folder": "the unzipped folder that holds train/ and dev/"},
     "table": {"table": "the path of a .csv, .jsonl or .parquet file"},
 }
@@ -45,12 +46,16 @@ class Parameters(BaseModel):
     run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
 
     # 00_imbalance
-    source: Literal["openi", "mimic3", "codiesp", "reuters", "table", "synthetic"] = _of(
+    source: Literal["openi", "mimic3", "mimic4", "codiesp", "reuters", "table", "synthetic"] = _of(
         "00_imbalance", "openi", "where the notes come from"
     )
     folder: str = _of(
-        "00_imbalance", "", "of mimic3 and codiesp; NLTK data for reuters; where synthetic writes; not for openi, table"
+        "00_imbalance",
+        "",
+        "of mimic3, mimic4, codiesp; NLTK data for reuters; where synthetic writes; not for openi, table",
     )
+    notes_folder: str = _of("00_imbalance", "", "mimic4: of discharge.csv.gz or note/, if that is not below `folder`")
+    icd_version: Literal[9, 10] = _of("00_imbalance", 10, "mimic4: stays coded in ICD-9 or in ICD-10")
     depth: int = _of("00_imbalance", 1, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
     language: Literal["english", "spanish"] = _of("00_imbalance", "english", "codiesp: machine translated, or original")
     code_set: Literal["diagnoses", "procedures", "both"] = _of("00_imbalance", "diagnoses", "codiesp: which codes")
@@ -68,6 +73,13 @@ class Parameters(BaseModel):
     synthetic_full: bool = _of(
         "00_imbalance", False, "synthetic: as much text, and as many other notes, as in MIMIC-III: for measuring"
     )
+    clean_text: list[Literal["marks", "header"]] = _of(
+        "00_imbalance", [], "what is taken out of the notes: marks of de-identification, the lines about the stay"
+    )
+    split_files: dict[Literal["train", "validation", "test", "table"], str] = _of(
+        "00_imbalance", {}, "a published split by note: a file of ids for each side, or one table of ids and sides"
+    )
+    top_codes: int = _of("00_imbalance", 0, "only so many codes, the most frequent of all notes; 0: all", ge=0)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
     validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
     test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
@@ -185,6 +197,12 @@ class Parameters(BaseModel):
         for name, what in NEEDED.get(self.source, {}).items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")
+        if "table" in self.split_files and len(self.split_files) > 1:
+            raise ValueError("split_files names a table and files of sides: give one or the other")
+        if self.split_files and not {"train", "test"} <= set(self.split_files) and "table" not in self.split_files:
+            raise ValueError("split_files needs train and test, or a table; validation is cut from train without one")
+        if self.top_codes == 1:
+            raise ValueError("top_codes is 1, but at least two codes are needed: use 2 or more, or 0 for all")
         if self.table and self.source != "table":
             raise ValueError(f"`table` is given, but source {self.source} would be read: add `source: table`")
         return self

@@ -6,6 +6,7 @@ python predict.py note.txt ENCODER     another place of the same encoder: a fold
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def probabilities(text, encoder=None):
     """Probability of every code that has a model, by code."""
     about = json.loads((HERE / "about.json").read_text(encoding="utf-8"))
     encoder = encoder or about["encoder"]
+    for pattern in about["blanked"]:
+        text = re.sub(pattern, " ", text)
     seen = AutoTokenizer.from_pretrained(encoder)(
         text, truncation=True, max_length=about["max_tokens"], return_tensors="pt"
     )

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from shl_utils import corpus as corpora
 from shl_utils import measuring, metrics, ranking
 from shl_utils.ablation import BASE
+from shl_utils.corpus import Corpus
 
 FIGURES = {"micro_f1": "micro", "macro_f1_present": "macro"}
 DEFINITIONS = {
@@ -93,6 +95,12 @@ def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
         }
         | (failed if table["failed"].any() else {})
     )
+
+
+def fingerprints(corpus: Corpus) -> dict[str, str]:
+    """Of the data, as one more definition."""
+    prints = corpora.fingerprints(corpus)
+    return {"measured on": ", ".join(f"{name} {value}" for name, value in prints.items())}
 
 
 def effects(table: pd.DataFrame) -> pd.DataFrame:

@@ -164,3 +164,46 @@ def test_codes_without_a_training_note_go_through_every_stage():
     bins = metrics.frequency_bin(evaluation.train_counts(notes))
     by_bin = evaluation.by_frequency(notes, gold, predicted, bins)
     assert by_bin.loc[("m", "0"), ["positives", "micro_f1", "macro_f1_all"]].tolist() == [3, 0, 0]
+
+
+def test_only_the_most_frequent_codes_stay_where_so_many_are_asked_for():
+    given = source([["a"]] * 30 + [["b", "c"]] * 20 + [["c", "d"]] * 20)
+    notes, left_out = corpus.build(given, check({"top_codes": 2}))
+    assert notes.codes["code"].tolist() == ["a", "c"]
+    assert left_out["codes that are not among the 2 most frequent"] == 2
+    alike, _ = corpus.build(source([["b"]] * 20 + [["a"]] * 20 + [["c"]] * 20), check({"top_codes": 2}))
+    assert alike.codes["code"].tolist() == ["a", "b"]
+
+
+def test_a_split_from_files_is_kept_and_codes_are_counted_over_all_notes(tmp_path):
+    sides = {"train": range(30), "validation": range(30, 40), "test": range(40, 50)}
+    files = {side: str(tmp_path / side) for side in sides}
+    for side, numbers in sides.items():
+        (tmp_path / side).write_text("".join(f"n{i}\n" for i in numbers))
+    given = source([["a", "b"]] * 50 + [["c", "d"]] * 60)
+    notes, left_out = corpus.build(given, check({"split_files": files}))
+    assert notes.notes["split"].tolist() == ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
+    assert notes.codes["code"].tolist() == ["a", "b"]
+    assert left_out["notes that the files of the split do not name"] == 60
+    assert left_out["codes without a note in the files of the split"] == 2
+    with pytest.raises(ValueError, match="a side of its split has no coded note left"):
+        corpus.build(given, check({"split_files": files, "top_codes": 2}))
+
+
+def test_fingerprints_tell_notes_sides_codes_and_labels_apart():
+    given = source([["a"], ["b"]] * 30)
+    first, _ = corpus.build(given, check({}))
+    same, _ = corpus.build(source([["a"], ["b"]] * 30, texts=[f"other {i}" for i in range(60)]), check({}))
+    split, _ = corpus.build(given, check({"seed": 1}))
+    prints = [corpus.fingerprints(notes) for notes in (first, same, split)]
+    assert prints[0] == prints[1]
+    assert [name for name in prints[0] if prints[0][name] != prints[2][name]] == ["notes and split"]
+    first.notes.at[0, "codes"] = ["a", "b"]
+    changed = corpus.fingerprints(first)
+    assert [name for name in changed if changed[name] != prints[0][name]] == ["labels"]
+
+
+def test_notes_are_cleaned_before_anything_reads_them():
+    given = source([["a"], ["b"]] * 30, texts=[f"[**{i}**] note {i}" for i in range(60)])
+    notes, _ = corpus.build(given, check({"clean_text": ["marks"]}))
+    assert not notes.notes["text"].str.contains("[", regex=False).any()

@@ -6,10 +6,8 @@ import traceback
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from shl_utils.sources import mimic3
+from shl_utils.sources import mimic3, physionet
 
 DEMO = Path(__file__).parents[1] / "../shared/data/mimic3_demo_tables"
 SECRET = "Zebulon Quackenbush"
@@ -25,23 +23,23 @@ def note(row, hadm, text, *, day="2150-01-02", time="", category="Discharge summ
 
 def tables():
     return {
-        "ADMISSIONS": [["ROW_ID", "SUBJECT_ID", "HADM_ID"], [1, 7, 100], [2, 7, 101], [3, 8, 102]],
+        "ADMISSIONS": [["ROW_ID", "SUBJECT_ID", "HADM_ID"], [1, 7, 100100], [2, 7, 100101], [3, 8, 100102]],
         "D_ICD_DIAGNOSES": [TITLE, [1, "0010", "Ch", "Cholera"], [2, "E8790", "Ca", "Cardiac cath"]],
         "D_ICD_PROCEDURES": [TITLE, [1, "0010", "Im", "Implantation"]],
         "DIAGNOSES_ICD": [
             CODE,
-            [1, 7, 100, 1, "0010"],
-            [2, 7, 100, 2, "0010"],
-            [3, 7, 100, 3, ""],
-            [4, 7, 101, 1, "E8790"],
-            [5, 8, 102, 1, "V5867"],
+            [1, 7, 100100, 1, "0010"],
+            [2, 7, 100100, 2, "0010"],
+            [3, 7, 100100, 3, ""],
+            [4, 7, 100101, 1, "E8790"],
+            [5, 8, 100102, 1, "V5867"],
         ],
-        "PROCEDURES_ICD": [CODE, [1, 7, 100, 1, "0010"]],
+        "PROCEDURES_ICD": [CODE, [1, 7, 100100, 1, "0010"]],
         "NOTEEVENTS": [
             NOTE,
-            note(1, 100, f'She said "no",\n{SECRET} left.'),
-            note(2, 101, "second"),
-            note(3, 102, "x"),
+            note(1, 100100, f'She said "no",\n{SECRET} left.'),
+            note(2, 100101, "second"),
+            note(3, 100102, "x"),
         ],
     }
 
@@ -65,42 +63,12 @@ def refused(folder, kind=ValueError):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("code", "procedure", "dotted"),
-    [
-        ("0010", False, "001.0"),
-        ("0010", True, "00.10"),
-        ("4019", False, "401.9"),
-        ("25000", False, "250.00"),
-        ("042", False, "042"),
-        ("E8790", False, "E879.0"),
-        ("E899", False, "E899"),
-        ("V5867", False, "V58.67"),
-        ("V08", False, "V08"),
-        ("966", True, "96.6"),
-        ("3893", True, "38.93"),
-    ],
-)
-def test_the_dot_is_where_the_book_has_it(code, procedure, dotted):
-    assert mimic3.dotted(code, procedure=procedure) == dotted
-
-
-@given(
-    st.from_regex(r"[0-9]{3,4}", fullmatch=True),
-    st.from_regex(r"([0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4})", fullmatch=True),
-)
-def test_dots_keep_the_code_and_part_procedures_from_diagnoses(procedure, diagnosis):
-    pair = mimic3.dotted(procedure, procedure=True), mimic3.dotted(diagnosis, procedure=False)
-    assert [code.replace(".", "") for code in pair] == [procedure, diagnosis]
-    assert pair[0] != pair[1]
-
-
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("lower", [False, True])
 def test_codes_and_notes_meet(tmp_path, packed, lower):
     corpus = mimic3.load(save(tmp_path / "m", tables(), packed=packed, lower=lower))
     assert corpus.notes.columns.tolist() == ["note", "group", "text", "codes"]
-    assert corpus.notes["note"].tolist() == ["100", "101", "102"]
+    assert corpus.notes["note"].tolist() == ["100100", "100101", "100102"]
     assert corpus.notes["group"].tolist() == ["7", "7", "8"]
     assert corpus.notes["text"][0] == f'She said "no",\n{SECRET} left.'
     assert corpus.notes["codes"].tolist() == [["00.10", "001.0"], ["E879.0"], ["V58.67"]]
@@ -109,6 +77,8 @@ def test_codes_and_notes_meet(tmp_path, packed, lower):
     assert corpus.descriptions["V58.67"] == "V58.67"
     assert corpus.private
     assert "1.5.0" in corpus.licence
+    assert corpus.counts.loc["DIAGNOSES_ICD"].tolist() == [651_047, 5]
+    assert corpus.counts.loc["notes"].tolist() == [52_723, 3]
     assert corpus.dropped == {
         "diagnosis without a code or an admission": 1,
         "code repeated in its admission": 1,
@@ -127,17 +97,17 @@ def test_addenda_follow_the_report_in_order_and_nothing_else_joins(tmp_path):
     content = tables()
     content["NOTEEVENTS"] = [
         NOTE,
-        note(1, 100, "late addendum", day="2150-01-09", kind="Addendum"),
-        note(10, 100, "tenth addendum", day="2150-01-03", kind="Addendum"),
-        note(9, 100, "ninth addendum", day="2150-01-03", kind="Addendum"),
-        note(11, 100, "timed addendum", day="2150-01-03", time="2150-01-03 08:00:00", kind="Addendum"),
-        note(20, 100, "second report", day="2150-01-05"),
-        note(21, 100, "first report"),
-        note(22, 100, "night", category="Nursing"),
-        note(23, 100, "wrong patient", error="1"),
-        note(24, 101, "second stay"),
-        note(25, 102, " \n\t "),
-        note(26, 999, "of nobody"),
+        note(1, 100100, "late addendum", day="2150-01-09", kind="Addendum"),
+        note(10, 100100, "tenth addendum", day="2150-01-03", kind="Addendum"),
+        note(9, 100100, "ninth addendum", day="2150-01-03", kind="Addendum"),
+        note(11, 100100, "timed addendum", day="2150-01-03", time="2150-01-03 08:00:00", kind="Addendum"),
+        note(20, 100100, "second report", day="2150-01-05"),
+        note(21, 100100, "first report"),
+        note(22, 100100, "night", category="Nursing"),
+        note(23, 100100, "wrong patient", error="1"),
+        note(24, 100101, "second stay"),
+        note(25, 100102, " \n\t "),
+        note(26, 100999, "of nobody"),
         note(27, "", "of no stay"),
     ]
     corpus = mimic3.load(save(tmp_path / "m", content))
@@ -164,7 +134,7 @@ def test_notes_without_codes_and_codes_without_notes_are_counted(tmp_path):
     content["DIAGNOSES_ICD"].pop()
     content["NOTEEVENTS"].pop(2)
     corpus = mimic3.load(save(tmp_path / "m", content))
-    assert corpus.notes["note"].tolist() == ["100"]
+    assert corpus.notes["note"].tolist() == ["100100"]
     assert corpus.dropped["note without codes"] == 1
     assert corpus.dropped["admission with codes, without a discharge summary"] == 1
 
@@ -196,13 +166,30 @@ def test_missing_column_is_named_with_those_found(tmp_path):
 
 def test_a_table_without_header_shows_nothing_of_its_first_line(tmp_path):
     content = tables()
-    content["NOTEEVENTS"] = [note(1, 100, f"text,{SECRET},category"), note(2, 100, "text")]
+    content["NOTEEVENTS"] = [note(1, 100100, f"text,{SECRET},category"), note(2, 100100, "text")]
     assert "no header" in refused(save(tmp_path / "m", content))
+
+
+@pytest.mark.parametrize(("column", "value"), [(1, 100_000), (2, 10_000_032), (1, "A7")])
+def test_identifiers_that_mimic_iii_does_not_give_out_are_refused(tmp_path, column, value):
+    content = tables()
+    content["ADMISSIONS"][1][3 - column] = value
+    message = refused(save(tmp_path / "m", content))
+    assert "ADMISSIONS.csv: " in message
+    assert f"{str(value)!r} is not from" in message
+    assert "no codes" not in message
+
+
+def test_tables_of_two_releases_are_refused(tmp_path):
+    content = tables()
+    content["D_ICD_DIAGNOSES"] = [TITLE, [1, "00845", "x", "Another"]]
+    content["D_ICD_PROCEDURES"] = [TITLE, [1, "0011", "x", "Another"]]
+    assert "4 of 4 codes of the notes are in no table of descriptions" in refused(save(tmp_path / "m", content))
 
 
 def test_no_discharge_summary_is_an_error(tmp_path):
     content = tables()
-    content["NOTEEVENTS"] = [NOTE, note(1, 100, SECRET, category="Nursing")]
+    content["NOTEEVENTS"] = [NOTE, note(1, 100100, SECRET, category="Nursing")]
     assert "no row of CATEGORY 'Discharge summary'" in refused(save(tmp_path / "m", content))
 
 
@@ -220,7 +207,7 @@ def test_damaged_gzip_is_named(tmp_path, cut):
 
 
 @pytest.mark.parametrize(
-    "harm", [f'1,1,100,"{SECRET} never ends\n', f"1,1,100,{SECRET}\n", f"1,1,{SECRET}{',x' * 11}\n"]
+    "harm", [f'1,1,100100,"{SECRET} never ends\n', f"1,1,100100,{SECRET}\n", f"1,1,{SECRET}{',x' * 11}\n"]
 )
 def test_broken_csv_is_named_without_a_word_of_the_note(tmp_path, harm):
     folder = save(tmp_path / "m", tables())
@@ -233,7 +220,7 @@ def test_broken_csv_is_named_without_a_word_of_the_note(tmp_path, harm):
 @pytest.mark.parametrize("table", ["NOTEEVENTS", "D_ICD_DIAGNOSES"])
 def test_another_encoding_is_named_without_a_word_of_the_note(tmp_path, table, packed):
     content = tables()
-    content[table].append(note(4, 102, f"niño {SECRET}") if table == "NOTEEVENTS" else [3, "V5867", "x", "Ménière"])
+    content[table].append(note(4, 100102, f"niño {SECRET}") if table == "NOTEEVENTS" else [3, "V5867", "x", "Ménière"])
     path = save(tmp_path / "m", content, packed=packed) / f"{table}.csv{'.gz' * packed}"
     data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
     data = data.decode("utf-8").encode("latin-1")
@@ -256,7 +243,7 @@ def test_accents_in_utf_8_are_read(tmp_path):
 @pytest.mark.parametrize("code", ["4019.0", "1.0E+3", "nan", "10"])
 def test_codes_taken_for_numbers_are_refused_with_an_example(tmp_path, code):
     content = tables()
-    content["DIAGNOSES_ICD"] = [CODE, [1, 7, 100, 1, code], [2, 7, 101, 1, "4280"]]
+    content["DIAGNOSES_ICD"] = [CODE, [1, 7, 100100, 1, code], [2, 7, 100101, 1, "4280"]]
     message = refused(save(tmp_path / "m", content))
     assert "DIAGNOSES_ICD.csv: ICD9_CODE looks read as a number" in message
     assert repr(code.upper()) in message
@@ -264,13 +251,13 @@ def test_codes_taken_for_numbers_are_refused_with_an_example(tmp_path, code):
 
 def test_many_codes_without_a_leading_zero_are_refused(tmp_path):
     content = tables()
-    content["DIAGNOSES_ICD"] = [CODE, *([k, 7, 100, k, str(10_000 + k)] for k in range(mimic3.MANY_CODES))]
+    content["DIAGNOSES_ICD"] = [CODE, *([k, 7, 100100, k, str(10_000 + k)] for k in range(physionet.MANY_CODES))]
     assert "leading zeros" in refused(save(tmp_path / "m", content))
 
 
 def test_admissions_taken_for_numbers_are_refused(tmp_path):
     content = tables()
-    content["NOTEEVENTS"] = [NOTE, note(1, "100.0", SECRET)]
+    content["NOTEEVENTS"] = [NOTE, note(1, "100100.0", SECRET)]
     assert "HADM_ID was read as a number" in refused(save(tmp_path / "m", content))
 
 

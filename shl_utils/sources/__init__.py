@@ -27,6 +27,7 @@ class Corpus:
     truth: None, or for synthetic notes one row an assignment: `note`, `code`, `evidence`
         ("present", "missing", or "beyond": behind the truncation).
     dropped: why rows of the source are not in `notes`, as {reason: count}; printed, so that none is lost silently.
+    counts: None, or what was found (`found`) beside what each release of the source is known to hold, a column each.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Corpus:
     private: bool
     truth: pd.DataFrame | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    counts: pd.DataFrame | None = None
 
 
 def load(parameters: Parameters, run_folder: Path) -> Corpus:
@@ -49,6 +51,11 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
         from shl_utils.sources import mimic3
 
         return mimic3.load(folder)
+    if name == "mimic4":
+        from shl_utils.sources import mimic4
+
+        notes = Path(parameters.notes_folder).expanduser() if parameters.notes_folder else folder
+        return mimic4.load(folder, notes, version=parameters.icd_version)
     if name == "codiesp":
         from shl_utils.sources import codiesp
 
@@ -74,7 +81,7 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
         notes, seed, full = parameters.synthetic_notes, parameters.seed, parameters.synthetic_full
         tables = folder if parameters.folder else run_folder / f"synthetic-{notes}-{seed}{'-full' if full else ''}"
         return synthetic.load(tables, notes=notes, seed=seed, full=full)
-    raise ValueError(f"source {name!r} is unknown: use openi, mimic3, codiesp, reuters, table or synthetic")
+    raise ValueError(f"source {name!r} is unknown: use openi, mimic3, mimic4, codiesp, reuters, table or synthetic")
 
 
 def files(parameters: Parameters) -> list[Path]:
@@ -83,4 +90,5 @@ def files(parameters: Parameters) -> list[Path]:
     MIMIC's tables are too large for that; the other sources are checked by digest or count when they are read.
     """
     named = {"table": (parameters.table, parameters.descriptions), "codiesp": (parameters.folder,)}
-    return [Path(name).expanduser().resolve() for name in named.get(parameters.source, ()) if name]
+    read = [*named.get(parameters.source, ()), *parameters.split_files.values()]
+    return [Path(name).expanduser().resolve() for name in read if name]

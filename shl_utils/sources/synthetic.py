@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shl_utils.sources import Corpus, mimic3
+from shl_utils.sources import Corpus, icd, mimic3
 from shl_utils.sources.wording import FRAME, LONG, Parts, Writer, paraphrases
 
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
@@ -49,7 +49,8 @@ def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> Corpus:
     write(folder, notes=notes, seed=seed, full=full)
     columns = ["note", "code", "evidence"]
     truth = pd.read_csv(folder / "EVIDENCE.csv", dtype=str, keep_default_na=False, header=0, names=columns)
-    return replace(mimic3.load(folder), name="synthetic", licence=LICENCE, private=False, truth=truth)
+    read = mimic3.load(folder, generated=True)
+    return replace(read, name="synthetic", licence=LICENCE, private=False, truth=truth, counts=None)
 
 
 def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
@@ -170,7 +171,7 @@ def _write_tables(folder: Path, notes: int, seed: int, full: bool) -> None:
     stays["CHARTDATE"] = np.datetime_as_string(end)
     about, states = list(zip(assigned, others, rng.random(notes) < LONG)), []
     _save(folder / "NOTEEVENTS.csv.gz", _notes(stays, about, Writer(codes, seed), states, full))
-    dot = [mimic3.dotted(c, procedure=p) for c, p in zip(given["ICD9_CODE"], procedure)]
+    dot = [icd.dotted(c, version=9, procedure=p) for c, p in zip(given["ICD9_CODE"], procedure)]
     given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states).to_csv(folder / "EVIDENCE.csv", index=False)
 
 

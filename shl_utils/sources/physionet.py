@@ -1,0 +1,207 @@
+"""Tables of MIMIC as PhysioNet ships them: found, checked, and read as text through DuckDB.
+
+Every column is text, so codes keep their leading zeros. No text of a note reaches an exception or a log: DuckDB quotes
+the line that it cannot read, so its errors stop here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from shl_utils.sources import Corpus, icd
+
+Counts = dict[str, int]  # by reason, or by what is counted
+LICENCE = "PhysioNet Credentialed Health Data Use Agreement 1.5.0: do not share notes or show them in outputs"
+MEMORY_LIMIT = "1GB"  # of DuckDB alone; beyond it, it spills to a temporary folder that is removed at the end
+THREADS = 2
+AGAIN = "download it again and compare it with SHA256SUMS.txt"
+NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 4019.0, 1.0E+3, nan
+MANY_CODES = 500  # so many different codes without one leading zero do not occur (3 in 100 have one)
+
+
+@dataclass
+class Tables:
+    """The tables of one release. files: by table name. download: where to have them from. rows: read of each table."""
+
+    db: duckdb.DuckDBPyConnection
+    files: dict[str, Path]
+    download: str
+    rows: Counts = field(default_factory=dict)
+
+    def select(self, name: str, columns: str) -> pd.DataFrame:
+        """These columns, SQL, of all rows of a table."""
+        found = self.run(name, f"SELECT {columns} {self.scan(name)}").astype(object)
+        self.rows[name] = len(found)
+        return found
+
+    def scan(self, name: str) -> str:
+        """The FROM clause that reads a table's file."""
+        columns = ", ".join("'{}': 'VARCHAR'".format(c.replace("'", "''")) for c in _header(self.files[name])[0])
+        dialect = """auto_detect = false, header = true, delim = ',', quote = '"', escape = '"'"""
+        return f"FROM read_csv(?, {dialect}, columns = {{{columns}}})"
+
+    def run(self, name: str, sql: str) -> pd.DataFrame:
+        """What `sql` gives; a question mark in it is the file of the table, which ValueError names if it fails."""
+        path = self.files[name]
+        try:
+            return self.db.execute(sql, [str(path)] if "?" in sql else None).df()
+        except duckdb.Error as error:
+            kind, full = type(error).__name__, isinstance(error, duckdb.OutOfMemoryException)
+            encoded = "\nInvalid unicode" in str(error)
+        # Raised outside the except block: DuckDB's message, which quotes lines, must not hang on as __context__.
+        if full:
+            raise ValueError(f"{path} needs more than {MEMORY_LIMIT} and the free space of the temporary folder")
+        if encoded:
+            raise ValueError(f"{path} is not utf-8, as PhysioNet ships it, but saved in another encoding: {AGAIN}")
+        raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note): {AGAIN}")
+
+    def refuse_numbers(self, values: Iterable[str], name: str, column: str, *, zeros: bool) -> None:
+        """Raise if `values` were taken for numbers by another program; `zeros`: some must start with 0."""
+        values = sorted(values, key=len)
+        damaged = next((value for value in values if NUMBER.search(value)), None)
+        if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
+            damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
+        if damaged is not None:
+            what = f"{column} looks read as a number by another program, like {damaged!r} (leading zeros get lost)"
+            raise ValueError(f"{self.files[name]}: {what}: {AGAIN}, and open or save it nowhere else")
+
+    def refuse_strange(self, values: Iterable[str], name: str, column: str, known: range) -> None:
+        """Raise if an identifier lies outside those that the release gives out."""
+        for value in values:
+            if not (value.isdecimal() and int(value) in known):
+                raise ValueError(
+                    f"{self.files[name]}: {column} {value!r} is not from {known[0]} to {known[-1]}, as the release "
+                    f"has them: {self.download}"
+                )
+
+    def dot(self, part: pd.DataFrame, name: str, column: str, *, version: int, procedure: bool) -> pd.DataFrame:
+        """`part` with its codes dotted; raises if they were taken for numbers."""
+        codes = part["code"].unique()
+        self.refuse_numbers(codes, name, column, zeros=version == 9)
+        named = {code: icd.dotted(code, version=version, procedure=procedure) for code in codes}
+        return part.assign(code=part["code"].map(named))
+
+
+@contextmanager
+def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
+    """The tables named by `columns`, from whichever of the folders has them, whole and with these columns.
+
+    FileNotFoundError for what is missing, ValueError for what is damaged.
+    """
+    files = _find(folders, columns, download)
+    with tempfile.TemporaryDirectory(prefix="shl-") as spill:
+        limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": spill}
+        with duckdb.connect(config=limits) as db:
+            yield Tables(db, files, download)
+
+
+def count(dropped: Counts, reason: str, number: int) -> None:
+    """Add to what was dropped for this reason, if anything was."""
+    if number:
+        dropped[reason] = dropped.get(reason, 0) + int(number)
+
+
+def joined(rows: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
+    """One note an admission from its rows in order: `note`, `group`, `text`, their texts joined by a line break.
+
+    Left out and counted: blank ones, and those of an admission without a patient (`group`).
+    """
+    parts = rows.groupby("note", sort=False)
+    notes = parts.agg({"group": "first", "text": lambda texts: "\n".join(filter(None, texts))}).reset_index()
+    unknown = notes["group"].isna()
+    blank = ~unknown & ~notes["text"].str.contains(r"\S", na=False)
+    count(dropped, "note of an admission that ADMISSIONS lacks", unknown.sum())
+    count(dropped, "blank note", blank.sum())
+    return notes[~unknown & ~blank].reset_index(drop=True)
+
+
+def assembled(
+    name: str, notes: pd.DataFrame, codes: pd.DataFrame, descriptions: dict[str, str], dropped: Counts, tables: Tables
+) -> Corpus:
+    """Notes and codes (`note`, `code`) brought together; what has not both is left out and counted in `dropped`."""
+    by_note = codes.groupby("note")["code"].agg(sorted)
+    unwritten = (~by_note.index.isin(notes["note"])).sum()
+    count(dropped, "admission with codes, without a discharge summary", unwritten)
+    notes["codes"] = notes["note"].map(by_note)
+    count(dropped, "note without codes", notes["codes"].isna().sum())
+    notes = notes.dropna(subset=["codes"]).reset_index(drop=True)
+    if notes.empty:
+        raise ValueError(f"no coded discharge summary is left; dropped: {dropped}: {tables.download}")
+    used = sorted(set().union(*notes["codes"]))
+    undescribed = [code for code in used if code not in descriptions]
+    if 2 * len(undescribed) > len(used):
+        what = f"{len(undescribed)} of {len(used)} codes of the notes are in no table of descriptions"
+        raise ValueError(f"{what}: the tables are not of one release: {tables.download}")
+    count(dropped, "code without description, described by itself", len(undescribed))
+    described = {code: descriptions.get(code, code) for code in used}
+    return Corpus(name, notes, described, LICENCE, private=True, dropped=dropped)
+
+
+def results(corpus: Corpus) -> Counts:
+    """How many notes and codes came out."""
+    return {"notes": len(corpus.notes), "codes": len(corpus.descriptions)}
+
+
+def beside(found: Counts, expected: dict[str, Counts]) -> pd.DataFrame:
+    """What was found beside what each release is known to hold; a count that is not known is missing."""
+    known = pd.DataFrame(expected, index=list(found), dtype="Int64")
+    return known.assign(found=pd.Series(found, dtype="Int64")).rename_axis("rows of, and results")
+
+
+def _find(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
+    """The file of each table, after a check that each is whole, has its columns and at least one row."""
+    if not folders[0].is_dir():
+        raise FileNotFoundError(f"{folders[0]} is not a folder: name the folder of the tables, or {download}")
+    files: dict[str, Path] = {}
+    for folder in filter(Path.is_dir, folders):
+        for path in sorted(folder.iterdir(), reverse=True):
+            files.setdefault(path.name.lower(), path)
+    # The .gz first: it has a checksum, while an interrupted unpacking leaves a .csv that looks whole.
+    tables = {n: files.get(f"{n}.csv.gz".lower(), files.get(f"{n}.csv".lower())) for n in columns}
+    missing = [name for name, path in tables.items() if path is None]
+    if missing:
+        looked = "looked for NAME.csv.gz and NAME.csv, upper or lower case"
+        raise FileNotFoundError(f"{folders[0]} lacks {', '.join(missing)} ({looked}): {download}")
+    for name, path in tables.items():
+        if path.suffix.lower() == ".gz":
+            _check_gzip(path)
+        _check_header(path, columns[name], download)
+    return tables
+
+
+def _check_gzip(path: Path) -> None:
+    try:
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise ValueError(f"{path} is cut short or damaged (gzip): {AGAIN}") from None
+
+
+def _header(path: Path) -> tuple[list[str], bool]:
+    """The column names in upper case, and whether a row follows."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
+        names = file.readline().strip().split(",")
+        return [name.strip().strip('"').upper() for name in names], bool(file.readline().strip())
+
+
+def _check_header(path: Path, columns: tuple[str, ...], download: str) -> None:
+    found, has_row = _header(path)
+    missing = [column for column in columns if column not in found]
+    if missing:
+        # A first line that is no header may be note text: it is shown only if it is half known.
+        shown = ", ".join(found) if 2 * len(missing) <= len(columns) else "no header in the first line"
+        raise ValueError(f"{path} lacks the column {', '.join(missing)} (found: {shown}): {download}")
+    if not has_row:
+        raise ValueError(f"{path} holds no rows (the open demo ships its notes without): {download}")

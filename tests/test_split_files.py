@@ -1,0 +1,89 @@
+"""Published splits: what the files give, and what is wrong with them."""
+
+import pandas as pd
+import pytest
+
+from shl_utils import split_files
+
+NOTES = pd.DataFrame({"note": ["100001", "100002", "100003", "100004"], "text": list("abcd")})
+
+
+def lists(folder, **sides):
+    files = {}
+    for side, ids in sides.items():
+        (folder / f"{side}_full_hadm_ids.csv").write_text("".join(f"{i}\n" for i in ids))
+        files[side] = str(folder / f"{side}_full_hadm_ids.csv")
+    return files
+
+
+def test_lists_of_admissions(tmp_path):
+    files = lists(tmp_path, train=[100003, 100001], validation=[100002], test=[199999])
+    found, counted = split_files.applied(NOTES, files)
+    assert found["note"].tolist() == ["100001", "100002", "100003"]
+    assert found["split"].tolist() == ["train", "validation", "train"]
+    assert list(counted.values()) == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["feather", "parquet", "csv"])
+def test_a_table_of_ids_and_sides(tmp_path, kind):
+    table = pd.DataFrame({"_id": [100001, 100004, 100002], "split": ["train", "val", "test"]})
+    path = tmp_path / f"splits.{kind}"
+    {"feather": table.to_feather, "parquet": table.to_parquet, "csv": lambda p: table.to_csv(p, index=False)}[kind](
+        path
+    )
+    found, counted = split_files.applied(NOTES, {"table": str(path)})
+    assert dict(zip(found["note"], found["split"])) == {"100001": "train", "100002": "test", "100004": "validation"}
+    assert list(counted.values()) == [1, 0]
+
+
+def test_without_files_the_notes_stay_as_they_are():
+    found, counted = split_files.applied(NOTES, {})
+    assert found is NOTES
+    assert counted == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("100001\n100001\n", "1 ids stand twice"),
+        ("hadm_id,split\n100001,train\n", "line 1: one id is expected a line"),
+        ("5\n6\n", "none of the 3 ids is that of a note"),
+    ],
+)
+def test_a_wrong_list_is_named(tmp_path, text, message):
+    files = lists(tmp_path, train=[], test=[7])
+    (tmp_path / "train_full_hadm_ids.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        split_files.applied(NOTES, files)
+
+
+def test_a_note_on_two_sides_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="1 ids stand twice"):
+        split_files.applied(NOTES, lists(tmp_path, train=[100001, 100002], test=[100001]))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"_id": [1], "split": ["holdout"]}, "split is 'holdout'"),
+        ({"row": [1], "split": ["train"]}, "needs a column split, and one of _id"),
+        ({"_id": [1], "side": ["train"]}, "needs a column split"),
+    ],
+)
+def test_a_wrong_table_is_named(tmp_path, table, message):
+    path = tmp_path / "s.parquet"
+    pd.DataFrame(table).to_parquet(path)
+    with pytest.raises(ValueError, match=message):
+        split_files.applied(NOTES, {"table": str(path)})
+
+
+def test_a_file_that_is_none_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.csv is missing"):
+        split_files.applied(NOTES, {"table": str(tmp_path / "nowhere.csv")})
+    for name, message in (("s.feather", "cannot be read as .feather"), ("s.txt", "is none of .feather")):
+        (tmp_path / name).write_bytes(b"\xff\xfe no table")
+        with pytest.raises(ValueError, match=message):
+            split_files.applied(NOTES, {"table": str(tmp_path / name)})
+    with pytest.raises(ValueError, match="is no text of ids"):
+        split_files.applied(NOTES, {"train": str(tmp_path / "s.txt"), "test": str(tmp_path / "s.txt")})
