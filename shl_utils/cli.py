@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shl_utils import grid, parameter_file, parameters, progress, runs
-from shl_utils.parameters import STAGES, Parameters
+from shl_utils import headless, runs, summary
+from shl_utils.parameters import STAGES
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a stage failed; 2: wrong arguments or parameters, nothing was run; 130: interrupted."""
     parser = argparse.ArgumentParser(prog="shl", description=__doc__.split(":", 1)[1].strip().capitalize())
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the notebooks of a parameter file, only what has changed")
+    run = commands.add_parser("run", help="run the notebooks of parameter files, only what has changed")
+    run.add_argument("files", type=Path, nargs="+", metavar="file", help="parameter file, such as params/demo.yaml")
     run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     run.add_argument("--force", action="store_true", help="redo every stage")
-    run.set_defaults(do=lambda given: _run(given.file, until=given.until, force=given.force))
+    run.add_argument("--json", type=Path, metavar="FILE", help="write there how far each run is, as `status --json`")
+    run.add_argument("--junit", type=Path, metavar="FILE", help="write there the stages as test cases, for CI servers")
+    run.set_defaults(do=_run)
+    status = commands.add_parser("status", help="how far runs are, and what stopped them; exit code 0 if all are done")
+    status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; all, if none is given")
+    status.add_argument("--json", action="store_true", help="for a script")
+    status.set_defaults(do=lambda given: _status(given.runs, as_json=given.json))
+    compare = commands.add_parser("compare", help="finished runs on the same data side by side, with paired intervals")
+    compare.add_argument("runs", nargs="+", metavar="run", help="name under runs/, or folder; gains are over the first")
+    compare.add_argument("--different", action="store_true", help="other data too, each by itself and without gains")
+    compare.add_argument("--out", type=Path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
+    compare.set_defaults(do=_compare)
+    report = commands.add_parser("report", help="one page of a run's parameters, provenance, figures and tables")
+    report.add_argument("run", help="its name under runs/, or its folder")
+    report.set_defaults(do=lambda given: _report(given.run))
+    scan = commands.add_parser("scan", help="do files hold text of notes? exit code 1 if one does")
+    scan.add_argument("paths", type=Path, nargs="+", metavar="path", help="file or folder to look through")
+    scan.add_argument("--runs", nargs="+", metavar="run", help="whose notes; all under runs/, if none is given")
+    scan.set_defaults(do=lambda given: _scan(given.paths, given.runs))
     model = commands.add_parser("model", help="train one model of an ablation, as workflow/Snakefile does")
     model.set_defaults(do=lambda given: _model(given.file, given.model))
     join = commands.add_parser("join", help="on a further machine: take part in the training of a run")
@@ -35,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     bench.set_defaults(do=lambda given: _bench(given.file, given.rate, given.only, given.sizes))
     clean = commands.add_parser("clean", help="remove from a run what is made again when it is needed")
     clean.set_defaults(do=lambda given: _clean(given.file))
-    for command in (run, model, join, bench, clean):
+    for command in (model, join, bench, clean):
         command.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
     model.add_argument("model", help="its folder in the run, such as ablation/loss=bce")
     predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
@@ -63,75 +79,57 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def read(file: Path) -> tuple[dict, Parameters]:
-    """A parameter file's differences, and the full set."""
-    values = parameter_file.load(file)
-    return values, parameters.check(values, origin=str(file))
+def _run(given: argparse.Namespace) -> int:
+    asked = headless.read_all(given.files)
+    done = headless.run(asked, until=given.until, force=given.force, json=given.json, junit=given.junit)
+    return 0 if done else 1
 
 
-def _run(file: Path, *, until: str, force: bool) -> int:
-    from shl_utils import precision  # torch takes a second to import
+def _begun(names: Sequence[str]) -> list[Path]:
+    """The folders of these runs, or of all."""
+    folders = [runs.folder_of(name) for name in names] or sorted(path.parent for path in runs.root().glob("*/stages"))
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is not there: no run of that name was begun")
+    return folders
 
-    values, full = read(file)
-    for name in filter(None, (full.grid, full.sensitivity)):  # a mistake in it would show after an hour
-        for combination in grid.combinations(name, full):
-            precision.check(combination.settings[0])
-    folder = runs.folder_of(full.run)
-    started = time.monotonic()
-    for stage in STAGES[: STAGES.index(until) + 1]:
-        if not force and runs.is_done(stage, full):
-            print(f"{stage}: done before, kept")
-            continue
-        begun = time.monotonic()
-        print(f"{stage}: running", flush=True)
-        error = execute(stage, values, folder)
-        if error:
-            print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
-            return 1
-        if not runs.is_done(stage, full):
-            print(f"{stage}: ended without its stamp; see {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
-            return 1
-        print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
-    if until == STAGES[-1]:
-        print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
-    print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
-    print(f"Executed notebooks: {folder / 'notebooks'}")
+
+def _status(names: Sequence[str], *, as_json: bool) -> int:
+    told = [summary.of(folder) for folder in _begun(names)]
+    print(json.dumps(told, indent=1, ensure_ascii=False) if as_json else summary.table(told))
+    return 0 if all(one["done"] for one in told) else 1
+
+
+def _compare(given: argparse.Namespace) -> int:
+    from shl_utils import compare, tables
+
+    found = compare.of(_begun(given.runs), different=given.different)
+    for part in (tables.markdown(tables.ablation(found.table)), tables.markdown(found.settings)):
+        print(f"{part}\n")
+    print(tables.listed(found.definitions))
+    if given.out:
+        print("Written to " + ", ".join(map(str, compare.write(found, given.out))))
     return 0
 
 
-def execute(stage: str, values: dict, folder: Path) -> str:
-    """Run one notebook into the run's folder; the error as text, empty if there was none."""
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
+def _report(run: str) -> int:
+    from shl_utils import report
 
-    target = folder / "notebooks" / f"{stage}.ipynb"
-    # our own check is stricter than papermill's warning about parameters of other stages
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    events = folder / "progress.jsonl"
-    os.environ[progress.VARIABLE] = str(events)
-    try:
-        runs.create(folder)
-        target.parent.mkdir(exist_ok=True)
-        with progress.follow(events):
-            papermill.execute_notebook(
-                runs.NOTEBOOKS / f"{stage}.ipynb",
-                target,
-                parameters=values,
-                kernel_name="python3",
-                progress_bar=False,
-                extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
-                shutdown_kernel="immediate",  # all is on disk; a graceful end takes a second to unload torch
-            )
-    except PapermillExecutionError as error:
-        return f"{error.ename}: {error.evalue}"
-    except DeadKernelError:
-        return "the notebook's process was ended from outside, as it is when the machine runs out of memory"
-    except OSError as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        os.environ.pop(progress.VARIABLE, None)
-    return ""
+    print(f"Written to {report.write(runs.folder_of(run))}")
+    return 0
+
+
+def _scan(paths: Sequence[Path], names: Sequence[str] | None) -> int:
+    from shl_utils import scan
+
+    folders = [folder for folder in _begun(names or []) if (folder / "corpus.parquet").exists()]
+    if not folders:
+        raise ValueError("there is no run whose notes could be looked for: name one with --runs")
+    leaks = scan.found(paths, folders)
+    for leak in leaks:
+        print(f"{leak.file}: {leak.shingles} runs of {scan.WORDS} words from {leak.notes} notes of {leak.run}")
+    print(f"{len(leaks)} files with text of notes, of {len(folders)} runs")
+    return 1 if leaks else 0
 
 
 def _fetch() -> int:
@@ -144,7 +142,7 @@ def _fetch() -> int:
 def _model(file: Path, model: str) -> int:
     from shl_utils import batch
 
-    return _trained(lambda: batch.of(file, read(file)[1]).train(model))
+    return _trained(lambda: batch.of(file, headless.read(file)[1]).train(model))
 
 
 def _predict(given: argparse.Namespace) -> int:
@@ -191,7 +189,7 @@ def _notes(given: str) -> dict[str, str]:
 def _join(file: Path, node: int) -> int:
     from shl_utils import launch
 
-    _, full = read(file)
+    _, full = headless.read(file)
     return _trained(lambda: launch.join(runs.folder_of(full.run), full, node=node))
 
 
@@ -205,29 +203,30 @@ def _trained(train: Callable[[], None]) -> int:
 
 
 def _bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int] | None) -> int:
-    _, full = read(file)
+    ((values, full),) = headless.read_all([file])
     folder = runs.folder_of(full.run)
-    if sizes:
-        from shl_utils.sizes import bench
+    with runs.alone(folder):
+        if sizes:
+            from shl_utils.sizes import bench
 
-        print(f"Written to {bench(folder, full, sizes)}")
-        return 0
-    code = _run(file, until="02_segment", force=False)
-    if code:
-        return code
-    from shl_utils.bench import training
+            print(f"Written to {bench(folder, full, sizes)}")
+            return 0
+        if not headless.one(values, full, until="02_segment", force=False):
+            return 1
+        from shl_utils.bench import training
 
-    print(f"Written to {training(folder, full, rate=rate, only=only)}")
+        print(f"Written to {training(folder, full, rate=rate, only=only)}")
     return 0
 
 
 def _clean(file: Path) -> int:
     from shl_utils import disk
 
-    folder = runs.folder_of(read(file)[1].run)
+    folder = runs.folder_of(headless.read(file)[1].run)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: nothing was run yet")
-    print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
+    with runs.alone(folder):
+        print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
     return 0
 
 

@@ -49,11 +49,12 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
             found = scoring.joined(corpus, gold, found, partner)
         predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
         maps.append(ranking.mean_average_precision(truth, found.of(corpus.rows("test"))))
-    result = _measured(truth, predicted, row.parameters)
+    result = measured_on(truth, predicted, row.parameters)
     return replace(result, points=result.points | {"map": float(np.mean(maps))})
 
 
-def _measured(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
+def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
+    """The figures of predicted codes, one array a seed, on the draws that `parameters` ask for."""
     draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
     points = [metrics.scores(truth, part) for part in predicted]
     samples = [metrics.bootstrap(truth, part, draws) for part in predicted]
@@ -77,13 +78,15 @@ def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
     return 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
 
 
-def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int) -> pd.DataFrame:
-    """One row a line: F1 from 0 to 1 with INTERVAL, spread over seeds, gain over BASE and its corrected p.
+def table(
+    measured: dict[str, Measured], wanted: list[Row], *, times: int, seed: int, reference: str = BASE
+) -> pd.DataFrame:
+    """One row a line: F1 from 0 to 1 with INTERVAL, spread over seeds, gain over the reference and its corrected p.
 
     p: see `definition_of_p`.
     """
     comparable = {row.name: row.comparable for row in wanted}
-    base, lines, p_values = measured[BASE], {}, {figure: {} for figure in FIGURES}
+    base, lines, p_values = measured[reference], {}, {figure: {} for figure in FIGURES}
     for name, found in measured.items():
         line: dict[str, Any] = {"comparable": comparable.get(name, True), "seeds": len(found.predicted)}
         for figure in FIGURES:
@@ -95,7 +98,7 @@ def table(measured: dict[str, Measured], wanted: list[Row], *, times: int, seed:
             line |= {f"{figure}_gain": found.points[figure] - base.points[figure]}
             line |= {f"{figure}_gain_low": gain_low, f"{figure}_gain_high": gain_high}
         lines[name] = line | {k: v for k, v in found.points.items() if k not in FIGURES}
-        if name != BASE and lines[name]["comparable"]:
+        if name != reference and lines[name]["comparable"]:
             first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
             tested = significance.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
             for figure in FIGURES:
@@ -128,7 +131,7 @@ def by_frequency(measured: dict[str, Measured], counts: NDArray[np.int64], param
 
 def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -> Measured:
     predicted = [part[:, codes].toarray() for part in found.predicted]
-    return _measured(found.truth[:, codes].toarray(), predicted, parameters)
+    return measured_on(found.truth[:, codes].toarray(), predicted, parameters)
 
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:

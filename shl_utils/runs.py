@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shl_utils import __version__, provenance
+from shl_utils import __version__, locks, provenance
 from shl_utils.parameters import OPEN, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
 
 Stamp = dict[str, Any]
@@ -37,6 +38,16 @@ def create(folder: Path) -> None:
     """Make a run's folder, closed to other users: it holds the notes."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True, mode=0o700)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a run against other commands that would change it; ValueError if one is at it."""
+    create(folder)
+    with locks.claimed(folder / "lock") as free:
+        if not free:
+            raise ValueError(f"{folder} is in use by another `shl`: wait for it, or give `run` another name")
+        yield
 
 
 @dataclass
@@ -122,8 +133,7 @@ def is_done(stage: str, parameters: Parameters) -> bool:
     try:
         for name in STAGES[: STAGES.index(stage) + 1]:
             stamp = _valid_stamp(folder, name, upstream)
-            made_by = stamp["parameters"], stamp["version"], stamp.get("notebook")
-            if made_by != (_own(name, parameters), __version__, notebook_digest(name)):
+            if stamp["parameters"] != _own(name, parameters) or made_by(stamp) != (__version__, notebook_digest(name)):
                 return False
             files = {folder / file: made for file, made in stamp["files"].items()}
             files |= {Path(file): made for file, made in stamp.get("read", {}).items()}
@@ -133,6 +143,36 @@ def is_done(stage: str, parameters: Parameters) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return True
+
+
+def states(folder: Path) -> dict[str, str]:
+    """Of every stage: "done", "not run", or what it is not good for any more: "altered" (its files are not as it left
+    them) or "outdated" (made before a stage that it builds upon, or by another version of the code)."""
+    found, upstream = {}, ""
+    for name in STAGES:
+        stamp = read_stamp(folder, name)
+        files = {folder / file: made for file, made in stamp.get("files", {}).items()}
+        if not stamp:
+            found[name] = "not run"
+        elif any(not path.exists() or digest(path) != made for path, made in files.items()):
+            found[name] = "altered"
+        elif stamp["upstream"] != upstream or made_by(stamp) != (__version__, notebook_digest(name)):
+            found[name] = "outdated"
+        else:
+            found[name] = "done"
+        upstream = stamp["id"] if found[name] == "done" else None
+    return found
+
+
+def made_by(stamp: Stamp) -> tuple[str, str | None]:
+    """The version of the package and the code in the notebook that left the stamp."""
+    return stamp["version"], stamp.get("notebook")
+
+
+def read_stamp(folder: Path, stage: str) -> Stamp:
+    """What the stage left; empty where it has not finished."""
+    path = _stamp_path(folder, stage)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def finished(folder: Path, stage: str, *files: str) -> tuple[Parameters, Stamp]:
@@ -188,10 +228,9 @@ def _stamp_path(folder: Path, stage: str) -> Path:
 
 
 def _valid_stamp(folder: Path, stage: str, upstream: str) -> Stamp:
-    path = _stamp_path(folder, stage)
-    if not path.exists():
+    stamp = read_stamp(folder, stage)
+    if not stamp:
         raise FileNotFoundError(f"{folder} has no finished {stage}: run {stage} first")
-    stamp = json.loads(path.read_text(encoding="utf-8"))
     for name in stamp["files"]:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run {stage} first")

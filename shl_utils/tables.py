@@ -80,14 +80,14 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(names)
 
 
-def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
-    """Of what `ablation` shows, by its name there; `times` as `measuring.table` had it."""
+def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> dict[str, str]:
+    """Of what `ablation` shows, by its name there; `times` and `reference` as `measuring.table` had them."""
     failed = {"failed trainings": "of the row's segments, and of what they start from or are joined with"}
     return (
         DEFINITIONS
         | {
             "±": "deviation between seeds of training",
-            "gain": f"over {BASE}, paired: both on the same draws",
+            "gain": f"over {reference}, paired: both on the same draws",
             "p": measuring.definition_of_p(table, times=times),
             "mAP": ranking.DEFINITIONS["map"],
             "core seconds": "seconds of training times cores, with all models that a row needs",
@@ -163,7 +163,7 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
 
 def write_markdown(path: Path, *tables: pd.DataFrame, definitions: dict[str, str]) -> None:
     """Readable tables as text, for a terminal or a report, and what stands in them below."""
-    texts = [_markdown(table.rename_axis(table.index.name or "row").reset_index()) for table in tables]
+    texts = [markdown(table) for table in tables]
     path.write_text("\n\n".join([*texts, listed(definitions)]) + "\n", encoding="utf-8")
 
 
@@ -172,7 +172,9 @@ def listed(definitions: dict[str, str]) -> str:
     return "\n".join(f"- {name}: {text}" for name, text in definitions.items())
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> str:
+    """With its index as the first column."""
+    table = table.rename_axis(table.index.name or "row").reset_index()
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 

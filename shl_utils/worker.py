@@ -7,14 +7,12 @@ python -m shl_utils.worker CONFIG    is what `launch` starts; CONFIG is written 
 from __future__ import annotations
 
 import copy
-import fcntl
 import json
 import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils import corpus as corpora
-from shl_utils import features, model, plans, precision, progress, rebalancing, runs, starts, training
+from shl_utils import features, locks, model, plans, precision, progress, rebalancing, runs, starts, training
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters, check
 from shl_utils.plans import Plan
@@ -82,21 +80,9 @@ def train(
         # the last ones are the largest: side by side they go first, so that nobody waits long for the other
         due = plan.sized(above, below)
         for k in reversed(due) if shared else due:
-            with _claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
+            with locks.claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
                     _train_segment(k, plan, corpus, prepared, accelerator)
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Whether nobody else has it; the system lets go of it when the process ends, however it ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepared, accelerator: Accelerator) -> None:

@@ -286,7 +286,7 @@ def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone(
 def test_seeds_widen_the_interval_as_far_as_they_differ():
     truth = np.eye(40, dtype=np.int8)
     good, bad = truth.copy(), np.zeros_like(truth)
-    found = measuring._measured(truth, [good, good, bad], check({"bootstrap": 4000}))
+    found = measuring.measured_on(truth, [good, good, bad], check({"bootstrap": 4000}))
     # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
     assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
 

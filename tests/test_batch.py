@@ -11,7 +11,7 @@ import psutil
 import pytest
 from conftest import PROJECT
 
-from shl_utils import batch, cli
+from shl_utils import batch, headless
 from shl_utils.parameters import STAGES
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def kill(process, model):
 
 
 def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
-    failing, killed = list(batch.of(FILE, cli.read(FILE)[1]).models)
+    failing, killed = list(batch.of(FILE, headless.read(FILE)[1]).models)
     (begun / failing).parent.mkdir()
     (begun / failing).write_text("in the way")
     first = snakemake(begun.parent, "--keep-going")
@@ -78,7 +78,7 @@ def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
 
 
 def test_a_model_is_named_as_it_is_and_waits_for_its_stage(begun):
-    found = batch.of(FILE, cli.read(FILE)[1])
+    found = batch.of(FILE, headless.read(FILE)[1])
     with pytest.raises(ValueError, match=r"has no model 'ablation/filter_labels=none,loss=bc', did you mean"):
         found.train("ablation/filter_labels=none,loss=bc")
     (begun / "stages" / "03_train.json").unlink()
@@ -91,7 +91,7 @@ def test_a_model_that_goes_on_from_another_waits_for_it(tmp_path):
     grid = tmp_path / "g.yaml"
     grid.write_text("- loss: [bce, sh]\n  segmentation: [eta]\n  start: [unified]\n  pooling: [attention]\n")
     file.write_text(f"run: {tmp_path / 'run'}\ngrid: {grid}\n")
-    found = batch.of(file, cli.read(file)[1])
+    found = batch.of(file, headless.read(file)[1])
     origins = {origin for model in found.models for origin in found.before(model)}
     assert len(origins) == 1
     assert origins < set(found.models)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from shl_utils import bench, cli, corpus, encoder, plans, sizes, stock, tokens, variants, worker
+from shl_utils import bench, corpus, encoder, headless, plans, sizes, stock, tokens, variants, worker
 from shl_utils.parameters import check
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
 
 
 def test_sizes_are_measured_on_every_step(tmp_path):
-    parameters = check(cli.read(PROJECT / "params" / "sizes.yaml")[0] | {"max_tokens": 16, "chunk_tokens": 16})
+    parameters = check(headless.read(PROJECT / "params" / "sizes.yaml")[0] | {"max_tokens": 16, "chunk_tokens": 16})
     found = json.loads(sizes.bench(tmp_path, parameters, [100]).read_text())
     (line,) = found["notes"].values()
     steps = ("load", "00_imbalance", "01_filter", "02_segment", "03_train", "evaluate")

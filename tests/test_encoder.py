@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModel
 from shl_utils import encoder, tokens
 from shl_utils.tokens import Ragged
 
-TEXTS = ["No acute disease.", "Stable calcified granuloma within the right upper lung. Heart size is normal.", "x"]
+TEXTS = ["No acute disease.", "A calcified nodule above the left hilum, unchanged since spring, is harmless.", "x"]
 
 
 @pytest.fixture(scope="module")

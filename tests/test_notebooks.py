@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import cli, corpus, evaluation, filtering, predictions, runs, tables
+from shl_utils import corpus, evaluation, filtering, headless, predictions, runs, tables
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -96,9 +96,9 @@ def test_the_filter_is_measured_against_the_truth(smoke):
 def test_provenance_is_complete(smoke):
     facts = json.loads((smoke[0] / "provenance.json").read_text())
     assert set(facts["stages"]) == set(STAGES)
-    assert facts["parameters"] == check({"run": "smoke"} | cli.read(PROJECT / "params" / "smoke.yaml")[0]).model_dump(
-        exclude={"run"}
-    )
+    assert facts["parameters"] == check(
+        {"run": "smoke"} | headless.read(PROJECT / "params" / "smoke.yaml")[0]
+    ).model_dump(exclude={"run"})
     for stage in facts["stages"].values():
         assert stage["versions"]["torch"].startswith("2.")
         assert {"cores", "gpus", "model"} <= set(stage["hardware"])
@@ -114,7 +114,7 @@ def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
     assert again.returncode == 0
     assert again.stdout.count("done before, kept") == len(STAGES)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
-    values, _ = cli.read(PROJECT / "params" / "smoke.yaml")
+    values, _ = headless.read(PROJECT / "params" / "smoke.yaml")
     changed = check(values | {"run": str(folder), "gamma": 1.0})
     assert runs.is_done("02_segment", changed)
     assert not runs.is_done("03_train", changed)
@@ -174,7 +174,7 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     done = papermill("02_segment", tmp_path, "-f", params, "-p", "run", str(folder.parent / "smoke"))
     assert done.returncode == 0, done.stderr
     # made from the same state with the same parameters: what stands behind it stays valid
-    assert runs.is_done("05_ablate", check(cli.read(Path(params))[0] | {"run": str(folder)}))
+    assert runs.is_done("05_ablate", check(headless.read(Path(params))[0] | {"run": str(folder)}))
 
 
 def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):

@@ -22,6 +22,7 @@ from shl_utils import (
     failures,
     features,
     launch,
+    locks,
     losses,
     model,
     plans,
@@ -291,10 +292,10 @@ side_by_side = pytest.mark.skipif(precision.device() != "cpu", reason="the proce
 
 
 def test_what_one_has_claimed_another_leaves(tmp_path):
-    command = "import sys, pathlib; from shl_utils.worker import _claimed\n"
-    command += "with _claimed(pathlib.Path(sys.argv[1])) as free: print(free)"
+    command = "import sys, pathlib; from shl_utils.locks import claimed\n"
+    command += "with claimed(pathlib.Path(sys.argv[1])) as free: print(free)"
     asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
-    with worker._claimed(tmp_path / "0.lock") as free:
+    with locks.claimed(tmp_path / "0.lock") as free:
         assert free
         assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
     assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"

@@ -1,0 +1,173 @@
+"""Finished runs side by side, on the same test notes: `shl compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shl_utils import baselines, evaluation, filtering, measuring, page, predictions, ranking, runs, tables, variants
+from shl_utils import corpus as corpora
+from shl_utils.corpus import Corpus
+from shl_utils.measuring import Measured
+from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
+
+STAGE = "04_evaluate"
+ELSEWHERE = {"run", "training_seed", *PLACEMENT, *(n for s in STAGES[STAGES.index(STAGE) + 1 :] for n in owned_by(s))}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """table: of `measuring.table`, a line a model; without gains where the runs have not the same data. settings: the
+    parameters in which the runs differ, a column each. definitions: of what `tables.ablation` shows of the table."""
+
+    table: pd.DataFrame
+    settings: pd.DataFrame
+    definitions: dict[str, str]
+    paired: bool
+
+
+@dataclass(frozen=True)
+class _Run:
+    name: str
+    parameters: Parameters
+    corpus: Corpus
+    prints: dict[str, str]
+    folder: Path
+    core_seconds: dict[str, float]
+
+
+def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
+    """The models that `04_evaluate` of these runs compared, over the first run's own.
+
+    Runs that differ in `training_seed` alone are seeds of one row. All are measured on the draws that the first asks
+    for. ValueError where notes, sides, codes or labels are not the same, unless `different` asks for it: then each
+    stands by itself, without gains. FileNotFoundError or ValueError name a file that is missing or altered.
+    """
+    loaded = [_load(folder) for folder in folders]
+    names = [run.name for run in loaded]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
+    paired = _same_data(loaded, different=different)
+    found = _measured(loaded, paired=paired)
+    times, seed = loaded[0].parameters.bootstrap, loaded[0].parameters.seed
+    reference = next(iter(found))
+    if paired:
+        table = measuring.table(
+            {name: one for name, (one, _) in found.items()}, [], times=times, seed=seed, reference=reference
+        )
+    else:
+        apart = {n: measuring.table({n: one}, [], times=times, seed=seed, reference=n) for n, (one, _) in found.items()}
+        table = pd.concat(apart.values())
+    table["core_seconds"] = [seconds for _, seconds in found.values()]
+    table["failed"] = 0
+    told = tables.definitions(table, times=times, reference=reference) | {"measured on": _prints(loaded)}
+    return Compared(table, _settings(loaded), told, paired)
+
+
+def write(compared: Compared, target: Path) -> list[Path]:
+    """`target` with .md, .html and .json behind its name."""
+    shown = tables.ablation(compared.table)
+    files = [target.with_name(target.name + end) for end in (".md", ".html", ".json")]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tables.write_markdown(files[0], shown, compared.settings, definitions=compared.definitions)
+    parts = [
+        page.table(shown),
+        page.heading("What differs"),
+        page.table(compared.settings),
+        page.listed(compared.definitions),
+    ]
+    files[1].write_text(page.page("Runs side by side", parts), encoding="utf-8")
+    runs.write_json(files[2], {"paired": compared.paired, "models": json.loads(compared.table.to_json(orient="index"))})
+    return files
+
+
+def _load(folder: Path) -> _Run:
+    parameters, _ = runs.finished(folder, STAGE, "corpus.parquet", "codes.parquet", "metrics.json")
+    corpus = corpora.read(folder)
+    seconds = runs.read_stamp(folder, "03_train")["core_seconds"]
+    return _Run(folder.name, parameters, corpus, corpora.fingerprints(corpus), folder, seconds)
+
+
+def _same_data(loaded: list[_Run], *, different: bool) -> bool:
+    """Whether all have the data of the first, and their test labels as the source has them."""
+    first = loaded[0]
+    faults = [
+        f"{run.name} has other {', '.join(name for name in first.prints if run.prints[name] != first.prints[name])}"
+        for run in loaded[1:]
+        if run.prints != first.prints
+    ]
+    faults += [f"{run.name} filters its test labels" for run in loaded if run.parameters.filter_labels == "all"]
+    if faults and not different:
+        what = "; ".join(faults)
+        raise ValueError(f"{what}: than {first.name}, no difference can be told; --different sets them side by side")
+    return not faults
+
+
+def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, float]]:
+    """Figures and core seconds of every model, by its name and those of its runs; what another row has predicted to the
+    last code, such as the linear model of every run on the same data, stands once."""
+    groups: dict[str, list[_Run]] = {}
+    for run in loaded:
+        groups.setdefault(json.dumps(run.parameters.model_dump(exclude=ELSEWHERE), sort_keys=True), []).append(run)
+    found: dict[str, tuple[Measured, float]] = {}
+    for group in groups.values():
+        parts: dict[str, list[tuple[Measured, float]]] = {}
+        for run in group:
+            for name, one in _of_run(run).items():
+                parts.setdefault(name, []).append(one)
+        for name, several in parts.items():
+            several = several[:1] if name == baselines.LINEAR else several
+            named = f"{name} ({', '.join(run.name for run in group[: len(several)])})"
+            one = _together([part for part, _ in several], loaded[0].parameters if paired else group[0].parameters)
+            if not paired or not any(_equal(one, other) for other, _ in found.values()):
+                found[named] = one, float(sum(seconds for _, seconds in several))
+    return found
+
+
+def _of_run(run: _Run) -> dict[str, tuple[Any, float]]:
+    """Truth, predicted test codes and mean average precision of every model, and its core seconds."""
+    gold = filtering.read_labels(run.folder / "filter.parquet", run.corpus, run.parameters)
+    truth, rows = evaluation.test_truth(run.corpus, gold), run.corpus.rows("test")
+    models = {v.name: predictions.of_variant(run.folder, v, run.corpus) for v in variants.compared(run.parameters)}
+    models[baselines.LINEAR] = predictions.read(run.folder / "tfidf" / "predictions.parquet", run.corpus)
+    result = {}
+    for name, found in models.items():
+        limits = evaluation.cut(run.corpus, gold, found, run.parameters)
+        part = (
+            truth,
+            evaluation.decide(run.corpus, found, limits),
+            ranking.mean_average_precision(truth, found.of(rows)),
+        )
+        result[name] = part, run.core_seconds.get(name, np.nan)
+    return result
+
+
+def _together(parts: list[tuple], parameters: Parameters) -> Measured:
+    """One row of the seeds in `parts`."""
+    one = measuring.measured_on(parts[0][0], [predicted for _, predicted, _ in parts], parameters)
+    return replace(one, points=one.points | {"map": float(np.mean([value for *_, value in parts]))})
+
+
+def _equal(one: Measured, other: Measured) -> bool:
+    pairs = zip(one.predicted, other.predicted)
+    return len(one.predicted) == len(other.predicted) and all((a != b).nnz == 0 for a, b in pairs)
+
+
+def _settings(loaded: list[_Run]) -> pd.DataFrame:
+    """The parameters that are not the same in all runs."""
+    all_of = pd.DataFrame({run.name: {k: str(v) for k, v in run.parameters.model_dump().items()} for run in loaded})
+    differ = all_of.nunique(axis=1) > 1
+    return all_of[differ].drop(index=["run"], errors="ignore").rename_axis("parameter")
+
+
+def _prints(loaded: list[_Run]) -> str:
+    prints = {run.name: ", ".join(f"{name} {value}" for name, value in run.prints.items()) for run in loaded}
+    return (
+        prints[loaded[0].name] if len(set(prints.values())) == 1 else "; ".join(f"{n}: {p}" for n, p in prints.items())
+    )

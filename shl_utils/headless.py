@@ -1,0 +1,128 @@
+"""The notebooks of parameter files, run through papermill in order: only what has changed, one file after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from shl_utils import grid, parameter_file, parameters, progress, runs, summary
+from shl_utils.parameters import STAGES, Parameters
+
+Read = tuple[dict, Parameters]  # a file's differences, and the full set
+
+
+def read(file: Path) -> Read:
+    """A parameter file's differences, and the full set."""
+    values = parameter_file.load(file)
+    return values, parameters.check(values, origin=str(file))
+
+
+def read_all(files: Sequence[Path]) -> list[Read]:
+    """Every file, as far as can be told before anything runs; one ValueError names all that is wrong."""
+    from shl_utils import precision  # torch takes a second to import
+
+    found, errors = [], []
+    for file in files:
+        try:
+            found.append(read(file))
+            full = found[-1][1]
+            for name in filter(None, (full.grid, full.sensitivity)):  # a mistake in it would show after an hour
+                for combination in grid.combinations(name, full):
+                    precision.check(combination.settings[0])
+        except (ValueError, OSError) as error:
+            errors.append(str(error))
+    folders = Counter(runs.folder_of(full.run) for _, full in found)
+    errors += [
+        f"{n} of these files write to {folder}: give each a `run` of its own" for folder, n in folders.items() if n > 1
+    ]
+    if errors:
+        raise ValueError("\n".join(errors))
+    return found
+
+
+def run(asked: Sequence[Read], *, until: str, force: bool, json: Path | None = None, junit: Path | None = None) -> bool:
+    """Run all, one behind the other; whether all went through.
+
+    A run that fails does not keep the next from its turn. json, junit: files for what `summary` says of each, written
+    also if this is interrupted. ValueError if another process is at one of these runs.
+    """
+    folders = [runs.folder_of(full.run) for _, full in asked]
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(runs.alone(folder))
+        try:
+            done = [one(values, full, until=until, force=force) for values, full in asked]
+        finally:
+            told = [summary.of(folder, until=until) for folder in folders]
+            if json:
+                runs.write_json(json, told)
+            if junit:
+                summary.write_junit(junit, told)
+    if len(told) > 1:
+        print("\n" + summary.table(told))
+    return all(done)
+
+
+def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
+    """Run the notebooks of one parameter file up to `until`; whether all went through, and what went wrong is told."""
+    folder = runs.folder_of(full.run)
+    started = time.monotonic()
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        if not force and runs.is_done(stage, full):
+            print(f"{stage}: done before, kept")
+            continue
+        begun = time.monotonic()
+        print(f"{stage}: running", flush=True)
+        error = _execute(stage, values, folder)
+        if not error and not runs.is_done(stage, full):
+            error = "it ended without its stamp"
+        if error:
+            summary.note_failure(folder, stage, error)
+            print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
+            return False
+        print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
+    if until == STAGES[-1]:
+        print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
+    print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
+    print(f"Executed notebooks: {folder / 'notebooks'}")
+    return True
+
+
+def _execute(stage: str, values: dict, folder: Path) -> str:
+    """Run one notebook into the run's folder; the error as text, empty if there was none."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    target = folder / "notebooks" / f"{stage}.ipynb"
+    # our own check is stricter than papermill's warning about parameters of other stages
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    events = folder / "progress.jsonl"
+    os.environ[progress.VARIABLE] = str(events)
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with progress.follow(events):
+            papermill.execute_notebook(
+                runs.NOTEBOOKS / f"{stage}.ipynb",
+                target,
+                parameters=values,
+                kernel_name="python3",
+                progress_bar=False,
+                extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
+                shutdown_kernel="immediate",  # all is on disk; a graceful end takes a second to unload torch
+            )
+    except PapermillExecutionError as error:
+        return f"{error.ename}: {error.evalue}"
+    except DeadKernelError:
+        return "the notebook's process was ended from outside, as it is when the machine runs out of memory"
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        os.environ.pop(progress.VARIABLE, None)
+    return ""

@@ -1,0 +1,105 @@
+"""One page about one run: what it was asked, what made it, and every figure and table of its notebooks.
+
+No text of a note: pictures and tables alone are taken, so not the note that `08_one_note` shows of an open source, and
+the finished page is searched for the corpus.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shl_utils import page, runs, scan, summary
+from shl_utils.parameters import STAGES, Parameters
+
+FILE = "report.html"
+TITLE = re.compile(r"^#+ +(.+)", re.MULTILINE)
+STYLED = re.compile(r"<style.*?</style>|<script.*?</script>", re.DOTALL)
+
+
+def write(folder: Path) -> Path:
+    """Write the page into the run's folder. FileNotFoundError where the run is not begun, ValueError where the page
+    would show the text of a note."""
+    if not runs.read_stamp(folder, STAGES[0]):
+        raise FileNotFoundError(f"{folder} has no finished {STAGES[0]}: run it first")
+    told = summary.of(folder)
+    parts = [page.paragraph(summary.table([told])), *_provenance(folder, told)]
+    for stage in told["stages"]:
+        parts += _notebook(folder, stage)
+    target, partial = folder / FILE, folder / f"{FILE}.part"
+    partial.write_text(page.page(f"Run {folder.name}", parts), encoding="utf-8")
+    leaks = scan.found([partial], [folder])
+    if leaks:
+        partial.unlink()
+        raise ValueError(f"{folder}: the report would show text of {leaks[0].notes} notes, so it was not written")
+    partial.replace(target)
+    return target
+
+
+def _provenance(folder: Path, told: summary.Summary) -> Iterator[str]:
+    facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    yield page.heading("What was asked")
+    defaults = Parameters().model_dump()
+    asked = {name: str(value) for name, value in facts["parameters"].items()}
+    table = pd.DataFrame({"value": asked})
+    table["default"] = [
+        "" if facts["parameters"][name] == defaults.get(name) else str(defaults.get(name)) for name in asked
+    ]
+    yield page.table(table)
+    yield page.heading("What made it")
+    made = [_made(stage, facts["stages"].get(stage["stage"], {})) for stage in told["stages"]]
+    yield page.table(pd.DataFrame(made).set_index("stage"))
+    last = list(facts["stages"].values())[-1]
+    about = last["versions"] | {name: str(value) for name, value in last["hardware"].items()}
+    about |= {f"fingerprint of {name}": value for name, value in told["fingerprints"].items()}
+    yield page.table(pd.DataFrame({"": about}))
+
+
+def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
+    git = stamp.get("git") or {}
+    revision = git.get("revision", "none")[:12] + (" with changes" if git.get("dirty") else "")
+    return {
+        "stage": stage["stage"],
+        "state": stage["state"],
+        "finished": stage.get("finished", ""),
+        "seconds of the last attempt": stage.get("seconds_of_last_attempt", ""),
+        "peak memory, MB": stage.get("peak_memory_mb", ""),
+        "revision": revision if stamp else "",
+        "precision": stamp.get("precision", ""),
+        "processes": stamp.get("processes", ""),
+    }
+
+
+def _notebook(folder: Path, stage: dict[str, Any]) -> Iterator[str]:
+    """Pictures and tables of an executed notebook, each under the heading that it stands under there."""
+    path = folder / "notebooks" / f"{stage['stage']}.ipynb"
+    if not path.exists():
+        return
+    at = told = ""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            titles = TITLE.findall(text)
+            if titles and not at:
+                yield page.heading(titles[0])
+                told = titles[0]
+            at = titles[-1] if titles else at
+            continue
+        shown = [part for output in cell.get("outputs", []) for part in _shown(output, at)]
+        if shown and at != told:
+            yield page.heading(at, level=3)
+            told = at
+        yield from shown
+
+
+def _shown(output: dict[str, Any], title: str) -> Iterator[str]:
+    data = output.get("data", {})
+    if "image/png" in data:
+        yield page.picture("".join(data["image/png"]), title)
+    elif "<table" in (text := "".join(data.get("text/html", ""))):
+        yield STYLED.sub("", text)

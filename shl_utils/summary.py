@@ -1,0 +1,93 @@
+"""How far a run is, for people and for machines: `shl status`, and what `shl run` leaves for a script."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from shl_utils import runs
+from shl_utils.parameters import STAGES
+
+FAILED = "failed.json"
+FIGURES = (
+    "micro_f1",
+    "micro_f1_low",
+    "micro_f1_high",
+    "macro_f1_present",
+    "macro_f1_present_low",
+    "macro_f1_present_high",
+)
+FACTS = ("finished", "seconds_of_last_attempt", "peak_memory_mb")
+Summary = dict[str, Any]
+
+
+def of(folder: Path, *, until: str = STAGES[-1]) -> Summary:
+    """`run`, `folder`, `done` (up to `until`), `fingerprints` of the data, `figures` of the models of `04_evaluate`.
+
+    `stages` has of each `stage`, `state`, FACTS, and the `error` of one that failed in `shl run`.
+    """
+    states, failure = runs.states(folder), _read(folder / FAILED)
+    stages = []
+    for name in STAGES[: STAGES.index(until) + 1]:
+        line: Summary = {"stage": name, "state": states[name]}
+        if states[name] != "done" and failure.get("stage") == name:
+            line |= {"state": "failed", "error": failure["error"]}
+        stamp = runs.read_stamp(folder, name)
+        stages.append(line | {fact: stamp[fact] for fact in FACTS if fact in stamp})
+    models = _read(folder / "metrics.json").get("models", {})
+    return {
+        "run": folder.name,
+        "folder": str(folder),
+        "done": all(line["state"] == "done" for line in stages),
+        "fingerprints": runs.read_stamp(folder, STAGES[0]).get("fingerprints", {}),
+        "figures": {name: {figure: row[figure] for figure in FIGURES} for name, row in models.items()},
+        "stages": stages,
+    }
+
+
+def note_failure(folder: Path, stage: str, error: str) -> None:
+    """Keep why a stage failed; it counts as long as the stage is not done."""
+    runs.write_json(folder / FAILED, {"stage": stage, "error": error, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+
+
+def table(told: Sequence[Summary]) -> str:
+    """A line a run: how far it is, what stopped it, and how well its own model and the linear one do."""
+    lines = []
+    for one in told:
+        at = next((line for line in one["stages"] if line["state"] != "done"), None)
+        state = "done" if at is None else f"{at['stage']}: {at['state']}"
+        error = f" ({at['error'].splitlines()[0][:200]})" if at and "error" in at else ""
+        figures = ", ".join(
+            f"{name} {100 * row['micro_f1']:.1f} / {100 * row['macro_f1_present']:.1f}"
+            for name, row in one["figures"].items()
+        )
+        lines.append(f"{one['run']}: {state}{error}" + (f"\n    micro / macro: {figures}" if figures else ""))
+    return "\n".join(lines)
+
+
+def write_junit(path: Path, told: Sequence[Summary]) -> None:
+    """The stages of all runs as test cases of JUnit's XML, which CI servers read: passed, failed, or skipped."""
+    root = ElementTree.Element("testsuites", name="shl")
+    for one in told:
+        failed = [line for line in one["stages"] if line["state"] == "failed"]
+        skipped = [line for line in one["stages"] if line["state"] not in ("done", "failed")]
+        counts = {"tests": len(one["stages"]), "failures": len(failed), "skipped": len(skipped), "errors": 0}
+        suite = ElementTree.SubElement(root, "testsuite", {"name": one["run"]} | {k: str(n) for k, n in counts.items()})
+        for line in one["stages"]:
+            seconds = str(line.get("seconds_of_last_attempt", 0))
+            case = ElementTree.SubElement(suite, "testcase", classname=one["run"], name=line["stage"], time=seconds)
+            if line in failed:
+                ElementTree.SubElement(case, "failure", message=line["error"].splitlines()[0]).text = line["error"]
+            elif line in skipped:
+                ElementTree.SubElement(case, "skipped", message=line["state"])
+    ElementTree.indent(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,0 +1,77 @@
+"""How far a run is, said to people and to machines."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from shl_utils import runs, summary
+from shl_utils.parameters import STAGES
+
+
+def finish(stage, folder):
+    run = runs.begin(stage, {"run": str(folder)})
+    run.path(f"{stage}.txt").write_text(stage)
+    run.finish(f"{stage}.txt", fingerprints={"codes": "abc"})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three stages done, the fourth failed."""
+    for stage in STAGES[:3]:
+        finish(stage, tmp_path / "r")
+    summary.note_failure(tmp_path / "r", STAGES[3], "ValueError: <no> & more\nat length")
+    return tmp_path / "r"
+
+
+def states(folder):
+    return [line["state"] for line in summary.of(folder)["stages"]]
+
+
+def test_every_stage_has_its_state(folder):
+    told = summary.of(folder)
+    assert states(folder) == ["done"] * 3 + ["failed"] + ["not run"] * (len(STAGES) - 4)
+    assert told["stages"][3]["error"].startswith("ValueError: <no>")
+    assert told["stages"][0]["peak_memory_mb"] > 0
+    assert (told["run"], told["done"], told["fingerprints"]) == ("r", False, {"codes": "abc"})
+    assert summary.of(folder, until=STAGES[2])["done"]
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_what_changed_is_told_from_what_was_never_run(folder):
+    (folder / f"{STAGES[1]}.txt").write_text("by hand")
+    assert states(folder)[:4] == ["done", "altered", "outdated", "failed"]
+    (folder / f"{STAGES[0]}.txt").unlink()
+    assert states(folder)[:3] == ["altered", "altered", "outdated"]
+
+
+def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
+    finish(STAGES[3], folder)
+    assert states(folder)[:5] == ["done"] * 4 + ["not run"]
+
+
+def test_a_run_that_was_not_begun_has_no_stage(tmp_path):
+    assert set(states(tmp_path)) == {"not run"}
+    assert summary.table([summary.of(tmp_path)]) == f"{tmp_path.name}: 00_imbalance: not run"
+
+
+def test_junit_lists_stages_as_test_cases(folder, tmp_path):
+    path = tmp_path / "reports" / "junit.xml"
+    summary.write_junit(path, [summary.of(folder), summary.of(tmp_path / "none")])
+    suites = ElementTree.parse(path).getroot().findall("testsuite")
+    assert [suite.get("name") for suite in suites] == ["r", "none"]
+    assert (suites[0].get("tests"), suites[0].get("failures"), suites[0].get("skipped")) == (str(len(STAGES)), "1", "5")
+    (failure,) = suites[0].findall("testcase/failure")
+    assert failure.get("message") == "ValueError: <no> & more"
+    assert [case.get("name") for case in suites[0].findall("testcase")] == list(STAGES)
+
+
+def test_two_commands_do_not_work_on_one_run(tmp_path):
+    with (
+        runs.alone(tmp_path / "r"),
+        pytest.raises(ValueError, match="r is in use by another"),
+        runs.alone(tmp_path / "r"),
+    ):
+        pass
+    with runs.alone(tmp_path / "r"):
+        pass
