@@ -120,12 +120,39 @@ def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
     assert not runs.is_done("03_train", changed)
 
 
-def test_the_same_seed_gives_the_same_figures(smoke, tmp_path):
-    """The cheap stages again, elsewhere: byte for byte what they were."""
-    done = shl("run", PROJECT / "params" / "smoke.yaml", "--until", "02_segment", SHL_RUNS=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    for name in ("corpus.parquet", "filter.parquet", "segments.parquet"):
-        assert (tmp_path / "smoke" / name).read_bytes() == (smoke[0] / name).read_bytes()
+def test_the_same_seed_gives_the_same_figures_also_behind_a_run_that_failed(smoke, tmp_path):
+    """Elsewhere, in a batch: byte for byte what they were."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("run: broken\nsource: codiesp\nfolder: nowhere")
+    told = ["--json", tmp_path / "told.json", "--junit", tmp_path / "told.xml"]
+    words = [broken, PROJECT / "params" / "smoke.yaml", "--until", "04_evaluate", *told]
+    done = shl("run", *words, SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 1
+    again = tmp_path / "runs" / "smoke"
+    for name in ("corpus", "filter", "segments", "thresholds", "reference/thresholds"):
+        assert (again / f"{name}.parquet").read_bytes() == (smoke[0] / f"{name}.parquet").read_bytes()
+    assert (again / "metrics.json").read_bytes() == (smoke[0] / "metrics.json").read_bytes()
+    failed, whole = json.loads((tmp_path / "told.json").read_text())
+    assert (failed["done"], whole["done"]) == (False, True)
+    assert failed["stages"][0]["state"] == "failed"
+    assert "nowhere" in failed["stages"][0]["error"]
+    assert whole["figures"].keys() == json.loads((again / "metrics.json").read_text())["models"].keys()
+    assert 'failures="1"' in (tmp_path / "told.xml").read_text()
+    assert "broken: 00_imbalance: failed (FileNotFoundError: " in done.stdout
+    status = shl("status", SHL_RUNS=str(tmp_path / "runs"))
+    assert status.returncode == 1
+    assert "smoke: 05_ablate: not run" in status.stdout
+
+
+def test_files_that_cannot_run_together_are_refused_before_any_runs(tmp_path):
+    path, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    path.write_text("run: a\nepocs: 3")
+    other.write_text("run: b")
+    done = shl("run", other, path, other, SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert "did you mean 'epochs'?" in done.stderr
+    assert "2 of these files write to" in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def papermill(stage, tmp_path, *words):

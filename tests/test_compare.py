@@ -1,0 +1,117 @@
+"""Runs side by side, and one run on a page."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import PROJECT, shl
+
+from shl_utils import baselines, compare, report, runs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def other(smoke, tmp_path_factory):
+    """The finished run again, with thresholds for each code."""
+    root = tmp_path_factory.mktemp("others")
+    shutil.copytree(smoke[0], root / "smoke")
+    shutil.copytree(smoke[0], root / "labels")
+    text = (PROJECT / "params" / "smoke.yaml").read_text()
+    (root / "labels.yaml").write_text(re.sub("run: .*", "run: labels\nthreshold: label", text))
+    done = shl("run", root / "labels.yaml", "--until", "04_evaluate", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_models_of_two_runs_stand_side_by_side(smoke, other):
+    found = compare.of([other / "smoke", other / "labels"])
+    names = list(found.table.index)
+    assert names[0] == "segmented sh_focal, filter (smoke)"
+    assert f"{baselines.LINEAR} (smoke)" in names
+    assert f"{baselines.LINEAR} (labels)" in names
+    for run in ("smoke", "labels"):
+        models = json.loads((other / run / "metrics.json").read_text())["models"]
+        for name, row in models.items():
+            line = found.table.loc[f"{name} ({run})"]
+            for figure in ("micro_f1", "micro_f1_low", "macro_f1_present", "macro_f1_present_high", "map"):
+                assert line[figure] == pytest.approx(row[figure], abs=1e-9)
+    gain = found.table["micro_f1"] - found.table["micro_f1"].iloc[0]
+    assert found.table["micro_f1_gain"].to_numpy() == pytest.approx(gain.to_numpy())
+    assert found.settings.to_dict("index") == {"threshold": {"smoke": "global", "labels": "label"}}
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_row(smoke, tmp_path):
+    seed = tmp_path / "seed"
+    shutil.copytree(smoke[0], seed)
+    stamp = seed / "stages" / "03_train.json"
+    stamp.write_text(stamp.read_text().replace('"training_seed": 0', '"training_seed": 1'))
+    found = compare.of([smoke[0], seed])
+    assert list(found.table["seeds"]) == [2, 2, 1]
+    assert "(smoke, seed)" in found.table.index[0]
+    assert found.table["micro_f1_sd"].iloc[0] == 0
+
+
+def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(smoke[0], changed)
+    notes = pd.read_parquet(changed / "corpus.parquet")
+    first, second = notes.index[notes["split"] == "test"][:2]
+    notes.at[first, "codes"] = notes.at[second, "codes"]
+    notes.to_parquet(changed / "corpus.parquet")
+    with pytest.raises(ValueError, match=r"corpus.parquet is not as the run left it"):
+        compare.of([smoke[0], changed])
+    stamp = changed / "stages" / "00_imbalance.json"
+    digests = runs.digest(smoke[0] / "corpus.parquet"), runs.digest(changed / "corpus.parquet")
+    stamp.write_text(stamp.read_text().replace(*digests))
+    done = shl("compare", smoke[0], changed)
+    assert done.returncode == 2
+    assert "changed has other labels: than smoke, no difference can be told" in done.stderr
+    found = compare.of([smoke[0], changed], different=True)
+    assert not found.paired
+    assert (found.table["micro_f1_gain"] == 0).all()
+
+
+def test_the_command_writes_what_it_shows(other, tmp_path):
+    done = shl("compare", "smoke", "labels", "--out", tmp_path / "out" / "side", SHL_RUNS=str(other))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "side.md").read_text()
+    assert text.splitlines()[2] in done.stdout
+    assert "<table" in (tmp_path / "out" / "side.html").read_text()
+    told = json.loads((tmp_path / "out" / "side.json").read_text())
+    assert told["paired"] is True
+    assert len(told["models"]) == 6
+    missing = shl("compare", "smoke", "nothing", SHL_RUNS=str(other))
+    assert missing.returncode == 2
+    assert "no run of that name was begun" in missing.stderr
+
+
+def test_a_report_needs_nothing_but_itself_and_shows_no_note(other):
+    done = shl("report", "smoke", SHL_RUNS=str(other))
+    assert done.returncode == 0, done.stderr
+    text = (other / "smoke" / report.FILE).read_text()
+    assert text.count("<img") == text.count("data:image/png;base64,") > 10
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=.?(https?:)?//", text)
+    for words in ("What was asked", "max_tokens", "fingerprint of codes", "0 · The long tail", "7 · Verdict"):
+        assert words in text
+    for note in pd.read_parquet(other / "smoke" / "corpus.parquet")["text"]:
+        assert note[:60] not in text
+    assert "labels: 05_ablate: outdated" in shl("status", "labels", SHL_RUNS=str(other)).stdout
+
+
+def test_a_report_that_would_show_a_note_is_not_written(other, tmp_path):
+    folder = tmp_path / "smoke"
+    shutil.copytree(other / "smoke", folder)
+    note = pd.read_parquet(folder / "corpus.parquet")["text"].iloc[0]
+    path = folder / "notebooks" / "02_segment.ipynb"
+    book = json.loads(path.read_text())
+    cell = next(cell for cell in book["cells"] if cell["cell_type"] == "code")
+    cell["outputs"] = [{"output_type": "display_data", "data": {"text/html": f"<table><td>{note}</td></table>"}}]
+    path.write_text(json.dumps(book))
+    (folder / report.FILE).unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=r"would show text of \d+ notes"):
+        report.write(folder)
+    assert not (folder / report.FILE).exists()
