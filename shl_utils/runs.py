@@ -86,6 +86,7 @@ class Run:
             "versions": provenance.versions(),
             "git": provenance.revision(),
             "hardware": provenance.hardware(),
+            **_computing(self.parameters),
             **facts,
         }
         write_json(_stamp_path(self.folder, self.stage), stamp)
@@ -188,6 +189,18 @@ def finished(folder: Path, stage: str, *files: str) -> tuple[Parameters, Stamp]:
         if digest(folder / file) != facts["files"][file]:
             raise ValueError(f"{folder / file} is not as the run left it: run `shl run` on its parameter file again")
     return check(merged | {"run": str(folder)}), facts
+
+
+def _computing(parameters: Parameters) -> dict[str, Any]:
+    """On what, how exactly and in how many processes the stage's models are trained or predict."""
+    from shl_utils import precision
+
+    asked = parameters.precision
+    return {
+        "device": precision.device(),
+        "precision": precision.resolve("auto") if asked == "auto" else asked,
+        "processes": precision.processes_here(parameters) * parameters.nodes,
+    }
 
 
 def _own(stage: str, parameters: Parameters) -> dict[str, Any]:

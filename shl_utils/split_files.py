@@ -62,7 +62,7 @@ def _ids(path: Path) -> list[str]:
         raise ValueError(f"split_files: {path} is no text of ids, one a line; a table goes by `table`") from None
     ids = [line for line in lines if line]
     if not ids:
-        raise ValueError(f"split_files: {path} is empty")
+        raise ValueError(f"split_files: {path} is empty: it should hold ids, one a line")
     strange = next((i for i, line in enumerate(lines, start=1) if "," in line or len(line) > 100), 0)
     if strange:
         raise ValueError(f"split_files: {path}, line {strange}: one id is expected a line; a table goes by `table`")

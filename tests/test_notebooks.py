@@ -16,9 +16,10 @@ import nbformat
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 from conftest import PROJECT, shl
 
-from shl_utils import corpus, evaluation, filtering, headless, predictions, runs, tables
+from shl_utils import corpus, evaluation, filtering, headless, precision, predictions, runs, tables
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -104,7 +105,10 @@ def test_provenance_is_complete(smoke):
         assert {"cores", "gpus", "model"} <= set(stage["hardware"])
         assert stage["seconds_of_last_attempt"] > 0
         assert stage["peak_memory_mb"] > 0
-    assert facts["stages"]["03_train"]["precision"] in ("bf16", "fp32", "fp16")
+        assert stage["precision"] in ("bf16", "fp32", "fp16")
+        assert (stage["device"], stage["processes"]) == (precision.device(), max(torch.cuda.device_count(), 1))
+        assert {"revision", "dirty"} <= set(stage["git"]) or not (PROJECT / ".git").exists()
+    assert set(facts["stages"]["00_imbalance"]["fingerprints"]) == {"notes and split", "codes", "labels"}
 
 
 def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):

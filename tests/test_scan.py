@@ -76,5 +76,8 @@ def test_nothing_that_is_committed_holds_text_of_the_open_reports(tmp_path):
     source.notes[["note", "text"]].to_parquet(tmp_path / "corpus.parquet")
     descriptions = pd.Series(source.descriptions, name="description")
     descriptions.rename_axis("code").reset_index().to_parquet(tmp_path / "codes.parquet")
-    kept = [PROJECT / name for name in ("README.md", "NOTICE", "notebooks", "params", "shl_utils", "tests", "workflow")]
+    kept = [
+        PROJECT / name
+        for name in ("README.md", "NOTICE", "docs", "notebooks", "params", "shl_utils", "tests", "workflow")
+    ]
     assert scan.found(kept, [tmp_path]) == []

@@ -1,0 +1,35 @@
+"""Every fault of the list is found before time is spent, and said as docs/faults.md says."""
+
+from pathlib import Path
+
+import faults
+import pytest
+import torch
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.what)
+def test_a_fault_is_named_before_time_is_spent(fault, tmp_path):
+    if "fp16" in fault.what and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    said = faults.happens(fault, tmp_path)
+    if fault.says is faults.GOOD:
+        assert said == ""
+    else:
+        assert fault.says in said
+
+
+def test_the_page_has_all_of_them():
+    lines = faults.PAGE.read_text(encoding="utf-8").splitlines()
+    said = dict(line.strip("| ").split(" | ", 1) for line in lines if line.startswith("| ") and " | " in line)
+    for fault in faults.FAULTS:
+        expected = "it is read" if fault.says is faults.GOOD else fault.says
+        assert expected in said[fault.what], "run `python tests/faults.py`"
+    for what, then, test in faults.MACHINE:
+        assert said[what] == f"{then} | `{test}`", "run `python tests/faults.py`"
+    assert len(faults.FAULTS) >= 60
+
+
+@pytest.mark.parametrize("named", [test for *_, test in faults.MACHINE])
+def test_the_tests_that_the_page_names_are_there(named):
+    file, name = named.split("::")
+    assert f"def {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")

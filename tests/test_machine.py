@@ -1,0 +1,66 @@
+"""What happens to a machine while a run is at work, or to a run between two commands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import faults
+import pytest
+from conftest import PROJECT, shl
+
+from shl_utils import runs
+from shl_utils.parameters import check
+
+SMOKE = PROJECT / "params" / "smoke.yaml"
+
+
+@pytest.mark.slow
+def test_a_second_command_in_the_same_folder_stops_and_a_killed_one_leaves_no_lock(tmp_path):
+    command = [sys.executable, "-m", "shl_utils.cli", "run", str(SMOKE), "--until", "00_imbalance"]
+    env = os.environ | {"SHL_RUNS": str(tmp_path)}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
+        assert "running" in first.stdout.readline()
+        second = shl("run", SMOKE, SHL_RUNS=str(tmp_path))
+        assert second.returncode == 2
+        assert "smoke is in use by another `shl`" in second.stderr
+        assert shl("clean", SMOKE, SHL_RUNS=str(tmp_path)).returncode == 2
+        first.send_signal(signal.SIGKILL)
+    third = shl("run", SMOKE, "--until", "00_imbalance", SHL_RUNS=str(tmp_path))
+    assert third.returncode == 0, third.stderr
+
+
+def test_a_clock_that_was_set_changes_nothing(tmp_path):
+    for stage in ("00_imbalance", "01_filter"):
+        run = runs.begin(stage, {"run": str(tmp_path)})
+        run.path(f"{stage}.txt").write_text(stage)
+        run.finish(f"{stage}.txt")
+    future = time.time() + 10 * 365 * 86_400
+    os.utime(tmp_path / "00_imbalance.txt", (future, future))
+    stamp = tmp_path / "stages" / "01_filter.json"
+    stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"finished": "1970-01-01T00:00:00+0000"}))
+    os.utime(stamp, (0, 0))
+    assert runs.is_done("01_filter", check({"run": str(tmp_path)}))
+    assert runs.states(tmp_path)["01_filter"] == "done"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    done = shl("run", SMOKE, SHL_RUNS=str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert str(tmp_path / "file") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_blanks_and_other_scripts_in_paths(tmp_path):
+    place = tmp_path / "Köln 発熱 notes"
+    place.mkdir()
+    (place / "my notes.csv").write_bytes(faults.table()["notes.csv"])
+    path = place / "my parameters é.yaml"
+    path.write_text(f"run: mein Lauf ü\nsource: table\ntable: '{place}/my notes.csv'", encoding="utf-8")
+    done = shl("run", path, "--until", "00_imbalance", SHL_RUNS=str(place / "my runs"))
+    assert done.returncode == 0, done.stderr
+    assert shl("status", "mein Lauf ü", SHL_RUNS=str(place / "my runs")).stdout.startswith("mein Lauf ü: 01_filter")
