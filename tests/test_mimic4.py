@@ -45,6 +45,7 @@ def tables():
             [BERTA, OLD, 2, "E8490", 9],
             [BERTA, OLD, 3, "V5867", 9],
             [BERTA, 29_999_999, 1, "I10", 10],
+            [BERTA, 28_000_000, 1, "I10", 10],
         ],
         "hosp/procedures_icd": [
             OPERATION,
@@ -72,6 +73,9 @@ def tables():
             note(ANNA, SECOND, 23, "niño, 発熱"),
             note(BERTA, OLD, 4, "old stay"),
             note(BERTA, BARE, 5, "never coded"),
+            note(BERTA, "", 6, "of no stay"),
+            note(BERTA, 28_000_000, 7, "of a stay that admissions lacks"),
+            note(BERTA, OLD, 8, "of another kind", "RR"),
         ],
     }
 
@@ -112,15 +116,18 @@ def test_codes_of_one_version_meet_their_notes(tmp_path, packed, end):
     assert corpus.descriptions["E11.9"] == "Type 2 diabetes mellitus without complications"
     assert corpus.descriptions["V43.52XA"] == "V43.52XA"
     assert corpus.dropped == {
+        "row of discharge that is neither DS nor AD": 1,
+        "row of discharge without an admission": 1,
+        "note of an admission that ADMISSIONS lacks": 1,
         "diagnosis of another version than ICD-10": 4,
         "procedure of another version than ICD-10": 1,
         "diagnosis without a code or an admission": 1,
         "code repeated in its admission": 1,
         "note without codes of this version": 2,
-        "admission with codes, without a discharge summary": 1,
+        "admission with codes, without a discharge summary": 2,
         "code without description, described by itself": 1,
     }
-    assert corpus.counts.loc["discharge"].tolist() == [331_793, 331_793, 6]
+    assert corpus.counts.loc["discharge"].tolist() == [331_793, 331_793, 9]
     assert corpus.counts.loc["notes"].tolist() == [122_279, 122_279, 2]
     assert corpus.counts.loc["codes", "found"] == 4
 
