@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-
-from shl_utils import losses
 
 
 def use_style() -> None:
@@ -23,15 +19,16 @@ def use_style() -> None:
     plt.style.use(Path(__file__).with_name("shl.mplstyle"))
 
 
-def _colours(n: int) -> NDArray:
-    return plt.get_cmap("cividis")(np.linspace(0.05, 0.95, max(n, 1)))
+def colours(n: int) -> NDArray:
+    """From dark, the rare, to bright, the frequent."""
+    return plt.get_cmap("cividis")(np.linspace(0.05, 0.85, max(n, 1)))
 
 
 def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
     """Notes of every code, most frequent first, on a logarithmic scale."""
     ordered = np.sort(counts)[::-1]
     rare = int((ordered < 10).sum())
-    ax.bar(np.arange(len(ordered)), ordered, width=1.0, color=_colours(len(ordered))[::-1])
+    ax.bar(np.arange(len(ordered)), ordered, width=1.0, color=colours(len(ordered))[::-1])
     ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes with the code (log)")
     ax.set_title(f"{rare} of {len(ordered)} codes have fewer than 10 notes; the first has {ordered[0]}")
     return ax
@@ -59,15 +56,6 @@ def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def negative_gradient(counts: NDArray[np.int64], n_notes: int, ax: Axes) -> Axes:
-    """Share of BCE's gradient at a fresh logit (p = 1/2) that comes from negatives, by frequency of the code."""
-    ordered = np.sort(counts)
-    ax.plot(ordered, 100 * (1 - ordered / n_notes), "o", markersize=5)
-    ax.set(xscale="log", xlabel="training notes with the code (log)", ylabel="gradient from negatives (%)")
-    ax.set_title("For a rare code nearly all of BCE's gradient says 'no'")
-    return ax
-
-
 def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
     """Similarity of notes with their own codes and with codes drawn at random, and where the threshold falls."""
     bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
@@ -77,7 +65,8 @@ def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -
     ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
                 rotation=90, va="top", color="#D55E00")  # fmt: skip
     ax.set(xlabel="cosine of note and description", ylabel="density")
-    ax.set_title("What the threshold keeps, and what it throws away")
+    own, other = ((part >= threshold).mean() for part in (assigned, random))
+    ax.set_title(f"Kept: {own:.0%} of the assigned codes, {other:.0%} of random ones")
     ax.legend(loc="upper right")
     return ax
 
@@ -86,43 +75,13 @@ def segments(table: pd.DataFrame, ax: Axes) -> Axes:
     """The long tail, every code in the colour of its segment. table: `train_count`, `segment`."""
     ordered = table.sort_values("train_count", ascending=False, ignore_index=True)
     n = ordered["segment"].max() + 1
-    colours = _colours(n)
-    ax.bar(ordered.index, ordered["train_count"], width=1.0, color=colours[ordered["segment"]])
+    ax.bar(ordered.index, ordered["train_count"], width=1.0, color=colours(n)[ordered["segment"]])
     for k, part in ordered.groupby("segment"):
         middle, top = part.index.to_numpy().mean(), part["train_count"].max()
         ax.annotate(f"{k}", (middle, top), xytext=(0, 4), textcoords="offset points", ha="center")
     ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes (log)")
     ax.set_title(f"{n} segments; 0 holds the rarest codes")
     return ax
-
-
-def negative_loss(weights: dict[str, float], gamma: float, axes: NDArray) -> NDArray:
-    """Loss and gradient of one negative against its probability, under each loss.
-
-    weights: harmonic weight of the negative for a label to be shown beside the loss's name.
-    """
-    probability = torch.linspace(0.001, 0.999, 400)
-    target = torch.zeros(1, 1)
-    curves = {"bce": ("bce", 1.0), "focal": ("focal", 1.0)}
-    curves |= {f"sh, {label}": ("sh", w) for label, w in weights.items()}
-    curves |= {f"sh_focal, {label}": ("sh_focal", w) for label, w in weights.items()}
-    for label, (name, weight) in curves.items():
-        function = partial(getattr(losses, name), **({"gamma": gamma} if "focal" in name else {}))
-        values, slopes = [], []
-        for p in probability:
-            logit = torch.logit(p).reshape(1, 1).requires_grad_()
-            value = function(logit, target, torch.tensor([weight]))
-            value.backward()
-            values.append(value.item())
-            slopes.append(logit.grad.item())
-        axes[0].plot(probability, values, label=label)
-        axes[1].plot(probability, slopes, label=label)
-    axes[0].set(xlabel="probability given to a code that is not there", ylabel="loss", ylim=(0, 4))
-    axes[1].set(xlabel="the same", ylabel="gradient at the logit", ylim=(0, 1.2))
-    axes[0].set_title("What a negative costs")
-    axes[1].set_title("How hard it pushes")
-    axes[0].legend(fontsize=10)
-    return axes
 
 
 def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
@@ -138,7 +97,7 @@ def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
 
 def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
     """Training loss and validation average precision of every segment, by epoch."""
-    for (k, history), colour in zip(histories.items(), _colours(len(histories))):
+    for (k, history), colour in zip(histories.items(), colours(len(histories))):
         epochs = [h["epoch"] + 1 for h in history]
         loss, ap = ([np.nan if h[name] is None else h[name] for h in history] for name in ("loss", "validation_ap"))
         axes[0].plot(epochs, loss, "-o", color=colour, label=f"segment {k}")

@@ -30,6 +30,18 @@ def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
+    """Number of the shortest training note that keeps a code and loses another (of the first one, if none does), and
+    its codes: `description`, `similarity`, `kept`."""
+    train = table[(corpus.split == "train")[table["note"]]]
+    mixed = train.groupby("note")["kept"].nunique() > 1
+    rows = mixed.index[mixed].to_numpy() if mixed.any() else train["note"].to_numpy()[:1]
+    row = int(rows[np.argmin(corpus.notes["text"].iloc[rows].str.len())])
+    codes = table[table["note"] == row]
+    descriptions = corpus.codes["description"].to_numpy()[codes["code"]]
+    return row, codes.assign(description=descriptions)[["description", "similarity", "kept"]].reset_index(drop=True)
+
+
 def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
     """How well the filter finds assignments without evidence in the note, on synthetic notes.
 

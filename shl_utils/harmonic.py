@@ -11,7 +11,7 @@ from scipy import sparse
 Reading = Literal["R1", "R2", "R3"]
 
 
-def note_sources(labels: sparse.csr_array, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
+def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which segments a note has codes of: (notes, segments + 1); the last column is 'no code at all'.
 
     labels: (notes, codes) of 0 and 1. segments: (codes,).
@@ -20,7 +20,7 @@ def note_sources(labels: sparse.csr_array, segments: NDArray[np.int64]) -> NDArr
     membership = sparse.csr_array(
         (np.ones(len(segments)), (np.arange(len(segments)), segments)), shape=(len(segments), n_segments)
     )
-    holds = (labels @ membership).toarray() > 0
+    holds = (sparse.csr_array(labels) @ membership).toarray() > 0
     return np.column_stack([holds, ~holds.any(axis=1)])
 
 

@@ -111,7 +111,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
             papermill.execute_notebook(
                 runs.NOTEBOOKS / f"{stage}.ipynb",
                 target,
-                parameters=values,
+                parameters={"interactive": False} | values,
                 kernel_name="python3",
                 progress_bar=False,
                 extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted

@@ -16,6 +16,7 @@ Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
+SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train")  # the notebooks that have some
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
     "08_one_note",
@@ -44,6 +45,8 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
+
+    interactive: bool = _of(None, True, "figures follow sliders; false in `shl run`, unless a file says otherwise")
 
     # 00_imbalance
     source: Literal["openi", "mimic3", "mimic4", "codiesp", "reuters", "table", "synthetic"] = _of(

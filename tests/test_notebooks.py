@@ -99,7 +99,7 @@ def test_provenance_is_complete(smoke):
     assert set(facts["stages"]) == set(STAGES)
     assert facts["parameters"] == check(
         {"run": "smoke"} | headless.read(PROJECT / "params" / "smoke.yaml")[0]
-    ).model_dump(exclude={"run"})
+    ).model_dump(exclude={"run", "interactive"})
     for stage in facts["stages"].values():
         assert stage["versions"]["torch"].startswith("2.")
         assert {"cores", "gpus", "model"} <= set(stage["hardware"])

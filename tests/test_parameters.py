@@ -116,7 +116,8 @@ def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
     (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
     defaults = Parameters().model_dump()
-    assert assigned == {name: defaults[name] for name in ["run", *parameters.owned_by(stage)]}
+    common = ["run", "interactive"] if stage in parameters.SLIDERS else ["run"]
+    assert assigned == {name: defaults[name] for name in [*common, *parameters.owned_by(stage)]}
     assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"
 
 
