@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/installed
 
-.PHONY: demo test lab install
+.PHONY: demo test lab install test-browser
 
 demo: install
 	$(BIN)/shl fetch openi
@@ -17,7 +17,14 @@ test: install
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lab: install
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/shl fetch openi
+	$(BIN)/jupyter lab notebooks/00_imbalance.ipynb
+
+# as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there
+test-browser: install
+	which chromedriver > /dev/null || apt-get install --quiet --yes chromium chromium-driver
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,browser]"
+	$(BIN)/pytest tests/browser.py
 
 install: $(DONE)
 

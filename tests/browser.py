@@ -1,0 +1,131 @@
+"""The notebooks in JupyterLab, in a browser: every one runs without an error, and a moved slider changes its figure.
+
+make test-browser    needs Debian's chromium and chromium-driver, or others on the path; pictures land in runs/browser/
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+import yaml
+from conftest import PROJECT
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from shl_utils.parameters import SLIDERS, STAGES
+
+SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
+PICTURES = PROJECT / "runs" / "browser"
+PATIENCE = 240  # seconds for one notebook
+
+CELLS = """
+const content = jupyterapp.shell.currentWidget.content;
+return JSON.stringify([...content.widgets].filter(cell => cell.model.type === 'code').map(cell => ({
+    count: cell.model.executionCount,
+    error: [...Array(cell.model.outputs.length).keys()].map(i => cell.model.outputs.get(i))
+        .filter(output => output.type === 'error').map(output => JSON.stringify(output.toJSON()).slice(0, 500)).join(),
+})));
+"""
+STATUS = """
+const panel = window.jupyterapp && jupyterapp.shell.currentWidget;
+return panel && panel.sessionContext && panel.sessionContext.session ? panel.sessionContext.session.kernel.status : '';
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab on copies of the notebooks, whose parameters are those of params/smoke.yaml."""
+    place = tmp_path_factory.mktemp("lab")
+    for stage in STAGES:
+        notebook = nbformat.read(PROJECT / "notebooks" / f"{stage}.ipynb", as_version=4)
+        at = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
+        values = "\n".join(f"{name} = {value!r}" for name, value in SMOKE.items())
+        notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(values))
+        nbformat.write(notebook, place / f"{stage}.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--allow-root"]
+    command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={place}"]
+    env = os.environ | {"SHL_RUNS": str(place / "runs"), "JUPYTERLAB_SETTINGS_DIR": str(place / "settings")}
+    with (place / "log").open("w") as log:
+        server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait(lambda: _answers(f"{address}/api"), 60, "JupyterLab")
+            yield address
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,2400"):
+        options.add_argument(word)
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
+    _open(browser, lab, stage)
+    browser.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
+    _wait(lambda: all(cell["count"] for cell in _cells(browser)) and _idle(browser), PATIENCE, f"{stage} to end")
+    assert not [cell["error"] for cell in _cells(browser) if cell["error"]]
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(PICTURES / f"{stage}.png"))
+    if stage in SLIDERS:
+        _move_a_slider(browser, stage)
+    browser.execute_script("jupyterapp.commands.execute('kernelmenu:shutdown')")
+
+
+def _open(browser, lab, stage: str) -> None:
+    browser.get(f"{lab}/lab/tree/{stage}.ipynb?reset")
+    _wait(lambda: _idle(browser), 90, f"the kernel of {stage}")
+
+
+def _move_a_slider(browser, stage: str) -> None:
+    handles = browser.find_elements(By.CSS_SELECTOR, ".widget-slider .noUi-handle")
+    assert handles, f"{stage} shows no slider"
+    image = browser.find_element(By.CSS_SELECTOR, "img.widget-image")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handles[0])
+    before = image.get_attribute("src")
+    for _ in range(10):
+        handles[0].send_keys(Keys.ARROW_RIGHT)
+    _wait(lambda: image.get_attribute("src") != before, 10, f"the figure of {stage} to follow its slider")
+    browser.save_screenshot(str(PICTURES / f"{stage}-moved.png"))
+
+
+def _cells(browser) -> list[dict]:
+    return json.loads(browser.execute_script(CELLS))
+
+
+def _idle(browser) -> bool:
+    return browser.execute_script(STATUS) == "idle"
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _wait(condition, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.3)
