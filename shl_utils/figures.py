@@ -75,11 +75,13 @@ def segments(table: pd.DataFrame, ax: Axes) -> Axes:
     """The long tail, every code in the colour of its segment. table: `train_count`, `segment`."""
     ordered = table.sort_values("train_count", ascending=False, ignore_index=True)
     n = ordered["segment"].max() + 1
-    ax.bar(ordered.index, ordered["train_count"], width=1.0, color=colours(n)[ordered["segment"]])
     for k, part in ordered.groupby("segment"):
+        edges = np.arange(part.index[0], part.index[-1] + 2) - 0.5
+        ax.stairs(part["train_count"], edges, baseline=0.8, fill=True, color=colours(n)[k])
         middle, top = part.index.to_numpy().mean(), part["train_count"].max()
         ax.annotate(f"{k}", (middle, top), xytext=(0, 4), textcoords="offset points", ha="center")
     ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes (log)")
+    ax.set_ylim(bottom=0.8)
     ax.set_title(f"{n} segments; 0 holds the rarest codes")
     return ax
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 Range = tuple[float, float, float]  # where it starts, the least and the most
 
@@ -26,12 +28,13 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
         return None
     import ipywidgets as widgets
 
+    picture = Picture(draw, size, panels)
     image = widgets.Image(format="png")
     image.layout.max_width = "100%"
     moved = {name: _control(widgets, name, values) for name, values in controls.items()}
 
     def redraw(_change: Any = None) -> None:
-        image.value = png(draw, size, panels, {name: control.value for name, control in moved.items()})
+        image.value = picture.of({name: control.value for name, control in moved.items()})
 
     for control in moved.values():
         control.observe(redraw, "value")
@@ -39,15 +42,26 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     return widgets.VBox([*moved.values(), image])
 
 
-def png(draw: Callable[..., Any], size: tuple[float, float], panels: int, values: dict[str, Any]) -> bytes:
-    """The figure as a picture, drawn anew and apart from pyplot, whose figures would pile up."""
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels)
-    draw(axes, **values)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+class Picture:
+    """A figure that is drawn again and again, apart from pyplot. Where its axes lie is settled by the first time: to
+    settle it anew takes as long as to draw."""
+
+    def __init__(self, draw: Callable[..., Any], size: tuple[float, float], panels: int) -> None:
+        self.draw, self.figure = draw, Figure(figsize=size)
+        FigureCanvasAgg(self.figure)
+        self.axes = self.figure.subplots(1, panels)
+
+    def of(self, values: dict[str, Any]) -> bytes:
+        """PNG."""
+        for ax in self.figure.axes:
+            ax.clear()
+        self.draw(self.axes, **values)
+        self.figure.canvas.draw()
+        self.figure.set_layout_engine("none")
+        buffer = io.BytesIO()  # savefig would draw a second time
+        pixels = np.asarray(self.figure.canvas.buffer_rgba())[..., :3]
+        Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
+        return buffer.getvalue()
 
 
 def _control(widgets: Any, name: str, values: Range | Sequence[str]) -> Any:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 from scipy import stats
+from torch import Tensor
 
 from shl_utils import harmonic, losses
 from shl_utils.figures import colours
@@ -127,15 +128,15 @@ def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
     return axes
 
 
-def _of_negatives(loss, logits, weight: float, given: dict[str, float]) -> tuple[NDArray, NDArray]:
+def _of_negatives(loss, logits: Tensor, weight: float, given: dict[str, float]) -> tuple[NDArray, NDArray]:
     """Loss and gradient of each logit, as a note of its own without the code."""
-    target, weights = torch.zeros(1, 1), torch.tensor([weight])
 
-    def one(z):
-        return loss(z.reshape(1, 1), target, weights, **given)
+    def of(z: Tensor) -> Tensor:
+        return loss(z.reshape(-1, 1), torch.zeros(z.numel(), 1), torch.full((z.numel(),), weight), **given)
 
-    slopes, values = torch.func.vmap(torch.func.grad_and_value(one))(logits)
-    return values.numpy(), slopes.numpy()
+    moved = logits.clone().requires_grad_()
+    of(moved).backward()  # notes are averaged, so each has its share of the gradient
+    return torch.func.vmap(of)(logits).numpy(), len(logits) * moved.grad.numpy()
 
 
 def weights(sources: NDArray[np.bool_], reading: harmonic.Reading, ax: Axes) -> Axes:
