@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils import runs
+from shl_utils.parameters import STAGES
 
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")
 
@@ -45,6 +46,14 @@ def several(folders: dict[str, Path]) -> pd.DataFrame:
     found = {name: of_run(folder) for name, folder in folders.items()}
     lines = pd.concat([part.assign(run=f"{name} ({_reading(folders[name])})") for name, part in found.items()])
     return lines.loc[lines.index.unique()]
+
+
+def measured_on(folders: dict[str, Path]) -> dict[str, str]:
+    """The data of every run, by its fingerprints, as one more definition: differences between runs are not of models
+    alone where these differ."""
+    prints = {name: runs.read_stamp(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
+    told = [f"{name}: {', '.join(f'{n} {value}' for n, value in found.items())}" for name, found in prints.items()]
+    return {"measured on": "; ".join(told)}
 
 
 def _reading(folder: Path) -> str:

@@ -68,3 +68,10 @@ def test_a_run_without_an_ablation_is_named_and_so_is_one_of_another_version(tmp
     (write(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"{name} is missing: run 05_ablate of that run first"):
         verdict.several({"run": tmp_path})
+
+
+def test_the_data_of_each_run_are_named_by_their_fingerprints(tmp_path):
+    stage = runs.begin("00_imbalance", {"run": str(tmp_path / "r")})
+    stage.path("x").write_text("x")
+    stage.finish("x", fingerprints={"codes": "abc", "labels": "def"})
+    assert verdict.measured_on({"r": tmp_path / "r"}) == {"measured on": "r: codes abc, labels def"}
