@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/installed
 
-.PHONY: demo test lab install test-browser
+.PHONY: demo test lab install test-browser site slides
 
 demo: install
 	$(BIN)/shl fetch openi
@@ -20,6 +20,11 @@ lab: install
 	$(BIN)/shl fetch openi
 	$(BIN)/jupyter lab notebooks/00_imbalance.ipynb
 
+# the demo as pages, and as slides, in site/ and slides/; both work without a network
+site slides: demo
+	rm -rf $@
+	$(BIN)/shl $@ demo $@
+
 # as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there
 test-browser: install
 	which chromedriver > /dev/null || apt-get install --quiet --yes chromium chromium-driver
@@ -31,4 +36,5 @@ install: $(DONE)
 $(DONE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(BIN)/pip install --quiet --no-deps sphinx-revealjs==3.2.1  # for its copy of reveal.js
 	touch $(DONE)

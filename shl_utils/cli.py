@@ -35,6 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     report = commands.add_parser("report", help="one page of a run's parameters, provenance, figures and tables")
     report.add_argument("run", help="its name under runs/, or its folder")
     report.set_defaults(do=lambda given: _report(given.run))
+    for name, what in (("site", "pages and a reference"), ("slides", "slides")):
+        shown = commands.add_parser(
+            name, help=f"a run's notebooks as {what} in a new folder, to work without a network"
+        )
+        shown.add_argument("run", help="its name under runs/, or its folder")
+        shown.add_argument("target", type=Path, help="the new folder")
+        shown.set_defaults(do=_shown)
     scan = commands.add_parser("scan", help="do files hold text of notes? exit code 1 if one does")
     scan.add_argument("paths", type=Path, nargs="+", metavar="path", help="file or folder to look through")
     scan.add_argument("--runs", nargs="+", metavar="run", help="whose notes; all under runs/, if none is given")
@@ -116,6 +123,14 @@ def _report(run: str) -> int:
     from shl_utils import report
 
     print(f"Written to {report.write(runs.folder_of(run))}")
+    return 0
+
+
+def _shown(given: argparse.Namespace) -> int:
+    from shl_utils import site
+
+    write = {"site": site.site, "slides": site.slides}[given.command]
+    print(f"Written: {write(runs.folder_of(given.run), given.target)}")
     return 0
 
 

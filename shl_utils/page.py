@@ -30,6 +30,11 @@ def heading(text: str, *, level: int = 2) -> str:
     return f"<h{level}>{html.escape(text)}</h{level}>"
 
 
+def folded(title: str, part: str) -> str:
+    """A part that opens on a click."""
+    return f"<details><summary>{html.escape(title)}</summary>{part}</details>"
+
+
 def paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 

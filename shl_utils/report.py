@@ -28,7 +28,7 @@ def write(folder: Path) -> Path:
     if not runs.read_stamp(folder, STAGES[0]):
         raise FileNotFoundError(f"{folder} has no finished {STAGES[0]}: run it first")
     told = summary.of(folder)
-    parts = [page.paragraph(summary.table([told])), *_provenance(folder, told)]
+    parts = [*_results(told), *_provenance(folder, told)]
     for stage in told["stages"]:
         parts += _notebook(folder, stage)
     target, partial = folder / FILE, folder / f"{FILE}.part"
@@ -41,16 +41,28 @@ def write(folder: Path) -> Path:
     return target
 
 
+def _results(told: summary.Summary) -> Iterator[str]:
+    yield page.paragraph("All stages are done." if told["done"] else summary.table([told]).splitlines()[0])
+    rows = {
+        name: {"micro-F1": _interval(f, "micro_f1"), "macro-F1": _interval(f, "macro_f1_present")}
+        for name, f in told["figures"].items()
+    }
+    if rows:
+        yield page.table(pd.DataFrame(rows).T)
+
+
+def _interval(figures: dict[str, float], name: str) -> str:
+    value, low, high = (100 * figures[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def _provenance(folder: Path, told: summary.Summary) -> Iterator[str]:
     facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     yield page.heading("What was asked")
-    defaults = Parameters().model_dump()
-    asked = {name: str(value) for name, value in facts["parameters"].items()}
-    table = pd.DataFrame({"value": asked})
-    table["default"] = [
-        "" if facts["parameters"][name] == defaults.get(name) else str(defaults.get(name)) for name in asked
-    ]
-    yield page.table(table)
+    asked, defaults = facts["parameters"], Parameters().model_dump()
+    table = pd.DataFrame({"value": asked, "default": {name: defaults.get(name) for name in asked}}).astype(str)
+    yield page.table(table[table["value"] != table["default"]])
+    yield page.folded("All parameters", page.table(table[["value"]]))
     yield page.heading("What made it")
     made = [_made(stage, facts["stages"].get(stage["stage"], {})) for stage in told["stages"]]
     yield page.table(pd.DataFrame(made).set_index("stage"))

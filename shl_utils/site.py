@@ -1,0 +1,145 @@
+"""A finished run for people without Python: its notebooks as pages, or as slides. Both work without a network.
+
+nbconvert makes them; what it would fetch from elsewhere (formulas, a library of slides) is put in its place here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from shl_utils import page, runs
+from shl_utils.parameters import STAGES
+
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
+QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
+MERMAID = re.compile(r'<script type="module">(?:(?!</script>).)*mermaid.*?</script>', re.DOTALL)
+LOADER = re.compile(r"<script>\s*require\(.*?</script>", re.DOTALL)  # by a library that would come from elsewhere
+START = """<script src="reveal/dist/reveal.js"></script>
+<script>Reveal.initialize({hash: true, slideNumber: "c/t", width: 1200, height: 800, margin: 0.05})</script>"""
+DECK = """<style>
+.reveal { font-size: 26px } .reveal .slides { text-align: left }
+.reveal img { max-height: 640px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
+</style>"""
+NOTHING = {
+    "mathjax_url": "",
+    "require_js_url": "",
+    "jquery_url": "",
+    "mermaid_js_url": "",
+    "jupyter_widgets_base_url": "",
+}
+REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
+NEEDS = "`pip install -e '.[site]'` brings it"
+NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
+
+
+def site(folder: Path, target: Path) -> Path:
+    """Write an index, a page a notebook, and the reference of the package into the new folder `target`.
+
+    ValueError for a private source, for a run that is not finished, and for a `target` that is there.
+    """
+    from nbconvert import HTMLExporter
+
+    found = _notebooks(folder)
+    partial = _begun(target)
+    lines = []
+    for stage, notebook in found.items():
+        text, _ = HTMLExporter(**NOTHING).from_notebook_node(_with_formulas(notebook))
+        (partial / f"{stage}.html").write_text(MERMAID.sub("", text), encoding="utf-8")
+        first = notebook.cells[0].source
+        lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
+    subprocess.run([sys.executable, "-m", "pdoc", "--output-directory", partial / "api", "shl_utils"], check=True)
+    parts = [
+        page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
+        f"<ol start=0>{''.join(lines)}</ol>",
+        '<p><a href="api/shl_utils.html">Reference of the package</a></p>',
+    ]
+    (partial / "index.html").write_text(page.page(f"shl: run {folder.name}", parts), encoding="utf-8")
+    partial.rename(target)
+    return target / "index.html"
+
+
+def slides(folder: Path, target: Path) -> Path:
+    """Write a deck a notebook, without its code, and reveal.js into the new folder `target`. Raises as `site` does."""
+    from nbconvert import SlidesExporter
+
+    found, reveal = _notebooks(folder), _reveal()
+    partial = _begun(target)
+    shutil.copytree(reveal / "dist", partial / "reveal" / "dist")
+    for stage, notebook in found.items():
+        exporter = SlidesExporter(**NOTHING, reveal_url_prefix="reveal", exclude_input=True, exclude_input_prompt=True)
+        exporter.exclude_output_prompt = True
+        text, _ = exporter.from_notebook_node(_as_deck(_with_formulas(notebook)))
+        text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
+        (partial / f"{stage}.html").write_text(text, encoding="utf-8")
+    partial.rename(target)
+    return target / f"{STAGES[0]}.html"
+
+
+def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
+    """The executed notebooks of a finished run of an open source."""
+    states = runs.states(folder)
+    late = [stage for stage, state in states.items() if state != "done"]
+    if late:
+        raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
+    if runs.read_stamp(folder, STAGES[0])["private"]:
+        raise ValueError(f"{folder} is of a private source: its notebooks are not for others")
+    if importlib.util.find_spec("latex2mathml") is None:
+        raise ValueError(f"latex2mathml is missing: {NEEDS}")
+    return {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
+
+
+def _begun(target: Path) -> Path:
+    if target.exists():
+        raise ValueError(f"{target} is there already: give the name of a new folder")
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _reveal() -> Path:
+    spec = importlib.util.find_spec(REVEAL)
+    if spec is None:
+        raise ValueError(NEEDS_REVEAL)
+    return Path(spec.origin).parent / "_static" / "revealjs"
+
+
+def _with_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Formulas of the text as MathML, which browsers draw by themselves."""
+    from latex2mathml.converter import convert
+
+    def drawn(match: re.Match) -> str:
+        block, inline = match.groups()
+        return convert(block or inline, display="block" if block else "inline")
+
+    return _changed(notebook, lambda text: FORMULA.sub(drawn, text))
+
+
+def _changed(notebook: nbformat.NotebookNode, change: Callable[[str], str]) -> nbformat.NotebookNode:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = change(cell.source)
+    return notebook
+
+
+def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A slide a heading, below it one a picture or table; what only computes is left out."""
+    for cell in notebook.cells:
+        shown = [
+            output for output in cell.get("outputs", []) if {"image/png", "text/html"} & set(output.get("data", {}))
+        ]
+        kind = "slide" if cell.source.startswith("#") else "-"
+        if cell.cell_type == "code":
+            kind = "subslide" if shown else "skip"
+            cell.outputs = shown
+        cell.metadata["slideshow"] = {"slide_type": kind}
+    return notebook

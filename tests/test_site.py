@@ -1,0 +1,59 @@
+"""Notebooks as pages and as slides: whole, and without anything from elsewhere."""
+
+import re
+import shutil
+
+import pytest
+from conftest import shl
+
+from shl_utils import site
+from shl_utils.parameters import STAGES
+
+pytestmark = pytest.mark.slow
+ELSEWHERE = re.compile(
+    r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'\s>]+\.(?:js|css|woff2?|png)|@import|import\(["']https?:"""
+)
+
+
+def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
+    done = shl("site", smoke[0], tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    for stage in STAGES:
+        text = (tmp_path / "site" / f"{stage}.html").read_text(encoding="utf-8")
+        assert f'href="{stage}.html"' in index
+        assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
+    assert "The long tail" in index
+    train = (tmp_path / "site" / "03_train.html").read_text(encoding="utf-8")
+    assert "<math" in train
+    assert "$" not in re.sub(r"<script.*?</script>|<style.*?</style>|<pre.*?</pre>", "", train, flags=re.DOTALL)
+    reference = (tmp_path / "site" / "api" / "shl_utils" / "harmonic.html").read_text(encoding="utf-8")
+    assert "1/beta" in reference
+    with pytest.raises(ValueError, match="is there already"):
+        site.site(smoke[0], tmp_path / "site")
+
+
+def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
+    done = shl("slides", smoke[0], tmp_path / "slides")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "slides" / "reveal" / "dist" / "reveal.js").is_file()
+    for stage in STAGES:
+        text = (tmp_path / "slides" / f"{stage}.html").read_text(encoding="utf-8")
+        assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
+        assert "Reveal.initialize" in text
+        assert "require(" not in text
+    first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
+    assert first.count("data:image/png") >= 6
+    assert "runs.open_run" not in first
+
+
+def test_a_private_or_unfinished_run_is_not_shown(smoke, tmp_path):
+    folder = tmp_path / "private"
+    shutil.copytree(smoke[0], folder)
+    stamp = folder / "stages" / "00_imbalance.json"
+    stamp.write_text(stamp.read_text().replace('"private": false', '"private": true'))
+    with pytest.raises(ValueError, match="private source"):
+        site.site(folder, tmp_path / "site")
+    (folder / "stages" / "08_one_note.json").unlink()
+    with pytest.raises(ValueError, match="08_one_note is not run"):
+        site.slides(folder, tmp_path / "slides")
