@@ -111,7 +111,7 @@ def _compare(given: argparse.Namespace) -> int:
     from shl_utils import compare, tables
 
     found = compare.of(_begun(given.runs), different=given.different)
-    for part in (tables.markdown(tables.ablation(found.table)), tables.markdown(found.settings)):
+    for part in (tables.markdown(found.shown), tables.markdown(found.settings)):
         print(f"{part}\n")
     print(tables.listed(found.definitions))
     if given.out:

@@ -31,6 +31,12 @@ class Compared:
     definitions: dict[str, str]
     paired: bool
 
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The table for people."""
+        shown = tables.ablation(self.table)
+        return shown if self.paired else shown[[name for name in shown if not name.endswith("gain")]]
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -67,17 +73,17 @@ def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
     table["core_seconds"] = [seconds for _, seconds in found.values()]
     table["failed"] = 0
     told = tables.definitions(table, times=times, reference=reference) | {"measured on": _prints(loaded)}
-    return Compared(table, _settings(loaded), told, paired)
+    unsaid = {"(row)"} if paired else {"(row)", "gain", "p"}
+    return Compared(table, _settings(loaded), {k: v for k, v in told.items() if k not in unsaid}, paired)
 
 
 def write(compared: Compared, target: Path) -> list[Path]:
     """`target` with .md, .html and .json behind its name."""
-    shown = tables.ablation(compared.table)
     files = [target.with_name(target.name + end) for end in (".md", ".html", ".json")]
     target.parent.mkdir(parents=True, exist_ok=True)
-    tables.write_markdown(files[0], shown, compared.settings, definitions=compared.definitions)
+    tables.write_markdown(files[0], compared.shown, compared.settings, definitions=compared.definitions)
     parts = [
-        page.table(shown),
+        page.table(compared.shown),
         page.heading("What differs"),
         page.table(compared.settings),
         page.listed(compared.definitions),
@@ -114,7 +120,8 @@ def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, 
     last code, such as the linear model of every run on the same data, stands once."""
     groups: dict[str, list[_Run]] = {}
     for run in loaded:
-        groups.setdefault(json.dumps(run.parameters.model_dump(exclude=ELSEWHERE), sort_keys=True), []).append(run)
+        alike = run.parameters.model_dump(exclude=ELSEWHERE), run.prints
+        groups.setdefault(json.dumps(alike, sort_keys=True), []).append(run)
     found: dict[str, tuple[Measured, float]] = {}
     for group in groups.values():
         parts: dict[str, list[tuple[Measured, float]]] = {}
