@@ -17,14 +17,14 @@ PATTERNS = {"header": rf"\A(?:[^\S\n]*(?:(?:{FIELDS})[^\S\n]*:[^\n]*)?\n)+", "ma
 
 
 def patterns(wanted: Iterable[str]) -> list[str]:
-    """The regular expressions of what is asked for, in the order in which each is replaced by a blank."""
+    """The regular expressions of what is asked for, in the order in which what each finds is blanked."""
     return [pattern for name, pattern in PATTERNS.items() if name in set(wanted)]
 
 
 def clean(text: str, wanted: Iterable[str]) -> str:
-    """A note without what is asked for, and otherwise untouched."""
+    """A note with blanks for what is asked for, as many as it has characters, so that all else stays in its place."""
     for pattern in patterns(wanted):
-        text = re.sub(pattern, " ", text)
+        text = re.sub(pattern, lambda found: " " * len(found.group()), text)
     return text
 
 

@@ -94,7 +94,9 @@ def _run(given: argparse.Namespace) -> int:
 
 def _begun(names: Sequence[str]) -> list[Path]:
     """The folders of these runs, or of all."""
-    folders = [runs.folder_of(name) for name in names] or sorted(path.parent for path in runs.root().glob("*/stages"))
+    folders = [runs.folder_of(name) for name in names] or sorted(path.parent for path in runs.root().rglob("stages"))
+    if not folders:
+        raise FileNotFoundError(f"there is no run below {runs.root()}")
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not there: no run of that name was begun")
@@ -137,9 +139,11 @@ def _shown(given: argparse.Namespace) -> int:
 def _scan(paths: Sequence[Path], names: Sequence[str] | None) -> int:
     from shl_utils import scan
 
-    folders = [folder for folder in _begun(names or []) if (folder / "corpus.parquet").exists()]
-    if not folders:
-        raise ValueError("there is no run whose notes could be looked for: name one with --runs")
+    folders = _begun(names or [])
+    bare = [folder for folder in folders if not (folder / "corpus.parquet").exists()]
+    if bare and (names or len(bare) == len(folders)):
+        raise FileNotFoundError(f"{bare[0]} has no corpus.parquet: its notes cannot be looked for")
+    folders = [folder for folder in folders if folder not in bare]
     leaks = scan.found(paths, folders)
     for leak in leaks:
         print(f"{leak.file}: {leak.shingles} runs of {scan.WORDS} words from {leak.notes} notes of {leak.run}")
@@ -167,9 +171,9 @@ def _predict(given: argparse.Namespace) -> int:
     folder = runs.folder_of(given.run)
     coder = one_note.load(folder)
     for name, text in notes.items():
-        text = cleaning.clean(text, coder.parameters.clean_text)
         try:
-            coded = one_note.code(coder, text, sentences=not given.quick)
+            seen = cleaning.clean(text, coder.parameters.clean_text)
+            coded = one_note.code(coder, seen, sentences=not given.quick)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         if given.json:

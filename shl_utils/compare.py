@@ -23,18 +23,19 @@ ELSEWHERE = {"run", "training_seed", *PLACEMENT, *(n for s in STAGES[STAGES.inde
 
 @dataclass(frozen=True)
 class Compared:
-    """table: of `measuring.table`, a line a model; without gains where the runs have not the same data. settings: the
-    parameters in which the runs differ, a column each. definitions: of what `tables.ablation` shows of the table."""
+    """table: of `measuring.table`, a line a model, over the model `reference`; its gains mean nothing unless `paired`.
+    settings: the parameters in which the runs differ, a column each. definitions: of what `shown` shows."""
 
     table: pd.DataFrame
+    reference: str
     settings: pd.DataFrame
     definitions: dict[str, str]
     paired: bool
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The table for people."""
-        shown = tables.ablation(self.table)
+        """The table for people; without gains where the runs have not the same data."""
+        shown = tables.ablation(self.table, reference=self.reference)
         return shown if self.paired else shown[[name for name in shown if not name.endswith("gain")]]
 
 
@@ -51,9 +52,10 @@ class _Run:
 def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
     """The models that `04_evaluate` of these runs compared, over the first run's own.
 
-    Runs that differ in `training_seed` alone are seeds of one row. All are measured on the draws that the first asks
-    for. ValueError where notes, sides, codes or labels are not the same, unless `different` asks for it: then each
-    stands by itself, without gains. FileNotFoundError or ValueError name a file that is missing or altered.
+    Runs that differ in `training_seed` alone are seeds of one row; of runs whose models are the same, the first stands
+    for all. All are measured on the draws that the first asks for. ValueError where notes, sides, codes or labels are
+    not the same, unless `different` asks for it: then each stands by itself, without gains. FileNotFoundError or
+    ValueError name a file that is missing or altered.
     """
     loaded = [_load(folder) for folder in folders]
     names = [run.name for run in loaded]
@@ -61,20 +63,17 @@ def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
         raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
     paired = _same_data(loaded, different=different)
     found = _measured(loaded, paired=paired)
-    times, seed = loaded[0].parameters.bootstrap, loaded[0].parameters.seed
-    reference = next(iter(found))
+    how = {"times": loaded[0].parameters.bootstrap, "seed": loaded[0].parameters.seed}
+    first = next(iter(found))
     if paired:
-        table = measuring.table(
-            {name: one for name, (one, _) in found.items()}, [], times=times, seed=seed, reference=reference
-        )
+        table = measuring.table({name: one for name, (one, _) in found.items()}, [], reference=first, **how)
     else:
-        apart = {n: measuring.table({n: one}, [], times=times, seed=seed, reference=n) for n, (one, _) in found.items()}
-        table = pd.concat(apart.values())
+        table = pd.concat(measuring.table({n: one}, [], reference=n, **how) for n, (one, _) in found.items())
     table["core_seconds"] = [seconds for _, seconds in found.values()]
     table["failed"] = 0
-    told = tables.definitions(table, times=times, reference=reference) | {"measured on": _prints(loaded)}
+    told = tables.definitions(table, times=how["times"], reference=first) | {"measured on": _prints(loaded)}
     unsaid = {"(row)"} if paired else {"(row)", "gain", "p"}
-    return Compared(table, _settings(loaded), {k: v for k, v in told.items() if k not in unsaid}, paired)
+    return Compared(table, first, _settings(loaded), {k: v for k, v in told.items() if k not in unsaid}, paired)
 
 
 def write(compared: Compared, target: Path) -> list[Path]:
@@ -94,7 +93,8 @@ def write(compared: Compared, target: Path) -> list[Path]:
 
 
 def _load(folder: Path) -> _Run:
-    parameters, _ = runs.finished(folder, STAGE, "corpus.parquet", "codes.parquet", "metrics.json")
+    files = [*runs.read_stamp(folder, STAGE).get("files", {}), "corpus.parquet", "codes.parquet", "filter.parquet"]
+    parameters, _ = runs.finished(folder, STAGE, *files)
     corpus = corpora.read(folder)
     seconds = runs.read_stamp(folder, "03_train")["core_seconds"]
     return _Run(folder.name, parameters, corpus, corpora.fingerprints(corpus), folder, seconds)
@@ -103,30 +103,29 @@ def _load(folder: Path) -> _Run:
 def _same_data(loaded: list[_Run], *, different: bool) -> bool:
     """Whether all have the data of the first, and their test labels as the source has them."""
     first = loaded[0]
-    faults = [
-        f"{run.name} has other {', '.join(name for name in first.prints if run.prints[name] != first.prints[name])}"
-        for run in loaded[1:]
-        if run.prints != first.prints
-    ]
+    faults = []
+    for run in loaded[1:]:
+        other = [name for name in first.prints if run.prints[name] != first.prints[name]]
+        faults += [f"{run.name} has other {', '.join(other)} than {first.name}"] if other else []
     faults += [f"{run.name} filters its test labels" for run in loaded if run.parameters.filter_labels == "all"]
     if faults and not different:
-        what = "; ".join(faults)
-        raise ValueError(f"{what}: than {first.name}, no difference can be told; --different sets them side by side")
+        raise ValueError(f"{'; '.join(faults)}: no difference can be told; --different sets them side by side")
     return not faults
 
 
 def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, float]]:
     """Figures and core seconds of every model, by its name and those of its runs; what another row has predicted to the
     last code, such as the linear model of every run on the same data, stands once."""
-    groups: dict[str, list[_Run]] = {}
+    groups: dict[str, dict[int, _Run]] = {}
     for run in loaded:
-        alike = run.parameters.model_dump(exclude=ELSEWHERE), run.prints
-        groups.setdefault(json.dumps(alike, sort_keys=True), []).append(run)
+        alike = json.dumps([run.parameters.model_dump(exclude=ELSEWHERE), run.prints], sort_keys=True)
+        groups.setdefault(alike, {}).setdefault(run.parameters.training_seed, run)
     found: dict[str, tuple[Measured, float]] = {}
-    for group in groups.values():
-        parts: dict[str, list[tuple[Measured, float]]] = {}
+    for group in (list(seeds.values()) for seeds in groups.values()):
+        order = (loaded[0] if paired else group[0]).corpus
+        parts: dict[str, list[tuple[Any, float]]] = {}
         for run in group:
-            for name, one in _of_run(run).items():
+            for name, one in _of_run(run, order.notes["note"].iloc[order.rows("test")]).items():
                 parts.setdefault(name, []).append(one)
         for name, several in parts.items():
             several = several[:1] if name == baselines.LINEAR else several
@@ -137,21 +136,21 @@ def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, 
     return found
 
 
-def _of_run(run: _Run) -> dict[str, tuple[Any, float]]:
-    """Truth, predicted test codes and mean average precision of every model, and its core seconds."""
+def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
+    """Truth, predicted test codes and mean average precision of every model, and its core seconds.
+
+    order: ids of the test notes, which another run may hold in another order.
+    """
     gold = filtering.read_labels(run.folder / "filter.parquet", run.corpus, run.parameters)
     truth, rows = evaluation.test_truth(run.corpus, gold), run.corpus.rows("test")
+    places = pd.Index(run.corpus.notes["note"].iloc[rows]).get_indexer(order)
     models = {v.name: predictions.of_variant(run.folder, v, run.corpus) for v in variants.compared(run.parameters)}
     models[baselines.LINEAR] = predictions.read(run.folder / "tfidf" / "predictions.parquet", run.corpus)
     result = {}
     for name, found in models.items():
-        limits = evaluation.cut(run.corpus, gold, found, run.parameters)
-        part = (
-            truth,
-            evaluation.decide(run.corpus, found, limits),
-            ranking.mean_average_precision(truth, found.of(rows)),
-        )
-        result[name] = part, run.core_seconds.get(name, np.nan)
+        decided = evaluation.decide(run.corpus, found, evaluation.cut(run.corpus, gold, found, run.parameters))
+        precision = ranking.mean_average_precision(truth, found.of(rows))
+        result[name] = (truth[places], decided[places], precision), run.core_seconds.get(name, np.nan)
     return result
 
 
@@ -174,7 +173,6 @@ def _settings(loaded: list[_Run]) -> pd.DataFrame:
 
 
 def _prints(loaded: list[_Run]) -> str:
-    prints = {run.name: ", ".join(f"{name} {value}" for name, value in run.prints.items()) for run in loaded}
-    return (
-        prints[loaded[0].name] if len(set(prints.values())) == 1 else "; ".join(f"{n}: {p}" for n, p in prints.items())
-    )
+    prints = {run.name: tables.named(run.prints) for run in loaded}
+    same = len(set(prints.values())) == 1
+    return prints[loaded[0].name] if same else "; ".join(f"{name}: {told}" for name, told in prints.items())

@@ -86,6 +86,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
             summary.note_failure(folder, stage, error)
             print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
             return False
+        (folder / summary.FAILED).unlink(missing_ok=True)
         print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
@@ -97,7 +98,6 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
 def _execute(stage: str, values: dict, folder: Path) -> str:
     """Run one notebook into the run's folder; the error as text, empty if there was none."""
     import papermill
-    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     target = folder / "notebooks" / f"{stage}.ipynb"
@@ -119,8 +119,9 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
             )
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
-    except DeadKernelError:
-        return "the notebook's process was ended from outside, as it is when the machine runs out of memory"
+    except RuntimeError as error:  # of nbclient, or of jupyter_client where the process does not start
+        dead = "it was ended from outside, as it is when the machine runs out of memory"
+        return f"the notebook's process: {dead if type(error).__name__ == 'DeadKernelError' else error}"
     except OSError as error:
         return f"{type(error).__name__}: {error}"
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +20,8 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     """Draw with the first value of every control; if `interactive`, under a slider for each range and a menu for names.
 
     draw: takes the axes (an array of them, if `panels` are several) and a value for each control by its name, and draws
-    anew. The widgets, to be the last value of a cell; None without.
+    anew. The widgets are shown with the picture in their place where there is no kernel to move them, as on GitHub, and
+    returned.
     """
     starts = {name: values[0] for name, values in controls.items()}
     size = (8, 4) if panels == 1 else (5.5 * panels, 4)
@@ -27,6 +29,7 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
         draw(plt.subplots(1, panels, figsize=size)[1], **starts)
         return None
     import ipywidgets as widgets
+    from IPython.display import display
 
     picture = Picture(draw, size, panels)
     image = widgets.Image(format="png")
@@ -39,7 +42,10 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     for control in moved.values():
         control.observe(redraw, "value")
     redraw()
-    return widgets.VBox([*moved.values(), image])
+    box = widgets.VBox([*moved.values(), image])
+    still = {"image/png": base64.b64encode(bytes(image.value)).decode()}
+    display(box._repr_mimebundle_() | still, raw=True)
+    return box
 
 
 class Picture:
@@ -69,4 +75,5 @@ def _control(widgets: Any, name: str, values: Range | Sequence[str]) -> Any:
     if isinstance(values[0], str):
         return widgets.ToggleButtons(options=list(values), value=values[0], **label)
     start, least, most = values
+    least, most = min(start, least), max(start, most)  # a slider moves a start beyond its ends without a word
     return widgets.FloatSlider(value=start, min=least, max=most, step=(most - least) / 100, **label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -18,7 +17,7 @@ from shl_utils.segmentation import segment
 
 TOY = {"cough": 14, "fever": 6, "fracture": 3, "sepsis": 2, "situs inversus": 1}  # notes with each of five codes
 TOY_NOTES = 20
-TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest
+TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; cut by hand
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 
@@ -144,13 +143,13 @@ def weights(sources: NDArray[np.bool_], reading: harmonic.Reading, ax: Axes) -> 
     positives. sources: of `harmonic.note_sources`."""
     n = sources.shape[1] - 1
     for s, colour in zip(range(n), colours(n)):
-        own = ~sources[:, s]
-        given = harmonic.weights(sources, s, reading=reading)[own]
+        negatives = ~sources[:, s]
+        given = harmonic.weights(sources, s, reading=reading)[negatives]
         if len(given) == 0:
             continue
         ax.plot([given.min(), given.max()], [s, s], color=colour, linestyle="-", linewidth=4)
         ax.plot(np.median(given), s, "o", color=colour, markersize=9)
-        total = given.sum() / (~own).sum()
+        total = given.sum() / (~negatives).sum()
         ax.annotate(f"together {total:.2g} x the positives", (1.01, s), xycoords=("axes fraction", "data"), va="center")
     ax.axvline(1, color=ORANGE, linestyle="--")
     ax.set(xscale="log", xlabel="weight of a negative note (log); dashed: of a positive", ylabel="segment in training")
@@ -201,8 +200,3 @@ def found_by(shares: pd.DataFrame, first: str, second: str, ax: Axes) -> Axes:
     ax.set_title("Where one model finds what the other misses")
     ax.legend(fontsize=10, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return ax
-
-
-def axes_of(across: int) -> NDArray:
-    """Axes of a figure with so many panels."""
-    return plt.subplots(1, across, figsize=(5.5 * across, 4))[1]

@@ -31,7 +31,7 @@ def write(folder: Path) -> Path:
     parts = [*_results(told), *_provenance(folder, told)]
     for stage in told["stages"]:
         parts += _notebook(folder, stage)
-    target, partial = folder / FILE, folder / f"{FILE}.part"
+    target, partial = folder / FILE, folder / f"part.{FILE}"  # so called that it is searched as HTML
     partial.write_text(page.page(f"Run {folder.name}", parts), encoding="utf-8")
     leaks = scan.found([partial], [folder])
     if leaks:

@@ -138,7 +138,7 @@ def is_done(stage: str, parameters: Parameters) -> bool:
                 return False
             files = {folder / file: made for file, made in stamp["files"].items()}
             files |= {Path(file): made for file, made in stamp.get("read", {}).items()}
-            if any(digest(path) != made for path, made in files.items()):
+            if not _unaltered(files):
                 return False
             upstream = stamp["id"]
     except (FileNotFoundError, ValueError):
@@ -148,21 +148,31 @@ def is_done(stage: str, parameters: Parameters) -> bool:
 
 def states(folder: Path) -> dict[str, str]:
     """Of every stage: "done", "not run", or what it is not good for any more: "altered" (its files are not as it left
-    them) or "outdated" (made before a stage that it builds upon, or by another version of the code)."""
+    them) or "outdated" (made before a stage that it builds upon, of other files, or by another version of the code)."""
     found, upstream = {}, ""
     for name in STAGES:
         stamp = read_stamp(folder, name)
         files = {folder / file: made for file, made in stamp.get("files", {}).items()}
+        read = {Path(file): made for file, made in stamp.get("read", {}).items()}
         if not stamp:
             found[name] = "not run"
-        elif any(not path.exists() or digest(path) != made for path, made in files.items()):
+        elif not _unaltered(files):
             found[name] = "altered"
-        elif stamp["upstream"] != upstream or made_by(stamp) != (__version__, notebook_digest(name)):
+        elif (
+            stamp["upstream"] != upstream
+            or not _unaltered(read)
+            or made_by(stamp) != (__version__, notebook_digest(name))
+        ):
             found[name] = "outdated"
         else:
             found[name] = "done"
         upstream = stamp["id"] if found[name] == "done" else None
     return found
+
+
+def _unaltered(files: dict[Path, str]) -> bool:
+    """Whether the files are there, with these digests."""
+    return all(path.exists() and digest(path) == made for path, made in files.items())
 
 
 def made_by(stamp: Stamp) -> tuple[str, str | None]:

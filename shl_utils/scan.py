@@ -37,10 +37,11 @@ class Leak:
 def found(paths: Iterable[Path], folders: Sequence[Path]) -> list[Leak]:
     """Files at or below `paths` with text of the notes of the runs in `folders`, without a word of it.
 
-    Words that also stand in a row in a code's description are not held against a file. A run's own files are looked at
-    like others, but for its corpus.
+    Words that also stand in a row in a code's description are not held against a file. The files of these runs are
+    looked at like others, but for their corpus.
     """
-    of_file = {path: _shingles(_texts(path)) for path in _files(paths)}
+    own = {(folder / "corpus.parquet").resolve() for folder in folders}
+    of_file = {path: _shingles(_texts(path)) for path in _files(paths) if path.resolve() not in own}
     everywhere = set().union(*of_file.values())
     vocabulary = {word for shingle in everywhere for word in shingle}
     leaks = []
@@ -63,7 +64,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise FileNotFoundError(f"{path} is not there: name a file or a folder")
         else:
             below = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.is_symlink())
-            yield from (p for p in below if not SKIPPED & set(p.relative_to(path).parts) and p.name != "corpus.parquet")
+            yield from (p for p in below if not SKIPPED & set(p.relative_to(path).parts))
 
 
 def _texts(path: Path) -> Iterator[str]:
@@ -76,14 +77,21 @@ def _texts(path: Path) -> Iterator[str]:
     if BINARY in data[:BLOCK]:
         return
     text = data.decode("utf-8", errors="replace")
-    if path.suffix in (".ipynb", ".json"):
+    if path.suffix in (".ipynb", ".json", ".jsonl"):
         try:
-            for part in _strings(json.loads(text)):
-                yield html.unescape(TAG.sub(" ", part))
+            for line in text.splitlines() if path.suffix == ".jsonl" else [text]:
+                for part in _strings(json.loads(line or "null")):
+                    yield from _readings(part)
             return
         except json.JSONDecodeError:
             pass
-    yield html.unescape(TAG.sub(" ", text)) if path.suffix in (".html", ".htm", ".svg") else text
+    yield from _readings(text) if path.suffix in (".html", ".htm", ".svg") else [text]
+
+
+def _readings(text: str) -> Iterator[str]:
+    """As it stands, and as HTML; what stands between a "<" and a ">" may be a tag or not."""
+    yield text
+    yield html.unescape(TAG.sub(" ", text))
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -79,9 +79,11 @@ def _table(path: Path) -> pd.Series:
         raise ValueError(f"split_files: {path} cannot be read as {path.suffix}: {type(error).__name__}") from None
     column = next((name for name in IDS if name in table), None)
     if column is None or "split" not in table:
-        found = ", ".join(map(str, table.columns[:10]))
-        raise ValueError(f"split_files: {path} needs a column split, and one of {', '.join(IDS)} (found: {found})")
-    strange = sorted(set(table["split"].astype(str)) - set(SIDES))
-    if strange:
-        raise ValueError(f"split_files: {path}: split is {strange[0]!r}: use {', '.join(SIDES)}")
+        # the first line of a file without header may be a note: it is shown only if a part of it is known
+        known = [name for name in table.columns if name in (*IDS, "split")]
+        found = f"found {', '.join(map(str, table.columns[:10]))}" if known else "found none: does it have a header?"
+        raise ValueError(f"split_files: {path} needs a column split, and one of {', '.join(IDS)} ({found})")
+    strange = ~table["split"].isin(list(SIDES))
+    if strange.any():
+        raise ValueError(f"split_files: {path}: {strange.sum()} rows have a split that is none of {', '.join(SIDES)}")
     return pd.Series(table["split"].map(SIDES).to_numpy(), index=table[column].astype(str).str.strip(), dtype=object)

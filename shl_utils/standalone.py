@@ -23,7 +23,7 @@ def probabilities(text, encoder=None):
     about = json.loads((HERE / "about.json").read_text(encoding="utf-8"))
     encoder = encoder or about["encoder"]
     for pattern in about["blanked"]:
-        text = re.sub(pattern, " ", text)
+        text = re.sub(pattern, lambda found: " " * len(found.group()), text)
     seen = AutoTokenizer.from_pretrained(encoder)(
         text, truncation=True, max_length=about["max_tokens"], return_tensors="pt"
     )

@@ -34,11 +34,11 @@ def of(folder: Path, *, until: str = STAGES[-1]) -> Summary:
     stages = []
     for name in STAGES[: STAGES.index(until) + 1]:
         line: Summary = {"stage": name, "state": states[name]}
-        if states[name] != "done" and failure.get("stage") == name:
-            line |= {"state": "failed", "error": failure["error"]}
         stamp = runs.read_stamp(folder, name)
+        if states[name] != "done" and failure.get("stage") == name and failure["when"] >= stamp.get("finished", ""):
+            line |= {"state": "failed", "error": failure["error"]}
         stages.append(line | {fact: stamp[fact] for fact in FACTS if fact in stamp})
-    models = _read(folder / "metrics.json").get("models", {})
+    models = _read(folder / "metrics.json").get("models", {}) if states["04_evaluate"] == "done" else {}
     return {
         "run": folder.name,
         "folder": str(folder),
@@ -50,7 +50,7 @@ def of(folder: Path, *, until: str = STAGES[-1]) -> Summary:
 
 
 def note_failure(folder: Path, stage: str, error: str) -> None:
-    """Keep why a stage failed; it counts as long as the stage is not done."""
+    """Keep why a stage failed, until it is done again."""
     runs.write_json(folder / FAILED, {"stage": stage, "error": error, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
 

@@ -62,15 +62,16 @@ def all_figures(table: pd.DataFrame) -> pd.DataFrame:
     return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
 
 
-def ablation(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `measuring.table`: F1, spread over seeds, gain with its p; rows that are not comparable in parentheses."""
+def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
+    """Of `measuring.table`, made with this `reference`: F1, spread over seeds, gain with its p; rows that are not
+    comparable in parentheses."""
     columns = {}
     for figure, title in FIGURES.items():
         value, gain = table.apply(_value, axis=1, figure=figure), table.apply(_change, axis=1, figure=f"{figure}_gain")
         columns[f"{title}-F1"] = value + (100 * table[f"{figure}_sd"]).map(
             " ±{:.1f}".format, na_action="ignore"
         ).fillna("")
-        gain = gain.where(gain.index != BASE, "")
+        gain = gain.where(gain.index != reference, "")
         columns[f"{title} gain"] = gain + table[f"{figure}_p"].map(" p {:.3f}".format, na_action="ignore").fillna("")
     columns["mAP"] = (100 * table["map"].astype(float)).map("{:.1f}".format)
     columns["core seconds"] = table["core_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
@@ -99,8 +100,12 @@ def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> di
 
 def fingerprints(corpus: Corpus) -> dict[str, str]:
     """Of the data, as one more definition."""
-    prints = corpora.fingerprints(corpus)
-    return {"measured on": ", ".join(f"{name} {value}" for name, value in prints.items())}
+    return {"measured on": named(corpora.fingerprints(corpus))}
+
+
+def named(prints: dict[str, str]) -> str:
+    """Fingerprints in a line."""
+    return ", ".join(f"{name} {value}" for name, value in prints.items())
 
 
 def effects(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import runs
+from shl_utils import runs, tables
 from shl_utils.parameters import STAGES
 
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")
@@ -52,8 +52,7 @@ def measured_on(folders: dict[str, Path]) -> dict[str, str]:
     """The data of every run, by its fingerprints, as one more definition: differences between runs are not of models
     alone where these differ."""
     prints = {name: runs.read_stamp(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
-    told = [f"{name}: {', '.join(f'{n} {value}' for n, value in found.items())}" for name, found in prints.items()]
-    return {"measured on": "; ".join(told)}
+    return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
 
 
 def _reading(folder: Path) -> str:

@@ -24,28 +24,29 @@ NEW = " \nName:  ___                     Unit No:   ___\n \nService: MEDICINE\n 
     ("wanted", "left"),
     [
         ([], OLD),
-        (["header"], " HISTORY OF PRESENT ILLNESS:  This is an 81-year-old female.\nService: kept here."),
-        (
-            ["marks"],
-            OLD.replace("[**2118-6-2**]", " ").replace("[**2118-6-14**]", " ").replace("[**Doctor Last Name **]", " "),
-        ),
+        (["header"], "HISTORY OF PRESENT ILLNESS:  This is an 81-year-old female.\nService: kept here."),
+        (["marks"], f"Admission Date:{' ' * 23}Discharge Date:"),
     ],
 )
 def test_a_note_of_mimic_iii(wanted, left):
-    assert cleaning.clean(OLD, wanted) == left
+    cleaned = cleaning.clean(OLD, wanted)
+    assert len(cleaned) == len(OLD)
+    assert cleaned.strip().startswith(left.strip())
+    assert ("[**" in cleaned) is (wanted == [])
 
 
 def test_a_note_of_mimic_iv():
-    assert cleaning.clean(NEW, ["marks", "header"]) == " Allergies: \nNone,   said\n"
+    cleaned = cleaning.clean(NEW, ["marks", "header"])
+    assert cleaned == " " * NEW.index("Allergies") + "Allergies: \nNone,     said\n"
 
 
 @given(st.text())
-def test_nothing_is_added_and_cleaning_again_changes_nothing(text):
+def test_all_else_stays_in_its_place_and_cleaning_again_changes_nothing(text):
     once = cleaning.clean(text, ["header", "marks"])
-    assert len(once) <= len(text)
+    assert len(once) == len(text)
+    assert all(a in (b, " ") for a, b in zip(once, text))
     assert cleaning.clean(text, []) == text
-    if not once.startswith((" ", "\n")):
-        assert cleaning.clean(once, ["marks"]) == once
+    assert cleaning.clean(once, ["marks"]) == once
 
 
 def test_a_note_left_blank_is_counted():

@@ -43,36 +43,67 @@ def test_models_of_two_runs_stand_side_by_side(smoke, other):
     assert found.settings.to_dict("index") == {"threshold": {"smoke": "global", "labels": "label"}}
 
 
-def test_runs_that_differ_in_their_seed_alone_are_one_row(smoke, tmp_path):
-    seed = tmp_path / "seed"
-    shutil.copytree(smoke[0], seed)
-    stamp = seed / "stages" / "03_train.json"
+def test_runs_that_differ_in_their_seed_alone_are_one_row_and_the_same_models_count_once(smoke, tmp_path):
+    for name in ("seed", "again"):
+        shutil.copytree(smoke[0], tmp_path / name)
+    stamp = tmp_path / "seed" / "stages" / "03_train.json"
     stamp.write_text(stamp.read_text().replace('"training_seed": 0', '"training_seed": 1'))
-    found = compare.of([smoke[0], seed])
+    found = compare.of([smoke[0], tmp_path / "again", tmp_path / "seed"])
     assert list(found.table["seeds"]) == [2, 2, 1]
     assert "(smoke, seed)" in found.table.index[0]
     assert found.table["micro_f1_sd"].iloc[0] == 0
 
 
-def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
-    changed = tmp_path / "changed"
-    shutil.copytree(smoke[0], changed)
-    notes = pd.read_parquet(changed / "corpus.parquet")
-    first, second = notes.index[notes["split"] == "test"][:2]
-    notes.at[first, "codes"] = notes.at[second, "codes"]
-    notes.to_parquet(changed / "corpus.parquet")
+def changed(smoke, folder, change):
+    """A copy of the run with another corpus, which its stamps know."""
+    shutil.copytree(smoke[0], folder)
+    notes = change(pd.read_parquet(folder / "corpus.parquet"))
+    notes.to_parquet(folder / "corpus.parquet", index=False)
     with pytest.raises(ValueError, match=r"corpus.parquet is not as the run left it"):
-        compare.of([smoke[0], changed])
-    stamp = changed / "stages" / "00_imbalance.json"
-    digests = runs.digest(smoke[0] / "corpus.parquet"), runs.digest(changed / "corpus.parquet")
+        compare.of([smoke[0], folder])
+    stamp = folder / "stages" / "00_imbalance.json"
+    digests = runs.digest(smoke[0] / "corpus.parquet"), runs.digest(folder / "corpus.parquet")
     stamp.write_text(stamp.read_text().replace(*digests))
-    done = shl("compare", smoke[0], changed)
+    return folder
+
+
+def test_notes_in_another_order_are_paired_all_the_same(smoke, tmp_path):
+    other = changed(smoke, tmp_path / "other", lambda notes: notes.iloc[::-1])
+    found = compare.of([smoke[0], other])
+    assert list(found.table["seeds"]) == [1, 1, 1]
+    other = compare._load(other)
+    first = compare._load(smoke[0])
+    order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
+    for mine, theirs in zip(compare._of_run(first, order).values(), compare._of_run(other, order).values()):
+        assert (mine[0][0] == theirs[0][0]).all()
+        assert (mine[0][1] == theirs[0][1]).all()
+
+
+def test_altered_predictions_are_named(smoke, tmp_path):
+    shutil.copytree(smoke[0], tmp_path / "altered")
+    with (tmp_path / "altered" / "tfidf" / "predictions.parquet").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ValueError, match=r"tfidf/predictions.parquet is not as the run left it"):
+        compare.of([smoke[0], tmp_path / "altered"])
+
+
+def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
+    def swap(notes):
+        first, second = notes.index[notes["split"] == "test"][:2]
+        notes.at[first, "codes"] = notes.at[second, "codes"]
+        return notes
+
+    other = changed(smoke, tmp_path / "changed", swap)
+    done = shl("compare", smoke[0], other)
     assert done.returncode == 2
-    assert "changed has other labels: than smoke, no difference can be told" in done.stderr
-    found = compare.of([smoke[0], changed], different=True)
+    assert "changed has other labels than smoke: no difference can be told" in done.stderr
+    found = compare.of([smoke[0], other], different=True)
     assert not found.paired
     assert list(found.shown.columns) == ["micro-F1", "macro-F1", "mAP", "core seconds"]
-    assert {"(smoke)", "(changed)"} <= {name.split()[-1] for name in found.shown.index}
+    assert [name.split()[-1] for name in found.shown.index] == ["(smoke)"] * 3 + ["(changed)"] * 3
+    own = json.loads((smoke[0] / "metrics.json").read_text())["models"]["unified bce, no filter"]["micro_f1"]
+    assert found.table.loc["unified bce, no filter (smoke)", "micro_f1"] == pytest.approx(own)
+    assert found.table.loc["unified bce, no filter (changed)", "micro_f1"] != pytest.approx(own)
 
 
 def test_the_command_writes_what_it_shows(other, tmp_path):
@@ -110,7 +141,8 @@ def test_a_report_that_would_show_a_note_is_not_written(other, tmp_path):
     path = folder / "notebooks" / "02_segment.ipynb"
     book = json.loads(path.read_text())
     cell = next(cell for cell in book["cells"] if cell["cell_type"] == "code")
-    cell["outputs"] = [{"output_type": "display_data", "data": {"text/html": f"<table><td>{note}</td></table>"}}]
+    words = "".join(f"<td>{word}</td>" for word in note.split())
+    cell["outputs"] = [{"output_type": "display_data", "data": {"text/html": f"<table><tr>{words}</tr></table>"}}]
     path.write_text(json.dumps(book))
     (folder / report.FILE).unlink(missing_ok=True)
     with pytest.raises(ValueError, match=r"would show text of \d+ notes"):

@@ -41,14 +41,14 @@ def test_the_walk_cuts_where_the_segmentation_does(eta):
 
 
 def test_roc_is_the_same_for_every_prevalence_and_precision_is_not():
-    axes = lesson.pr_and_roc({"often": 0.5, "rarely": 0.005}, lesson.axes_of(2), separation=2.0)
+    axes = lesson.pr_and_roc({"often": 0.5, "rarely": 0.005}, figures.plt.subplots(1, 2)[1], separation=2.0)
     assert any("0.92" in axes[0].get_title(loc=place) for place in ("left", "center"))
     often, rarely = (line.get_ydata() for line in axes[1].get_lines())
     assert (often > rarely).all()
 
 
 def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():
-    axes = lesson.negative(2.0, 5.0, lesson.axes_of(2))
+    axes = lesson.negative(2.0, 5.0, figures.plt.subplots(1, 2)[1])
     p = axes[0].get_lines()[0].get_xdata()
     value = {line.get_label().split(",")[0]: line.get_ydata() for line in axes[0].get_lines()}
     slope = [line.get_ydata() for line in axes[1].get_lines()]
@@ -67,7 +67,7 @@ def test_who_finds_divides_the_true_pairs():
     assert shares.loc["many", kinds].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
     assert shares.loc["few", "pairs"] == 3
     assert shares.loc["few", "neither"] == pytest.approx(2 / 3)
-    assert len(lesson.found_by(shares, "a", "b", lesson.axes_of(1)).patches) == 8
+    assert len(lesson.found_by(shares, "a", "b", figures.plt.subplots()[1]).patches) == 8
 
 
 def test_a_figure_follows_its_sliders_and_stands_still_without():

@@ -15,6 +15,7 @@ OPERATION = ["subject_id", "hadm_id", "seq_num", "chartdate", "icd_code", "icd_v
 TITLE = ["icd_code", "icd_version", "long_title"]
 NOTE = ["note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text"]
 STAY = ["subject_id", "hadm_id", "admittime", "dischtime", "deathtime", "admission_type", "admit_provider_id"]
+EXPONENTS = ["3E03305", "3E0G76Z", "8E0W4CZ"]  # procedures that look like numbers to some programs
 ANNA, BERTA = 10_000_032, 10_000_980
 FIRST, SECOND, OLD, BARE = 22_595_853, 25_742_920, 26_913_865, 29_079_034
 
@@ -50,6 +51,7 @@ def tables():
         "hosp/procedures_icd": [
             OPERATION,
             [ANNA, FIRST, 1, "2180-05-06", "0DTJ4ZZ", 10],
+            *([ANNA, FIRST, i, "2180-05-06", code, 10] for i, code in enumerate(EXPONENTS, start=2)),
             [BERTA, OLD, 1, "2150-01-01", "0010", 9],
         ],
         "hosp/d_icd_diagnoses": [
@@ -63,6 +65,7 @@ def tables():
         "hosp/d_icd_procedures": [
             TITLE,
             ["0DTJ4ZZ", 10, "Resection of Appendix, Percutaneous Endoscopic Approach"],
+            *([code, 10, f"Procedure {code}"] for code in EXPONENTS),
             ["0010", 9, "Implantation of chemotherapeutic agent"],
         ],
         "note/discharge": [
@@ -108,7 +111,7 @@ def test_codes_of_one_version_meet_their_notes(tmp_path, packed, end):
     assert corpus.private
     assert corpus.notes["note"].tolist() == [str(FIRST), str(SECOND)]
     assert corpus.notes["group"].tolist() == [str(ANNA)] * 2
-    assert corpus.notes["codes"].tolist() == [["0DTJ4ZZ", "E11.9", "I10"], ["V43.52XA"]]
+    assert corpus.notes["codes"].tolist() == [["0DTJ4ZZ", *EXPONENTS, "E11.9", "I10"], ["V43.52XA"]]
     assert corpus.notes["text"].tolist() == [
         f'She said "no",\n{SECRET} left.\nearly addendum\nlate addendum',
         "niño, 発熱",
@@ -128,8 +131,8 @@ def test_codes_of_one_version_meet_their_notes(tmp_path, packed, end):
         "code without description, described by itself": 1,
     }
     assert corpus.counts.loc["discharge"].tolist() == [331_793, 331_793, 9]
-    assert corpus.counts.loc["notes"].tolist() == [122_279, 122_279, 2]
-    assert corpus.counts.loc["codes", "found"] == 4
+    assert corpus.counts.loc["notes with a code of 10 notes or more", ["v2.2", "found"]].tolist() == [122_279, 0]
+    assert corpus.counts.loc["codes", "found"] == 7
 
 
 def test_the_other_version_is_another_corpus(tmp_path):
@@ -145,6 +148,8 @@ def test_tables_and_notes_lie_where_the_user_has_them(tmp_path):
     apart = tmp_path / "notes"
     (whole / "note").rename(apart)
     assert "lacks discharge" in refused(whole, FileNotFoundError)
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder: set `notes_folder`"):
+        mimic4.load(whole, tmp_path / "nowhere", version=10)
     for folder, notes in ((whole, apart), (whole / "hosp", apart)):
         assert len(mimic4.load(folder, notes, version=10).notes) == 2
 

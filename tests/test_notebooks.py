@@ -308,6 +308,13 @@ def test_no_text_of_a_private_note_reaches_an_output(private_run):
     assert leaks(folder) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
 
 
+def test_no_codes_of_a_single_private_note_are_shown(private_run):
+    cells = nbformat.read(private_run[0] / "notebooks" / "01_filter.ipynb", as_version=4).cells
+    (cell,) = (cell for cell in cells if "filter_audit.example" in cell.source)
+    assert "no note is shown" in cell.outputs[0]["text"]
+    assert all(output.get("data", {}).get("text/plain", "''") == "''" for output in cell.outputs[1:])
+
+
 def test_a_failing_private_stage_shows_no_text(private_run, tmp_path):
     folder, _ = private_run
     tables = folder.parent.parent / "tables"

@@ -34,6 +34,9 @@ def run(tmp_path):
         ("m.json", json.dumps({"text": NOTE})),
         ("broken.json", f"{{ {NOTE}"),
         ("latin.txt", NOTE.encode("latin-1")),
+        ("lines.jsonl", "\n".join(json.dumps({"text": text}) for text in ("x", NOTE.replace(" ", "\n")))),
+        ("shown.ipynb", json.dumps({"text": f"WBC < 1.0, {PART}, SBP > 180"})),
+        ("corpus.parquet.txt", NOTE),
     ],
 )
 def test_text_is_found(run, tmp_path, name, content):
@@ -43,6 +46,13 @@ def test_text_is_found(run, tmp_path, name, content):
     (leak,) = scan.found([tmp_path / "out"], [run])
     assert (leak.file, leak.run, leak.notes) == (path, run, 1)
     assert leak.shingles >= 1
+
+
+def test_a_corpus_that_was_copied_elsewhere_is_found(run, tmp_path):
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "corpus.parquet").write_bytes((run / "corpus.parquet").read_bytes())
+    (leak,) = scan.found([tmp_path], [run])
+    assert leak.file == tmp_path / "share" / "corpus.parquet"
 
 
 def test_text_in_a_table_is_found(run, tmp_path):
@@ -68,7 +78,11 @@ def test_the_command_names_files_and_says_it_by_its_exit_code(run, tmp_path):
     assert "pleural" not in done.stdout
     assert shl("scan", run, SHL_RUNS=str(run.parent)).returncode == 0
     assert shl("scan", tmp_path / "nowhere", SHL_RUNS=str(run.parent)).returncode == 2
-    assert "name one with --runs" in shl("scan", path, SHL_RUNS=str(tmp_path / "none")).stderr
+    assert "there is no run below" in shl("scan", path, SHL_RUNS=str(tmp_path / "none")).stderr
+    (run.parent / "bare" / "stages").mkdir(parents=True)
+    assert shl("scan", run, SHL_RUNS=str(run.parent)).returncode == 0
+    assert "bare has no corpus" in shl("scan", path, "--runs", "bare", SHL_RUNS=str(run.parent)).stderr
+    assert shl("status", SHL_RUNS=str(tmp_path / "none")).returncode == 2
 
 
 def test_nothing_that_is_committed_holds_text_of_the_open_reports(tmp_path):

@@ -66,8 +66,9 @@ def test_a_note_on_two_sides_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"_id": [1], "split": ["holdout"]}, "split is 'holdout'"),
-        ({"row": [1], "split": ["train"]}, "needs a column split, and one of _id"),
+        ({"_id": [1], "split": ["holdout"]}, "1 rows have a split that is none of train"),
+        ({"row": [1], "split": ["train"]}, "needs a column split, and one of _id.*found row, split"),
+        ({"She was seen for": [1], "a fever": [2]}, "found none: does it have a header"),
         ({"_id": [1], "side": ["train"]}, "needs a column split"),
     ],
 )

@@ -46,8 +46,30 @@ def test_what_changed_is_told_from_what_was_never_run(folder):
 
 
 def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
+    (folder / summary.FAILED).write_text((folder / summary.FAILED).read_text().replace("202", "199"))
     finish(STAGES[3], folder)
     assert states(folder)[:5] == ["done"] * 4 + ["not run"]
+    (folder / f"{STAGES[0]}.txt").write_text("by hand")
+    assert states(folder)[3] == "outdated"
+
+
+def test_figures_of_an_earlier_state_are_not_told(folder):
+    row = dict.fromkeys(summary.FIGURES, 0.5)
+    runs.write_json(folder / "metrics.json", {"models": {"m": row}})
+    assert summary.of(folder)["figures"] == {}
+    for stage in STAGES[3:5]:
+        finish(stage, folder)
+    assert summary.of(folder)["figures"] == {"m": row}
+
+
+def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
+    (tmp_path / "notes.csv").write_text("a")
+    run = runs.begin(STAGES[0], {"run": str(tmp_path / "r")})
+    run.path("x").write_text("x")
+    run.finish("x", read=[tmp_path / "notes.csv"])
+    assert runs.states(tmp_path / "r")[STAGES[0]] == "done"
+    (tmp_path / "notes.csv").write_text("b")
+    assert runs.states(tmp_path / "r")[STAGES[0]] == "outdated"
 
 
 def test_a_run_that_was_not_begun_has_no_stage(tmp_path):

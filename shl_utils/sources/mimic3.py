@@ -27,7 +27,7 @@ DOWNLOAD = "download MIMIC-III v1.4 from https://physionet.org/content/mimiciii/
 SUMMARY = "Discharge summary"
 SUMMARIES = f"NOTEEVENTS of {SUMMARY}"
 STAYS, PATIENTS = range(100_001, 200_000), range(1, 100_000)  # the identifiers that v1.4 gives out
-# rows: the checks of MIT-LCP/mimic-code; notes and codes: MIMIC-III full of Mullenbach et al. 2018
+# rows: the checks of MIT-LCP/mimic-code; notes and codes: what is called MIMIC-III full
 EXPECTED = {
     "v1.4": {
         "ADMISSIONS": 58_976,

@@ -7,6 +7,7 @@ other), so a corpus holds the codes of one.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,8 @@ EXPECTED = {
         "discharge": 331_793,
     },
 }
-PUBLISHED = {9: 209_326, 10: 122_279}  # notes with a code of ten or more, v2.2, in the splits of Edin et al. 2023
+FREQUENT = 10  # notes of a code that the splits of Edin et al. 2023 keep
+PUBLISHED = {9: 209_326, 10: 122_279}  # notes with such a code, of v2.2, in these splits
 CODE = "nullif(upper(trim(ICD_CODE)), '') AS code"
 ROWS = """
 SELECT HADM_ID AS note, subject AS "group", coalesce(TEXT, '') AS text
@@ -69,6 +71,8 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
     One note an admission: its summaries, then its addenda, each by NOTE_SEQ, joined by a line break and otherwise
     untouched. `note` is the hadm_id, `group` the subject_id. Raises as `mimic3.load` does.
     """
+    if not Path(notes_folder).is_dir():
+        raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
     places = [
         Path(folder),
         Path(folder) / "hosp",
@@ -81,8 +85,15 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
         codes, dropped = _read_codes(tables, version)
         notes = _read_notes(tables, codes, dropped)
         corpus = physionet.assembled("mimic4", notes, codes, descriptions, dropped, tables)
-    expected = {release: known | {"notes": PUBLISHED[version]} for release, known in EXPECTED.items()}
-    return replace(corpus, counts=physionet.beside(tables.rows | physionet.results(corpus), expected))
+    frequent = f"notes with a code of {FREQUENT} notes or more"
+    found = tables.rows | physionet.results(corpus) | {frequent: _with_frequent(corpus)}
+    expected = EXPECTED | {"v2.2": EXPECTED["v2.2"] | {frequent: PUBLISHED[version]}}
+    return replace(corpus, counts=physionet.beside(found, expected))
+
+
+def _with_frequent(corpus: Corpus) -> int:
+    counts = Counter(code for row in corpus.notes["codes"] for code in row)
+    return sum(any(counts[code] >= FREQUENT for code in row) for row in corpus.notes["codes"])
 
 
 def _read_codes(tables: Tables, version: int) -> tuple[pd.DataFrame, Counts]:

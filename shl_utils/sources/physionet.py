@@ -25,7 +25,8 @@ LICENCE = "PhysioNet Credentialed Health Data Use Agreement 1.5.0: do not share 
 MEMORY_LIMIT = "1GB"  # of DuckDB alone; beyond it, it spills to a temporary folder that is removed at the end
 THREADS = 2
 AGAIN = "download it again and compare it with SHA256SUMS.txt"
-NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 4019.0, 1.0E+3, nan
+NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 4019.0, 1.0E+3, 1e10, nan
+NUMBER_10 = re.compile(r"[.+]|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 3E03305 is a procedure of ICD-10
 MANY_CODES = 500  # so many different codes without one leading zero do not occur (3 in 100 have one)
 
 
@@ -65,10 +66,12 @@ class Tables:
             raise ValueError(f"{path} is not utf-8, as PhysioNet ships it, but saved in another encoding: {AGAIN}")
         raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note): {AGAIN}")
 
-    def refuse_numbers(self, values: Iterable[str], name: str, column: str, *, zeros: bool) -> None:
+    def refuse_numbers(
+        self, values: Iterable[str], name: str, column: str, *, zeros: bool, number: re.Pattern = NUMBER
+    ) -> None:
         """Raise if `values` were taken for numbers by another program; `zeros`: some must start with 0."""
         values = sorted(values, key=len)
-        damaged = next((value for value in values if NUMBER.search(value)), None)
+        damaged = next((value for value in values if number.search(value)), None)
         if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
             damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
         if damaged is not None:
@@ -87,7 +90,8 @@ class Tables:
     def dot(self, part: pd.DataFrame, name: str, column: str, *, version: int, procedure: bool) -> pd.DataFrame:
         """`part` with its codes dotted; raises if they were taken for numbers."""
         codes = part["code"].unique()
-        self.refuse_numbers(codes, name, column, zeros=version == 9)
+        number = NUMBER if version == 9 else NUMBER_10
+        self.refuse_numbers(codes, name, column, zeros=version == 9, number=number)
         named = {code: icd.dotted(code, version=version, procedure=procedure) for code in codes}
         return part.assign(code=part["code"].map(named))
 
@@ -171,7 +175,8 @@ def _find(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download
     missing = [name for name, path in tables.items() if path is None]
     if missing:
         looked = "looked for NAME.csv.gz and NAME.csv, upper or lower case"
-        raise FileNotFoundError(f"{folders[0]} lacks {', '.join(missing)} ({looked}): {download}")
+        places = " and ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
+        raise FileNotFoundError(f"{places} lacks {', '.join(missing)} ({looked}): {download}")
     for name, path in tables.items():
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
