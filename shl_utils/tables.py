@@ -68,13 +68,11 @@ def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
     columns = {}
     for figure, title in FIGURES.items():
         value, gain = table.apply(_value, axis=1, figure=figure), table.apply(_change, axis=1, figure=f"{figure}_gain")
-        columns[f"{title}-F1"] = value + (100 * table[f"{figure}_sd"]).map(
-            " ±{:.1f}".format, na_action="ignore"
-        ).fillna("")
+        columns[f"{title}-F1"] = value + _text(100 * table[f"{figure}_sd"], " ±{:.1f}")
         gain = gain.where(gain.index != reference, "")
-        columns[f"{title} gain"] = gain + table[f"{figure}_p"].map(" p {:.3f}".format, na_action="ignore").fillna("")
+        columns[f"{title} gain"] = gain + _text(table[f"{figure}_p"], " p {:.3f}")
     columns["mAP"] = (100 * table["map"].astype(float)).map("{:.1f}".format)
-    columns["core seconds"] = table["core_seconds"].map("{:.0f}".format, na_action="ignore").fillna("")
+    columns["core seconds"] = _text(table["core_seconds"], "{:.0f}")
     if table["failed"].any():
         columns["failed trainings"] = table["failed"]
     names = [name if row["comparable"] else f"({name})" for name, row in table.iterrows()]
@@ -182,6 +180,11 @@ def markdown(table: pd.DataFrame) -> str:
     table = table.rename_axis(table.index.name or "row").reset_index()
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _text(values: pd.Series, form: str) -> pd.Series:
+    """Numbers in this form, and nothing where there is none."""
+    return values.astype(float).map(form.format, na_action="ignore").astype(object).fillna("")
 
 
 def _trained(fact: dict[str, Any]) -> dict[str, Any]:

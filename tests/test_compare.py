@@ -89,14 +89,14 @@ def test_altered_predictions_are_named(smoke, tmp_path):
 
 def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
     def swap(notes):
-        first, second = notes.index[notes["split"] == "test"][:2]
-        notes.at[first, "codes"] = notes.at[second, "codes"]
+        first, second = (notes.index[notes["split"] == side][0] for side in ("validation", "test"))
+        notes.loc[[first, second], "split"] = ["test", "validation"]
         return notes
 
     other = changed(smoke, tmp_path / "changed", swap)
     done = shl("compare", smoke[0], other)
     assert done.returncode == 2
-    assert "changed has other labels than smoke: no difference can be told" in done.stderr
+    assert "changed has other notes and split than smoke: no difference can be told" in done.stderr
     found = compare.of([smoke[0], other], different=True)
     assert not found.paired
     assert list(found.shown.columns) == ["micro-F1", "macro-F1", "mAP", "core seconds"]
