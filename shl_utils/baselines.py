@@ -16,6 +16,7 @@ from shl_utils.predictions import Predictions
 LINEAR = "TF-IDF + logistic"  # its name in every table
 WORDS, CHARACTERS = "words and pairs of words", "runs of one to three characters"
 AT_ONCE = 4  # codes fitted side by side at most: each fit holds the terms of all training notes once more
+WORTH = 20_000_000  # notes x codes from which processes side by side make up for their start
 TERMS = {WORDS: {"ngram_range": (1, 2), "min_df": 2}, CHARACTERS: {"analyzer": "char", "ngram_range": (1, 3)}}
 
 
@@ -44,9 +45,11 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
     share = labels.sum(axis=0) / len(train)
     probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)
     fitted = np.flatnonzero((share > 0) & (share < 1))
-    # threads, since liblinear lets go of the interpreter; no coefficients are kept, those of thousands would not fit
-    threads = Parallel(min(precision.cores(), AT_ONCE), prefer="threads", return_as="generator")
-    found = threads(delayed(_probability)(seen, labels[:, [code]].toarray().ravel(), asked) for code in fitted)
+    # processes, not threads: in these fits of liblinear disturb each other, and probabilities differed by up to 0.15
+    # from one call to the next. No coefficients are kept, those of thousands would not fit.
+    n = min(precision.cores(), AT_ONCE) if len(train) * len(fitted) >= WORTH else 1
+    side_by_side = Parallel(n, return_as="generator", mmap_mode="c")  # liblinear wants arrays that it could write to
+    found = side_by_side(delayed(_probability)(seen, labels[:, [code]].toarray().ravel(), asked) for code in fitted)
     with progress.bar(len(fitted), LINEAR) as bar:
         for code, probability in zip(fitted, found):
             probabilities[:, code] = probability
