@@ -64,7 +64,8 @@ def test_notebooks_open_with_a_question_and_close_with_checks(path):
 
 def test_no_placeholder_is_left():
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"\b[A-Z]{6,}\b", readme)) <= {"ADMISSIONS", "NOTEEVENTS", "PYTHON"}, "words that stand for a figure"
+    names = {"ADMISSIONS", "NOTEEVENTS", "PYTHON"}
+    assert set(re.findall(r"\b[A-Z]{6,}\b", readme)) <= names, "words that stand for a figure"
     for path in [PROJECT / "README.md", *NOTEBOOKS]:
         assert not re.search(r"\b(RESULTS|MINUTES|TODO|FIXME|NNN)\b", path.read_text(encoding="utf-8")), path
 
