@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import cleaning, model, runs, standalone, variants
+from shl_utils import cleaning, model, runs, standalone, tables, variants
 from shl_utils.encoder import MINILM
 from shl_utils.one_note import FILES, STAGE
 from shl_utils.parameters import Parameters
@@ -90,14 +90,9 @@ def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], encoder: 
         licence=facts["licence"],
         private=PRIVATE if facts["private"] else "",
         figures="\n".join(
-            f"| {name} | {_figure(row, 'micro_f1')} | {_figure(row, 'macro_f1_present')} |"
+            f"| {name} | {tables.interval(row, 'micro_f1')} | {tables.interval(row, 'macro_f1_present')} |"
             for name, row in models.items()
         ),
         threshold=parameters.threshold,
         parameters=", ".join(f"{k} {v}" for k, v in told.items() if k not in hidden) or "nothing",
     )
-
-
-def _figure(row: dict[str, float], name: str) -> str:
-    value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"

@@ -98,6 +98,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
 def _execute(stage: str, values: dict, folder: Path) -> str:
     """Run one notebook into the run's folder; the error as text, empty if there was none."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     target = folder / "notebooks" / f"{stage}.ipynb"
@@ -120,8 +121,9 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
     except RuntimeError as error:  # of nbclient, or of jupyter_client where the process does not start
-        dead = "it was ended from outside, as it is when the machine runs out of memory"
-        return f"the notebook's process: {dead if type(error).__name__ == 'DeadKernelError' else error}"
+        dead = isinstance(error, DeadKernelError)
+        why = "it was ended from outside, as it is when the machine runs out of memory" if dead else error
+        return f"the notebook's process: {why}"
     except OSError as error:
         return f"{type(error).__name__}: {error}"
     finally:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import page, runs, scan, summary
+from shl_utils import page, runs, scan, summary, tables
 from shl_utils.parameters import STAGES, Parameters
 
 FILE = "report.html"
@@ -44,16 +44,11 @@ def write(folder: Path) -> Path:
 def _results(told: summary.Summary) -> Iterator[str]:
     yield page.paragraph("All stages are done." if told["done"] else summary.table([told]).splitlines()[0])
     rows = {
-        name: {"micro-F1": _interval(f, "micro_f1"), "macro-F1": _interval(f, "macro_f1_present")}
+        name: {"micro-F1": tables.interval(f, "micro_f1"), "macro-F1": tables.interval(f, "macro_f1_present")}
         for name, f in told["figures"].items()
     }
     if rows:
         yield page.table(pd.DataFrame(rows).T)
-
-
-def _interval(figures: dict[str, float], name: str) -> str:
-    value, low, high = (100 * figures[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _provenance(folder: Path, told: summary.Summary) -> Iterator[str]:

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -121,13 +120,9 @@ def _with_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         block, inline = match.groups()
         return convert(block or inline, display="block" if block else "inline")
 
-    return _changed(notebook, lambda text: FORMULA.sub(drawn, text))
-
-
-def _changed(notebook: nbformat.NotebookNode, change: Callable[[str], str]) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = change(cell.source)
+            cell.source = FORMULA.sub(drawn, cell.source)
     return notebook
 
 

@@ -44,8 +44,8 @@ def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
 def results(table: pd.DataFrame) -> pd.DataFrame:
     """Of `evaluation.compare`: F1 with interval, and the gain over the reference."""
     columns = {
-        "micro-F1": table.apply(_value, axis=1, figure="micro_f1"),
-        "macro-F1 (codes in test)": table.apply(_value, axis=1, figure="macro_f1_present"),
+        "micro-F1": table.apply(interval, axis=1, figure="micro_f1"),
+        "macro-F1 (codes in test)": table.apply(interval, axis=1, figure="macro_f1_present"),
         "macro-F1 (all codes)": (100 * table["macro_f1_all"].astype(float)).map("{:.1f}".format),
         "precision": (100 * table["micro_precision"].astype(float)).map("{:.1f}".format),
         "recall": (100 * table["micro_recall"].astype(float)).map("{:.1f}".format),
@@ -67,7 +67,10 @@ def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
     comparable in parentheses."""
     columns = {}
     for figure, title in FIGURES.items():
-        value, gain = table.apply(_value, axis=1, figure=figure), table.apply(_change, axis=1, figure=f"{figure}_gain")
+        value, gain = (
+            table.apply(interval, axis=1, figure=figure),
+            table.apply(_change, axis=1, figure=f"{figure}_gain"),
+        )
         columns[f"{title}-F1"] = value + _text(100 * table[f"{figure}_sd"], " ±{:.1f}")
         gain = gain.where(gain.index != reference, "")
         columns[f"{title} gain"] = gain + _text(table[f"{figure}_p"], " p {:.3f}")
@@ -130,7 +133,7 @@ def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
     """Of `measuring.together`: F1 and the gain over the base at every level of a factor."""
     columns: dict[str, pd.Series] = {"level": curves["level"]}
     for figure, title in FIGURES.items():
-        columns[f"{title}-F1"] = curves.apply(_value, axis=1, figure=figure)
+        columns[f"{title}-F1"] = curves.apply(interval, axis=1, figure=figure)
         columns[f"{title} gain"] = curves.apply(_change, axis=1, figure=f"{figure}_gain")
     return pd.DataFrame(columns).set_axis(curves["factor"])
 
@@ -202,7 +205,7 @@ def _spread(values: dict[str, float] | float) -> str:
     return " / ".join(f"{value:g}" for value in (values.values() if isinstance(values, dict) else [values]))
 
 
-def _value(row: pd.Series, figure: str) -> str:
+def interval(row: Mapping[str, float] | pd.Series, figure: str) -> str:
     """ "82.9 [80.8, 84.7]"."""
     return "{:.1f} [{:.1f}, {:.1f}]".format(*_points(row, figure))
 
