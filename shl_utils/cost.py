@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from shl_utils import disk, encoder, features, variants, worker
+from shl_utils import disk, encoder, features, progress, variants, worker
 from shl_utils.model import to_device
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.sampling import batches
@@ -54,6 +54,27 @@ def models(lines: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(notes_a_core_second=sums["notes"] / sums["core_seconds"])
 
 
+def against_one(lines: pd.DataFrame, a_note: pd.Series, *, notes: int) -> pd.Series:
+    """What the segments of the main model take, in times one model of all codes: how many models they are, the notes
+    that they see in training, floating-point operations, and core seconds.
+
+    lines: of `segments`. a_note: operations of a note, a row of `growth`. notes: those of training; the frozen layers
+    run once for each, whatever is trained on them. Core seconds leave out the frozen layers.
+    """
+    sums = models(lines)
+    both = sums.loc[["main", "reference" if "reference" in sums.index else "main"]]
+    own, one = (
+        {
+            "models": of["segments"],
+            "notes seen in training": of["notes"],
+            "operations": notes * a_note["trunk"] + of["notes"] * a_note["trained"],
+            "core seconds of training": of["core_seconds"],
+        }
+        for _, of in both.iterrows()
+    )
+    return pd.Series(own) / pd.Series(one)
+
+
 def benches(folder: Path) -> dict[str, pd.DataFrame]:
     """What `shl bench` found in this run, by way of training and by number of notes; empty where it was not asked."""
     found = {}
@@ -73,8 +94,9 @@ def growth(
     Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
     """
     notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
-    by_tokens = {n: operations(base, parameters, seen, codes=codes[0]) for n, seen in notes.items()}
-    by_codes = {n: operations(base, parameters, notes[tokens[0]], codes=n) for n in codes}
+    asked = [(n, codes[0]) for n in tokens] + [(tokens[0], n) for n in codes]
+    found = [operations(base, parameters, notes[n], codes=k) for n, k in progress.over(asked, "count operations")]
+    by_tokens, by_codes = dict(zip(tokens, found)), dict(zip(codes, found[len(tokens) :]))
     return pd.DataFrame(by_tokens).T.rename_axis("tokens"), pd.DataFrame(by_codes).T.rename_axis("codes")
 
 

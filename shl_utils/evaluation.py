@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shl_utils import corpus as corpora
-from shl_utils import metrics, ranking, runs, thresholds
+from shl_utils import metrics, progress, ranking, runs, thresholds
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
@@ -49,7 +49,8 @@ def compare(
     limits = {name: cut(corpus, gold, predictions, parameters) for name, predictions in models.items()}
     decided = {name: decide(corpus, predictions, limits[name]) for name, predictions in models.items()}
     points = {name: metrics.scores(truth, predicted) for name, predicted in decided.items()}
-    samples = {name: metrics.bootstrap(truth, predicted, draws) for name, predicted in decided.items()}
+    shown = progress.over(decided.items(), "bootstrap")
+    samples = {name: metrics.bootstrap(truth, predicted, draws) for name, predicted in shown}
     rows = {}
     for name, predictions in models.items():
         row: dict[str, Any] = {"threshold": float(np.median(limits[name]))} | points[name]

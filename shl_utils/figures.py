@@ -1,27 +1,37 @@
-"""One function a figure: a table in, axes out. Rare is dark, frequent is bright, in every figure."""
+"""One function a figure: a table in, axes out. Rare is dark, frequent is bright, in every figure; what stands side by
+side differs in more than its colour, and C0, C1, ... are the colours of the style file."""
 
 from __future__ import annotations
 
 import itertools
 import textwrap
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-
-def use_style() -> None:
-    """Figures in the project's style; definitions and names in displayed tables to their end."""
-    pd.set_option("display.max_colwidth", None)
-    plt.style.use(Path(__file__).with_name("shl.mplstyle"))
+HATCHES = ("", "///", "...", "xx")  # of bars side by side
+MARKS = "osD^vP*X"  # of points
+BOUND, CHANCE = "C1", "C5"  # what is not to be passed, and what knows nothing
+PANELS = {"micro_f1": "Micro-F1", "macro_f1_present": "Macro-F1, codes in test"}
 
 
 def colours(n: int) -> NDArray:
     """From dark, the rare, to bright, the frequent."""
     return plt.get_cmap("cividis")(np.linspace(0.05, 0.85, max(n, 1)))
+
+
+def grouped(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Bars side by side, a group a row of the table and a look a column."""
+    table.plot.bar(ax=ax, rot=0, width=0.8, color=[f"C{i}" for i in range(table.shape[1])], edgecolor="white")
+    for bars, hatch in zip(ax.containers, itertools.cycle(HATCHES)):
+        for bar in bars:
+            bar.set_hatch(hatch)
+    ax.legend()  # anew, with the hatches
+    return ax
 
 
 def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
@@ -39,7 +49,7 @@ def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -
     table = pd.DataFrame({"bin": bins.array, "codes": 1, "assignments": counts})
     shares = table.groupby("bin", observed=True).sum(numeric_only=True)
     shares = 100 * shares / shares.sum()
-    shares.plot.bar(ax=ax, color=["#0072B2", "#D55E00"], rot=0, width=0.75)
+    grouped(shares, ax)
     ax.set(xlabel="training notes of a code", ylabel="share (%)")
     ax.set_title("Most codes are rare, most assignments are not")
     return ax
@@ -47,7 +57,7 @@ def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -
 
 def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
     """Accuracy beside F1 for classifiers that learned nothing. scores: index classifier, columns figures."""
-    (100 * scores).T.plot.bar(ax=ax, rot=0, width=0.75, color=["#0072B2", "#D55E00"])
+    grouped((100 * scores).T, ax)
     for bars in ax.containers:
         ax.bar_label(bars, fmt="%.1f", fontsize=10)
     ax.set(ylabel="%", ylim=(0, 112))
@@ -59,11 +69,11 @@ def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
 def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
     """Similarity of notes with their own codes and with codes drawn at random, and where the threshold falls."""
     bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
-    ax.hist(random, bins, density=True, alpha=0.6, color="#999999", label="random code")
-    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="#0072B2", label="assigned code")
-    ax.axvline(threshold, color="#D55E00", linestyle="--")
+    ax.hist(random, bins, density=True, alpha=0.6, color=CHANCE, label="random code")
+    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="assigned code")
+    ax.axvline(threshold, color=BOUND, linestyle="--")
     ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
-                rotation=90, va="top", color="#D55E00")  # fmt: skip
+                rotation=90, va="top", color=BOUND)  # fmt: skip
     ax.set(xlabel="cosine of note and description", ylabel="density")
     own, other = ((part >= threshold).mean() for part in (assigned, random))
     ax.set_title(f"Kept: {own:.0%} of the assigned codes, {other:.0%} of random ones")
@@ -81,7 +91,7 @@ def segments(table: pd.DataFrame, ax: Axes) -> Axes:
         middle, top = part.index.to_numpy().mean(), part["train_count"].max()
         ax.annotate(f"{k}", (middle, top), xytext=(0, 4), textcoords="offset points", ha="center")
     ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes (log)")
-    ax.set_ylim(bottom=0.8)
+    ax.set_ylim(0.8, 2 * table["train_count"].max())
     ax.set_title(f"{n} segments; 0 holds the rarest codes")
     return ax
 
@@ -91,7 +101,9 @@ def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
     import seaborn as sns  # a second to import, for this figure alone
 
     ax.grid(False)
-    sns.heatmap(weights, annot=True, fmt=".2f", cmap="cividis", ax=ax, cbar_kws={"label": "1 / beta"})
+    sns.heatmap(
+        weights, annot=True, fmt=".2f", cmap="cividis", norm=LogNorm(), ax=ax, cbar_kws={"label": "1 / beta (log)"}
+    )
     ax.set(xlabel="segment that the negative note comes from", ylabel="segment in training")
     ax.set_title("What one negative note weighs, by its source")
     return ax
@@ -116,9 +128,9 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
 
 def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
     """Share of positives against probability. curves: model to the table of `ranking.calibration`."""
-    ax.plot([0, 1], [0, 1], ":", color="#999999")
-    for (name, curve), colour in zip(curves.items(), ("#0072B2", "#D55E00", "#009E73", "#CC79A7")):
-        ax.plot(curve["probability"], curve["share"], "-o", markersize=5, color=colour, label=name)
+    ax.plot([0, 1], [0, 1], ":", color=CHANCE)
+    for (name, curve), mark in zip(curves.items(), MARKS):  # the style's lines differ by themselves
+        ax.plot(curve["probability"], curve["share"], marker=mark, markersize=6, label=name)
     ax.set(xlabel="probability given", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     ax.set_title("Below the line a model is too sure, above it too timid")
     ax.legend(fontsize=10)
@@ -129,7 +141,7 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     """Macro-F1 within each group of codes, a bar a model. table: index (model, group) of `by_frequency`."""
     names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
     wide = table["macro_f1_present"].astype(float).unstack("model").loc[groups, names]
-    (100 * wide).plot.bar(ax=ax, rot=0, width=0.8, color=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
+    grouped(100 * wide, ax)
     present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
     ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])
     ax.set(xlabel=xlabel, ylabel="macro-F1 (%), codes in test")
@@ -138,19 +150,18 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     return ax
 
 
-def ablation(table: pd.DataFrame, base: pd.Series, axes: NDArray) -> NDArray:
-    """Micro- and macro-F1 of every row with its 95% interval; rows that are not comparable are hollow; dotted:
-    those of `base`, the unified BCE model."""
+def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Points of micro- and macro-F1 that every row gains over the unified BCE model, with paired 95% intervals; hollow:
+    not comparable. table: of `measuring.table`, without the base."""
     places = np.arange(len(table))[::-1]
     comparable = table["comparable"].astype(bool).to_numpy()
-    for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
-        value = 100 * table[figure].astype(float).to_numpy()
-        low, high = (100 * table[f"{figure}_{end}"].astype(float).to_numpy() for end in ("low", "high"))
-        for chosen, face in ((comparable, "#0072B2"), (~comparable, "white")):
-            spread = np.maximum([value - low, high - value], 0)[:, chosen]
-            ax.errorbar(value[chosen], places[chosen], xerr=spread, fmt="o", color="#0072B2", mfc=face, capsize=3)
-        ax.axvline(100 * base[figure], color="#999999", linestyle=":")
-        ax.set(yticks=places, xlabel="%")
+    for ax, (figure, title) in zip(axes, PANELS.items()):
+        gain, low, high = (100 * table[f"{figure}_gain{end}"].astype(float) for end in ("", "_low", "_high"))
+        for chosen, face in ((comparable, "C0"), (~comparable, "white")):
+            spread = np.maximum([gain - low, high - gain], 0)[:, chosen]
+            ax.errorbar(gain[chosen], places[chosen], xerr=spread, fmt="o", color="C0", mfc=face, capsize=3)
+        ax.axvline(0, color="#333333", linewidth=1)
+        ax.set(yticks=places, xlabel="points over one BCE model of all codes")
         ax.set_title(title)
     # names of many parts would leave the points no room
     axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table.index], fontsize=9)
@@ -166,11 +177,10 @@ def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
     figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
     for ax, (factor, curve) in zip(axes.flat, curves.items()):
         places = np.arange(len(curve))
-        for name, colour, marker in (("micro_f1", "#0072B2", "o"), ("macro_f1_present", "#D55E00", "s")):
+        for name, colour, marker in (("micro_f1", "C0", "o"), ("macro_f1_present", "C1", "s")):
             value, low, high = (100 * curve[f"{name}{end}"].astype(float) for end in ("", "_low", "_high"))
-            label = "micro-F1" if name == "micro_f1" else "macro-F1, codes in test"
             spread = np.maximum([value - low, high - value], 0)
-            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=label)
+            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=PANELS[name])
             ax.axhline(100 * base[name], color=colour, linestyle=":")
         ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
     for ax in axes.flat[len(curves) :]:
@@ -184,11 +194,11 @@ def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
 def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
     """What the gain of the most generous reading is made of, in points of F1. parts: of `effects.shares`."""
     places = np.arange(len(parts))[::-1]
-    for figure, shift, colour in (("micro_f1", 0.18, "#0072B2"), ("macro_f1_present", -0.18, "#D55E00")):
+    for (figure, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
         value, low, high = (100 * parts[f"{figure}{end}"].astype(float) for end in ("", "_low", "_high"))
-        label = "micro-F1" if figure == "micro_f1" else "macro-F1, codes in test"
         spread = np.maximum([value - low, high - value], 0)
-        ax.barh(places + shift, value, height=0.34, xerr=spread, color=colour, label=label, capsize=3)
+        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "capsize": 3}
+        ax.barh(places + shift, value, height=0.34, xerr=spread, label=label, **look)
     ax.axvline(0, color="#333333", linewidth=1)
     ax.set(yticks=places, yticklabels=parts.index, xlabel="points of F1")
     ax.set_title("Where a gain over one BCE model would come from")
@@ -199,8 +209,8 @@ def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
 def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
     """Gain of every claim with its 95% interval, a panel for micro- and one for macro-F1, a colour and mark a run."""
     claims, runs = list(dict.fromkeys(lines.index)), list(dict.fromkeys(lines["run"]))
-    for ax, figure, title in zip(axes, ("micro_f1", "macro_f1_present"), ("Micro-F1", "Macro-F1, codes in test")):
-        for i, (run, mark) in enumerate(zip(runs, itertools.cycle("osD^vP*X"))):
+    for ax, (figure, title) in zip(axes, PANELS.items()):
+        for i, (run, mark) in enumerate(zip(runs, itertools.cycle(MARKS))):
             part = lines[(lines["run"] == run) & (lines["figure"] == figure)].reindex(claims)
             places = np.arange(len(claims))[::-1] - 0.6 * ((i + 0.5) / len(runs) - 0.5)
             gain, low, high = (100 * part[name].to_numpy() for name in ("gain", "low", "high"))
@@ -215,11 +225,22 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
     return axes
 
 
+def times(ratios: pd.Series, ax: Axes) -> Axes:
+    """What segments take, in times one model of all codes. ratios: of `cost.against_one`."""
+    bars = ax.barh(ratios.index[::-1], ratios[::-1], color="C0")
+    ax.bar_label(bars, fmt="%.1f", padding=3)
+    ax.axvline(1, color=BOUND, linestyle="--")
+    ax.set(xlabel="times one model of all codes (dashed)")
+    ax.margins(x=0.1)
+    ax.set_title(f"{ratios['models']:.0f} models cost {ratios['operations']:.1f} times the operations of one")
+    return ax
+
+
 def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
     """Seconds and peak memory of every stage, a panel each. table: of `cost.stages`."""
     scaled = table.assign(peak_memory_mb=table["peak_memory_mb"] / 1000)
     for ax, name, unit in zip(axes, table.columns, ("seconds", "peak memory (GB)")):
-        bars = ax.barh(table.index[::-1], scaled[name][::-1], color="#0072B2")
+        bars = ax.barh(table.index[::-1], scaled[name][::-1], color="C0")
         ax.bar_label(bars, fmt="%.0f" if name == "seconds" else "%.1f", fontsize=10, padding=3)
         ax.set(xlabel=unit)
         ax.margins(x=0.12)
@@ -231,7 +252,7 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
     """Operations of a note against its tokens and against the codes, on logarithmic scales; both of `cost.growth`."""
     for ax, table in zip(axes, (by_tokens, by_codes)):
-        for name, colour, marker in (("trunk", "#0072B2", "o"), ("trained", "#D55E00", "s")):
+        for name, colour, marker in (("trunk", "C0", "o"), ("trained", "C1", "s")):
             if table[name].any():
                 label = "frozen layers, once" if name == "trunk" else "trained layers and head, each time"
                 ax.plot(table.index, table[name] / 1e9, f"-{marker}", color=colour, label=label)

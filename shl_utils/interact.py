@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from shl_utils import looks
+
 Range = tuple[float, float, float]  # where it starts, the least and the most
 
 
@@ -38,13 +40,14 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
 
     def redraw(_change: Any = None) -> None:
         image.value = picture.of({name: control.value for name, control in moved.items()})
+        image.tooltip = looks.alt(picture.figure)
 
     for control in moved.values():
         control.observe(redraw, "value")
     redraw()
     box = widgets.VBox([*moved.values(), image])
     still = {"image/png": base64.b64encode(bytes(image.value)).decode()}
-    display(box._repr_mimebundle_() | still, raw=True)
+    display(box._repr_mimebundle_() | still, raw=True, metadata={"image/png": {"alt": image.tooltip}})
     return box
 
 

@@ -12,13 +12,12 @@ from scipy import stats
 from torch import Tensor
 
 from shl_utils import harmonic, losses
-from shl_utils.figures import colours
+from shl_utils.figures import BOUND, CHANCE, HATCHES, colours
 from shl_utils.segmentation import segment
 
 TOY = {"cough": 14, "fever": 6, "fracture": 3, "sepsis": 2, "situs inversus": 1}  # notes with each of five codes
 TOY_NOTES = 20
 TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; cut by hand
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 
 def toy_labels() -> pd.DataFrame:
@@ -33,7 +32,7 @@ def toy_labels() -> pd.DataFrame:
 
 def matrix(labels: pd.DataFrame, ax: Axes) -> Axes:
     """Notes against codes, a dark cell where the note has the code."""
-    ax.imshow(labels.T, cmap=ListedColormap(["#eeeeee", BLUE]), aspect="auto", vmin=0, vmax=1)
+    ax.imshow(labels.T, cmap=ListedColormap(["#eeeeee", "C0"]), aspect="auto", vmin=0, vmax=1)
     ax.grid(False)
     ax.set_xticks(np.arange(-0.5, len(labels)), minor=True)
     ax.set_yticks(np.arange(-0.5, labels.shape[1]), minor=True)
@@ -61,7 +60,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
     wrong = np.concatenate([np.geomspace(1e-6, 0.01, 100), np.linspace(0.01, 1, 200)])
     found = stats.norm.sf(stats.norm.isf(wrong) - separation)
     area = stats.norm.cdf(separation / 2**0.5)
-    axes[0].plot([0, 1], [0, 1], ":", color=GREY)
+    axes[0].plot([0, 1], [0, 1], ":", color=CHANCE)
     axes[0].plot(wrong, found, color="#333333")
     for (name, share), colour in zip(prevalences.items(), colours(len(prevalences))[::-1]):
         precision = share * found / (share * found + (1 - share) * wrong)
@@ -101,7 +100,7 @@ def steps(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.bar(places, table["spread"].clip(lower=0.02), color=shades[table["segment"]])
     for place, value in table["before"][table["before"] > limit].items():
         ax.annotate(f"{value:.0f}", (place, limit), xytext=(0, -14), textcoords="offset points", ha="center")
-    ax.axhline(1, color=ORANGE, linestyle="--")
+    ax.axhline(1, color=BOUND, linestyle="--")
     ax.set(xticks=places, xticklabels=table["count"], xlabel="training notes of the code, from the rarest on")
     ax.set(ylabel="deviation / (eta x smallest)", ylim=(0, limit))
     ax.set_title(f"A code that would bring it above 1 opens the next segment: {table['segment'].max() + 1} in all")
@@ -112,13 +111,12 @@ def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
     """Loss and gradient of one negative against the probability that it is given, under the four losses of the paper's
     family. weight: 1/beta of the note."""
     probability = torch.linspace(0.002, 0.998, 200)
-    looks = {"bce": (1.0, BLUE), "focal": (1.0, GREEN), "sh": (weight, ORANGE), "sh_focal": (weight, "#CC79A7")}
-    for name, (own, colour) in looks.items():
+    for name in ("bce", "focal", "sh", "sh_focal"):
+        own = weight if name.startswith("sh") else 1.0
         given = {"gamma": gamma} if "focal" in name else {}
         value, slope = _of_negatives(getattr(losses, name), torch.logit(probability), own, given)
-        look = {"color": colour, "linestyle": "--" if name.startswith("sh") else "-"}
-        axes[0].plot(probability, value, label=f"{name}, weight {own:.3g}", **look)
-        axes[1].plot(probability, slope, **look)
+        axes[0].plot(probability, value, label=f"{name}, weight {own:.3g}")
+        axes[1].plot(probability, slope)
     axes[0].set(xlabel="probability given to a code that is not there", ylabel="loss", ylim=(0, 6))
     axes[1].set(xlabel="the same", ylabel="gradient at the logit", ylim=(0, 1.3 * max(1.0, weight)))
     axes[0].set_title("What a negative costs")
@@ -151,7 +149,7 @@ def weights(sources: NDArray[np.bool_], reading: harmonic.Reading, ax: Axes) -> 
         ax.plot(np.median(given), s, "o", color=colour, markersize=9)
         total = given.sum() / (~negatives).sum()
         ax.annotate(f"together {total:.2g} x the positives", (1.01, s), xycoords=("axes fraction", "data"), va="center")
-    ax.axvline(1, color=ORANGE, linestyle="--")
+    ax.axvline(1, color=BOUND, linestyle="--")
     ax.set(xscale="log", xlabel="weight of a negative note (log); dashed: of a positive", ylabel="segment in training")
     ax.set(yticks=range(n))
     ax.set_title(f"Read as {reading}: from the lightest negative to the heaviest; dot: the median")
@@ -163,8 +161,8 @@ def gradient(counts: NDArray[np.int64], n_notes: int, bins: pd.Series, ax: Axes)
     table = pd.DataFrame({"bin": bins.array, "up": counts, "down": n_notes - counts})
     sums = table.groupby("bin", observed=True).sum(numeric_only=True)
     down = 100 * sums["down"] / sums.sum(axis=1)
-    ax.bar(down.index.astype(str), down, color=GREY, label="no: notes without the code")
-    ax.bar(down.index.astype(str), 100 - down, bottom=down, color=BLUE, label="yes: notes with it")
+    ax.bar(down.index.astype(str), down, color=CHANCE, label="no: notes without the code")
+    ax.bar(down.index.astype(str), 100 - down, bottom=down, color="C0", label="yes: notes with it")
     for place, value in enumerate(down):
         ax.annotate(f"{100 - value:.1f}% yes", (place, 102), ha="center")
     ax.set(xlabel="training notes of a code", ylabel="gradient of BCE (%)", ylim=(0, 125))
@@ -191,10 +189,10 @@ def found_by(shares: pd.DataFrame, first: str, second: str, ax: Axes) -> Axes:
     """Of `who_finds`: a bar a bin."""
     left = np.zeros(len(shares))
     names = [f"{name} ({int(n)} pairs)" for name, n in shares["pairs"].items()]
-    looks = {"both": ("#333333", "both"), "the first alone": (BLUE, f"{first} alone")}
-    looks |= {"the second alone": (ORANGE, f"{second} alone"), "neither": ("#dddddd", "neither")}
-    for kind, (colour, label) in looks.items():
-        ax.barh(names, 100 * shares[kind], left=left, color=colour, label=label)
+    looks = {"both": ("#333333", "both"), "the first alone": ("C0", f"{first} alone")}
+    looks |= {"the second alone": ("C1", f"{second} alone"), "neither": ("#dddddd", "neither")}
+    for (kind, (colour, label)), hatch in zip(looks.items(), ("", *HATCHES[1:3], "")):
+        ax.barh(names, 100 * shares[kind], left=left, color=colour, hatch=hatch, edgecolor="white", label=label)
         left = left + 100 * shares[kind].to_numpy()
     ax.set(xlabel="of the true pairs in the test (%)", xlim=(0, 100))
     ax.set_title("Where one model finds what the other misses")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import evaluation, filtering, metrics, predictions, ranking, scoring, significance
+from shl_utils import evaluation, filtering, metrics, predictions, progress, ranking, scoring, significance
 from shl_utils.ablation import BASE, Row
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
@@ -87,7 +87,7 @@ def table(
     """
     comparable = {row.name: row.comparable for row in wanted}
     base, lines, p_values = measured[reference], {}, {figure: {} for figure in FIGURES}
-    for name, found in measured.items():
+    for name, found in progress.over(measured.items(), "permutation tests"):
         line: dict[str, Any] = {"comparable": comparable.get(name, True), "seeds": len(found.predicted)}
         for figure in FIGURES:
             low, high = metrics.interval(found.samples[figure])
@@ -117,7 +117,7 @@ def by_frequency(measured: dict[str, Measured], counts: NDArray[np.int64], param
     `high`.
     """
     bins, lines = metrics.frequency_bin(counts), []
-    for name in bins.cat.remove_unused_categories().cat.categories:
+    for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
         within = {row: _within(found, np.flatnonzero(bins == name), parameters) for row, found in measured.items()}
         base = within[BASE]
         for row, found in within.items() if base.points["positives"] else ():

@@ -1,9 +1,10 @@
-"""A page of HTML that needs nothing but itself: no script, no style or picture from elsewhere."""
+"""A page of HTML that needs nothing but itself: no script, style or picture from elsewhere. Its tables sort."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -22,8 +23,14 @@ figcaption, .small { font-size: 0.9em; opacity: 0.8 }
 def page(title: str, parts: Iterable[str]) -> str:
     """A whole document of `parts` of HTML."""
     head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{html.escape(title)}</title>"
+    head += f"<style>{STYLE}</style>\n{sorting()}"
     body = "\n".join([f"<h1>{html.escape(title)}</h1>", *parts])
-    return f"<!doctype html><html lang=en><head>{head}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    return f"<!doctype html><html lang=en><head>{head}</head>\n<body>\n{body}\n</body></html>\n"
+
+
+def sorting() -> str:
+    """The script behind tables of pandas that sort by a click on a head, and their style."""
+    return Path(__file__).with_name("tables.html").read_text(encoding="utf-8")
 
 
 def heading(text: str, *, level: int = 2) -> str:
@@ -49,8 +56,8 @@ def listed(definitions: Mapping[str, str]) -> str:
     return f"<ul class=small>{lines}</ul>"
 
 
-def picture(png: str, caption: str) -> str:
-    """png: base64, as notebooks hold it."""
-    data = "".join(png.split())
-    text = html.escape(caption)
-    return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+def picture(png: str, caption: str, alt: str = "") -> str:
+    """png: base64, as notebooks hold it. alt: what it shows, in words; the caption, if there are none."""
+    data, text = "".join(png.split()), html.escape(caption)
+    words = html.escape(alt) or text
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{words}"><figcaption>{text}</figcaption></figure>'

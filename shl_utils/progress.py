@@ -10,9 +10,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -51,6 +52,14 @@ def bar(total: int, label: str) -> Iterator[tqdm | _FileBar]:
         yield shown
     finally:
         shown.close()
+
+
+def over(items: Collection[Any], label: str) -> Iterator[Any]:
+    """Each of `items`, with a bar."""
+    with bar(len(items), label) as shown:
+        for item in items:
+            yield item
+            shown.update()
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def _notebook(folder: Path, stage: dict[str, Any]) -> Iterator[str]:
 def _shown(output: dict[str, Any], title: str) -> Iterator[str]:
     data = output.get("data", {})
     if "image/png" in data:
-        yield page.picture("".join(data["image/png"]), title)
+        about = output.get("metadata", {}).get("image/png", {})
+        yield page.picture("".join(data["image/png"]), title, about.get("alt", ""))
     elif "<table" in (text := "".join(data.get("text/html", ""))):
         yield STYLED.sub("", text)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from shl_utils import one_note
+from shl_utils import one_note, progress
 from shl_utils.corpus import Corpus
 
 WORD = re.compile(r"[^\W\d_]{4,}")
@@ -22,7 +22,7 @@ def named(coder: one_note.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.Data
     rows: of the corpus. Notes of one sentence say nothing here.
     """
     lines = []
-    for row in rows:
+    for row in progress.over(rows, "leave sentences out"):
         text = corpus.notes["text"].iloc[row]
         coded = one_note.code(coder, text)
         spans = one_note.sentences_of(text[: coded.read])

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -51,8 +52,10 @@ def site(folder: Path, target: Path) -> Path:
     partial = _begun(target)
     lines = []
     for stage, notebook in found.items():
-        text, _ = HTMLExporter(**NOTHING).from_notebook_node(_with_formulas(notebook))
-        (partial / f"{stage}.html").write_text(MERMAID.sub("", text), encoding="utf-8")
+        exporter = HTMLExporter(**NOTHING)
+        text, _ = exporter.from_notebook_node(_with_formulas(notebook))
+        text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
+        (partial / f"{stage}.html").write_text(text, encoding="utf-8")
         first = notebook.cells[0].source
         lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
     subprocess.run([sys.executable, "-m", "pdoc", "--output-directory", partial / "api", "shl_utils"], check=True)
@@ -81,6 +84,12 @@ def slides(folder: Path, target: Path) -> Path:
         (partial / f"{stage}.html").write_text(text, encoding="utf-8")
     partial.rename(target)
     return target / f"{STAGES[0]}.html"
+
+
+def _dark(exporter: Any) -> str:
+    """The other theme, for those whose system asks for it."""
+    theme = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")[0]
+    return f'<style media="(prefers-color-scheme: dark)">:root {{ color-scheme: dark }}\n{theme}</style>\n'
 
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
@@ -129,12 +138,15 @@ def _with_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A slide a heading, below it one a picture or table; what only computes is left out."""
     for cell in notebook.cells:
-        shown = [
-            output for output in cell.get("outputs", []) if {"image/png", "text/html"} & set(output.get("data", {}))
-        ]
+        shown = [output for output in cell.get("outputs", []) if _is_seen(output.get("data", {}))]
         kind = "slide" if cell.source.startswith("#") else "-"
         if cell.cell_type == "code":
             kind = "subslide" if shown else "skip"
             cell.outputs = shown
         cell.metadata["slideshow"] = {"slide_type": kind}
     return notebook
+
+
+def _is_seen(data: dict[str, Any]) -> bool:
+    """Pictures, tables and text; not the script that sorts tables."""
+    return "image/png" in data or ("text/html" in data and "<script>" not in data["text/html"])

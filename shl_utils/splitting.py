@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from shl_utils import progress
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -129,17 +131,19 @@ def _stratify(
     queue = [(left, code) for code, left in enumerate(remaining) if left > 0]
     heapq.heapify(queue)
     # rarest code first: its notes have the fewest places left
-    while queue:
-        left, code = heapq.heappop(queue)
-        if left != remaining[code]:
-            if remaining[code] > 0:
-                heapq.heappush(queue, (remaining[code], code))
-            continue
-        units = by_code.indices[by_code.indptr[code] : by_code.indptr[code + 1]]
-        units = units[side[units] < 0]
-        for unit in units[np.argsort(tie[units])]:
-            chosen = max(range(len(shares)), key=lambda s: (need[s, code], room[s], rng.random()))
-            _place(unit, chosen, side, counts, sizes, remaining, need, room)
+    with progress.bar(len(sizes), "split notes") as bar:
+        while queue:
+            left, code = heapq.heappop(queue)
+            if left != remaining[code]:
+                if remaining[code] > 0:
+                    heapq.heappush(queue, (remaining[code], code))
+                continue
+            units = by_code.indices[by_code.indptr[code] : by_code.indptr[code + 1]]
+            units = units[side[units] < 0]
+            for unit in units[np.argsort(tie[units])]:
+                chosen = max(range(len(shares)), key=lambda s: (need[s, code], room[s], rng.random()))
+                _place(unit, chosen, side, counts, sizes, remaining, need, room)
+            bar.update(len(units))
     for unit in rng.permutation(np.flatnonzero(side < 0)):  # units without any code
         _place(unit, int(np.argmax(room)), side, counts, sizes, remaining, need, room)
     return side

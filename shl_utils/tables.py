@@ -38,7 +38,14 @@ def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
     taken = [fact.get("derived", {}) for fact in facts.values()]  # models of earlier versions say nothing of it
     texts = [{DERIVED[name]: _spread(values) for name, values in found.items()} for found in taken]
     table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
-    return table.fillna("").rename_axis("segment")
+    return spaced(table.fillna("")).rename_axis("segment")
+
+
+def spaced(table: pd.DataFrame) -> pd.DataFrame:
+    """With names that can go over several lines, where a page is narrow."""
+    return table.rename(
+        columns=lambda name: str(name).replace("_", " "), index=lambda name: str(name).replace(",", ", ")
+    )
 
 
 def results(table: pd.DataFrame) -> pd.DataFrame:
@@ -49,8 +56,8 @@ def results(table: pd.DataFrame) -> pd.DataFrame:
         "macro-F1 (all codes)": (100 * table["macro_f1_all"].astype(float)).map("{:.1f}".format),
         "precision": (100 * table["micro_precision"].astype(float)).map("{:.1f}".format),
         "recall": (100 * table["micro_recall"].astype(float)).map("{:.1f}".format),
-        "micro gain": table.apply(_change, axis=1, figure="micro_f1_gain"),
-        "macro gain": table.apply(_change, axis=1, figure="macro_f1_present_gain"),
+        "micro gain": table.apply(change, axis=1, figure="micro_f1_gain"),
+        "macro gain": table.apply(change, axis=1, figure="macro_f1_present_gain"),
     }
     return pd.DataFrame(columns)
 
@@ -69,7 +76,7 @@ def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
     for figure, title in FIGURES.items():
         value, gain = (
             table.apply(interval, axis=1, figure=figure),
-            table.apply(_change, axis=1, figure=f"{figure}_gain"),
+            table.apply(change, axis=1, figure=f"{figure}_gain"),
         )
         columns[f"{title}-F1"] = value + _text(100 * table[f"{figure}_sd"], " ±{:.1f}")
         gain = gain.where(gain.index != reference, "")
@@ -114,7 +121,7 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
     pairs = {"pairs": table["pairs"].astype(int)} if "pairs" in table else {}
-    shown = {title: table.apply(_change, axis=1, figure=figure) for figure, title in FIGURES.items()}
+    shown = {title: table.apply(change, axis=1, figure=figure) for figure, title in FIGURES.items()}
     return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
 
 
@@ -134,7 +141,7 @@ def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {"level": curves["level"]}
     for figure, title in FIGURES.items():
         columns[f"{title}-F1"] = curves.apply(interval, axis=1, figure=figure)
-        columns[f"{title} gain"] = curves.apply(_change, axis=1, figure=f"{figure}_gain")
+        columns[f"{title} gain"] = curves.apply(change, axis=1, figure=f"{figure}_gain")
     return pd.DataFrame(columns).set_axis(curves["factor"])
 
 
@@ -210,7 +217,7 @@ def interval(row: Mapping[str, float] | pd.Series, figure: str) -> str:
     return "{:.1f} [{:.1f}, {:.1f}]".format(*_points(row, figure))
 
 
-def _change(row: pd.Series, figure: str) -> str:
+def change(row: pd.Series, figure: str) -> str:
     """ "+1.2 [-0.3, +2.8]"."""
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*_points(row, figure))
 

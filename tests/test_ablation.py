@@ -362,17 +362,6 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     assert scoring.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
 
 
-def test_the_dotted_line_of_the_figure_is_the_base(tmp_path):
-    rows = ablation.rows(grid(tmp_path, BLOCK.replace("none, eta", "eta, none")), check({}))
-    columns = [f"{figure}{end}" for figure in measuring.FIGURES for end in ("", "_low", "_high")]
-    table = pd.DataFrame({row.name: dict.fromkeys(columns, 0.1 * i) for i, row in enumerate(rows)}).T
-    table["comparable"] = True
-    assert table.index[0] != ablation.BASE
-    axes = figures.ablation(table, table.loc[ablation.BASE], figures.plt.subplots(1, 2)[1])
-    place = 100 * table.loc[ablation.BASE, "micro_f1"]
-    assert any(line.get_xdata()[0] == place for line in axes[0].lines if line.get_linestyle() == ":")
-
-
 def test_tables_are_readable():
     line = {"comparable": True, "core_seconds": 12.4, "map": 0.55, "failed": 0}
     for figure in measuring.FIGURES:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import cost, disk, encoder
+from shl_utils import cost, disk, encoder, headline
 from shl_utils.parameters import STAGES, check
 
 pytestmark = pytest.mark.slow
@@ -26,6 +26,16 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
     assert sums["segments"].sum() == len(lines)
     main = lines[lines["model"] == "main"]
     assert sums.loc["main", "bytes"] == main["bytes"].sum() == disk.size(folder / "segments")
+
+
+def test_segments_against_one_model_by_hand():
+    lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
+    lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], bytes=1)
+    ratios = cost.against_one(lines, pd.Series({"trunk": 5.0, "trained": 2.0}), notes=20)
+    assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
+    assert headline.of_costs(ratios).startswith("2 models instead of one: 2.0 times the notes seen in training, 1.4 ")
+    alone = cost.against_one(lines[:2], pd.Series({"trunk": 0.0, "trained": 2.0}), notes=20)
+    assert alone.tolist() == [1, 1, 1, 1], "a main model that is the reference"
 
 
 def test_cleaning_takes_what_is_made_again_and_no_more(smoke, tmp_path):

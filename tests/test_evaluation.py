@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import f1_score
 
-from shl_utils import evaluation, figures, metrics, ranking, tables, thresholds
+from shl_utils import evaluation, looks, metrics, ranking, tables, thresholds
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
@@ -90,6 +90,6 @@ def test_every_figure_stands_beside_its_whole_definition(corpus, found):
     shown = tables.all_figures(table)
     assert shown["definition"].to_dict() == metrics.DEFINITIONS | ranking.DEFINITIONS
     assert shown["m"].to_dict() == pytest.approx(table.loc["m", shown.index].to_dict(), abs=6e-4)
-    figures.use_style()
+    looks.use()
     displayed = shown._repr_html_()
     assert all(text in displayed for text in shown["definition"]), "pandas cuts long text in notebooks by default"

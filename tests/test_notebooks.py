@@ -42,6 +42,15 @@ def test_all_artefacts_are_there(smoke):
         assert (folder / "segments" / str(k) / "adapter_model.safetensors").exists()
 
 
+def test_every_picture_has_its_words(smoke):
+    for stage in STAGES[:-1]:
+        cells = nbformat.read(smoke[0] / "notebooks" / f"{stage}.ipynb", as_version=4).cells
+        outputs = [o for cell in cells if cell.cell_type == "code" for o in cell.outputs]
+        pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+        assert pictures, stage
+        assert all(len(o.metadata["image/png"]["alt"]) > 20 for o in pictures), stage
+
+
 def test_figures_are_complete_and_measured_on_given_labels(smoke):
     metrics = json.loads((smoke[0] / "metrics.json").read_text())
     assert metrics["test_labels"] == "as the source has them"

@@ -1,0 +1,56 @@
+"""How a notebook looks: one style for its figures, words for those who cannot see them, and tables that sort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython import get_ipython
+from IPython.core.pylabtools import print_figure
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shl_utils import page
+
+
+def use() -> None:
+    """Of a notebook: the project's style, an alternative text for every figure, tables of pandas that sort by a click
+    and show what stands in them to its end."""
+    pd.set_option("display.max_colwidth", None)
+    plt.switch_backend(plt.get_backend())  # a backend that starts later would put its own printer in the place of ours
+    plt.style.use(Path(__file__).with_name("shl.mplstyle"))
+    if shell := get_ipython():
+        shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
+        display(HTML(page.sorting()))
+
+
+def alt(figure: Figure) -> str:
+    """What a figure shows, in words: titles, what its axes stand for, and the names in it."""
+    title = figure.get_suptitle()
+    panels = [_panel(ax) for ax in figure.axes if ax.get_visible()]
+    return " ".join(text for text in [title and f"{title}.", *panels] if text)
+
+
+def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
+    """PNG in base64, and its metadata as nbconvert reads it."""
+    return print_figure(figure, fmt="png", base64=True), {"alt": alt(figure)}
+
+
+def _panel(ax: Axes) -> str:
+    legend = ax.get_legend()
+    parts = {
+        "": ax.get_title(loc="left") or ax.get_title(),
+        "Across: ": ax.get_xlabel(),
+        "Up: ": ax.get_ylabel(),
+        "Names: ": "; ".join(_names(ax) + ([text.get_text() for text in legend.get_texts()] if legend else [])),
+    }
+    return " ".join(f"{head}{text}." for head, text in parts.items() if text).replace("\n", " ")
+
+
+def _names(ax: Axes) -> list[str]:
+    """Of bars or rows: what stands at the ticks, where that is not a number."""
+    texts = [label.get_text() for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels()]
+    return [text for text in texts if any(letter.isalpha() for letter in text.replace("mathdefault", ""))]

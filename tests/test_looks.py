@@ -1,0 +1,71 @@
+"""What figures say in words and sentences, and how they differ where colours do not."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from shl_utils import figures, headline, looks, measuring, page
+
+
+def gained(**rows):
+    """A table of gains: name to (gain, low, high, comparable), the same in micro and macro."""
+    lines = {name: {"comparable": comparable} for name, (*_, comparable) in rows.items()}
+    for name, (*ends, _) in rows.items():
+        for figure in measuring.FIGURES:
+            lines[name] |= {f"{figure}_gain{end}": x for end, x in zip(("", "_low", "_high"), ends)}
+    return pd.DataFrame(lines).T.infer_objects()
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def test_the_figure_of_gains_shows_them_and_which_are_not_comparable():
+    table = gained(better=(0.02, 0.01, 0.03, True), odd=(0.1, 0.05, 0.2, False))
+    axes = figures.gains(table, plt.subplots(1, 2)[1])
+    points = [line for line in axes[0].lines if line.get_marker() == "o"]
+    assert {line.get_markerfacecolor(): line.get_xdata().tolist() for line in points} == {"C0": [2.0], "white": [10.0]}
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["better", "odd"]
+
+
+def test_a_sentence_counts_rows_by_their_intervals():
+    comparable = {"a": (0.02, 0.01, 0.03, True), "b": (-0.1, -0.2, -0.05, True), "c": (0.1, -0.1, 0.2, True)}
+    table = gained(**comparable, d=(1, 1, 1, False))
+    text = headline.of_gains(table)
+    assert text.startswith("Of 3 comparable rows ")
+    assert text.count("1 gain, 1 lose, 1 are not settled") == 2
+    assert headline.of_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
+
+
+def test_a_sentence_counts_claims_by_their_verdicts():
+    said = ["yes", "no", "no", "not settled", "not tested", "not tested"]
+    lines = pd.DataFrame({"figure": ["micro_f1", "macro_f1_present"] * 3, "verdict": said})
+    text = headline.of_verdicts(lines)
+    assert text.startswith("Of 3 lines 2 were tested: micro-F1 says yes to 1, no to 1, not settled to 0; ")
+    assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 1.")
+
+
+def test_a_figure_says_in_words_what_it_shows():
+    figure, axes = plt.subplots(1, 2)
+    axes[0].bar(["few", "many"], [1, 2], label="share")
+    axes[0].set(xlabel="notes", ylabel="%")
+    axes[0].set_title("Most are rare", loc="left")
+    axes[0].legend()
+    axes[1].set_visible(False)
+    figure.suptitle("All")
+    assert looks.alt(figure) == "All. Most are rare. Across: notes. Up: %. Names: few; many; share."
+
+
+def test_bars_side_by_side_differ_without_colour():
+    ax = figures.grouped(pd.DataFrame({"a": [1, 2], "b": [3, 4], "c": [5, 6]}), plt.subplots()[1])
+    hatches = [{bar.get_hatch() for bar in bars} for bars in ax.containers]
+    assert len({tuple(found) for found in hatches}) == 3
+    assert [patch.get_hatch() for patch in ax.get_legend().get_patches()] == [found.pop() for found in hatches]
+
+
+def test_a_page_brings_what_sorts_its_tables():
+    text = page.page("title", [page.table(pd.DataFrame({"a": [1]}))])
+    assert page.sorting() in text
+    assert 'class="dataframe"' in text
