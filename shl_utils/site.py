@@ -5,6 +5,7 @@ nbconvert makes them; what it would fetch from elsewhere (formulas, a library of
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import re
 import shutil
@@ -36,6 +37,8 @@ NOTHING = {
     "mermaid_js_url": "",
     "jupyter_widgets_base_url": "",
 }
+SEEN = {"text/html", "text/markdown"}  # on slides: pictures and tables, and sentences on them
+SHORT = 300  # characters of a text that leaves room for a picture
 REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
 NEEDS = "`pip install -e '.[site]'` brings it"
 NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
@@ -53,7 +56,7 @@ def site(folder: Path, target: Path) -> Path:
     lines = []
     for stage, notebook in found.items():
         exporter = HTMLExporter(**NOTHING)
-        text, _ = exporter.from_notebook_node(_with_formulas(notebook))
+        text, _ = exporter.from_notebook_node(notebook)
         text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
         (partial / f"{stage}.html").write_text(text, encoding="utf-8")
         first = notebook.cells[0].source
@@ -79,7 +82,7 @@ def slides(folder: Path, target: Path) -> Path:
     for stage, notebook in found.items():
         exporter = SlidesExporter(**NOTHING, reveal_url_prefix="reveal", exclude_input=True, exclude_input_prompt=True)
         exporter.exclude_output_prompt = True
-        text, _ = exporter.from_notebook_node(_as_deck(_with_formulas(notebook)))
+        text, _ = exporter.from_notebook_node(_as_deck(notebook))
         text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
         (partial / f"{stage}.html").write_text(text, encoding="utf-8")
     partial.rename(target)
@@ -102,7 +105,7 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
         raise ValueError(f"{folder} is of a private source: its notebooks are not for others")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError(f"latex2mathml is missing: {NEEDS}")
-    return {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
+    return {stage: _readable(nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)) for stage in STAGES}
 
 
 def _begun(target: Path) -> Path:
@@ -121,8 +124,9 @@ def _reveal() -> Path:
     return Path(spec.origin).parent / "_static" / "revealjs"
 
 
-def _with_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Formulas of the text as MathML, which browsers draw by themselves."""
+def _readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """With formulas as MathML, which browsers draw by themselves, and pictures with their words, which nbconvert's
+    template leaves out."""
     from latex2mathml.converter import convert
 
     def drawn(match: re.Match) -> str:
@@ -132,21 +136,32 @@ def _with_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = FORMULA.sub(drawn, cell.source)
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                words = html.escape(output.metadata.get("image/png", {}).get("alt", ""))
+                image = f'<img alt="{words}" src="data:image/png;base64,{output.data.pop("image/png").strip()}">'
+                output.data["text/html"] = image
     return notebook
 
 
 def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A slide a heading, below it one a picture or table; what only computes is left out."""
+    """A slide a heading, below it one a picture or table, the first beside a short text, and sentences below what they
+    speak of; what only computes is left out."""
+    room = False  # on the slide of the last heading
     for cell in notebook.cells:
-        shown = [output for output in cell.get("outputs", []) if _is_seen(output.get("data", {}))]
-        kind = "slide" if cell.source.startswith("#") else "-"
         if cell.cell_type == "code":
-            kind = "subslide" if shown else "skip"
-            cell.outputs = shown
+            cell.outputs = [
+                output for output in cell.outputs if SEEN & set(output.get("data", {})) and not _sorts(output)
+            ]
+            words = all("text/markdown" in output.data for output in cell.outputs)
+            kind = "skip" if not cell.outputs else "-" if room or words else "subslide"
+            room = room and not cell.outputs
+        else:
+            kind = "slide" if cell.source.startswith("#") else "-"
+            room = kind == "slide" and len(cell.source) < SHORT
         cell.metadata["slideshow"] = {"slide_type": kind}
     return notebook
 
 
-def _is_seen(data: dict[str, Any]) -> bool:
-    """Pictures, tables and text; not the script that sorts tables."""
-    return "image/png" in data or ("text/html" in data and "<script>" not in data["text/html"])
+def _sorts(output: nbformat.NotebookNode) -> bool:
+    return "<script>" in output.data.get("text/html", "")

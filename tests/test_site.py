@@ -6,7 +6,7 @@ import shutil
 import pytest
 from conftest import shl
 
-from shl_utils import site
+from shl_utils import page, site
 from shl_utils.parameters import STAGES
 
 pytestmark = pytest.mark.slow
@@ -23,6 +23,9 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
         text = (tmp_path / "site" / f"{stage}.html").read_text(encoding="utf-8")
         assert f'href="{stage}.html"' in index
         assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
+        assert not re.search(r'<img(?![^>]*alt="[^"]{20})', text), "a picture without words"
+        assert page.sorting() in text
+        assert "(prefers-color-scheme: dark)" in text
     assert "The long tail" in index
     train = (tmp_path / "site" / "03_train.html").read_text(encoding="utf-8")
     assert "<math" in train
@@ -42,6 +45,7 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
         assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
         assert "Reveal.initialize" in text
         assert "require(" not in text
+        assert page.sorting() not in text, "an empty slide"
     first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
     assert first.count("data:image/png") >= 6
     assert "runs.open_run" not in first
