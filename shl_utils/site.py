@@ -37,7 +37,6 @@ NOTHING = {
     "mermaid_js_url": "",
     "jupyter_widgets_base_url": "",
 }
-SEEN = {"text/html", "text/markdown"}  # on slides: pictures and tables, and sentences on them
 SHORT = 300  # characters of a text that leaves room for a picture
 REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
 NEEDS = "`pip install -e '.[site]'` brings it"
@@ -150,9 +149,7 @@ def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     room = False  # on the slide of the last heading
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if SEEN & set(output.get("data", {})) and not _sorts(output)
-            ]
+            cell.outputs = [output for output in cell.outputs if _is_seen(output.get("data", {}))]
             words = all("text/markdown" in output.data for output in cell.outputs)
             kind = "skip" if not cell.outputs else "-" if room or words else "subslide"
             room = room and not cell.outputs
@@ -163,5 +160,6 @@ def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def _sorts(output: nbformat.NotebookNode) -> bool:
-    return "<script>" in output.data.get("text/html", "")
+def _is_seen(data: dict[str, Any]) -> bool:
+    """Pictures, tables and sentences; not the script that sorts tables."""
+    return "text/markdown" in data or "<script>" not in data.get("text/html", "<script>")

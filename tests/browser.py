@@ -1,4 +1,5 @@
-"""The notebooks in JupyterLab, in a browser: every one runs without an error, and a moved slider changes its figure.
+"""The notebooks in JupyterLab, in a browser: every one runs without an error and fits the page, a moved slider changes
+its figure, and a click sorts a table.
 
 make test-browser    needs Debian's chromium and chromium-driver, or others on the path; pictures land in runs/browser/
 """
@@ -24,6 +25,7 @@ from shl_utils.parameters import SLIDERS, STAGES
 
 SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 PICTURES = PROJECT / "runs" / "browser"
+DARK = ("02_segment", "05_ablate")
 PATIENCE = 240  # seconds for one notebook
 
 CELLS = """
@@ -37,6 +39,10 @@ return JSON.stringify([...content.widgets].filter(cell => cell.model.type === 'c
 STATUS = """
 const panel = window.jupyterapp && jupyterapp.shell.currentWidget;
 return panel && panel.sessionContext && panel.sessionContext.session ? panel.sessionContext.session.kernel.status : '';
+"""
+WIDER = """
+return [...document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer, .jp-OutputArea-output img')]
+    .filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.className);
 """
 
 
@@ -81,11 +87,16 @@ def browser():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
     _open(browser, lab, stage)
+    theme = "Dark" if stage in DARK else "Light"
+    browser.execute_script(f"jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
     browser.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
     _wait(lambda: _ended(_cells(browser)) and _idle(browser), PATIENCE, f"{stage} to end")
     assert not [cell["error"] for cell in _cells(browser) if cell["error"]]
     PICTURES.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(PICTURES / f"{stage}.png"))
+    assert browser.execute_script(WIDER) == [], "wider than the page"
+    if stage == "05_ablate":
+        _sort_a_table(browser, stage)
     if stage in SLIDERS:
         _move_a_slider(browser, stage)
     browser.execute_script("jupyterapp.commands.execute('kernelmenu:shutdown')")
@@ -106,6 +117,22 @@ def _move_a_slider(browser, stage: str) -> None:
         handles[0].send_keys(Keys.ARROW_RIGHT)
     _wait(lambda: image.get_attribute("src") != before, 10, f"the figure of {stage} to follow its slider")
     browser.save_screenshot(str(PICTURES / f"{stage}-moved.png"))
+
+
+def _sort_a_table(browser, stage: str) -> None:
+    table = next(t for t in browser.find_elements(By.CSS_SELECTOR, "table.dataframe") if "micro-F1" in t.text)
+    head = next(h for h in table.find_elements(By.CSS_SELECTOR, "thead th") if h.text == "micro-F1")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", head)
+    before = _column(table)
+    for order in (sorted(before, reverse=True), sorted(before), before):
+        head.click()
+        assert _column(table) == order
+        if order != before:
+            browser.save_screenshot(str(PICTURES / f"{stage}-sorted.png"))
+
+
+def _column(table) -> list[float]:
+    return [float(c.text.lstrip("(").split()[0]) for c in table.find_elements(By.CSS_SELECTOR, "tbody td:nth-child(2)")]
 
 
 def _ended(cells: list[dict]) -> bool:
