@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/installed
+# JupyterLab asks for news and for new versions of itself by default
+ALONE := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 .PHONY: demo test lab install test-browser site slides
 
@@ -18,7 +20,7 @@ test: install
 
 lab: install
 	$(BIN)/shl fetch openi
-	$(BIN)/jupyter lab notebooks/00_imbalance.ipynb
+	$(BIN)/jupyter lab $(ALONE) notebooks/00_imbalance.ipynb
 
 # the demo as pages, and as slides, in site/ and slides/; both work without a network
 site slides: demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from PIL import Image
 
 from shl_utils import looks
 
+# read out by a screen reader, again when it changes, and not seen
+UNSEEN = '<div role="status" style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
 Range = tuple[float, float, float]  # where it starts, the least and the most
 
 
@@ -36,18 +39,20 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     picture = Picture(draw, size, panels)
     image = widgets.Image(format="png")
     image.layout.max_width = "100%"
+    words = widgets.HTML()  # an image of ipywidgets has no alternative text
     moved = {name: _control(widgets, name, values) for name, values in controls.items()}
 
     def redraw(_change: Any = None) -> None:
         image.value = picture.of({name: control.value for name, control in moved.items()})
-        image.tooltip = looks.alt(picture.figure)
+        words.value = UNSEEN.format(html.escape(looks.alt(picture.figure)))
 
     for control in moved.values():
         control.observe(redraw, "value")
     redraw()
-    box = widgets.VBox([*moved.values(), image])
+    box = widgets.VBox([*moved.values(), image, words])
     still = {"image/png": base64.b64encode(bytes(image.value)).decode()}
-    display(box._repr_mimebundle_() | still, raw=True, metadata={"image/png": {"alt": image.tooltip}})
+    alt = looks.alt(picture.figure)
+    display(box._repr_mimebundle_() | still, raw=True, metadata={"image/png": {"alt": alt}})
     return box
 
 

@@ -76,16 +76,18 @@ def test_a_figure_follows_its_sliders_and_stands_still_without():
     def draw(ax, height, kind):
         drawn.append((height, kind))
         ax.bar([0], [height])
+        ax.set_title(f"{kind} {height}")
 
     assert interact.show(draw, interactive=False, height=(1.0, 0.0, 2.0), kind=["a", "b"]) is None
     assert drawn == [(1.0, "a")]
     box = interact.show(draw, interactive=True, height=(1.0, 0.0, 2.0), kind=["a", "b"])
-    height, kind, image = box.children
+    height, kind, image, words = box.children
     before = bytes(image.value)
     assert before.startswith(b"\x89PNG")
     height.value = 1.5
     assert drawn[-1] == (1.5, "a")
     assert bytes(image.value) != before
+    assert "a 1.5." in words.value, "for those who cannot see it"
     kind.value = "b"
     assert drawn[-1] == (1.5, "b")
     figures.plt.close("all")

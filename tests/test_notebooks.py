@@ -71,8 +71,8 @@ def test_what_is_printed_is_defined_where_it_is_printed(smoke):
         assert macro in text
     for stage in ("05_ablate", "07_verdict"):
         cells = nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4).cells
-        printed = [o.get("text", "") for c in cells if c.cell_type == "code" for o in c.outputs]
-        assert any(macro in text for text in printed)
+        shown = [o.get("data", {}).get("text/markdown", "") for c in cells if c.cell_type == "code" for o in c.outputs]
+        assert any(macro in text for text in shown)
     assert "- mAP: " in done.stdout
     assert "- p: of no gain" in done.stdout
 
