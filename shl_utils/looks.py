@@ -29,9 +29,8 @@ def use() -> None:
 
 def alt(figure: Figure) -> str:
     """What a figure shows, in words: titles, what its axes stand for, and the names in it."""
-    title = figure.get_suptitle()
     panels = [_panel(ax) for ax in figure.axes if ax.get_visible()]
-    return " ".join(text for text in [title and f"{title}.", *panels] if text)
+    return " ".join(text for text in [_sentence(figure.get_suptitle()), *panels] if text)
 
 
 def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
@@ -40,14 +39,18 @@ def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
 
 
 def _panel(ax: Axes) -> str:
+    if ax.get_label() == "<colorbar>":
+        return _sentence(ax.get_ylabel(), "Colour: ")
     legend = ax.get_legend()
-    parts = {
-        "": ax.get_title(loc="left") or ax.get_title(),
-        "Across: ": ax.get_xlabel(),
-        "Up: ": ax.get_ylabel(),
-        "Names: ": "; ".join(_names(ax) + ([text.get_text() for text in legend.get_texts()] if legend else [])),
-    }
-    return " ".join(f"{head}{text}." for head, text in parts.items() if text).replace("\n", " ")
+    names = _names(ax) + ([text.get_text() for text in legend.get_texts()] if legend else [])
+    parts = {"Across: ": ax.get_xlabel(), "Up: ": ax.get_ylabel(), "Names: ": "; ".join(names)}
+    told = [_sentence(ax.get_title(loc="left") or ax.get_title()), *(_sentence(parts[head], head) for head in parts)]
+    return " ".join(text for text in told if text)
+
+
+def _sentence(text: str, head: str = "") -> str:
+    text = " ".join(text.split())
+    return text and f"{head}{text}{'' if text[-1] in '.?!' else '.'}"
 
 
 def _names(ax: Axes) -> list[str]:

@@ -51,11 +51,11 @@ def test_a_figure_says_in_words_what_it_shows():
     figure, axes = plt.subplots(1, 2)
     axes[0].bar(["few", "many"], [1, 2], label="share")
     axes[0].set(xlabel="notes", ylabel="%")
-    axes[0].set_title("Most are rare", loc="left")
+    axes[0].set_title("Are most\nrare?", loc="left")
     axes[0].legend()
     axes[1].set_visible(False)
     figure.suptitle("All")
-    assert looks.alt(figure) == "All. Most are rare. Across: notes. Up: %. Names: few; many; share."
+    assert looks.alt(figure) == "All. Are most rare? Across: notes. Up: %. Names: few; many; share."
 
 
 def test_bars_side_by_side_differ_without_colour():
