@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from shl_utils import harmonic, losses
+from shl_utils import filtering, harmonic, losses, metrics, thresholds
+from shl_utils.corpus import Corpus
 from shl_utils.figures import BOUND, CHANCE, HATCHES, colours
+from shl_utils.parameters import Parameters
 from shl_utils.segmentation import segment
 
 TOY = {"cough": 14, "fever": 6, "fracture": 3, "sepsis": 2, "situs inversus": 1}  # notes with each of five codes
 TOY_NOTES = 20
 TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; cut by hand
+TOY_TEXT = "Fever and cough for three days. The film shows no fracture."
+TOY_SAID = ["says so", "says so", "denies it", "does not speak of it", "does not speak of it"]  # of these codes
 
 
 def toy_labels() -> pd.DataFrame:
@@ -42,6 +46,57 @@ def matrix(labels: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(xticks=range(len(labels)), xticklabels=labels.index, xlabel="note", yticks=range(labels.shape[1]))
     ax.set_yticklabels([f"{code} ({n})" for code, n in counts.items()])
     ax.set_title(f"{counts.sum()} of {labels.size} cells are filled, most of them by one code")
+    return ax
+
+
+def toy_similarity(parameters: Parameters) -> pd.DataFrame:
+    """What the filter makes of TOY_TEXT: `similarity` of each code's name to it, and what the note `says` of it."""
+    codes = list(TOY)
+    note = {"note": "1", "group": "1", "split": "train", "text": TOY_TEXT, "codes": codes}
+    corpus = Corpus(pd.DataFrame([note]), pd.DataFrame({"code": codes, "description": codes}))
+    found, _ = filtering.similarities(corpus, parameters)
+    return pd.DataFrame({"similarity": found["similarity"].to_numpy(), "says": TOY_SAID}, index=codes)
+
+
+def resemblance(table: pd.DataFrame, threshold: float, ax: Axes) -> Axes:
+    """Of `toy_similarity`: a bar a code, the most similar on top, and what a threshold would keep."""
+    ordered = table.sort_values("similarity")
+    looks = dict(zip(("says so", "denies it", "does not speak of it"), zip(("C0", "C1", CHANCE), HATCHES)))
+    for says, (colour, hatch) in looks.items():
+        part = ordered["similarity"].where(ordered["says"] == says)
+        ax.barh(ordered.index, part, color=colour, hatch=hatch, edgecolor="white", label=f"the note {says}")
+    ax.axvline(threshold, color=BOUND, linestyle="--")
+    ax.set(xlabel=f"cosine of note and description; dashed: {threshold:g}")
+    ax.set_title(f"The most similar is {ordered.index[-1]}: the note {ordered['says'].iloc[-1]}")
+    ax.legend(fontsize=10, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def toy_probabilities(labels: pd.DataFrame) -> pd.DataFrame:
+    """(20 notes, 5 codes): what models of three segments might give, each able, on a scale of its own."""
+    noise = np.random.default_rng(0).normal(scale=0.7, size=labels.shape)
+    level = np.array([-4.0, -2.5, -1.0])[TOY_SEGMENTS]
+    return (level + 3 * labels + noise).map(lambda z: 1 / (1 + np.exp(-z)))
+
+
+def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
+    """Probabilities of every code's notes, and where one threshold for all falls, and one a segment, both chosen on
+    these notes."""
+    found = {}
+    for rule in ("global", "segment"):
+        given = {"segment": TOY_SEGMENTS, "floor": 1}
+        limits = thresholds.choose(rule, labels.to_numpy(), probabilities.to_numpy(), **given)
+        found[rule] = limits, metrics.scores(labels.to_numpy(), (probabilities >= limits).to_numpy())
+    for place, (code, shade) in enumerate(zip(labels, colours(3)[TOY_SEGMENTS])):
+        has, at = labels[code].astype(bool), probabilities[code]
+        ax.plot(at[~has], np.full((~has).sum(), place), "o", mfc="none", mec="#999999", linestyle="none")
+        ax.plot(at[has], np.full(has.sum(), place), "o", color=shade, linestyle="none")
+        ax.plot([found["segment"][0][place]] * 2, [place - 0.4, place + 0.4], color=BOUND, linestyle="-")
+    ax.axvline(found["global"][0][0], color=BOUND, linestyle="--")
+    ax.set(xlabel="probability (log); filled: the note has the code\ndashed: one line for all; solid: one a segment")
+    ax.set(yticks=range(labels.shape[1]), yticklabels=labels.columns, xscale="log")
+    macro = " to ".join(f"{scores['macro_f1_present']:.2f}" for _, scores in found.values())
+    ax.set_title(f"A line for each segment lifts macro-F1 from {macro}")
     return ax
 
 

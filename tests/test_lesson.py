@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shl_utils import exercises, figures, harmonic, interact, lesson, metrics
+from shl_utils import exercises, figures, harmonic, interact, lesson, looks, metrics
+from shl_utils.parameters import check
 from shl_utils.segmentation import segment
 
 
@@ -55,6 +56,23 @@ def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():
     np.testing.assert_allclose(value["bce"], -np.log(1 - p), rtol=1e-3)
     np.testing.assert_allclose(value["sh_focal"], -5 * p**2 * np.log(1 - p), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(slope[2], 5 * p, rtol=1e-3)
+
+
+def test_the_toy_s_filter_keeps_what_is_denied_before_what_is_there():
+    table = lesson.toy_similarity(check({}))
+    assert table["similarity"].between(-1, 1).all()
+    assert table.loc["fracture", "similarity"] > table.loc["cough", "similarity"], "the notebook says so"
+    ax = lesson.resemblance(table, 0.55, figures.plt.subplots()[1])
+    assert looks.alt(ax.figure).startswith("The most similar is fracture: the note denies it.")
+    assert sum(bar.get_width() > 0 for bar in ax.patches) == 5
+
+
+def test_the_toy_s_segments_are_able_each_on_its_own_scale():
+    labels = lesson.toy_labels()
+    found = lesson.toy_probabilities(labels)
+    assert ((found > 0) & (found < 1)).all(axis=None)
+    ax = lesson.lines(labels, found, figures.plt.subplots()[1])
+    assert looks.alt(ax.figure).startswith("A line for each segment lifts macro-F1 from 0.56 to 1.00.")
 
 
 def test_who_finds_divides_the_true_pairs():
