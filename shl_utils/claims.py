@@ -33,6 +33,11 @@ def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
     return pd.DataFrame(lines, columns=["claim", "measured", "figure", "gain", "low", "high"])
 
 
+def is_the_papers(claim: str) -> bool:
+    """Whether a claim is neither about what is measured, in parentheses, nor about variants of ours."""
+    return not claim.startswith("(") and " of ours" not in claim
+
+
 def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, Found]]:
     theirs, ours = [row for row in rows if not row.ours], [row for row in rows if row.ours]
     own = [row for row in theirs if row.levels(["reading"]).get("reading", run.reading) == run.reading]

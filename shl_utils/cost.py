@@ -54,25 +54,30 @@ def models(lines: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(notes_a_core_second=sums["notes"] / sums["core_seconds"])
 
 
-def against_one(lines: pd.DataFrame, a_note: pd.Series, *, notes: int) -> pd.Series:
+def against_one(lines: pd.DataFrame, a_note: pd.Series, *, notes: int, origin: str | None) -> pd.Series:
     """What the segments of the main model take, in times one model of all codes: how many models they are, the notes
     that they see in training, floating-point operations, and core seconds.
 
     lines: of `segments`. a_note: operations of a note, a row of `growth`. notes: those of training; the frozen layers
-    run once for each, whatever is trained on them. Core seconds leave out the frozen layers.
+    run once for each, whatever is trained on them, and core seconds leave them out. origin: folder of the model that
+    the segments start from, which has to be trained for them.
     """
     sums = models(lines)
-    both = sums.loc[["main", "reference" if "reference" in sums.index else "main"]]
-    own, one = (
-        {
-            "models": of["segments"],
-            "notes seen in training": of["notes"],
-            "operations": notes * a_note["trunk"] + of["notes"] * a_note["trained"],
-            "core seconds of training": of["core_seconds"],
-        }
-        for _, of in both.iterrows()
-    )
-    return pd.Series(own) / pd.Series(one)
+    needed = ["main", *([origin] if origin else [])]
+    one = ["reference" if "reference" in sums.index else "main"]
+
+    def taken(names: list[str]) -> pd.Series:
+        seen = sums.loc[names, "notes"].sum()
+        return pd.Series(
+            {
+                "models": sums.loc[names, "segments"].sum(),
+                "notes seen in training": seen,
+                "operations": notes * a_note["trunk"] + seen * a_note["trained"],
+                "core seconds of training": sums.loc[names, "core_seconds"].sum(),
+            }
+        )
+
+    return taken(needed) / taken(one)
 
 
 def benches(folder: Path) -> dict[str, pd.DataFrame]:

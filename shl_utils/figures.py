@@ -101,6 +101,10 @@ def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
     import seaborn as sns  # a second to import, for this figure alone
 
     ax.grid(False)
+    if weights.isna().all(axis=None):
+        ax.set_axis_off()
+        ax.set_title("One segment of all codes: no note is a negative")
+        return ax
     sns.heatmap(
         weights, annot=True, fmt=".2f", cmap="cividis", norm=LogNorm(), ax=ax, cbar_kws={"label": "1 / beta (log)"}
     )
@@ -232,7 +236,9 @@ def times(ratios: pd.Series, ax: Axes) -> Axes:
     ax.axvline(1, color=BOUND, linestyle="--")
     ax.set(xlabel="times one model of all codes (dashed)")
     ax.margins(x=0.1)
-    ax.set_title(f"{ratios['models']:.0f} models cost {ratios['operations']:.1f} times the operations of one")
+    models, operations = ratios["models"], ratios["operations"]
+    told = f"{models:.0f} models cost {operations:.1f} times the operations of one"
+    ax.set_title(told if models > 1 else "One model: nothing to compare")
     return ax
 
 

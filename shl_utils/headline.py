@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import pandas as pd
 
-from shl_utils import tables
+from shl_utils import claims, tables
 
-NAMES = {"micro_f1": "micro-F1", "macro_f1_present": "macro-F1"}
+NAMES = {figure: f"{title}-F1" for figure, title in tables.FIGURES.items()}
 
 
 def of_gains(table: pd.DataFrame) -> str:
     """Of `measuring.table` without its base: how many comparable rows gain and lose, by their intervals."""
     rows = table[table["comparable"].astype(bool)]
+    if rows.empty:
+        return "The grid has no other row that could be compared with the one BCE model."
     parts = []
     for figure, name in NAMES.items():
         gain = (rows[f"{figure}_gain_low"] > 0).sum()
         lose = (rows[f"{figure}_gain_high"] < 0).sum()
         parts.append(f"in {name} {gain} gain, {lose} lose, {len(rows) - gain - lose} are not settled")
-    return f"Of {len(rows)} comparable rows against one BCE model of all codes: {'; '.join(parts)}."
+    return (
+        f"Of {len(rows)} comparable rows against one BCE model of all codes, by 95% intervals, each by itself: "
+        f"{'; '.join(parts)}."
+    )
 
 
 def of_row(table: pd.DataFrame, name: str) -> str:
@@ -29,17 +34,22 @@ def of_row(table: pd.DataFrame, name: str) -> str:
 def of_costs(ratios: pd.Series) -> str:
     """Of `cost.against_one`."""
     first, *others = ratios.index
+    if ratios[first] == 1:
+        return "The run trained one model of all codes, which costs what one model costs."
     taken = ", ".join(f"{ratios[name]:.1f} times the {name}" for name in others)
     return f"{ratios[first]:.0f} {first} instead of one: {taken}."
 
 
 def of_verdicts(lines: pd.DataFrame) -> str:
-    """Of `verdict.several`: how the claims that were tested fared, each once a run."""
-    tested = lines[lines["verdict"] != "not tested"]
+    """Of `verdict.several`: how the paper's claims that were tested fared, without what is not comparable or ours."""
+    theirs = lines[[claims.is_the_papers(claim) for claim in lines.index]]
+    runs = theirs["run"].nunique()
+    tested = theirs[theirs["verdict"] != "not tested"]
     parts = []
     for figure, name in NAMES.items():
         said = tested.loc[tested["figure"] == figure, "verdict"].value_counts()
-        parts.append(f"{name} says yes to {said.get('yes', 0)}, no to {said.get('no', 0)}, not settled to "
-                     f"{said.get('not settled', 0)}")  # fmt: skip
-    claims = (lines["figure"] == "micro_f1").sum()
-    return f"Of {claims} lines {len(tested) // 2} were tested: {'; '.join(parts)}."
+        counts = (f"{verdict} to {said.get(verdict, 0)}" for verdict in ("yes", "no", "not settled"))
+        parts.append(f"{name} says {', '.join(counts)}")
+    where = f" in {runs} runs, each counted" if runs > 1 else ""
+    asked = f"Of {theirs.index.nunique()} claims of the paper{where}, {tested.index.nunique()} were tested"
+    return f"{asked}: {'; '.join(parts)}."

@@ -16,8 +16,8 @@ from PIL import Image
 
 from shl_utils import looks
 
-# read out by a screen reader, again when it changes, and not seen
-UNSEEN = '<div role="status" style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
+# for screen readers, and not seen
+UNSEEN = '<div style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
 Range = tuple[float, float, float]  # where it starts, the least and the most
 
 

@@ -34,7 +34,7 @@ def alt(figure: Figure) -> str:
 
 
 def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
-    """PNG in base64, and its metadata as nbconvert reads it."""
+    """PNG in base64, and metadata with its words, for `site` and `report`: JupyterLab shows none."""
     return print_figure(figure, fmt="png", base64=True), {"alt": alt(figure)}
 
 

@@ -84,13 +84,13 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
         raise ValueError("the note is blank: there is nothing to code")
     asked = {"truncation": True, "max_length": coder.parameters.max_tokens}
     end = max(last for _, last in coder.tokenizer(text, return_offsets_mapping=True, **asked)["offset_mapping"])
-    probability = _probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
+    probability = probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
     predicted = probability >= coder.codes["threshold"].to_numpy()
     spans = sentences_of(text[:end]) if sentences else []
     drawn: list[list[tuple[int, int, float]]] = [[] for _ in predicted]
     if len(spans) > 1 and predicted.any():
         left = [text[:first] + text[last:end] for first, last in spans]
-        without = _probabilities(coder, left, sorted(set(coder.codes["segment"][predicted])))
+        without = probabilities(coder, left, sorted(set(coder.codes["segment"][predicted])))
         for i in np.flatnonzero(predicted):
             least = np.argsort(without[:, i], kind="stable")[:SHOWN]
             drawn[i] = [(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]]
@@ -120,7 +120,7 @@ def example(coder: Coder, corpus: Corpus, name: str) -> int:
     return best
 
 
-def _probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:
+def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:
     """(texts, codes) by the models of these segments; 0 for the codes of others."""
     device, dtype = precision.device(), precision.DTYPES[precision.resolve(coder.parameters.precision)]
     seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)

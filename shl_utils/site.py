@@ -28,7 +28,8 @@ START = """<script src="reveal/dist/reveal.js"></script>
 <script>Reveal.initialize({hash: true, slideNumber: "c/t", width: 1200, height: 800, margin: 0.05})</script>"""
 DECK = """<style>
 .reveal { font-size: 26px } .reveal .slides { text-align: left }
-.reveal img { max-height: 640px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
+.reveal .slides section { max-height: 790px; overflow-y: auto }
+.reveal img { max-height: 560px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
 </style>"""
 NOTHING = {
     "mathjax_url": "",
@@ -37,7 +38,7 @@ NOTHING = {
     "mermaid_js_url": "",
     "jupyter_widgets_base_url": "",
 }
-SHORT = 300  # characters of a text that leaves room for a picture
+SHORT, ROWS = 300, 10  # characters of a text that leaves room on a slide, rows of a table that takes a whole one
 REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
 NEEDS = "`pip install -e '.[site]'` brings it"
 NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
@@ -144,22 +145,29 @@ def _readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A slide a heading, below it one a picture or table, the first beside a short text, and sentences below what they
-    speak of; what only computes is left out."""
-    room = False  # on the slide of the last heading
+    """A slide a heading, below it one a picture or table, beside a short text where there is one, and sentences below
+    what they speak of; what only computes is left out."""
+    room = filled = False  # whether the slide has room for a picture or table, and whether it holds one
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _is_seen(output.get("data", {}))]
-            words = all("text/markdown" in output.data for output in cell.outputs)
-            kind = "skip" if not cell.outputs else "-" if room or words else "subslide"
-            room = room and not cell.outputs
+            sentence = all("text/markdown" in output.data for output in cell.outputs)
+            kind = "-" if sentence or (room and not _is_long(cell.outputs)) else "subslide"
+            kind = kind if cell.outputs else "skip"
+            room, filled = room and not cell.outputs, filled or bool(cell.outputs)
         else:
-            kind = "slide" if cell.source.startswith("#") else "-"
-            room = kind == "slide" and len(cell.source) < SHORT
+            kind = "slide" if cell.source.startswith("#") else "subslide" if filled else "-"
+            room, filled = len(cell.source) < SHORT and kind != "-", False
         cell.metadata["slideshow"] = {"slide_type": kind}
     return notebook
 
 
+def _is_long(outputs: list[nbformat.NotebookNode]) -> bool:
+    return any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
+
+
 def _is_seen(data: dict[str, Any]) -> bool:
-    """Pictures, tables and sentences; not the script that sorts tables."""
-    return "text/markdown" in data or "<script>" not in data.get("text/html", "<script>")
+    """Pictures, tables and sentences; not lists of definitions, nor the script that sorts tables."""
+    if "text/markdown" in data:
+        return not data["text/markdown"].startswith("- ")
+    return "<script>" not in data.get("text/html", "<script>")

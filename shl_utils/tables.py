@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,8 @@ def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
 
 def spaced(table: pd.DataFrame) -> pd.DataFrame:
     """With names that can go over several lines, where a page is narrow."""
-    return table.rename(
-        columns=lambda name: str(name).replace("_", " "), index=lambda name: str(name).replace(",", ", ")
-    )
+    heads = {name: str(name).replace("_", " ") for name in table.columns}
+    return table.rename(columns=heads, index=lambda name: re.sub(r",(?! )", ", ", str(name)))
 
 
 def results(table: pd.DataFrame) -> pd.DataFrame:

@@ -31,11 +31,15 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
 def test_segments_against_one_model_by_hand():
     lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
     lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], bytes=1)
-    ratios = cost.against_one(lines, pd.Series({"trunk": 5.0, "trained": 2.0}), notes=20)
+    a_note = pd.Series({"trunk": 5.0, "trained": 2.0})
+    ratios = cost.against_one(lines, a_note, notes=20, origin=None)
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
     assert headline.of_costs(ratios).startswith("2 models instead of one: 2.0 times the notes seen in training, 1.4 ")
-    alone = cost.against_one(lines[:2], pd.Series({"trunk": 0.0, "trained": 2.0}), notes=20)
+    after = cost.against_one(lines, a_note, notes=20, origin="reference")
+    assert after.tolist() == [3, 3, (20 * 5 + 120 * 2) / (20 * 5 + 40 * 2), 3], "what they start from is trained, too"
+    alone = cost.against_one(lines[:1], a_note, notes=20, origin=None)
     assert alone.tolist() == [1, 1, 1, 1], "a main model that is the reference"
+    assert headline.of_costs(alone) == "The run trained one model of all codes, which costs what one model costs."
 
 
 def test_cleaning_takes_what_is_made_again_and_no_more(smoke, tmp_path):

@@ -36,15 +36,27 @@ def test_a_sentence_counts_rows_by_their_intervals():
     text = headline.of_gains(table)
     assert text.startswith("Of 3 comparable rows ")
     assert text.count("1 gain, 1 lose, 1 are not settled") == 2
+    assert headline.of_gains(table[:0]).startswith("The grid has no other row")
     assert headline.of_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
 
 
 def test_a_sentence_counts_claims_by_their_verdicts():
-    said = ["yes", "no", "no", "not settled", "not tested", "not tested"]
-    lines = pd.DataFrame({"figure": ["micro_f1", "macro_f1_present"] * 3, "verdict": said})
+    claims = ["Segments beat one model", "In segments, its weights alone beat BCE", "(Scoring lifts F1)"]
+    said = ["yes", "no", "not tested", "not tested", "yes", "yes"]
+    lines = pd.DataFrame({"figure": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
+    lines.index = [claim for claim in claims for _ in range(2)]
     text = headline.of_verdicts(lines)
-    assert text.startswith("Of 3 lines 2 were tested: micro-F1 says yes to 1, no to 1, not settled to 0; ")
-    assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 1.")
+    assert text.startswith(
+        "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, not settled to 0; "
+    )
+    assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 0."), "what is in parentheses does not count"
+    again = headline.of_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
+    assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 says yes to 2, ")
+
+
+def test_one_segment_of_all_codes_has_no_weights_to_show():
+    nothing = pd.DataFrame([[float("nan")] * 2], columns=[0, "no code"])
+    assert "no note is a negative" in looks.alt(figures.source_weights(nothing, plt.subplots()[1]).figure)
 
 
 def test_a_figure_says_in_words_what_it_shows():

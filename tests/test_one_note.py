@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import shl
 
-from shl_utils import corpus, one_note, predictions, runs, told
+from shl_utils import corpus, one_note, predictions, runs, sentence_audit, told
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +37,18 @@ def finished(smoke, tmp_path_factory):
 )
 def test_sentences_by_hand(text, found):
     assert [text[first:behind] for first, behind in one_note.sentences_of(text)] == found
+
+
+def test_what_is_denied_is_asked_as_a_note_of_its_own(finished):
+    coder = finished[1]
+    heard = sentence_audit.denied(coder)
+    assert len(heard), "some code is given where it is asserted"
+    assert (heard["said"] >= heard["threshold"]).all()
+    first = heard.iloc[0]
+    for column, no in (("said", ""), ("denied", "no ")):
+        alone = one_note.code(coder, f"There is {no}{first['description'].lower()}.", sentences=False).codes
+        given = alone.set_index("code").loc[first["code"], "probability"]
+        assert first[column] == pytest.approx(given, abs=1e-3)
 
 
 def test_probabilities_and_codes_are_those_of_the_run(finished):
