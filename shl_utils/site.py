@@ -28,8 +28,8 @@ START = """<script src="reveal/dist/reveal.js"></script>
 <script>Reveal.initialize({hash: true, slideNumber: "c/t", width: 1200, height: 800, margin: 0.05})</script>"""
 DECK = """<style>
 .reveal { font-size: 26px } .reveal .slides { text-align: left }
-.reveal .slides section { max-height: 790px; overflow-y: auto }
-.reveal img { max-height: 560px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
+.reveal .slides section:not(.stack):not(:has(section)) { max-height: 790px; overflow-y: auto }
+.reveal img { max-height: 520px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
 </style>"""
 NOTHING = {
     "mathjax_url": "",
@@ -38,7 +38,7 @@ NOTHING = {
     "mermaid_js_url": "",
     "jupyter_widgets_base_url": "",
 }
-SHORT, ROWS = 300, 10  # characters of a text that leaves room on a slide, rows of a table that takes a whole one
+SHORT, ROWS = 450, 10  # characters of a text that leaves room on a slide, rows of a table that takes a whole one
 REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
 NEEDS = "`pip install -e '.[site]'` brings it"
 NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
