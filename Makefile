@@ -27,11 +27,12 @@ site slides: demo
 	rm -rf $@
 	$(BIN)/shl $@ demo $@
 
-# as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there
+# as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there;
+# `make test-browser ONLY="-k 00"` takes the notebooks so called, which need all before them
 test-browser: install
-	which chromedriver > /dev/null || apt-get install --quiet --yes chromium chromium-driver
+	which chromedriver > /dev/null || (apt-get update --quiet && apt-get install --quiet --yes chromium chromium-driver)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,browser]"
-	$(BIN)/pytest tests/browser.py
+	$(BIN)/pytest tests/browser.py $(ONLY)
 
 install: $(DONE)
 

@@ -25,7 +25,7 @@ from shl_utils.parameters import SLIDERS, STAGES
 
 SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 PICTURES = PROJECT / "runs" / "browser"
-DARK = ("02_segment", "05_ablate")
+DARK = ("01_filter", "05_ablate")
 PATIENCE = 240  # seconds for one notebook
 
 CELLS = """
@@ -96,7 +96,7 @@ def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
     PICTURES.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(PICTURES / f"{stage}.png"))
     assert browser.execute_script(WIDER) == [], "wider than the page"
-    if stage == "05_ablate":
+    if stage == "01_filter":
         _sort_a_table(browser, stage)
     if stage in SLIDERS:
         _move_a_slider(browser, stage)
@@ -121,8 +121,8 @@ def _move_a_slider(browser, stage: str) -> None:
 
 
 def _sort_a_table(browser, stage: str) -> None:
-    table = next(t for t in browser.find_elements(By.CSS_SELECTOR, "table.dataframe") if "micro-F1" in t.text)
-    head = next(h for h in table.find_elements(By.CSS_SELECTOR, "thead button") if h.text == "micro-F1")
+    table = next(t for t in browser.find_elements(By.CSS_SELECTOR, "table.dataframe") if "codes lost" in t.text)
+    head = next(h for h in table.find_elements(By.CSS_SELECTOR, "thead button") if h.text == "cosine")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", head)
     before = _column(table)
     head.click()
@@ -134,7 +134,7 @@ def _sort_a_table(browser, stage: str) -> None:
 
 
 def _column(table) -> list[float]:
-    return [float(c.text.lstrip("(").split()[0]) for c in table.find_elements(By.CSS_SELECTOR, "tbody td:nth-child(2)")]
+    return [float(cell.text) for cell in table.find_elements(By.CSS_SELECTOR, "tbody td:nth-child(2)")]
 
 
 def _ended(cells: list[dict]) -> bool:
