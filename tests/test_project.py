@@ -70,6 +70,13 @@ def test_no_placeholder_is_left():
         assert not re.search(r"\b(RESULTS|MINUTES|TODO|FIXME|NNN)\b", path.read_text(encoding="utf-8")), path
 
 
+def test_what_the_readme_points_to_is_there():
+    targets = re.findall(r"\]\(([^)]+)\)", (PROJECT / "README.md").read_text(encoding="utf-8"))
+    local = [target for target in targets if not target.startswith("http")]
+    assert "docs/gains.png" in local
+    assert [target for target in local if not (PROJECT / target).exists()] == []
+
+
 def test_notebooks_are_stripped():
     command = [sys.executable, "-m", "nbstripout", "--verify", *map(str, NOTEBOOKS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

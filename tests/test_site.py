@@ -2,9 +2,11 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
-from conftest import shl
+from conftest import PROJECT, shl
 
 from shl_utils import page, site
 from shl_utils.parameters import STAGES
@@ -49,6 +51,13 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
     first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
     assert first.count("data:image/png") >= 6
     assert "runs.open_run" not in first
+
+
+def test_the_picture_of_the_readme_is_made_from_a_run(smoke, tmp_path):
+    command = [sys.executable, PROJECT / "docs" / "gains.py", smoke[0], tmp_path / "gains.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "TF-IDF + logistic" in done.stdout
+    assert (tmp_path / "gains.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_private_or_unfinished_run_is_not_shown(smoke, tmp_path):
