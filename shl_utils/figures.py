@@ -236,9 +236,8 @@ def times(ratios: pd.Series, ax: Axes) -> Axes:
     ax.axvline(1, color=BOUND, linestyle="--")
     ax.set(xlabel="times one model of all codes (dashed)")
     ax.margins(x=0.1)
-    models, operations = ratios["models"], ratios["operations"]
-    told = f"{models:.0f} models cost {operations:.1f} times the operations of one"
-    ax.set_title(told if models > 1 else "One model: nothing to compare")
+    cost = "1 model costs" if ratios["models"] == 1 else f"{ratios['models']:.0f} models cost"
+    ax.set_title(f"{cost} {ratios['operations']:.1f} times the operations of the one plain model")
     return ax
 
 

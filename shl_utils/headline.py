@@ -33,11 +33,11 @@ def of_row(table: pd.DataFrame, name: str) -> str:
 
 def of_costs(ratios: pd.Series) -> str:
     """Of `cost.against_one`."""
-    first, *others = ratios.index
-    if ratios[first] == 1:
+    if (ratios == 1).all():
         return "The run trained one model of all codes, which costs what one model costs."
-    taken = ", ".join(f"{ratios[name]:.1f} times the {name}" for name in others)
-    return f"{ratios[first]:.0f} {first} instead of one: {taken}."
+    taken = ", ".join(f"{value:.1f} times the {name}" for name, value in ratios[1:].items())
+    asked = "One model" if ratios["models"] == 1 else f"{ratios['models']:.0f} models"
+    return f"{asked} instead of the one plain BCE model: {taken}."
 
 
 def of_verdicts(lines: pd.DataFrame) -> str:

@@ -34,11 +34,13 @@ def test_segments_against_one_model_by_hand():
     a_note = pd.Series({"trunk": 5.0, "trained": 2.0})
     ratios = cost.against_one(lines, a_note, notes=20, origin=None)
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
-    assert headline.of_costs(ratios).startswith("2 models instead of one: 2.0 times the notes seen in training, 1.4 ")
+    said = "2 models instead of the one plain BCE model: 2.0 times the notes seen in training, 1.4 "
+    assert headline.of_costs(ratios).startswith(said)
     after = cost.against_one(lines, a_note, notes=20, origin="reference")
     assert after.tolist() == [3, 3, (20 * 5 + 120 * 2) / (20 * 5 + 40 * 2), 3], "what they start from is trained, too"
     alone = cost.against_one(lines[:1], a_note, notes=20, origin=None)
     assert alone.tolist() == [1, 1, 1, 1], "a main model that is the reference"
+    assert headline.of_costs(alone * [1, 2, 2, 2]).startswith("One model instead of the one plain BCE model: 2.0 ")
     assert headline.of_costs(alone) == "The run trained one model of all codes, which costs what one model costs."
 
 
