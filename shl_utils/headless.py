@@ -101,6 +101,8 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    from shl_utils.kernels import OverFiles
+
     target = folder / "notebooks" / f"{stage}.ipynb"
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -115,6 +117,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 parameters={"interactive": False} | values,
                 kernel_name="python3",
                 progress_bar=False,
+                kernel_manager_class=OverFiles,
                 extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
                 shutdown_kernel="immediate",  # all is on disk; a graceful end takes a second to unload torch
             )

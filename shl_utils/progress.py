@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,29 @@ def over(items: Collection[Any], label: str) -> Iterator[Any]:
         for item in items:
             yield item
             shown.update()
+
+
+@contextmanager
+def watched(share: Callable[[], float], label: str) -> Iterator[None]:
+    """A bar for a step that says itself how far it is: `share` in percent, below 0 as long as it does not know."""
+    with bar(100, label) as shown:
+        stop = threading.Event()
+        thread = threading.Thread(target=_watch, args=(share, shown, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _watch(share: Callable[[], float], shown: tqdm | _FileBar, stop: threading.Event) -> None:
+    done = 0
+    while not stop.wait(EVERY):
+        now = int(share())
+        if now > done:
+            shown.update(now - done)
+            done = now
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from shl_utils import progress
 from shl_utils.sources import Corpus, icd
 
 Counts = dict[str, int]  # by reason, or by what is counted
@@ -55,7 +56,8 @@ class Tables:
         """What `sql` gives; a question mark in it is the file of the table, which ValueError names if it fails."""
         path = self.files[name]
         try:
-            return self.db.execute(sql, [str(path)] if "?" in sql else None).df()
+            with progress.watched(self.db.query_progress, f"read {path.name}"):
+                return self.db.execute(sql, [str(path)] if "?" in sql else None).df()
         except duckdb.Error as error:
             kind, full = type(error).__name__, isinstance(error, duckdb.OutOfMemoryException)
             encoded = "\nInvalid unicode" in str(error)
@@ -106,6 +108,7 @@ def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], downloa
     with tempfile.TemporaryDirectory(prefix="shl-") as spill:
         limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": spill}
         with duckdb.connect(config=limits) as db:
+            db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # for `progress`
             yield Tables(db, files, download)
 
 
