@@ -144,7 +144,7 @@ def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_p
     assert set(failures.of(folder, [steep])["why"]) == {failures.DIVERGED}
     (predicted,) = predictions.compute(folder, [steep])
     assert np.isfinite(predicted.probabilities).all()
-    assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation_ap"] == "").all()
+    assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation ap"] == "").all()
 
 
 def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
