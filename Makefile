@@ -6,7 +6,7 @@ DONE := $(VENV)/installed
 # JupyterLab asks for news and for new versions of itself by default
 ALONE := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
-.PHONY: demo test lab install test-browser site slides
+.PHONY: demo test lab install browser test-browser site slides
 
 demo: install
 	$(BIN)/shl fetch openi
@@ -29,10 +29,12 @@ site slides: demo
 
 # as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there;
 # `make test-browser ONLY="-k 00"` takes the notebooks so called, which need all before them
-test-browser: install
-	which chromedriver > /dev/null || (apt-get update --quiet && apt-get install --quiet --yes chromium chromium-driver)
+test-browser: install browser
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,browser]"
 	$(BIN)/pytest tests/browser.py $(ONLY)
+
+browser:
+	which chromedriver > /dev/null || (apt-get update --quiet && apt-get install --quiet --yes chromium chromium-driver)
 
 install: $(DONE)
 

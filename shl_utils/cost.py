@@ -99,9 +99,10 @@ def growth(
     Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
     """
     notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
-    asked = [(n, codes[0]) for n in tokens] + [(tokens[0], n) for n in codes]
-    found = [operations(base, parameters, notes[n], codes=k) for n, k in progress.over(asked, "count operations")]
-    by_tokens, by_codes = dict(zip(tokens, found)), dict(zip(codes, found[len(tokens) :]))
+    asked = dict.fromkeys([(n, codes[0]) for n in tokens] + [(tokens[0], k) for k in codes])
+    shown = progress.over(asked, "count operations")
+    found = {(n, k): operations(base, parameters, notes[n], codes=k) for n, k in shown}
+    by_tokens, by_codes = {n: found[n, codes[0]] for n in tokens}, {k: found[tokens[0], k] for k in codes}
     return pd.DataFrame(by_tokens).T.rename_axis("tokens"), pd.DataFrame(by_codes).T.rename_axis("codes")
 
 

@@ -56,4 +56,4 @@ def _sentence(text: str, head: str = "") -> str:
 def _names(ax: Axes) -> list[str]:
     """Of bars or rows: what stands at the ticks, where that is not a number."""
     texts = [label.get_text() for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels()]
-    return [text for text in texts if any(letter.isalpha() for letter in text.replace("mathdefault", ""))]
+    return [text for text in texts if not text.startswith("$") and any(map(str.isalpha, text))]  # $: a power of ten

@@ -65,15 +65,8 @@ def over(items: Collection[Any], label: str) -> Iterator[Any]:
 @contextmanager
 def watched(share: Callable[[], float], label: str) -> Iterator[None]:
     """A bar for a step that says itself how far it is: `share` in percent, below 0 as long as it does not know."""
-    with bar(100, label) as shown:
-        stop = threading.Event()
-        thread = threading.Thread(target=_watch, args=(share, shown, stop), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    with bar(100, label) as shown, _beside(_watch, share, shown):
+        yield
 
 
 def _watch(share: Callable[[], float], shown: tqdm | _FileBar, stop: threading.Event) -> None:
@@ -90,15 +83,24 @@ def follow(path: Path) -> Iterator[None]:
     """Draw the progress that other processes write to `path`, for as long as the block runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("", encoding="utf-8")
+    try:
+        with _beside(_draw, path):
+            yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _beside(work: Callable[..., None], *given: Any) -> Iterator[None]:
+    """`work` in a thread of its own for as long as the block runs; behind `given` it takes the event that ends it."""
     stop = threading.Event()
-    thread = threading.Thread(target=_draw, args=(path, stop), daemon=True)
+    thread = threading.Thread(target=work, args=(*given, stop), daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-        path.unlink(missing_ok=True)
 
 
 def _draw(path: Path, stop: threading.Event) -> None:
