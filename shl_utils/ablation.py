@@ -205,7 +205,7 @@ def models(wanted: list[Row]) -> list[Variant]:
 def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
     """Train these models and predict with them, as far as the run's folder does not hold them yet; beside each stands
     in SETTINGS what it differs in from the run."""
-    for variant in wanted:
+    for variant in (variant for variant in wanted if variant.settings):
         runs.write_json(folder / variant.folder / SETTINGS, variant.settings)
     variants.write_segments(folder, corpus, wanted)
     launch.train(folder, wanted)

@@ -1,6 +1,8 @@
 """The ablation: rows from a grid file, what is shared between them, and effects worked out by hand."""
 
 import itertools
+import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -275,6 +277,29 @@ def test_what_changes_nothing_in_one_model_gives_the_same_notes_and_weights(chan
         return [part.tolist() for part in found.epoch(np.random.default_rng(0))]
 
     assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "reading" in changed)
+
+
+def test_folders_are_ids_whatever_the_values_hold(tmp_path):
+    """Two that differ anywhere have two folders, a value of any length or script is no part of a name."""
+    names = ["org/model", "org_model", "C:\\\\models\\\\a?", "/" + "long/" * 80, "mo\u0308del"]
+    levels = ", ".join(f'"{name}"' for name in names)
+    rows = ablation.rows(
+        grid(tmp_path, f"- encoder: [{levels}]\n  filter_labels: [none]\n  eta: [0.5, 1.0]"), check({})
+    )
+    found = ablation.models(rows)
+    assert len(found) == 2 * len(names)
+    for model in found:
+        assert re.fullmatch("ablation/[0-9a-f]{10}", model.folder)
+        assert set(model.settings) - {"eta"} == {"encoder", "filter_labels"}
+
+
+def test_a_folder_is_the_same_in_every_process_and_says_what_it_is(tmp_path):
+    """Before it is trained: where training stops, nobody has to guess."""
+    (model,) = ablation.models(ablation.rows(grid(tmp_path, "- gamma: [3.0]\n  lora_rank: [2]"), check({})))
+    assert model.folder == "ablation/68336d3fce"
+    with pytest.raises(FileNotFoundError):
+        ablation.complete(tmp_path, None, [model])
+    assert json.loads((tmp_path / model.folder / "settings.json").read_text()) == {"gamma": 3.0, "lora_rank": 2}
 
 
 def test_blocks_that_repeat_a_row_add_their_seeds(tmp_path):
