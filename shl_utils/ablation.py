@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shl_utils import grid, launch, predictions, runs, variants
+from shl_utils import encoder, grid, launch, model, predictions, runs, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
@@ -205,11 +205,22 @@ def models(wanted: list[Row]) -> list[Variant]:
 def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
     """Train these models and predict with them, as far as the run's folder does not hold them yet; beside each stands
     in SETTINGS what it differs in from the run."""
+    _check_encoders(wanted)
     for variant in (variant for variant in wanted if variant.settings):
         runs.write_json(folder / variant.folder / SETTINGS, variant.settings)
     variants.write_segments(folder, corpus, wanted)
     launch.train(folder, wanted)
     predictions.keep(folder, wanted, corpus)
+
+
+def _check_encoders(wanted: list[Variant]) -> None:
+    """ValueError for what no encoder could do, before any is trained; the run's own was asked in `01_filter`."""
+    asked = {"encoder", "max_tokens", "lora_layers", "lora_targets"}
+    told = [variant.parameters for variant in wanted if asked & set(variant.settings)]
+    for parameters in {str(p.model_dump(include=asked)): p for p in told}.values():
+        tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+        encoder.check(tokenizer, base, parameters.max_tokens)
+        model.check_adapter(base, parameters)
 
 
 def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:

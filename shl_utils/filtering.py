@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import encoder, features, precision, tokens
+from shl_utils import encoder, precision, tokens
 from shl_utils.corpus import Corpus
+from shl_utils.model import check_adapter
 from shl_utils.parameters import Parameters
 
 SPLITS_FILTERED = {
@@ -30,8 +31,8 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     embeddings are our choice.
     """
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
-    encoder.check_length(model, parameters.max_tokens)
-    features.top_layers(model, parameters)  # a mistake in it would show in training only
+    encoder.check(tokenizer, model, parameters.max_tokens)
+    check_adapter(model, parameters)  # a mistake in it would show in training only
     device, dtype = precision.device(), precision.inference_dtype()
     chunks, note_of_chunk = tokens.chunk(
         tokenizer,

@@ -302,6 +302,14 @@ def test_a_folder_is_the_same_in_every_process_and_says_what_it_is(tmp_path):
     assert json.loads((tmp_path / model.folder / "settings.json").read_text()) == {"gamma": 3.0, "lora_rank": 2}
 
 
+@pytest.mark.parametrize("changed", ["max_tokens: [600]", "lora_layers: [7]", "encoder: [nowhere]"])
+def test_what_no_encoder_does_is_said_before_any_row_is_trained(tmp_path, changed):
+    wanted = ablation.models(ablation.rows(grid(tmp_path, f"- filter_labels: [none]\n  {changed}"), check({})))
+    with pytest.raises((ValueError, FileNotFoundError), match=r"max_tokens is 600|lora_layers is 7|'nowhere'"):
+        ablation.complete(tmp_path / "run", None, wanted)
+    assert not (tmp_path / "run").exists()
+
+
 def test_blocks_that_repeat_a_row_add_their_seeds(tmp_path):
     text = "- loss: [sh]\n  training_seed: [0, 1]\n- loss: [sh]\n  training_seed: [1, 2]"
     base, row = ablation.rows(grid(tmp_path, text), check({}))
