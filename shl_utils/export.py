@@ -9,19 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import cleaning, model, runs, standalone, tables, variants
-from shl_utils.encoder import MINILM
+from shl_utils import cleaning, encoder_files, model, runs, standalone, tables, variants
+from shl_utils.encoder_files import MINILM
 from shl_utils.one_note import FILES, STAGE
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, owned_by
 
 HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # what the hub calls an encoder that comes from a package here
 CARD = """# Medical codes for notes like those of {source}
 
-{n} LoRA adapters on {encoder}, each with a head for codes of like frequency: segments of the tail, after Ray et al.,
-2023, arXiv 2310.04595, in the reading of the project shl {version}. A research artefact, not for decisions on patients.
+{n} LoRA adapters on {encoder}{digest}, each with a head for codes of like frequency: segments of the tail, after Ray et
+al., 2023, arXiv 2310.04595, in the reading of the project shl {version}. A research artefact, not for decisions on
+patients.
 
-`python predict.py note.txt` prints the codes of a note, those at or above their thresholds with a star. It needs
-transformers, peft and safetensors, and reads the first {max_tokens} tokens of a note.
+`python predict.py note.txt{argument}` prints the codes of a note, those at or above their thresholds with a star. It
+needs transformers, peft and safetensors, and reads the first {max_tokens} tokens of a note.
 
 Notes it was trained on: {licence}.{private}
 
@@ -35,12 +36,14 @@ The first is the one in this folder. Thresholds were chosen on validation notes 
 
 What differs from the project's defaults: {parameters}.
 """
+DIGEST = " (a folder that is on no hub; the digest of its content is {}, by `shl_utils.encoder.digest`)"
 PRIVATE = " These notes are not public, and their terms may forbid to hand on models trained on them: ask first."
 
 
 def export(folder: Path, target: Path) -> Path:
     """Write the main models of the finished run in `folder` to the new folder `target`: an adapter and a head a
-    segment, `codes.csv`, `about.json`, `predict.py` and a model card. No note's text goes with them.
+    segment, `codes.csv`, `about.json`, `predict.py` and a model card. No note's text goes with them, and no path of
+    this machine: an encoder that is a folder is told by its name and its digest.
 
     FileNotFoundError or ValueError name a file of the run that is missing or altered, or a target that is there.
     """
@@ -50,41 +53,47 @@ def export(folder: Path, target: Path) -> Path:
     partial = target.with_name(target.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     segments = variants.read_segments(folder, variants.main(parameters))
-    parts = {}
+    known, parts = _encoder(parameters.encoder), {}
     for k in range(segments["segment"].max() + 1):
         place = folder / "segments" / str(k)
         (partial / f"segment-{k}").mkdir(parents=True)
         for name in model.FILES:
             shutil.copy(place / name, partial / f"segment-{k}" / name)
+        config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+        base = {"base_model_name_or_path": known["encoder"] or None}
+        runs.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
         parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
-    encoder = HUB.get(parameters.encoder, parameters.encoder)
-    about = {"encoder": encoder, "max_tokens": parameters.max_tokens, "segments": parts}
+    about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
     runs.write_json(partial / "about.json", about | {"blanked": cleaning.patterns(parameters.clean_text)})
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
     codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
     codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)
     shutil.copy(standalone.__file__, partial / "predict.py")
-    (partial / "README.md").write_text(_card(folder, parameters, facts, encoder, len(parts)), encoding="utf-8")
+    (partial / "README.md").write_text(_card(folder, parameters, facts, known, len(parts)), encoding="utf-8")
     partial.rename(target)
     return target
 
 
-def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], encoder: str, n: int) -> str:
+def _encoder(name: str) -> dict[str, str]:
+    """`encoder`: where others get it, "" if it is a folder; then `folder` and `digest` say which it was."""
+    path = Path(name).expanduser()
+    if name in HUB or not (path.is_dir() or path.is_absolute() or name.startswith(".")):
+        return {"encoder": HUB.get(name, name)}
+    return {"encoder": "", "folder": path.resolve().name, "digest": encoder_files.digest(name)}
+
+
+def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: dict[str, str], n: int) -> str:
     models = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["models"]
-    told = {name: f"{value!r}" for name, value in parameters.model_dump(exclude_defaults=True).items()}
-    hidden = {
-        "run",
-        "folder",
-        "table",
-        "descriptions",
-        "rendezvous",
-        "notes_folder",
-        "split_files",
-    }  # places on this machine
+    # what made these models, without places on this machine
+    told = {name for stage in STAGES[: STAGES.index(STAGE) + 1] for name in owned_by(stage)}
+    told -= {*PATHS, *PLACEMENT}
+    differs = parameters.model_dump(exclude_defaults=True, include=told)
     return CARD.format(
         source=parameters.source,
         n=n,
-        encoder=encoder,
+        encoder=known["encoder"] or known["folder"],
+        digest="" if known["encoder"] else DIGEST.format(known["digest"]),
+        argument="" if known["encoder"] else " ENCODER",
         version=facts["version"],
         max_tokens=parameters.max_tokens,
         licence=facts["licence"],
@@ -94,5 +103,5 @@ def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], encoder: 
             for name, row in models.items()
         ),
         threshold=parameters.threshold,
-        parameters=", ".join(f"{k} {v}" for k, v in told.items() if k not in hidden) or "nothing",
+        parameters=", ".join(f"{name} {value!r}" for name, value in differs.items()) or "nothing",
     )

@@ -1,6 +1,6 @@
 """Codes for one note by the adapters in this folder, with transformers and peft alone.
 
-python predict.py note.txt             the encoder of adapter_config.json, from where transformers has it
+python predict.py note.txt             the encoder that about.json names, from where transformers has it
 python predict.py note.txt ENCODER     another place of the same encoder: a folder, or a name on the Hugging Face hub
 """
 
@@ -22,6 +22,8 @@ def probabilities(text, encoder=None):
     """Probability of every code that has a model, by code."""
     about = json.loads((HERE / "about.json").read_text(encoding="utf-8"))
     encoder = encoder or about["encoder"]
+    if not encoder:
+        sys.exit(f"name the folder of the encoder after the note: {about['folder']}, whose digest is {about['digest']}")
     for pattern in about["blanked"]:
         text = re.sub(pattern, lambda found: " " * len(found.group()), text)
     seen = AutoTokenizer.from_pretrained(encoder)(

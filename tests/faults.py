@@ -9,6 +9,7 @@ import contextlib
 import csv
 import gzip
 import io
+import json
 import re
 import sys
 import tempfile
@@ -74,6 +75,17 @@ def text(change):
 
 
 SPLIT = f"{TABLE}\nsplit_files: {{train: a.txt, test: b.txt}}"
+PLAIN_TOKEN = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+
+
+def minilm(name: str, changed: dict) -> dict[str, bytes]:
+    """The default encoder as a folder `enc`, with one of its files changed."""
+    files = {f"enc/{path.name}": path.read_bytes() for path in MINILM if path.is_file()}
+    known = json.loads(files[f"enc/{name}"])
+    more = {key: known.get(key, []) + value if isinstance(value, list) else value for key, value in changed.items()}
+    return files | {f"enc/{name}": json.dumps(known | more).encode()}
+
+
 FAULTS = [
     # parameters
     Fault("a misspelt parameter", "epocs: 3", "unknown parameter 'epocs', did you mean 'epochs'?"),
@@ -145,6 +157,24 @@ FAULTS = [
             for p in MINILM
             if p.is_file()
         },
+    ),
+    Fault(
+        "a tokenizer of more words than the model has",
+        f"{TABLE}\nencoder: enc",
+        "give a folder whose tokenizer and weights belong together",
+        table() | minilm("tokenizer.json", {"added_tokens": [{"id": 30522, "content": "[MORE]"} | PLAIN_TOKEN]}),
+    ),
+    Fault(
+        "weights that config.json does not describe",
+        f"{TABLE}\nencoder: enc",
+        "give a complete checkpoint",
+        table() | minilm("config.json", {"max_position_embeddings": 256}),
+    ),
+    Fault(
+        "an encoder that asks for code of its own",
+        f"{TABLE}\nencoder: enc",
+        "give another encoder",
+        table() | minilm("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}),
     ),
     # a table of one's own
     Fault("a table without its path", "source: table", "source table needs `table`"),

@@ -1,11 +1,14 @@
 """What is exported codes notes as the run did, by transformers and peft alone, and says what it is."""
 
+import json
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
-from conftest import shl
+import yaml
+from conftest import PROJECT, shl
 
 from shl_utils import corpus, encoder, export, predictions
 
@@ -35,3 +38,30 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
     assert not [path for path in target.rglob("*") if path.suffix in (".pkl", ".bin", ".pt")]
     with pytest.raises(ValueError, match="exported is there already"):
         export.export(folder, target)
+
+
+def test_no_path_of_this_machine_is_exported_and_the_encoder_is_asked_for(tmp_path):
+    """Not as it is, nor as JSON or Windows would write it; a folder is told by its name and its content."""
+    place = tmp_path / "kept \u00e4 here"
+    shutil.copytree(encoder.location(encoder.MINILM), place / "own-encoder")
+    (place / "grid.yaml").write_text((PROJECT / "params" / "grids" / "smoke.yaml").read_text())
+    asked = {"run": str(place / "run"), "encoder": str(place / "own-encoder"), "grid": str(place / "grid.yaml")}
+    asked |= {"source": "synthetic", "synthetic_notes": 300, "epochs": 1, "max_tokens": 32, "chunk_tokens": 16}
+    (place / "own.yaml").write_text(yaml.safe_dump(asked, allow_unicode=True), encoding="utf-8")
+    done = shl("run", place / "own.yaml", "--until", "04_evaluate")
+    assert done.returncode == 0, done.stderr
+    target = export.export(place / "run", tmp_path / "exported")
+    digest = encoder.digest(asked["encoder"])
+    for path in (path for path in target.rglob("*") if path.is_file()):
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        for form in (str(tmp_path), str(tmp_path).replace("/", "\\"), json.dumps(str(place))[1:-1], place.name):
+            assert form not in text, path
+    card = (target / "README.md").read_text(encoding="utf-8")
+    assert f"own-encoder (a folder that is on no hub; the digest of its content is {digest}" in card
+    (tmp_path / "note.txt").write_text("fever")
+    command = [sys.executable, target / "predict.py", tmp_path / "note.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"name the folder of the encoder after the note: own-encoder, whose digest is {digest}\n"
+    done = subprocess.run([*command, asked["encoder"]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
