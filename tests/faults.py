@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 ROWS = [{"id": f"n{i}", "text": f"Fever on day {i}.", "codes": "A1;B2" if i % 2 else "B2"} for i in range(60)]
 TABLE = "source: table\ntable: notes.csv"
 MIMIC = "source: mimic3\nfolder: mimic"
-MINILM = sorted(encoder._minilm().iterdir())
+MINILM = sorted(encoder.location(encoder.MINILM).iterdir())
 GOOD = object()  # nothing is wrong after all
 
 

@@ -20,7 +20,7 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
     notes = corpus.read(folder)
     row = notes.rows("test")[0]
     (tmp_path / "note.txt").write_text(notes.notes["text"].iloc[row], encoding="utf-8")
-    command = [sys.executable, target / "predict.py", tmp_path / "note.txt", encoder._minilm()]
+    command = [sys.executable, target / "predict.py", tmp_path / "note.txt", encoder.location(encoder.MINILM)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     lines = [line.split(maxsplit=1) for line in done.stdout.replace("* ", "  ").splitlines()]
     ours = {text.split("  ")[0]: float(number) for number, text in lines}
