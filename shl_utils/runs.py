@@ -92,7 +92,7 @@ class Run:
         """
         own = _own(self.stage, self.parameters)
         files = {name: digest(self.path(name)) for name in outputs}
-        outside = {str(path): digest(path) for path in read}
+        outside = {_outside(path): digest(path) for path in read}
         counts = {name: value for name, value in own.items() if name not in PATHS}  # of those the content does
         code = dependencies.of_notebook(notebook(self.stage))
         stamp = {
@@ -290,7 +290,7 @@ def _state(folder: Path, name: str, stamp: Stamp, upstream: str | None, paramete
     own = _own(name, parameters) if parameters else stamp["parameters"]
     if differ := {n: value for n, value in own.items() if stamp["parameters"].get(n) != value}:
         return State("outdated", f"made with {_named({n: stamp['parameters'].get(n) for n in differ})}")
-    if read := _changed({Path(file): made for file, made in stamp.get("read", {}).items()}):
+    if read := _changed({provenance.PROJECT / file: made for file, made in stamp.get("read", {}).items()}):
         return State("outdated", f"{_some(map(str, read))} changed")
     if "code" not in stamp:
         return State("outdated", f"made by shl {stamp['version']}")
@@ -299,6 +299,12 @@ def _state(folder: Path, name: str, stamp: Stamp, upstream: str | None, paramete
     if stamp["upstream"] != upstream:
         return State("outdated", "a stage before it is not as it was")
     return State("done")
+
+
+def _outside(path: Path) -> str:
+    """Name of a file outside the run; the project's own may move with it."""
+    inside = provenance.PROJECT in path.parents
+    return path.relative_to(provenance.PROJECT).as_posix() if inside else str(path)
 
 
 def _changed(files: dict[Path, str]) -> list[Path]:
