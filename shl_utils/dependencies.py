@@ -59,7 +59,7 @@ def of_notebook(path: Path) -> Code:
     source = TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
     module = _parsed(source, path, path.stem)
     found = _digests(_reached(set().union(*module.uses.values()), set()))
-    return found | {_relative(path): _short(list(filter(None, _bare(source, ast.parse(source)))))}
+    return found | {f"{path.parent.name}/{path.name}": _short(list(filter(None, _bare(source, ast.parse(source)))))}
 
 
 def digest(code: Code) -> str:

@@ -6,10 +6,10 @@ import pytest
 from made_up import invented
 from scipy import sparse
 
-from shl_utils import ablation, effects, figures, measuring, plans, runs, scoring, tables, tuning, variants
+from shl_utils import ablation, effects, figures, measuring, runs, scoring, tables, tuning, variants
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
-from shl_utils.parameters import check
+from shl_utils.parameters import check, of_training
 
 BLOCK = "- loss: [bce, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, all]\n"
 
@@ -82,7 +82,7 @@ def test_every_grid_of_the_project_can_be_run(path):
     used = [v for row in tuning.trials(rows) or rows for v in (*row.trained, *row.partners)]
     known: dict[str, tuple] = {}
     for v in variants.with_origins(used) + used:
-        key = v.parameters.model_dump(include=plans.TRAINED_WITH - variants.moot(v.parameters))
+        key = v.parameters.model_dump(include=of_training(v.parameters) | {"encoder"} - variants.moot(v.parameters))
         key |= v.parameters.model_dump(include={"filter_labels", "segmentation", "eta"})
         assert known.setdefault(v.folder, key) == key, "two models do not share a folder"
 
