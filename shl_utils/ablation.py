@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,26 +12,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shl_utils import grid, launch, predictions, variants
+from shl_utils import encoder, grid, launch, model, predictions, runs, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
 BASE = "unified bce, no filter"
+FOLDER = "ablation"  # of the models of all rows, each in one named by an id; its SETTINGS say what it is
+SETTINGS = "settings.json"
+DEFAULTS = Parameters()
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of the table.
 
-    choices: level of every factor but the seed. scoring: "union" (all segments on all notes), "own notes" (a segment
-    only on notes that hold one of its codes, by gold: a reading of the paper, not a way to code a note) or "joint" (the
-    union, calibrated together with one BCE model of all codes: ours, see `recalibration`).
+    places: where it stands in the grid, by number, and the levels there {factor: level} without the seed. scoring:
+    "union" (all segments on all notes), "own notes" (a segment only on notes that hold one of its codes, by gold: a
+    reading of the paper, not a way to code a note) or "joint" (the union, calibrated together with one BCE model of all
+    codes: ours, see `recalibration`).
     settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
     one a seed. run: the parameters that the grid varies. added: BASE, where the grid does not have it.
     """
 
-    choices: dict[str, Any]
+    places: dict[int, dict[str, Any]]
     scoring: str
     settings: tuple[Parameters, ...]
     options: tuple[tuple[Variant, ...], ...]
@@ -62,28 +68,37 @@ class Row:
 
     @property
     def name(self) -> str:
-        named = ("loss", "segmentation", "filter_labels", "scoring", "start")
-        rest = [f"{factor} {level}" for factor, level in self.choices.items() if factor not in named]
+        """What is measured, and the levels that differ from the run's and change something: the rest it shares."""
+        always = ("loss", "segmentation", "filter_labels", "scoring", "start")
+        rest = [f"{f} {grid.short(x)}" for f, x in self._unlike_the_run().items() if f not in always]
         scoring = [] if self.scoring == "union" else [self.scoring]
         return ", ".join([Variant("", self.parameters).name, *scoring, *rest])
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Level of every factor that the grid varies in this row and that changes something in it."""
+        return self.levels(factor for place in self.places.values() for factor in place)
+
     def levels(self, factors: Iterable[str]) -> dict[str, Any]:
         """Of the factors that this or another row of the grid varies, without those that change nothing here."""
-        moot = _moot(self.parameters)
+        moot = set.intersection(*(_moot(setting, self.scoring) for setting in self.settings))
         known = self.parameters.model_dump() | {"scoring": self.scoring}
-        return {factor: known[factor] for factor in factors if factor not in moot}
+        return {factor: known[factor] for factor in dict.fromkeys(factors) if factor not in moot}
 
     @property
     def departures(self) -> set[str]:
         """The factors in which it is unlike the run, of those that change something here."""
+        return set(self._unlike_the_run())
+
+    def _unlike_the_run(self) -> dict[str, Any]:
         known = self.run.model_dump() | {"scoring": "union"}
-        return {factor for factor, level in self.levels(self.choices).items() if level != known[factor]}
+        return {factor: level for factor, level in self.choices.items() if level != known[factor]}
 
     @property
     def ours(self) -> bool:
         """Whether something in it is of our own making and not the paper's."""
         own = self.parameters.start != "fresh" or self.parameters.pooling != "mean" or self.scoring == "joint"
-        return own or (self.parameters.harmonic_max > 0 and "harmonic_max" not in _moot(self.parameters))
+        return own or self.levels(["harmonic_max"]).get("harmonic_max", 0) > 0
 
     @property
     def comparable(self) -> bool:
@@ -94,19 +109,20 @@ class Row:
 def rows(name: str, parameters: Parameters) -> list[Row]:
     """The rows of the grid called `name` over the run's parameters, each once, and BASE always.
 
-    Models are trained under filter_labels "train" where the row says "all": the rows differ in what they are measured
-    on, so they share them. Models that an earlier stage trained alike keep that folder.
+    Combinations that differ only in what changes nothing are one row. Models are trained under filter_labels "train"
+    where the row says "all": the rows differ in what they are measured on, so they share them. Models that an earlier
+    stage trained alike keep that folder.
     """
     found: dict[str, Row] = {}
     every_seed: dict[int, None] = {}
-    for combination in grid.combinations(name, parameters):
-        row = _row(combination, parameters)
-        found[row.name] = _merged(found.get(row.name, row), row)
+    for number, combination in enumerate(grid.combinations(name, parameters)):
+        row = _row(number, combination, parameters)
+        found[row.name] = _merged(found[row.name], row) if row.name in found else row
         every_seed |= dict.fromkeys(combination.seeds)
     if BASE not in found:
         changed = variants.PLAIN | {"start": "fresh", "epochs": parameters.ablation_epochs}
         settings = (parameters.model_copy(update=changed),)
-        base = _row(grid.Combination(dict(variants.PLAIN), settings, tuple(every_seed)), parameters)
+        base = _row(-1, grid.Combination(dict(variants.PLAIN), settings, tuple(every_seed)), parameters)
         found = {BASE: replace(base, added=True)} | found
     _check_seeds(found, grid.path_of(name))
     return list(found.values())
@@ -121,19 +137,22 @@ def _check_seeds(found: dict[str, Row], path: Path) -> None:
             raise ValueError(f"{path}: {row.name} has {n} seeds and {BASE} {base}: give all the same {grid.SEED}")
 
 
-def _row(combination: grid.Combination, run: Parameters) -> Row:
-    choices, settings = combination.choices, combination.settings
+def _row(number: int, combination: grid.Combination, run: Parameters) -> Row:
+    scoring = combination.choices.get("scoring", "union")
+    # each once: a setting that changes nothing here is no setting to choose from
+    asked = [_without(_moot(full, scoring), full, like=run) for full in combination.settings]
+    settings = tuple(full for i, full in enumerate(asked) if full not in asked[:i])
     options = tuple(_by_seed(tuple(_trained(full, seed, run) for seed in combination.seeds)) for full in settings)
-    return Row(choices, choices.get("scoring", "union"), settings, options, run)
+    return Row({number: combination.choices}, scoring, settings, options, run)
 
 
 def _merged(known: Row, row: Row) -> Row:
-    """One row of two that differ in seeds at most."""
+    """One row of two that come to the same but for their seeds and their places in the grid."""
     if known.settings != row.settings:
         raise ValueError(f"{row.name}: two blocks of the grid hold this row with other settings; leave one out")
     pairs = zip(known.options, row.options)
     options = tuple(_by_seed((*a, *b)) for a, b in pairs)
-    return replace(known, options=options)
+    return replace(known, options=options, places=known.places | row.places)
 
 
 def _by_seed(models: tuple[Variant, ...]) -> tuple[Variant, ...]:
@@ -150,22 +169,30 @@ def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
     for known in variants.with_origins([variants.main(run), variants.reference(run)]):
         if _without_moot(known.parameters) == asked:
             return replace(known, plain=plain)
-    # named by what it differs in, so that two rows that come to the same share it
-    own = _without_moot(run).model_dump()
-    parts = [f"{k}={v}" for k, v in asked.model_dump().items() if own[k] != v]
-    return Variant(f"ablation/{','.join(parts).replace('/', '_')}", asked, plain)
+    # by what it differs in from the run, so that two rows that come to the same share it
+    own, moot = run.model_dump(), variants.moot(asked)
+    settings = {k: v for k, v in asked.model_dump().items() if k not in moot and v != own[k]}
+    return Variant(f"{FOLDER}/{_id(settings)}", asked, plain, settings)
+
+
+def _id(settings: dict[str, Any]) -> str:
+    """A name that every file system takes, whatever the settings hold: paths, blanks, any script."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _without_moot(parameters: Parameters) -> Parameters:
-    """The same with parameters that change nothing here at their defaults."""
-    return parameters.model_copy(update={n: Parameters.model_fields[n].default for n in _moot(parameters)})
+    """The same with parameters that change nothing in its training at their defaults."""
+    return _without(variants.moot(parameters), parameters, like=DEFAULTS)
 
 
-def _moot(parameters: Parameters) -> set[str]:
-    """Names of the parameters that change nothing in such a row."""
-    moot = variants.moot(parameters)
-    moot |= {"eta"} if parameters.segmentation == "none" else set()
-    return moot | ({"filter_by", "filter_threshold"} if parameters.filter_labels == "none" else set())
+def _without(names: set[str], parameters: Parameters, *, like: Parameters) -> Parameters:
+    return parameters.model_copy(update={name: getattr(like, name) for name in names})
+
+
+def _moot(parameters: Parameters, scoring: str) -> set[str]:
+    """Names of the parameters that change nothing in such a row. On own notes, eta cuts the segments of one model too:
+    it says which notes count."""
+    return variants.moot(parameters) - ({"eta"} if scoring == "own notes" else set())
 
 
 def models(wanted: list[Row]) -> list[Variant]:
@@ -176,10 +203,24 @@ def models(wanted: list[Row]) -> list[Variant]:
 
 
 def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
-    """Train these models and predict with them, as far as the run's folder does not hold them yet."""
+    """Train these models and predict with them, as far as the run's folder does not hold them yet; beside each stands
+    in SETTINGS what it differs in from the run."""
+    _check_encoders(wanted)
+    for variant in (variant for variant in wanted if variant.settings):
+        runs.write_json(folder / variant.folder / SETTINGS, variant.settings)
     variants.write_segments(folder, corpus, wanted)
     launch.train(folder, wanted)
     predictions.keep(folder, wanted, corpus)
+
+
+def _check_encoders(wanted: list[Variant]) -> None:
+    """ValueError for what no encoder could do, before any is trained; the run's own was asked in `01_filter`."""
+    asked = {"encoder", "max_tokens", "lora_layers", "lora_targets"}
+    told = [variant.parameters for variant in wanted if asked & set(variant.settings)]
+    for parameters in {str(p.model_dump(include=asked)): p for p in told}.values():
+        tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+        encoder.check(tokenizer, base, parameters.max_tokens)
+        model.check_adapter(base, parameters)
 
 
 def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:

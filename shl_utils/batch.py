@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shl_utils import ablation, runs, tuning
+from shl_utils import ablation, grid, runs, tuning
 from shl_utils import corpus as corpora
-from shl_utils.parameters import Parameters, nearest
+from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
 ALONE = {"at_once": 1, "processes": 1, "nodes": 1}  # a job is one process; others run beside it
@@ -29,14 +29,23 @@ class Batch:
         return [origin.folder] if origin and origin.folder in self.models else []
 
     def train(self, model: str) -> None:
-        """Train and predict with one of `models`, as far as that is not done; ValueError if there is none so called."""
-        if model not in self.models:
-            raise ValueError(f"{self.file} has no model {model!r}{nearest(model, self.models)}")
+        """Train and predict with one of `models`, as far as that is not done; the folder's last part will do.
+
+        ValueError, with all of them and what they are, if there is none so called.
+        """
+        variant = self.models.get(model) or self.models.get(f"{ablation.FOLDER}/{model}")
+        if variant is None:
+            known = "".join(f"\n  {Path(found.folder).name}  {_told(found)}" for found in self.models.values())
+            raise ValueError(f"{self.file} has no model {model!r}: give one of these:{known or ' none'}")
         if not runs.is_done("03_train", self.parameters):
             raise FileNotFoundError(f"{self.folder} has no finished 03_train of these parameters: run 03_train first")
-        variant = self.models[model]
         alone = replace(variant, parameters=variant.parameters.model_copy(update=ALONE))
         ablation.complete(self.folder, corpora.read(self.folder), [alone])
+
+
+def _told(model: Variant) -> str:
+    """What it differs in from the run."""
+    return ", ".join(f"{name} {grid.short(value)}" for name, value in model.settings.items()) or model.name
 
 
 def of(file: Path, parameters: Parameters) -> Batch:

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     clean.set_defaults(do=lambda given: _clean(given.file))
     for command in (model, join, bench, clean):
         command.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
-    model.add_argument("model", help="its folder in the run, such as ablation/loss=bce")
+    model.add_argument("model", help="its id, the name of its folder below ablation/; an unknown one lists all")
     predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
     predict.add_argument("run", help="its name under runs/, or its folder")
     predict.add_argument("note", help="text file; .csv, .jsonl or .parquet with columns id and text; - for the input")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shl_utils import metrics
+from shl_utils import grid, metrics
 from shl_utils.ablation import Row
 from shl_utils.measuring import FIGURES, Measured
 
@@ -137,8 +137,8 @@ def _changes(rows: list[Row]) -> Iterator[tuple[str, list[tuple[Row, Row]]]]:
 def _named(factor: str, row: Row, levels: dict[str, Choices], other: Row) -> str:
     """A level, and what comes along with it."""
     own, theirs = levels[row.name], levels[other.name]
-    extra = [f"{f} {x}" for f, x in own.items() if f not in theirs and x != getattr(row.run, f)]
-    return " with ".join([str(own[factor]), *([", ".join(extra)] if extra else [])])
+    extra = [f"{f} {grid.short(x)}" for f, x in own.items() if f not in theirs and x != getattr(row.run, f)]
+    return " with ".join([grid.short(own[factor]), *([", ".join(extra)] if extra else [])])
 
 
 def _frozen(choices: Choices) -> tuple:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from pathlib import Path
+from bisect import bisect
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from shl_utils import tokens
 from shl_utils.encoder_files import MINILM as MINILM
 from shl_utils.encoder_files import digest as digest
 from shl_utils.encoder_files import local
@@ -37,26 +38,36 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a warning otherwise, once processes fork
     source = str(local(name) or name)  # a name of the hub as it is: there may be a newer one to download
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=not download)
+        given = {"local_files_only": not download, "trust_remote_code": False}  # unsaid, it would ask and wait
+        tokenizer = AutoTokenizer.from_pretrained(source, **given)
         model, info = AutoModel.from_pretrained(
             source,
             dtype=torch.float32,
-            local_files_only=not download,
             output_loading_info=True,
             # on a processor the fused attention's backward takes 1.5 times the plain one's whole step
             attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
+            **given,
         )
-    except (OSError, ValueError, SafetensorError) as error:
-        remedy = "check the name and the network" if download else "give a folder, or set `download: true`"
-        if Path(source).is_dir():
-            remedy = "the folder lacks a part of it, or one is damaged"
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         cause = str(error).splitlines()[0]
-        raise FileNotFoundError(f"encoder {name!r} could not be loaded: {remedy} ({cause})") from None
+        raise FileNotFoundError(
+            f"encoder {name!r} could not be loaded: {_remedy(name, str(error), download)} ({cause})"
+        ) from None
     missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
     if missing:
         raise ValueError(f"encoder {name!r} lacks weights, such as {missing[0]}: it is no complete checkpoint")
     model.pooler = None  # notes are mean-pooled; an unused pooler would be trained on nothing
     return tokenizer, model.eval().requires_grad_(False)
+
+
+def _remedy(name: str, error: str, download: bool) -> str:
+    if "trust_remote_code" in error:
+        return "it asks for code of its own to be run, which is never done: give another encoder"
+    if "ignore_mismatched_sizes" in error:
+        return "its weights are not those that its config.json describes: give a complete checkpoint"
+    if local(name):
+        return "the folder lacks a part of it, or one is damaged"
+    return "check the name and the network" if download else "give a folder, or set `download: true`"
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -93,11 +104,68 @@ def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(torch.device(device).type, dtype=dtype, enabled=dtype != torch.float32)
 
 
-def check_length(model: nn.Module, max_tokens: int) -> None:
-    """ValueError if the encoder has fewer positions than `max_tokens`; deep inside it would be an index error."""
-    positions = getattr(model.config, "max_position_embeddings", max_tokens)
-    if max_tokens > positions:
-        raise ValueError(f"max_tokens is {max_tokens}, but the encoder reads at most {positions}: lower it")
+@torch.inference_mode()
+def check(tokenizer, model: nn.Module, max_tokens: int) -> None:
+    """ValueError, with the parameter and what would do, for what cannot be an encoder of rows of `max_tokens` here.
+
+    The model is asked, not its configuration: a RoBERTa of 514 positions reads 512 tokens. On the processor, where a
+    position that is not there is an error; on a GPU it would end the process.
+    """
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ValueError(f"encoder: {type(model).__name__} has a decoder too: give an encoder such as BERT or RoBERTa")
+    try:
+        word = tokenizer("a", add_special_tokens=False)["input_ids"][0]
+        highest = max(tokenizer.get_vocab().values())
+        tokens.special_tokens(tokenizer)
+        states = model(**_padded([word])).last_hidden_state
+        fits = states.shape[-1] == model.config.hidden_size and n_layers(model) > 0
+    except Exception as error:  # whatever a model of another kind says
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"encoder: {type(model).__name__} makes no states of its tokens ({cause})") from None
+    if not fits:
+        raise ValueError(
+            f"encoder: the states of {type(model).__name__} are {states.shape[-1]} wide, not `hidden_size`"
+        )
+    if not _reads(model, [highest]):
+        raise ValueError(
+            f"encoder: its tokenizer has tokens up to number {highest}, which {type(model).__name__} has no row for: "
+            "give a folder whose tokenizer and weights belong together"
+        )
+    if not _reads(model, [word] * max_tokens):
+        most = bisect(range(1, max_tokens), False, key=lambda n: not _reads(model, [word] * n))
+        raise ValueError(f"max_tokens is {max_tokens}, but the encoder reads at most {most}: lower it")
+
+
+class _Enough(Exception):
+    """What comes after needs not be computed."""
+
+
+@torch.inference_mode()
+def _reads(model: nn.Module, row: list[int]) -> bool:
+    """Whether the model takes such a row as training pads it; its first layer tells, where it has layers in turn."""
+
+    def stop(*_) -> None:
+        raise _Enough
+
+    try:
+        first = encoder_layers(model)[0].register_forward_hook(stop)
+    except ValueError:
+        first = None
+    try:
+        model(**_padded(row))
+    except _Enough:
+        return True
+    except (IndexError, RuntimeError, ValueError, AssertionError):
+        return False
+    finally:
+        if first:
+            first.remove()
+    return True
+
+
+def _padded(row: list[int]) -> dict[str, Tensor]:
+    ids, mask = Ragged.of([row]).pad([0])
+    return {"input_ids": ids.long(), "attention_mask": mask}
 
 
 def n_layers(model: nn.Module) -> int:
@@ -145,7 +213,7 @@ def _are_whole(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> bool:
         below = trunk(**row).last_hidden_state
         above = upper(inputs_embeds=below, attention_mask=row["attention_mask"]).last_hidden_state
         return torch.allclose(above, model(**row).last_hidden_state, atol=1e-3)
-    except (AttributeError, RuntimeError, TypeError):
+    except Exception:  # whatever a model says whose layers are not handed what they expect
         return False
 
 
@@ -158,9 +226,7 @@ def view(model: nn.Module) -> nn.Module:
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == model.config.num_hidden_layers]
     if len(lists) != 1 or not hasattr(model, "embeddings"):
-        raise ValueError(
-            f"{type(model).__name__} is laid out unlike BERT: set `lora_layers: -1` and `lora_targets: attention`"
-        )
+        raise ValueError(f"{type(model).__name__} is laid out unlike BERT")  # `model.check_adapter` says what would do
     return lists[0]
 
 

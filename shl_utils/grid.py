@@ -33,6 +33,11 @@ def path_of(grid: str) -> Path:
     return Path(grid).expanduser() if Path(grid).suffix else FOLDER / f"{grid}.yaml"
 
 
+def short(level: Any) -> str:
+    """As it stands in names: 1000, 0.5 or 1e-05, never 1000.0."""
+    return str(int(level)) if isinstance(level, float) and level.is_integer() and abs(level) < 1e15 else str(level)
+
+
 @dataclass(frozen=True)
 class Combination:
     """One row of a grid. choices: its levels {factor: level} without the seed. settings: the full parameters with them,

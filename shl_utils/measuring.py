@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import evaluation, filtering, metrics, predictions, progress, ranking, scoring, significance
+from shl_utils import evaluation, filtering, grid, metrics, predictions, progress, ranking, scoring, significance
 from shl_utils.ablation import BASE, Row
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
@@ -145,19 +145,22 @@ def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
 
 
 def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
-    """The last factor of every row to its rows of the table by `level`; what stands before it in a block is held.
+    """The last factor of every place in the grid to its rows of the table by `level`; what stands before it is held.
 
-    A row of a block without a factor is on no curve.
+    A place without a factor is on no curve, nor is one whose last factor changes nothing in its row.
     """
-    found: dict[str, list] = {}
-    for row in (row for row in wanted if row.choices and not row.added):
-        *held, (factor, level) = row.choices.items()
-        name = f"{factor} ({', '.join(f'{k} {v}' for k, v in held)})" if held else factor
-        found.setdefault(name, []).append({"level": level} | table.loc[row.name].to_dict())
-    return {name: pd.DataFrame(lines) for name, lines in found.items()}
+    found: dict[str, dict[Any, dict]] = {}
+    places = {n: (place, row) for row in wanted if not row.added for n, place in row.places.items() if place}
+    for place, row in dict(sorted(places.items())).values():
+        levels, last = row.levels(place), list(place)[-1]
+        if last in levels:
+            held = ", ".join(f"{k} {grid.short(v)}" for k, v in levels.items() if k != last)
+            line = {"level": levels[last]} | table.loc[row.name].to_dict()
+            found.setdefault(f"{last} ({held})" if held else last, {})[levels[last]] = line
+    return {name: pd.DataFrame(lines.values()) for name, lines in found.items()}
 
 
 def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """All curves of `one_factor` in one table, the levels as text."""
-    parts = [curve.assign(factor=factor, level=curve["level"].astype(str)) for factor, curve in curves.items()]
+    parts = [curve.assign(factor=factor, level=curve["level"].map(grid.short)) for factor, curve in curves.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})

@@ -84,8 +84,7 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     """
     if not text.strip():
         raise ValueError("the note is blank: there is nothing to code")
-    asked = {"truncation": True, "max_length": coder.parameters.max_tokens}
-    end = max(last for _, last in coder.tokenizer(text, return_offsets_mapping=True, **asked)["offset_mapping"])
+    end = tokens.characters_read(coder.tokenizer, text, max_tokens=coder.parameters.max_tokens)
     probability = probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
     predicted = probability >= coder.codes["threshold"].to_numpy()
     spans = sentences_of(text[:end]) if sentences else []

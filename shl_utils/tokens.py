@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -40,9 +41,10 @@ class Ragged:
     def pad(self, rows: Sequence[int], *, multiple: int = 16) -> tuple[Tensor, Tensor]:
         """`rows` as one tensor (rows, longest, ...) padded with 0, and its mask (rows, longest).
 
-        The length is a multiple of 16: with every length of its own the processor backend rebuilds its kernels.
+        The length is a multiple of 16, and not 0 where no row has a token: with every length of its own the processor
+        backend rebuilds its kernels.
         """
-        longest = -(-int(self.lengths[rows].max()) // multiple) * multiple
+        longest = max(-(-int(self.lengths[rows].max()) // multiple), 1) * multiple
         padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=self.flat.dtype)
         mask = torch.zeros(len(rows), longest, dtype=torch.long)
         for i, row in enumerate(rows):
@@ -55,6 +57,18 @@ class Ragged:
 def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
     """Token numbers of every text, cut to `max_tokens` with the special tokens."""
     return Ragged.of(list(_numbers(tokenizer, texts, length=max_tokens, special=True)))
+
+
+def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:
+    """How many characters from the beginning `tokenize` reads."""
+    if tokenizer.is_fast:
+        seen = tokenizer(text, truncation=True, max_length=max_tokens, return_offsets_mapping=True)
+        return max((last for _, last in seen["offset_mapping"]), default=0)
+
+    def whole(n: int) -> bool:
+        return len(tokenizer(text[:n])["input_ids"]) <= max_tokens
+
+    return bisect(range(1, len(text) + 1), False, key=lambda n: not whole(n))
 
 
 def _numbers(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> Iterator[NDArray[np.int32]]:
@@ -87,7 +101,7 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
 
     Returns the chunks and the number of the text that each belongs to.
     """
-    before, after = _special_tokens(tokenizer)
+    before, after = special_tokens(tokenizer)
     special = len(before) + len(after)
     bodies = _numbers(tokenizer, texts, length=max_tokens - special, special=False)
     step = chunk_tokens - special
@@ -96,7 +110,7 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
     return Ragged.of(rows), np.array([i for i, _ in pieces])
 
 
-def _special_tokens(tokenizer) -> tuple[list[int], list[int]]:
+def special_tokens(tokenizer) -> tuple[list[int], list[int]]:
     """Numbers of the tokens put before and behind a text, such as [CLS] and [SEP]."""
     bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     start = full.index(bare[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import predictions, ranking, variants
+from shl_utils import grid, predictions, ranking, variants
 from shl_utils.ablation import Row
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
@@ -60,4 +60,4 @@ def _difference(settings: tuple[Parameters, ...], i: int) -> str:
     """In which parameters the settings differ, and what the i-th has there."""
     dumps = [setting.model_dump() for setting in settings]
     names = [name for name in dumps[0] if any(dump[name] != dumps[0][name] for dump in dumps)]
-    return ", ".join(f"{name} {dumps[i][name]}" for name in names)
+    return ", ".join(f"{name} {grid.short(dumps[i][name])}" for name in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ FROM_UNIFIED = ("unified", "description+unified")
 class Variant:
     """One set of models. folder: where its segments, adapters and predictions lie, relative to the run ("." is the main
     one). parameters: the full set that it is trained with. plain: the one BCE model like it (see `plain_of`); None for
-    that model itself."""
+    that model itself. settings: where the folder is an id, what it differs in from the run."""
 
     folder: str
     parameters: Parameters
     plain: Variant | None = None
+    settings: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def origin(self) -> Variant | None:
@@ -78,7 +79,16 @@ def compared(parameters: Parameters) -> list[Variant]:
 def moot(parameters: Parameters) -> set[str]:
     """Names of the parameters that change nothing in a training like this."""
     unused = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
-    return unused if parameters.start in FROM_UNIFIED else unused | {"refine"}
+    one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
+    if parameters.start not in FROM_UNIFIED:
+        unused |= {"refine"}
+    if one:  # a note without a code of the only segment has none at all, and of one source all readings say the same
+        unused |= {"eta", "reading"}
+    if bare:
+        unused |= {"filter_by", "filter_threshold"}
+    if one and bare:  # the corpus holds no note without a code, so there are no negatives
+        unused |= {"negatives", "harmonic_max"}
+    return unused
 
 
 def with_origins(wanted: list[Variant]) -> list[Variant]:

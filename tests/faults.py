@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import corpus, encoder, features, headless, sources
+from shl_utils import corpus, encoder, headless, model, sources
 from shl_utils.sources import synthetic
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
@@ -279,9 +279,9 @@ def happens(fault: Fault, folder: Path) -> str:
         try:
             ((_, full),) = headless.read_all([Path("x.yaml")])
             corpus.build(sources.load(full, folder), full)
-            _, base = encoder.load(full.encoder, download=full.download)
-            encoder.check_length(base, full.max_tokens)
-            features.top_layers(base, full)
+            tokenizer, base = encoder.load(full.encoder, download=full.download)
+            encoder.check(tokenizer, base, full.max_tokens)
+            model.check_adapter(base, full)
         except (ValueError, OSError) as error:
             return str(error).replace(f"{folder}/", "").replace(f"{PAGE.parents[1]}/", "")
     return ""

@@ -1,12 +1,28 @@
 """The ablation: rows from a grid file, what is shared between them, and effects worked out by hand."""
 
+import itertools
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from made_up import invented
 from scipy import sparse
 
-from shl_utils import ablation, effects, figures, measuring, runs, scoring, tables, tuning, variants
+from shl_utils import (
+    ablation,
+    effects,
+    figures,
+    losses,
+    measuring,
+    runs,
+    scoring,
+    tables,
+    training,
+    tuning,
+    variants,
+)
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check, of_training
@@ -69,8 +85,8 @@ def test_other_factors_stand_in_the_name(tmp_path):
     rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  reading: [R2]"), check({}))
     assert [row.name for row in rows] == [
         ablation.BASE,
-        "segmented sh_focal, filter, gamma 1.0, reading R2",
-        "segmented sh_focal, filter, gamma 3.0, reading R2",
+        "segmented sh_focal, filter, gamma 1, reading R2",
+        "segmented sh_focal, filter, gamma 3, reading R2",
     ]
     assert [row.trained[0].parameters.gamma for row in rows] == [2.0, 1.0, 3.0]
 
@@ -110,7 +126,7 @@ def test_what_is_ours_is_told_apart(tmp_path):
     found = {row.name: row.ours for row in ablation.rows(grid(tmp_path, text), check({}))}
     assert [name for name, ours in found.items() if not ours] == [
         ablation.BASE,
-        "segmented bce, filter, harmonic_max 1.0",
+        "segmented bce, filter",
         "segmented sh_focal, filter, own notes",
     ]
 
@@ -130,16 +146,26 @@ def test_single_factors_are_curves_over_their_levels(tmp_path):
     table = pd.DataFrame({"micro_f1": range(len(rows))}, index=[row.name for row in rows])
     curves = measuring.one_factor(table, rows)
     assert curves["eta"]["level"].tolist() == [0.5, 1.0]
-    assert curves["gamma"]["micro_f1"].tolist() == [3, 4], "behind the base and the two of eta"
-    assert curves["eta"]["micro_f1"].tolist() == [1, 2]
+    assert curves["eta"]["micro_f1"].tolist() == [1, 2], "after the base"
+    assert curves["gamma"]["micro_f1"].tolist() == [1, 3], "the run's own level is the same row"
     held = ablation.rows(grid(tmp_path, "- filter_by: [cosine]\n  filter_threshold: [0.2, 0.3]"), check({}))
     assert list(measuring.one_factor(pd.DataFrame(index=[row.name for row in held]), held)) == [
         "filter_threshold (filter_by cosine)"
     ]
     bare = ablation.rows(grid(tmp_path, "- training_seed: [0, 1]"), check({}))
     assert measuring.one_factor(pd.DataFrame(index=[row.name for row in bare]), bare) == {}, "no factor, no curve"
-    main = [row.trained[0].folder for row in rows if row.choices in ({"eta": 0.5}, {"gamma": 2.0})]
-    assert main == [".", "."], "the level that the run itself has is not trained again"
+    assert rows[1].trained[0].folder == ".", "the level that the run itself has is not trained again"
+
+
+def test_a_curve_runs_in_the_order_of_the_grid_and_leaves_out_what_changes_nothing(tmp_path):
+    text = "- eta: [0.1, 0.5, 1.0]\n- gamma: [3.0, 2.0]\n- loss: [bce, sh]\n  reading: [R2, R1]"
+    rows = ablation.rows(grid(tmp_path, text), check({}))
+    curves = measuring.one_factor(pd.DataFrame(index=[row.name for row in rows]), rows)
+    assert {name: curve["level"].tolist() for name, curve in curves.items()} == {
+        "eta": [0.1, 0.5, 1.0],
+        "gamma": [3.0, 2.0],
+        "reading (loss sh)": ["R2", "R1"],
+    }
 
 
 def test_levels_of_a_curve_are_drawn_and_told(tmp_path):
@@ -157,20 +183,130 @@ def test_levels_of_a_curve_are_drawn_and_told(tmp_path):
     curves = measuring.one_factor(table, rows)
     shown = tables.sensitivity(measuring.together(curves))
     assert shown.index.tolist() == ["eta", "eta", "gamma"]
-    assert shown["level"].tolist() == ["0.5", "1.0", "3.0"]
+    assert shown["level"].tolist() == ["0.5", "1", "3"]
     assert shown["micro-F1"].iloc[2] == "80.0 [70.0, 90.0]"
     panels = [ax for ax in figures.sensitivity(curves, table.loc[ablation.BASE]).axes if ax.get_visible()]
     assert [ax.get_xlabel() for ax in panels] == ["eta", "gamma"]
 
 
-def test_rows_that_come_to_the_same_share_their_models(tmp_path):
+def test_rows_that_come_to_the_same_are_one(tmp_path):
     """gamma does nothing under bce, and a level may be the run's own."""
-    text = "- segmentation: [eta]\n  filter_labels: [none]\n  loss: [bce]\n  gamma: [1.0, 2.0, 3.0]"
-    rows = ablation.rows(grid(tmp_path, text), check({}))
-    assert len(rows) == 4
-    assert len({row.trained[0].folder for row in rows[1:]}) == 1
+    text = "- filter_labels: [none]\n  loss: [bce]\n  gamma: [1.0, 2.0, 3.0]\n  training_seed: [0, 1]"
+    _, row = ablation.rows(grid(tmp_path, text), check({}))
+    assert row.name == "segmented bce, no filter"
+    assert [v.parameters.training_seed for v in row.trained] == [0, 1]
     own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- reading: [R1]"), check({"ablation_epochs": 1}))
-    assert len({row.trained[0].folder for row in own[1:]}) == 1
+    assert [row.name for row in own] == [ablation.BASE, "segmented sh_focal, filter"]
+
+
+def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
+    text = "- loss: [bce, sh]\n  tune: [{reading: R1}, {reading: R3}, {gamma: 3.0}, {gamma: 1.0}]"
+    _, plain, harmonic = ablation.rows(grid(tmp_path, text), check({}))
+    assert len(plain.options) == 1
+    assert [setting.reading for setting in harmonic.settings] == ["R1", "R3"]
+
+
+def test_a_name_says_only_what_counts(tmp_path):
+    text = (
+        "- loss: [bce, sh]\n  filter_labels: [none]\n  reading: [R1, R3]\n  negatives: [1000.0]\n  lr_lora: [1.0e-5]\n"
+    )
+    text += "  filter_threshold: [0.3]\n  harmonic_max: [0.0, 2.5]\n  refine: [0.1]\n  lora_rank: [8]"
+    _, *rows = ablation.rows(grid(tmp_path, text), check({}))
+    assert [row.name for row in rows] == [
+        "segmented bce, no filter, negatives 1000, lr_lora 1e-05",
+        "segmented sh, no filter, negatives 1000, lr_lora 1e-05",
+        "segmented sh, no filter, negatives 1000, lr_lora 1e-05, harmonic_max 2.5",
+        "segmented sh, no filter, reading R3, negatives 1000, lr_lora 1e-05",
+        "segmented sh, no filter, reading R3, negatives 1000, lr_lora 1e-05, harmonic_max 2.5",
+    ]
+
+
+def test_on_own_notes_eta_counts_for_one_model_too(tmp_path):
+    """It cuts the segments whose notes count, so its rows differ; they share their model."""
+    text = "- segmentation: [none]\n  scoring: [union, own notes]\n  eta: [0.5, 1.0]"
+    _, union, *own = ablation.rows(grid(tmp_path, text), check({}))
+    assert [row.name for row in own] == [
+        "unified sh_focal, filter, own notes",
+        "unified sh_focal, filter, own notes, eta 1",
+    ]
+    assert [row.parameters.eta for row in own] == [0.5, 1.0]
+    assert union.trained == own[0].trained == own[1].trained
+
+
+MOOT = {
+    "gamma": [{"loss": loss} for loss in ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh")],
+    "reading": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
+    "harmonic_max": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
+    + [{"segmentation": "none", "filter_labels": "none"}],
+    "positive_weight_max": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
+    "gamma_negative": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
+    "negative_margin": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
+    "refine": [{"start": "fresh"}, {"start": "description"}],
+    "eta": [{"segmentation": "none"}],
+    "filter_by": [{"filter_labels": "none"}],
+    "filter_threshold": [{"filter_labels": "none"}],
+    "negatives": [{"segmentation": "none", "filter_labels": "none"}],
+}
+
+
+@pytest.mark.parametrize("name", [n for n in grids.VARIED if n not in ("scoring", grids.SEED)])
+def test_what_changes_nothing_by_hand(name):
+    """For every factor of a grid, and every loss, cut, filter and start: moot where MOOT says so, and nowhere else."""
+    for loss, segmentation, labels, start in itertools.product(
+        losses.NAMES,
+        ("none", "eta"),
+        ("none", "train", "all"),
+        ("fresh", "description", "unified", "description+unified"),
+    ):
+        asked = {"loss": loss, "segmentation": segmentation, "filter_labels": labels, "start": start}
+        expected = any(case.items() <= asked.items() for case in MOOT.get(name, []))
+        assert (name in variants.moot(check(asked))) == expected, asked
+
+
+@pytest.mark.parametrize("filtered", [False, True], ids=["no filter", "filter"])
+@pytest.mark.parametrize("changed", [{"reading": "R2"}, {"reading": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
+def test_what_changes_nothing_in_one_model_gives_the_same_notes_and_weights(changed, filtered):
+    """Readings agree where one segment leaves one source of negatives; without a filter there are none at all."""
+    labels = np.tile(np.eye(4, dtype=np.float32), (3, 1))
+    labels[::3] *= not filtered
+    asked = {"loss": "sh", "reading": "R1", "largest": 0.0, "ratio": 1.0}
+
+    def drawn(asked):
+        found = training.training_set(sparse.csr_array(labels), np.zeros(4, dtype=int), np.arange(12), 0, **asked)
+        return [part.tolist() for part in found.epoch(np.random.default_rng(0))]
+
+    assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "reading" in changed)
+
+
+def test_folders_are_ids_whatever_the_values_hold(tmp_path):
+    """Two that differ anywhere have two folders, a value of any length or script is no part of a name."""
+    names = ["org/model", "org_model", "C:\\\\models\\\\a?", "/" + "long/" * 80, "mo\u0308del"]
+    levels = ", ".join(f'"{name}"' for name in names)
+    rows = ablation.rows(
+        grid(tmp_path, f"- encoder: [{levels}]\n  filter_labels: [none]\n  eta: [0.5, 1.0]"), check({})
+    )
+    found = ablation.models(rows)
+    assert len(found) == 2 * len(names)
+    for model in found:
+        assert re.fullmatch("ablation/[0-9a-f]{10}", model.folder)
+        assert set(model.settings) - {"eta"} == {"encoder", "filter_labels"}
+
+
+def test_a_folder_is_the_same_in_every_process_and_says_what_it_is(tmp_path):
+    """Before it is trained: where training stops, nobody has to guess."""
+    (model,) = ablation.models(ablation.rows(grid(tmp_path, "- gamma: [3.0]\n  lora_rank: [2]"), check({})))
+    assert model.folder == "ablation/68336d3fce"
+    with pytest.raises(FileNotFoundError):
+        ablation.complete(tmp_path, None, [model])
+    assert json.loads((tmp_path / model.folder / "settings.json").read_text()) == {"gamma": 3.0, "lora_rank": 2}
+
+
+@pytest.mark.parametrize("changed", ["max_tokens: [600]", "lora_layers: [7]", "encoder: [nowhere]"])
+def test_what_no_encoder_does_is_said_before_any_row_is_trained(tmp_path, changed):
+    wanted = ablation.models(ablation.rows(grid(tmp_path, f"- filter_labels: [none]\n  {changed}"), check({})))
+    with pytest.raises((ValueError, FileNotFoundError), match=r"max_tokens is 600|lora_layers is 7|'nowhere'"):
+        ablation.complete(tmp_path / "run", None, wanted)
+    assert not (tmp_path / "run").exists()
 
 
 def test_blocks_that_repeat_a_row_add_their_seeds(tmp_path):
@@ -259,7 +395,7 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     table = effects.on_average(measured, rows)
     assert table["pairs"].tolist() == [1, 1, 1]
     found = {"eta for none (segmentation)": 0.1, "attention for mean (pooling)": 0.4}
-    found["sh with harmonic_max 1.0 for bce (loss)"] = 0.2
+    found["sh with harmonic_max 1 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(found)
 
 
@@ -272,9 +408,9 @@ def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
     measured = {row.name: invented(worth[row.name] + 0.01 * (row.scoring == "joint")) for row in rows}
     table = effects.on_average(measured, rows)["micro_f1"]
     assert table["sh for bce (loss)"] == pytest.approx(-0.2)
-    assert table["sh with harmonic_max 1.0 for bce (loss)"] == pytest.approx(0.1)
+    assert table["sh with harmonic_max 1 for bce (loss)"] == pytest.approx(0.1)
     assert table["joint for union (scoring)"] == pytest.approx(0.01), "never capped against not"
-    assert table["1.0 for 0.0 (harmonic_max)"] == pytest.approx(0.3)
+    assert table["1 for 0 (harmonic_max)"] == pytest.approx(0.3)
 
 
 def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone():

@@ -14,7 +14,6 @@ from conftest import PROJECT
 from shl_utils import batch, headless
 from shl_utils.parameters import STAGES
 
-pytestmark = pytest.mark.slow
 FILE = PROJECT / "params" / "smoke.yaml"
 
 
@@ -56,6 +55,7 @@ def kill(process, model):
     pytest.fail("the job was never seen")
 
 
+@pytest.mark.slow
 def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
     failing, killed = list(batch.of(FILE, headless.read(FILE)[1]).models)
     (begun / failing).parent.mkdir()
@@ -77,22 +77,34 @@ def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
     pd.testing.assert_frame_equal(*(table.drop(columns="core_seconds") for table in tables))
 
 
-def test_a_model_is_named_as_it_is_and_waits_for_its_stage(begun):
+@pytest.mark.slow
+def test_a_model_waits_for_its_stage(begun):
     found = batch.of(FILE, headless.read(FILE)[1])
-    with pytest.raises(ValueError, match=r"has no model 'ablation/filter_labels=none,loss=bc', did you mean"):
-        found.train("ablation/filter_labels=none,loss=bc")
     (begun / "stages" / "03_train.json").unlink()
-    with pytest.raises(FileNotFoundError, match="run 03_train first"):
-        found.train(next(iter(found.models)))
+    for model in (next(iter(found.models)), next(iter(found.models)).removeprefix("ablation/")):
+        with pytest.raises(FileNotFoundError, match="run 03_train first"):
+            found.train(model)
+
+
+def test_models_are_listed_by_id_with_what_they_are(tmp_path):
+    found = asked(tmp_path, "- loss: [bce, sh]\n  negatives: [1000.0]\n  filter_labels: [train, none]\n")
+    with pytest.raises(ValueError, match="has no model 'loss=bce'") as caught:
+        found.train("loss=bce")
+    lines = dict(line.split(maxsplit=1) for line in str(caught.value).splitlines()[1:])
+    assert lines[next(iter(found.models)).removeprefix("ablation/")] == "loss bce, negatives 1000"
+    assert len(lines) == len(found.models) == 4
 
 
 def test_a_model_that_goes_on_from_another_waits_for_it(tmp_path):
-    file = tmp_path / "p.yaml"
-    grid = tmp_path / "g.yaml"
-    grid.write_text("- loss: [bce, sh]\n  segmentation: [eta]\n  start: [unified]\n  pooling: [attention]\n")
-    file.write_text(f"run: {tmp_path / 'run'}\ngrid: {grid}\n")
-    found = batch.of(file, headless.read(file)[1])
+    found = asked(tmp_path, "- loss: [bce, sh]\n  segmentation: [eta]\n  start: [unified]\n  pooling: [attention]\n")
     origins = {origin for model in found.models for origin in found.before(model)}
     assert len(origins) == 1
     assert origins < set(found.models)
     assert not found.before(*origins)
+
+
+def asked(tmp_path, text):
+    """The batch of a run with this grid."""
+    (tmp_path / "g.yaml").write_text(text)
+    (tmp_path / "p.yaml").write_text(f"run: {tmp_path / 'run'}\ngrid: {tmp_path / 'g.yaml'}\n")
+    return batch.of(tmp_path / "p.yaml", headless.read(tmp_path / "p.yaml")[1])

@@ -1,11 +1,14 @@
 """The encoder: trunk and top together are the whole, padding changes nothing, chunks cover the note."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoConfig, AutoModel
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModel, ByT5Tokenizer, PreTrainedTokenizerFast
 
 from shl_utils import encoder, tokens
 from shl_utils.tokens import Ragged
@@ -55,14 +58,101 @@ def tiny(kind, **more):
     names = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
     if kind == "distilbert":
         names = {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
+    if kind == "gpt2":
+        names = {"n_embd": 32, "n_layer": 3, "n_head": 2}
+    if kind == "xlnet":
+        names = {"d_model": 32, "n_layer": 3, "n_head": 2, "d_inner": 64}
+    if kind == "t5":
+        names = {"d_model": 32, "num_layers": 3, "num_heads": 2, "d_ff": 64, "d_kv": 16}
+    if kind == "bart":
+        names = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2}
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, vocab_size=100, pad_token_id=1, **names, **more)
+    config = AutoConfig.for_model(kind, **{"vocab_size": 100, "pad_token_id": 1} | names | more)
     return AutoModel.from_config(config, attn_implementation="eager").eval()
 
 
-def test_more_tokens_than_positions_are_refused(minilm):
-    with pytest.raises(ValueError, match="max_tokens is 600, but the encoder reads at most 512"):
-        encoder.check_length(minilm[1], 600)
+def words(n=100, *, special=True, **more):
+    """A tokenizer of `n` words."""
+    known = {"[UNK]": 0, "[CLS]": 2, "[SEP]": 3, "a": 4} | {f"w{i}": i for i in (1, *range(5, n))}
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if special:
+        both = [("[CLS]", 2), ("[SEP]", 3)]
+        tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=both)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **more)
+
+
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
+ROBERTA = {"max_position_embeddings": 514}
+READS = [
+    ("bert", {}, 512),
+    ("bert", {"max_position_embeddings": 100}, 96),
+    ("roberta", ROBERTA, 512),
+    ("roberta", ROBERTA | {"pad_token_id": 0}, 513),
+    ("roberta", ROBERTA | {"pad_token_id": 3}, 496),
+    ("xlm-roberta", ROBERTA, 512),
+    ("mpnet", ROBERTA, 512),
+    ("distilbert", {}, 512),
+    ("electra", {"embedding_size": 16}, 512),
+    ("albert", {"embedding_size": 16}, 512),
+    ("deberta-v2", {}, 512),
+    ("gpt2", {}, 1024),
+]
+
+
+@pytest.mark.parametrize(("kind", "more", "most"), READS, ids=str)
+def test_the_model_says_how_much_it_reads(kind, more, most):
+    """Batches are padded to multiples of 16, positions may begin after the padding, and these need a row as well."""
+    model, tokenizer = tiny(kind, **more), words()
+    for asked in (most + 1, 2000):
+        with pytest.raises(ValueError, match=f"max_tokens is {asked}, but the encoder reads at most {most}: lower it"):
+            encoder.check(tokenizer, model, asked)
+    encoder.check(tokenizer, model, most)
+    rows = tokens.tokenize(tokenizer, ["a " * 3000], max_tokens=most)
+    assert rows.lengths.tolist() == [most]
+    embedded = encoder.embed(model, rows, device="cpu", dtype=torch.float32, label=None)
+    assert np.isfinite(embedded).all()
+
+
+@pytest.mark.parametrize(("kind", "more"), [("deberta-v2", RELATIVE), ("modernbert", {}), ("xlnet", {})], ids=str)
+def test_an_encoder_without_positions_of_its_own_reads_what_is_asked(kind, more):
+    encoder.check(words(), tiny(kind, **more), 1000)
+
+
+def test_the_tokenizers_own_length_does_not_cut_what_the_model_reads():
+    tokenizer = words(model_max_length=20)
+    encoder.check(tokenizer, tiny("bert"), 64)
+    assert tokens.tokenize(tokenizer, ["a " * 100], max_tokens=64).lengths.tolist() == [64]
+
+
+def test_a_tokenizer_of_more_words_than_the_model_has_rows():
+    encoder.check(words(100), tiny("bert"), 32)
+    with pytest.raises(ValueError, match=r"encoder: its tokenizer has tokens up to number 100, .* belong together"):
+        encoder.check(words(101), tiny("bert"), 32)
+
+
+def test_a_tokenizer_without_special_tokens_or_padding():
+    """A text that has no token is a row of zeros."""
+    tokenizer, model = words(special=False), tiny("bert")
+    encoder.check(tokenizer, model, 32)
+    pieces, owner = tokens.chunk(tokenizer, ["", "a a a"], max_tokens=32, chunk_tokens=8)
+    assert owner.tolist() == [0, 1]
+    embedded = encoder.embed(model, pieces, device="cpu", dtype=torch.float32, label=None)
+    assert not embedded[0].any()
+    assert np.linalg.norm(embedded[1]) == pytest.approx(1)
+    assert not encoder.embed(model, Ragged.of([[]]), device="cpu", dtype=torch.float32, label=None).any()
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "vit"])
+def test_what_does_not_encode_text_is_refused_by_name(kind):
+    with pytest.raises(ValueError, match="encoder: "):
+        encoder.check(words(), tiny(kind), 32)
+
+
+@pytest.mark.parametrize(("tokenizer", "read"), [(words(), 19), (ByT5Tokenizer(), 9)], ids=["fast", "slow"])
+def test_how_many_characters_are_read(tokenizer, read):
+    assert tokens.characters_read(tokenizer, "a a a a a a a a a a a a a a a a", max_tokens=(12, 10)[read == 9]) == read
+    assert tokens.characters_read(tokenizer, "a a", max_tokens=12) == 3
 
 
 def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
@@ -132,6 +222,24 @@ def test_batches_by_length_hold_every_row_once():
 def test_an_encoder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"give a folder, or set `download: true`"):
         encoder.load(str(tmp_path / "no-such-encoder"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "remedy"),
+    [
+        ({"max_position_embeddings": 256}, "give a complete checkpoint"),
+        ({"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}, "code of its own"),
+    ],
+    ids=["other weights", "other code"],
+)
+def test_a_folder_that_says_something_else_than_it_holds(minilm, tmp_path, changed, remedy):
+    tokenizer, model = minilm
+    tokenizer.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | changed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FileNotFoundError, match=remedy):
+        encoder.load(str(tmp_path))
 
 
 def test_an_incomplete_checkpoint_is_refused(minilm, tmp_path):

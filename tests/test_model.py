@@ -1,0 +1,53 @@
+"""An adapter is tried on the encoder before time is spent, and what would do instead has been tried too."""
+
+import re
+
+import pytest
+from test_encoder import tiny
+
+from shl_utils import model
+from shl_utils.parameters import check
+
+KINDS = ("bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deberta-v2", "albert", "xlnet", "gpt2")
+
+
+def fits(base, **changed):
+    """What is said; "" where it fits."""
+    try:
+        model.check_adapter(base, check(changed))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layers", [1, -1])
+@pytest.mark.parametrize("targets", ["all", "attention"])
+def test_the_remedy_that_is_named_does(kind, layers, targets):
+    base = tiny(kind)
+    said = fits(base, lora_layers=layers, lora_targets=targets)
+    if said:
+        named = re.search(r"set `lora_layers: (-?\d+)` and `lora_targets: (\w+)`", said)
+        assert not fits(base, lora_layers=int(named[1]), lora_targets=named[2])
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deberta-v2"])
+def test_the_default_fits_what_is_laid_out_like_bert(kind):
+    assert not fits(tiny(kind))
+
+
+def test_more_layers_than_there_are():
+    with pytest.raises(ValueError, match="lora_layers is 4"):
+        model.check_adapter(tiny("bert"), check({"lora_layers": 4}))
+
+
+def test_where_nothing_fits_another_encoder_is_asked_for():
+    assert "set another `encoder`" in fits(tiny("vit"))
+
+
+def test_linear_maps_are_those_of_the_given_layers():
+    names = model.linear_maps(tiny("bert"), [2])
+    assert len(names) == 6
+    assert all(name.startswith("encoder.layer.2.") for name in names)
+    outside = tiny("electra", embedding_size=16)
+    assert not any("embeddings_project" in name for name in model.linear_maps(outside, [0, 1, 2]))
