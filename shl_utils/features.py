@@ -3,7 +3,6 @@ that are mapped into memory and may be deleted at any time."""
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shl_utils import encoder, precision, stored, tokens
+from shl_utils import dependencies, encoder, precision, stored, tokens
 from shl_utils.parameters import Parameters
-from shl_utils.runs import digest
+from shl_utils.runs import digest, short
 from shl_utils.tokens import Ragged
 
 
@@ -41,8 +40,9 @@ class Prepared:
 
         The trunk gives every segment and epoch the same states, so it runs once.
         """
-        dtype = precision.DTYPES[precision.resolve(parameters.precision)]
-        key = f"{self.corpus} {parameters.encoder} {parameters.max_tokens} {parameters.lora_layers} {dtype}"
+        dtype = precision.computing(parameters).dtype
+        about = [encoder.digest(parameters.encoder), parameters.max_tokens, parameters.lora_layers, str(dtype)]
+        key = short([self.corpus, *about, dependencies.of(encoder.load, encoder.encode, encoder.halves)])
         if key != self._key:
             self._found = self._pooled = None  # before the next is there: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
@@ -53,15 +53,16 @@ class Prepared:
         model, seen = self.of(parameters)
         if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment asks for the same notes
             top, _ = trained_part(model, parameters)
-            dtype = precision.DTYPES[precision.resolve(parameters.precision)]
-            self._pooled = rows, encoder.pool(top, seen, rows, device=precision.device(), dtype=dtype)
+            by = precision.computing(parameters)
+            self._pooled = rows, encoder.pool(top, seen, rows, device=by.device, dtype=by.dtype)
         return self._pooled[1]
 
     def described(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
         """(descriptions, width) of unit length, by the same encoder."""
         model, _ = self.of(parameters)
         rows = tokens.tokenize(self._tokenizer, descriptions, max_tokens=parameters.max_tokens)
-        return encoder.embed(model, rows, device=precision.device(), dtype=precision.inference_dtype(), label=None)
+        by = precision.computing(parameters)
+        return encoder.embed(model, rows, device=by.device, dtype=by.dtype, label=None)
 
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
@@ -86,7 +87,8 @@ class Prepared:
         return model, found
 
     def _tokens(self, parameters: Parameters) -> Ragged:
-        path, key = path_of(self.folder, parameters, of="tokens"), f"{self.corpus} {parameters.encoder}"
+        path = path_of(self.folder, parameters, of="tokens")
+        key = short([self.corpus, encoder.digest(parameters.encoder), dependencies.of(tokens.tokenize)])
         found = stored.read(path, key=key)
         if found is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
@@ -99,8 +101,8 @@ class Prepared:
 def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
     """Where the states of the trunk lie; one file an encoder, length and number of trained layers. of: "tokens" for the
     token numbers instead."""
-    name = f"{Path(parameters.encoder).name}-{hashlib.sha256(parameters.encoder.encode()).hexdigest()[:8]}"
-    return folder / "trunk" / f"{name}-{parameters.max_tokens}-{of or parameters.lora_layers}.safetensors"
+    name = f"{encoder.digest(parameters.encoder)}-{parameters.max_tokens}-{of or parameters.lora_layers}"
+    return folder / "trunk" / f"{name}.safetensors"
 
 
 def divided(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:

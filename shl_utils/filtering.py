@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import encoder, precision, tokens
+from shl_utils import dependencies, encoder, precision, runs, tokens
 from shl_utils.corpus import Corpus
 from shl_utils.model import check_adapter
 from shl_utils.parameters import Parameters
@@ -30,21 +34,44 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
     embeddings are our choice.
     """
+    by = precision.computing(parameters)
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
     check_adapter(model, parameters)  # a mistake in it would show in training only
-    device, dtype = precision.device(), precision.inference_dtype()
     chunks, note_of_chunk = tokens.chunk(
         tokenizer,
         corpus.notes["text"],
         max_tokens=parameters.max_tokens,
         chunk_tokens=parameters.chunk_tokens,
     )
-    pieces = encoder.embed(model, chunks, device=device, dtype=dtype, label="embed notes")
+    pieces = encoder.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
     notes = average(pieces, note_of_chunk, n=len(corpus.notes))
     described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
-    codes = encoder.embed(model, described, device=device, dtype=dtype, label="embed codes")
+    codes = encoder.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
     return pairwise(notes, codes, corpus.labels), pairwise(notes, codes, _shuffled(corpus.labels, parameters.seed))
+
+
+def kept(
+    folder: Path, corpus: Corpus, parameters: Parameters
+) -> tuple[pd.DataFrame, pd.DataFrame, precision.Computing]:
+    """`similarities`, and on what they were computed; kept in the run's `folder`, since they may take minutes."""
+    by, path = precision.computing(parameters), folder / "trunk" / "similarities.parquet"
+    counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
+    data = [runs.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
+    code = dependencies.of(similarities)
+    key = runs.short([data, encoder.digest(parameters.encoder), counts, by.precision, code])
+    about = pq.read_schema(path).metadata if path.exists() else {}
+    if about.get(b"key", b"").decode() != key:
+        own, chance = similarities(corpus, parameters)
+        both = pd.concat([own.assign(drawn=False), chance.assign(drawn=True)])
+        table = pa.Table.from_pandas(both, preserve_index=False)
+        about = {b"key": key.encode(), b"computed": json.dumps(asdict(by)).encode()}
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(table.replace_schema_metadata(about), path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    both = pd.read_parquet(path)
+    own, chance = (both[both["drawn"] == drawn].drop(columns="drawn").reset_index(drop=True) for drawn in (False, True))
+    return own, chance, precision.Computing(**json.loads(about[b"computed"]))
 
 
 def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:

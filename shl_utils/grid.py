@@ -14,7 +14,7 @@ from typing import Any
 
 from shl_utils import provenance
 from shl_utils.parameter_file import read_yaml
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, resolved
 
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "own notes", "joint")  # see `scoring`
@@ -73,7 +73,7 @@ def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, joint: bool
 
 
 def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parameters:
-    full = check(parameters.model_dump() | changed, origin=str(path))
+    full = check(parameters.model_dump() | resolved(changed, path.resolve().parent), origin=str(path))
     moved = [n for n in ("encoder", "max_tokens") if getattr(full, n) != getattr(parameters, n)]
     if full.filter_labels != "none" and moved:
         raise ValueError(f"{path}: the run's filter looks with its own {moved[0]}: add `filter_labels: [none]`")

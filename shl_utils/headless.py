@@ -10,9 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shl_utils import grid, parameter_file, parameters, progress, runs, summary
 from shl_utils.parameters import STAGES, Parameters
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 Read = tuple[dict, Parameters]  # a file's differences, and the full set
 
@@ -74,13 +78,19 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     folder = runs.folder_of(full.run)
     started = time.monotonic()
     for stage in STAGES[: STAGES.index(until) + 1]:
-        if not force and runs.is_done(stage, full):
+        state = runs.states(folder, full, until=stage)[stage]
+        if force:
+            runs.forget(folder, stage)
+        elif state.done:
             print(f"{stage}: done before, kept")
             continue
-        begun = time.monotonic()
-        print(f"{stage}: running", flush=True)
+        elif full.based_on and runs.take_over(runs.folder_of(full.based_on), folder, stage, full.model_dump()):
+            print(f"{stage}: taken over from {full.based_on}")
+            continue
+        begun, before = time.monotonic(), runs.read_stamp(folder, stage)
+        print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
         error = _execute(stage, values, folder)
-        if not error and not runs.is_done(stage, full):
+        if not error and (runs.read_stamp(folder, stage) == before or not runs.is_done(stage, full)):
             error = "it ended without its stamp"
         if error:
             summary.note_failure(folder, stage, error)
@@ -97,6 +107,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
 
 def _execute(stage: str, values: dict, folder: Path) -> str:
     """Run one notebook into the run's folder; the error as text, empty if there was none."""
+    import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -111,8 +122,8 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     try:
         target.parent.mkdir(exist_ok=True)
         with progress.follow(events):
-            papermill.execute_notebook(
-                runs.NOTEBOOKS / f"{stage}.ipynb",
+            executed = papermill.execute_notebook(
+                runs.notebook(stage),
                 target,
                 parameters={"interactive": False} | values,
                 kernel_name="python3",
@@ -121,6 +132,8 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
                 shutdown_kernel="immediate",  # all is on disk; a graceful end takes a second to unload torch
             )
+        executed.metadata["shl"] = {"attempt": runs.read_stamp(folder, stage).get("attempt")}
+        nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
     except RuntimeError as error:  # of nbclient, or of jupyter_client where the process does not start
@@ -132,3 +145,8 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     finally:
         os.environ.pop(progress.VARIABLE, None)
     return ""
+
+
+def is_of_stamp(executed: NotebookNode, stamp: runs.Stamp) -> bool:
+    """Whether an executed notebook shows the attempt that left the stamp."""
+    return executed.metadata.get("shl", {}).get("attempt") == stamp["attempt"]

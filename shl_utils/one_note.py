@@ -60,6 +60,8 @@ def load(folder: Path) -> Coder:
     The encoder comes from where the run had it.
     """
     parameters, facts = runs.finished(folder, STAGE, *FILES)
+    if encoder.digest(parameters.encoder) != facts["encoder_digest"]:
+        raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     base.to(precision.device())
     parts = features.divided(base, parameters)
@@ -121,16 +123,16 @@ def example(coder: Coder, corpus: Corpus, name: str) -> int:
 
 def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:
     """(texts, codes) by the models of these segments; 0 for the codes of others."""
-    device, dtype = precision.device(), precision.DTYPES[precision.resolve(coder.parameters.precision)]
+    by = precision.computing(coder.parameters)
     seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
     if coder.trunk is not None:
-        states = torch.empty(len(seen.flat), coder.trunk.config.hidden_size, dtype=dtype)
-        encoder.encode(coder.trunk, seen, states, device=device, label=None)
+        states = torch.empty(len(seen.flat), coder.trunk.config.hidden_size, dtype=by.dtype)
+        encoder.encode(coder.trunk, seen, states, device=by.device, label=None)
         seen = Ragged(states, seen.offsets)
     result, rows = np.zeros((len(texts), len(coder.codes)), dtype=np.float32), np.arange(len(texts))
     for k in segments:
         own = (coder.codes["segment"] == k).to_numpy()
-        result[:, own] = model.predict(coder.nets[k], seen, rows, device=device, dtype=dtype)
+        result[:, own] = model.predict(coder.nets[k], seen, rows, device=by.device, dtype=by.dtype)
     return result
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from shl_utils.parameters import check
+from shl_utils.parameters import check, resolved
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -38,7 +38,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The differences that a parameter file holds, checked; the file's name stands in every error."""
+    """The differences that a parameter file holds, checked; the file's name stands in every error.
+
+    Relative paths are those from the file's own folder, wherever the command was started.
+    """
     values = read_yaml(path)
     if values is None:
         values = {}
@@ -46,6 +49,7 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected lines of `name: value`")
     if not all(isinstance(name, str) for name in values):
         raise ValueError(f"{path}: a name is no text (YAML reads `no`, `on` and numbers otherwise): check the spelling")
+    values = resolved(values, Path(path).resolve().parent)
     check(values, origin=str(path))
     if "run" not in values:
         raise ValueError(f"{path}: `run` is missing: name the run's folder, so that no other run is overwritten")

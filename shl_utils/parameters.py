@@ -7,7 +7,9 @@ reader sees them where they matter; a test holds the cells to this list. Paramet
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -31,12 +33,10 @@ NEEDED = {
 }
 
 
-def _of(stage: str | None, default: Any, meaning: str, **limits: Any) -> Any:
-    return Field(default, description=meaning, json_schema_extra={"stage": stage}, **limits)
-
-
-# where and in how many processes a model is trained: it may change without a new training
-PLACEMENT = ("at_once", "processes", "nodes", "rendezvous", "accelerate")
+def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limits: Any) -> Any:
+    """kind: "path" of a file or folder, whose content counts; "placement", where and in how many processes a model is
+    trained, which may change without a new training; "training" of what a later stage's training depends on too."""
+    return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
 
 
 class Parameters(BaseModel):
@@ -46,6 +46,11 @@ class Parameters(BaseModel):
 
     run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
 
+    based_on: str = _of(
+        None,
+        "",
+        "a finished run whose stages are taken over where nothing differs: to change something, at little cost",
+    )
     interactive: bool = _of(None, True, "figures follow sliders; false in `shl run`, unless a file says otherwise")
 
     # 00_imbalance
@@ -56,20 +61,23 @@ class Parameters(BaseModel):
         "00_imbalance",
         "",
         "of mimic3, mimic4, codiesp; NLTK data for reuters; where synthetic writes; not for openi, table",
+        kind="path",
     )
-    notes_folder: str = _of("00_imbalance", "", "mimic4: of discharge.csv.gz or note/, if that is not below `folder`")
+    notes_folder: str = _of(
+        "00_imbalance", "", "mimic4: of discharge.csv.gz or note/, if that is not below `folder`", kind="path"
+    )
     icd_version: Literal[9, 10] = _of("00_imbalance", 10, "mimic4: stays coded in ICD-9 or in ICD-10")
     depth: int = _of("00_imbalance", 1, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
     language: Literal["english", "spanish"] = _of("00_imbalance", "english", "codiesp: machine translated, or original")
     code_set: Literal["diagnoses", "procedures", "both"] = _of("00_imbalance", "diagnoses", "codiesp: which codes")
-    table: str = _of("00_imbalance", "", "table: the file, .csv, .jsonl or .parquet")
+    table: str = _of("00_imbalance", "", "table: the file, .csv, .jsonl or .parquet", kind="path")
     column_names: dict[Literal["id", "text", "codes", "split", "group", "description"], str] = _of(
         "00_imbalance", {}, "table: its own names of these columns, where they differ"
     )
     separator: str = _of("00_imbalance", ";", "table: between the codes of a note, if not a list", min_length=1)
     encoding: str = _of("00_imbalance", "utf-8", "table: how its text is written", min_length=1)
     descriptions: str = _of(
-        "00_imbalance", "", "table: a file of such a kind with columns code, description, if not a column"
+        "00_imbalance", "", "table: a file of such a kind with columns code, description, if not a column", kind="path"
     )
     private: bool = _of("00_imbalance", True, "table: its notes must never appear in an output")
     synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
@@ -80,7 +88,10 @@ class Parameters(BaseModel):
         "00_imbalance", [], "what is taken out of the notes: marks of de-identification, the lines about the stay"
     )
     split_files: dict[Literal["train", "validation", "test", "table"], str] = _of(
-        "00_imbalance", {}, "a published split by note: a file of ids for each side, or one table of ids and sides"
+        "00_imbalance",
+        {},
+        "a published split by note: a file of ids for each side, or one table of ids and sides",
+        kind="path",
     )
     top_codes: int = _of("00_imbalance", 0, "only so many codes, the most frequent of all notes; 0: all", ge=0)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
@@ -89,11 +100,18 @@ class Parameters(BaseModel):
     seed: int = _of("00_imbalance", 0, "seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000)
 
     # 01_filter
-    encoder: str = _of("01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1)
+    encoder: str = _of(
+        "01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1, kind="path"
+    )
     download: bool = _of(
         "01_filter", False, "allow fetching: the encoder from the Hugging Face hub, reuters through NLTK"
     )
-    max_tokens: int = _of("01_filter", 128, "a note is cut to this many tokens, here and in training", ge=8)
+    max_tokens: int = _of(
+        "01_filter", 128, "a note is cut to this many tokens, here and in training", ge=8, kind="training"
+    )
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
+        "01_filter", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
+    )
     chunk_tokens: int = _of("01_filter", 64, "tokens of a chunk whose embedding enters the mean", ge=8)
     filter_by: Literal["cosine", "quantile"] = _of(
         "01_filter", "quantile", "scale of the threshold: cosine itself, or its quantile over training labels"
@@ -138,23 +156,26 @@ class Parameters(BaseModel):
     clip: float = _of("03_train", 1.0, "a step's gradient that is longer is cut to this norm; 0: it is not", ge=0)
     warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
-    precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
-        "03_train", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
-    )
     at_once: int = _of(
         "03_train",
         0,
         "models side by side, each in one process; 0: on a processor one a core, at most 4, if it pays",
         ge=0,
+        kind="placement",
     )
-    processes: int = _of("03_train", 0, "training processes on this machine; 0: one a GPU, or one", ge=0)
-    nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1)
-    rendezvous: str = _of("03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$")
+    processes: int = _of(
+        "03_train", 0, "training processes on this machine; 0: one a GPU, or one", ge=0, kind="placement"
+    )
+    nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1, kind="placement")
+    rendezvous: str = _of(
+        "03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
+    )
 
     accelerate: dict[str, str] = _of(
         "03_train",
         {},
         "FSDP of Accelerate, by its variables ACCELERATE_... and FSDP_...: all processes share each model",
+        kind="placement",
     )
 
     # 04_evaluate
@@ -165,8 +186,12 @@ class Parameters(BaseModel):
     bootstrap: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
 
     # 05_ablate
-    grid: str = _of("05_ablate", "demo", "rows of the ablation: a file in params/grids, or a path to one", min_length=1)
-    sensitivity: str = _of("05_ablate", "", "grid of one choice at a time, such as sensitivity; empty: none")
+    grid: str = _of(
+        "05_ablate", "demo", "rows of the ablation: a file in params/grids, or a path to one", min_length=1, kind="path"
+    )
+    sensitivity: str = _of(
+        "05_ablate", "", "grid of one choice at a time, such as sensitivity; empty: none", kind="path"
+    )
     ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
 
     # 07_verdict
@@ -209,6 +234,48 @@ class Parameters(BaseModel):
         if self.table and self.source != "table":
             raise ValueError(f"`table` is given, but source {self.source} would be read: add `source: table`")
         return self
+
+
+def of_kind(kind: str) -> tuple[str, ...]:
+    fields = Parameters.model_fields.items()
+    return tuple(name for name, field in fields if field.json_schema_extra["kind"] == kind)
+
+
+PLACEMENT = of_kind("placement")
+PATHS = frozenset(of_kind("path"))
+
+
+def of_training(parameters: Parameters) -> set[str]:
+    """Names of what a trained segment depends on, besides its encoder, its labels, its segments and the precision."""
+    fields = type(parameters).model_fields.items()
+    about = {name: (field.json_schema_extra["stage"], field.json_schema_extra["kind"]) for name, field in fields}
+    return {name for name, (stage, kind) in about.items() if (stage, kind) == ("03_train", "") or kind == "training"}
+
+
+def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The same, with paths made absolute that are relative to the folder `base`: so a stamp says which file was read.
+
+    `encoder`, `grid` and `sensitivity` may be names: paths are those that end as a file does, or where a folder is.
+    """
+
+    def absolute(path: Any) -> Any:
+        return os.path.normpath(base / Path(path).expanduser()) if isinstance(path, str) and path else path
+
+    result = dict(values)
+    for name in PATHS & values.keys():
+        value = values[name]
+        if isinstance(value, dict):
+            result[name] = {key: absolute(path) for key, path in value.items()}
+        elif not (isinstance(value, str) and _is_name(name, value, base)):
+            result[name] = absolute(value)
+    return result
+
+
+def _is_name(parameter: str, value: str, base: Path) -> bool:
+    if parameter == "encoder":
+        here = value.startswith((".", "~")) or (base / value).is_dir()
+        return not here or value == Parameters.model_fields["encoder"].default
+    return parameter in ("grid", "sensitivity") and not Path(value).suffix
 
 
 def check(values: Mapping[str, Any], *, origin: str = "parameters") -> Parameters:

@@ -8,24 +8,32 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import __version__, losses, model, precision, rebalancing, runs, training, variants
+from shl_utils import (
+    dependencies,
+    encoder,
+    harmonic,
+    losses,
+    model,
+    precision,
+    rebalancing,
+    runs,
+    starts,
+    training,
+    variants,
+)
 from shl_utils.corpus import Corpus
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import Parameters, of_training
 from shl_utils.sampling import TrainingSet
 from shl_utils.variants import Variant
 
-# what a trained segment depends on, besides labels and segments; where and how it runs does not count
-TRAINED_WITH = {
-    *("loss", "epochs", "encoder", "max_tokens", "negatives", "training_seed", "batch_size", "clip", "warmup"),
-    *("min_steps", "start", "refine", "pooling", "lora_rank", "lora_targets", "lora_layers", "lr_lora", "lr_head"),
-    *rebalancing.USED_BY,
-}
+WORKER = "shl_utils.worker"  # which trains what is planned here
 
 
 @dataclass(frozen=True)
@@ -131,13 +139,31 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
-    parts = {
-        "version": __version__,
-        "parameters": parameters.model_dump(include=TRAINED_WITH - variants.moot(parameters)),
-        "precision": precision.resolve(parameters.precision),
-        "corpus": corpus,
-        "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
-        "segments": segments.tolist(),
-        "start": start,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return runs.short(
+        {
+            "parameters": parameters.model_dump(include=of_training(parameters) - variants.moot(parameters)),
+            "encoder": encoder.digest(parameters.encoder),
+            "precision": precision.resolve(parameters.precision),
+            "corpus": corpus,
+            "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
+            "segments": segments.tolist(),
+            "start": start,
+            "code": _code(parameters.loss, parameters.start),
+        }
+    )
+
+
+@cache
+def _code(loss: str, start: str) -> dependencies.Code:
+    """Of the training under this loss and from this start: what other losses and starts take does not count."""
+    own = {rebalancing.function(loss), *(part for part, users in rebalancing.DERIVED.items() if loss in users)}
+    own |= {harmonic.weights, harmonic.betas} if loss in losses.HARMONIC else set()
+    own |= {starts.from_unified} if start in variants.FROM_UNIFIED else set()
+    own |= {starts.description_head, starts.set_head} if "description" in start else set()
+    others = {*map(rebalancing.function, losses.NAMES), *rebalancing.DERIVED}
+    others |= {harmonic.weights, harmonic.betas, starts.from_unified, starts.description_head, starts.set_head}
+    lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
+    lists |= {(rebalancing.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")}  # a new loss changes no other
+    member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
+    found = dependencies.of((WORKER, "_train_segment"), *own, without={*(others - own), *lists})
+    return found | {name: str(value) for name, value in member.items()}

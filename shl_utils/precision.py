@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import torch
 
@@ -29,6 +30,25 @@ def resolve(asked: str) -> str:
     return asked
 
 
+@dataclass(frozen=True)
+class Computing:
+    """On what, how exactly and in how many processes something is computed: whoever computes takes it from here, and
+    leaves it beside the result."""
+
+    device: str
+    precision: str
+    processes: int = 1
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.precision]
+
+
+def computing(parameters: Parameters) -> Computing:
+    """As the parameters ask, in this process."""
+    return Computing(device(), resolve(parameters.precision))
+
+
 def processes_here(parameters: Parameters) -> int:
     """Training processes on this machine."""
     return parameters.processes or max(torch.cuda.device_count(), 1)
@@ -50,10 +70,6 @@ def check(parameters: Parameters) -> None:
         )
     if parameters.loss == "two_way" and processes_here(parameters) * parameters.nodes > 1:
         raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
-
-
-def inference_dtype() -> torch.dtype:
-    return DTYPES[resolve("auto")]
 
 
 def _processor_has_bf16() -> bool:

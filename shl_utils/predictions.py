@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils import corpus as corpora
-from shl_utils import features, model, precision, progress, variants
+from shl_utils import dependencies, encoder, features, model, precision, progress, variants
 from shl_utils.corpus import Corpus
-from shl_utils.runs import digest
+from shl_utils.runs import digest, short
 from shl_utils.variants import Variant
 
 
@@ -47,12 +48,12 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
     with progress.bar(sum(table["segment"].nunique() for table in tables), "predict segments") as bar:
         for variant, table in zip(wanted, tables):
             base, seen = prepared.of(variant.parameters)
-            dtype = precision.DTYPES[precision.resolve(variant.parameters.precision)]
+            by = precision.computing(variant.parameters)
             segments = variants.segment_of_code(table, corpus)
             probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
             for k in range(segments.max() + 1):
                 net = segment_model(base, folder, variant, k)
-                probabilities[:, segments == k] = model.predict(net, seen, rows, device=precision.device(), dtype=dtype)
+                probabilities[:, segments == k] = model.predict(net, seen, rows, device=by.device, dtype=by.dtype)
                 bar.update(1)
             yield Predictions(rows, probabilities, segments)
 
@@ -65,31 +66,45 @@ def segment_model(base: nn.Module, folder: Path, variant: Variant, k: int) -> mo
 
 def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
     """Compute and write the predictions of the variants whose files are missing or of other models."""
-    stale = [v for v in wanted if _models_of(_path(folder, v)) != models_digest(folder, v)]
+    stale = [v for v in wanted if _about(_path(folder, v), "key") != key(folder, v)]
     for variant, found in zip(stale, compute(folder, stale)):
-        write(found, corpus, _path(folder, variant), models=models_digest(folder, variant))
+        write(found, corpus, _path(folder, variant), key=key(folder, variant), computed=_computing(variant))
 
 
 def of_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
     return read(_path(folder, variant), corpus)
 
 
-def models_digest(folder: Path, variant: Variant) -> str:
-    """Which adapters and heads, so that predictions of others are told apart."""
-    return digest(folder / variant.folder / "segments")
+def computed(folder: Path, wanted: list[Variant]) -> list[dict[str, Any]]:
+    """On what the kept predictions of these variants were computed."""
+    return [json.loads(_about(_path(folder, v), "computed")) for v in wanted]
+
+
+def key(folder: Path, variant: Variant) -> str:
+    """What predictions depend on: adapters and heads, the encoder below them, arithmetic, code."""
+    by, base = _computing(variant), encoder.digest(variant.parameters.encoder)
+    code = dependencies.of(compute, model.load, model.predict)
+    return short([digest(folder / variant.folder / "segments"), base, by["precision"], code])
+
+
+def _computing(variant: Variant) -> dict[str, Any]:
+    return asdict(precision.computing(variant.parameters))
 
 
 def _path(folder: Path, variant: Variant) -> Path:
     return folder / variant.folder / "predictions.parquet"
 
 
-def _models_of(path: Path) -> str:
+def _about(path: Path, name: str) -> str:
+    """What a file of predictions says of itself; nothing where there is none."""
     if not path.exists():
         return ""
-    return (pq.read_schema(path).metadata or {}).get(b"models", b"").decode()
+    return (pq.read_schema(path).metadata or {}).get(name.encode(), b"").decode()
 
 
-def write(predictions: Predictions, corpus: Corpus, path: Path, *, models: str = "") -> None:
+def write(
+    predictions: Predictions, corpus: Corpus, path: Path, *, key: str = "", computed: dict[str, Any] | None = None
+) -> None:
     """Parquet: `note`, `split`, and `probability`, a list in the order of the codes that the file's metadata name
     beside the segment of each."""
     probability = pa.FixedSizeListArray.from_arrays(
@@ -99,7 +114,8 @@ def write(predictions: Predictions, corpus: Corpus, path: Path, *, models: str =
     table = pa.table({"note": pa.array(notes["note"]), "split": pa.array(notes["split"]), "probability": probability})
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"codes": corpus.codes["code"].tolist(), "segments": predictions.segments.tolist()}
-    facts = {name: json.dumps(values) for name, values in about.items()} | {"models": models}
+    about |= {"computed": computed or {}}
+    facts = {name: json.dumps(values) for name, values in about.items()} | {"key": key}
     table = table.replace_schema_metadata(facts)
     partial = path.with_suffix(".part")
     pq.write_table(table, partial, compression="zstd")

@@ -77,17 +77,27 @@ def prior_bias(counts: NDArray, n: int) -> NDArray[np.float64]:
     return -BIAS * np.log(1 / share - 1)
 
 
+# which losses take it from the training labels
+DERIVED = {
+    positive_weights: ("weighted_bce",),
+    effective_number_weights: ("class_balanced", "cb_ntr"),
+    rarity: ("r_bce", "distribution_balanced"),
+    map_offset: ("r_bce", "distribution_balanced"),
+    prior_bias: TOLERANT,
+}
+
+
 def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict[str, NDArray[np.float64] | float]:
     """What the loss called `name` takes from the training labels (notes, codes), by the names of its arguments."""
     n, counts = labels.shape[0], np.asarray(labels.sum(axis=0))
     found: dict[str, NDArray[np.float64] | float] = {}
-    if name == "weighted_bce":
+    if name in DERIVED[positive_weights]:
         found["positive"] = positive_weights(counts, n, largest=parameters.positive_weight_max)
-    if name in ("class_balanced", "cb_ntr"):
+    if name in DERIVED[effective_number_weights]:
         found["code"] = effective_number_weights(counts)
-    if name in ("r_bce", "distribution_balanced"):
+    if name in DERIVED[map_offset]:
         found |= {"rarity": rarity(counts), "offset": map_offset(labels)}
-    if name in TOLERANT:
+    if name in DERIVED[prior_bias]:
         found["bias"] = prior_bias(counts, n)
     return found
 
@@ -108,7 +118,12 @@ def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Calla
         settings |= {"gamma_negative": parameters.gamma_negative, "margin": parameters.negative_margin}
     for key, value in derived(name, labels, parameters).items():
         settings[key] = value if isinstance(value, float) else torch.tensor(value, dtype=torch.float32)
-    return partial(getattr(losses, SHARED.get(name, name)), **settings)
+    return partial(function(name), **settings)
+
+
+def function(name: str) -> Callable[..., Tensor]:
+    """Of `losses`, for the loss called `name`."""
+    return getattr(losses, SHARED.get(name, name))
 
 
 def summary(values: NDArray[np.float64] | float) -> dict[str, float] | float:

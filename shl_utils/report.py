@@ -67,6 +67,11 @@ def _provenance(folder: Path, told: summary.Summary) -> Iterator[str]:
     yield page.table(pd.DataFrame({"": about}))
 
 
+def _each(stamp: dict[str, Any], name: str) -> str:
+    """What the stage's figures were computed on; nothing where it computed none by a model."""
+    return ", ".join(dict.fromkeys(str(one[name]) for one in stamp.get("computed", ())))
+
+
 def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
     git = stamp.get("git") or {}
     revision = git.get("revision", "none")[:12] + (" with changes" if git.get("dirty") else "")
@@ -77,9 +82,7 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
         "seconds of the last attempt": stage.get("seconds_of_last_attempt", ""),
         "peak memory, MB": stage.get("peak_memory_mb", ""),
         "revision": revision if stamp else "",
-        "device": stamp.get("device", ""),
-        "precision": stamp.get("precision", ""),
-        "processes": stamp.get("processes", ""),
+        **{name: _each(stamp, name) for name in ("device", "precision", "processes")},
     }
 
 

@@ -1,7 +1,7 @@
 """A run: one folder that all notebooks of one parameter file share, and the stamps that say what made what.
 
 A stage reads what earlier stages wrote, and leaves a stamp with its parameters, the stamp it built upon and the digests
-of its files. So a stage can tell that something before it is missing, older, or made with other parameters.
+of its files. So a stage can tell that something before it is missing, older, or made with other parameters or code.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from shl_utils import __version__, locks, provenance
-from shl_utils.parameters import OPEN, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
+from shl_utils import __version__, dependencies, locks, provenance
+from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by, resolved
 
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
@@ -50,6 +53,22 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class State:
+    """How a stage stands. word: "done", "not run", or what it is not good for any more: "altered" (its files are not as
+    it left them) or "outdated". why: of the last two, in words."""
+
+    word: str
+    why: str = ""
+
+    @property
+    def done(self) -> bool:
+        return self.word == "done"
+
+    def __str__(self) -> str:
+        return f"{self.word} ({self.why})" if self.why else self.word
+
+
 @dataclass
 class Run:
     """One stage at work in a run's folder. `parameters` are the full set: defaults, earlier stages', this one's."""
@@ -63,54 +82,78 @@ class Run:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def finish(self, *outputs: str, read: Sequence[Path] = (), **facts: Any) -> Stamp:
+    def finish(
+        self, *outputs: str, read: Sequence[Path] = (), computed: Iterable[dict[str, Any]] = (), **facts: Any
+    ) -> Stamp:
         """Stamp the stage as done.
 
-        outputs: its files. read: files outside the run that it depends on. facts: whatever it wants to be on record.
+        outputs: its files. read: files outside the run that it depends on. computed: on what its figures were computed,
+        as whoever computed them says (`precision.Computing`). facts: whatever it wants to be on record.
         """
         own = _own(self.stage, self.parameters)
         files = {name: digest(self.path(name)) for name in outputs}
+        outside = {_outside(path): digest(path) for path in read}
+        counts = {name: value for name, value in own.items() if name not in PATHS}  # of those the content does
+        code = dependencies.of_notebook(notebook(self.stage))
         stamp = {
             "stage": self.stage,
-            "id": _short({"parameters": own, "upstream": self.upstream, "files": files}),
+            "attempt": uuid4().hex,
+            "id": short([counts, self.upstream, files, sorted(outside.values())]),
             "upstream": self.upstream,
             "parameters": own,
             "placement": self.parameters.model_dump(include=set(owned_by(self.stage)) & set(PLACEMENT)),
             "files": files,
-            "read": {str(path): digest(path) for path in read},
+            "read": outside,
             "version": __version__,
-            "notebook": notebook_digest(self.stage),
+            "code": code,
+            "computed": _distinct(computed),
             "seconds_of_last_attempt": round(time.monotonic() - self.started, 1),
             "peak_memory_mb": provenance.peak_memory_mb(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": provenance.versions(),
             "git": provenance.revision(),
             "hardware": provenance.hardware(),
-            **_computing(self.parameters),
             **facts,
         }
-        write_json(_stamp_path(self.folder, self.stage), stamp)
+        write_json(stamp_path(self.folder, self.stage), stamp)
         _write_provenance(self.folder)
         return stamp
 
 
 def open_run(stage: str, namespace: dict[str, Any]) -> Run:
-    """Begin `stage` with a notebook's variables; every misuse stops here, before time is spent.
+    """Begin `stage` with a notebook's variables; every misuse stops here, before time is spent, in a few lines.
 
-    Raises ValueError for an unknown or impossible parameter and for an earlier stage made with other parameters, and
-    FileNotFoundError for an earlier stage that has not run; each says which notebook to run.
+    Raises ValueError for an unknown or impossible parameter, for an earlier stage made with other parameters, and
+    before finished stages become outdated (called again, it goes on); FileNotFoundError for an earlier stage that has
+    not run. Each says what to do.
     """
-    return begin(stage, from_namespace(namespace))
+    try:
+        values = from_namespace(namespace)
+        run = begin(stage, values)
+        _before_change(run)
+    except (ValueError, OSError) as error:
+        # IPython shows this in place of a traceback, whose last line alone would say what to do
+        lines = _box(str(error))
+        error._render_traceback_ = lambda: lines
+        raise
+    create(run.folder)
+    for name, state in states(run.folder, until=stage).items():
+        if name != stage and not state.done:
+            print(f"{name}: {state}")
+    return run
 
 
 def begin(stage: str, values: dict[str, Any]) -> Run:
-    """`open_run` on plain values."""
-    values = dict(values)
-    folder = folder_of(values.get("run", Parameters.model_fields["run"].default))
-    earlier = STAGES[: STAGES.index(stage)]
+    """`open_run` on plain values; what was finished before stands until `Run.finish` replaces it."""
+    values = resolved(values, Path.cwd())
+    defaults = Parameters.model_fields
+    folder = folder_of(values.get("run", defaults["run"].default))
+    base = _base(values, folder)
     merged: dict[str, Any] = {}
     upstream = ""
-    for name in earlier:
+    for name in STAGES[: STAGES.index(stage)]:
+        if base and not read_stamp(folder, name):
+            take_over(base, folder, name, values)
         stamp = _valid_stamp(folder, name, upstream)
         _same(stamp["parameters"], values, folder, name)
         merged |= stamp["parameters"] | stamp.get("placement", {})
@@ -123,66 +166,160 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     create(folder)
     if stage == STAGES[0] and parameters.source not in OPEN:
         folder.chmod(0o700)  # it may have been there, open to others
-    _stamp_path(folder, stage).unlink(missing_ok=True)  # until it finishes again, the stage is not done
     return Run(folder, stage, parameters, upstream)
 
 
-def is_done(stage: str, parameters: Parameters) -> bool:
-    """Whether the stage's stamp and all before it stand, with unaltered files, these parameters, this version of the
-    package and this code in the notebooks."""
-    folder, upstream = folder_of(parameters.run), ""
-    try:
-        for name in STAGES[: STAGES.index(stage) + 1]:
-            stamp = _valid_stamp(folder, name, upstream)
-            if stamp["parameters"] != _own(name, parameters) or made_by(stamp) != (__version__, notebook_digest(name)):
-                return False
-            files = {folder / file: made for file, made in stamp["files"].items()}
-            files |= {Path(file): made for file, made in stamp.get("read", {}).items()}
-            if not _unaltered(files):
-                return False
-            upstream = stamp["id"]
-    except (FileNotFoundError, ValueError):
+def _base(values: dict[str, Any], folder: Path) -> Path | None:
+    """Folder of the run that this one is based on, if it is."""
+    if not values.get("based_on"):
+        return None
+    base = folder_of(values["based_on"])
+    if base == folder or not (base / "stages").is_dir():
+        raise ValueError(f"based_on is {values['based_on']!r}: name another run, one that has finished stages")
+    return base
+
+
+_warned: set[tuple[Path, str, str]] = set()
+
+
+def _before_change(run: Run) -> None:
+    """ValueError where finished stages behind this one would be outdated by other parameters, at the first call."""
+    stamp = read_stamp(run.folder, run.stage)
+    own = _own(run.stage, run.parameters)
+    differ = [name for name in own if stamp and own[name] != stamp["parameters"].get(name)]
+    behind = [name for name, state in states(run.folder).items() if state.done and name >= run.stage]
+    if not differ or len(behind) < 2:
+        return
+    before, now = ({n: values.get(n) for n in differ} for values in (stamp["parameters"], own))
+    told = f"{run.folder.name} is finished with {_named(before)}: {_named(now)} will outdate {', '.join(behind)}."
+    if not run.parameters.interactive:
+        print(told)
+        return
+    key = (run.folder, run.stage, _named(now))
+    if key in _warned:
+        return
+    _warned.add(key)
+    based_on = "" if run.stage == STAGES[0] else f', based_on = "{run.folder.name}"'
+    raise ValueError(
+        f'{told}\nTo try it in a run of its own: run = "mine"{based_on}.\n'
+        f"To change {run.folder.name} itself: run this cell again (papermill: -p interactive False)."
+    )
+
+
+def _named(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value!r}" for name, value in values.items())
+
+
+def _box(text: str) -> list[str]:
+    """Lines of an error for a notebook, in a frame."""
+    return [f"\x1b[31m▌\x1b[0m {line}" for line in text.splitlines()]
+
+
+def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> bool:
+    """Copy a done stage of the run in `base`, where it has these parameters and follows what `folder` holds; whether
+    that was so. What else `base` holds and makes again when it is needed (models, states of the trunk) is linked."""
+    stamp, state = read_stamp(base, stage), states(base, until=stage).get(stage, State("not run"))
+    before = read_stamp(folder, STAGES[STAGES.index(stage) - 1])["id"] if stage != STAGES[0] else ""
+    own = stamp.get("parameters", {})
+    if not state.done or stamp["upstream"] != before or any(own[n] != values[n] for n in own if n in values):
         return False
+    create(folder)
+    for name in (*stamp["files"], f"notebooks/{stage}.ipynb"):
+        if (base / name).exists():
+            _copy(base / name, folder / name, link=False)
+    for path in (*base.glob("trunk/*"), *base.glob("**/segments/*/*")):
+        _copy(path, folder / path.relative_to(base), link=True)
+    write_json(stamp_path(folder, stage), stamp)
+    _write_provenance(folder)
     return True
 
 
-def states(folder: Path) -> dict[str, str]:
-    """Of every stage: "done", "not run", or what it is not good for any more: "altered" (its files are not as it left
-    them) or "outdated" (made before a stage that it builds upon, of other files, or by another version of the code)."""
-    found, upstream = {}, ""
-    for name in STAGES:
-        stamp = read_stamp(folder, name)
-        files = {folder / file: made for file, made in stamp.get("files", {}).items()}
-        read = {Path(file): made for file, made in stamp.get("read", {}).items()}
-        if not stamp:
-            found[name] = "not run"
-        elif not _unaltered(files):
-            found[name] = "altered"
-        elif (
-            stamp["upstream"] != upstream
-            or not _unaltered(read)
-            or made_by(stamp) != (__version__, notebook_digest(name))
-        ):
-            found[name] = "outdated"
+def _copy(source: Path, target: Path, *, link: bool) -> None:
+    """Of a file or folder that is not there yet. A link is for files that are replaced, never written to."""
+    if source.is_dir():
+        for path in source.iterdir():
+            _copy(path, target / path.name, link=link)
+        return
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        (os.link if link else shutil.copyfile)(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
+def forget(folder: Path, stage: str) -> None:
+    """Remove what a stage has left, and what would be kept of it: it is made anew."""
+    stamp = read_stamp(folder, stage)
+    again = {
+        "01_filter": ["trunk"],
+        "03_train": ["segments", "reference", "origin", "trunk"],
+        "05_ablate": ["ablation"],
+    }
+    for name in (*stamp.get("files", {}), *again.get(stage, [])):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            found[name] = "done"
-        upstream = stamp["id"] if found[name] == "done" else None
+            path.unlink(missing_ok=True)
+    stamp_path(folder, stage).unlink(missing_ok=True)
+
+
+def is_done(stage: str, parameters: Parameters) -> bool:
+    """Whether the stage and all before it stand, with unaltered files, and these parameters and this code."""
+    return states(folder_of(parameters.run), parameters, until=stage)[stage].done
+
+
+def states(folder: Path, parameters: Parameters | None = None, *, until: str = STAGES[-1]) -> dict[str, State]:
+    """Of every stage; with `parameters`, those of others are outdated too."""
+    found: dict[str, State] = {}
+    upstream: str | None = ""
+    for name in STAGES[: STAGES.index(until) + 1]:
+        stamp = read_stamp(folder, name)
+        found[name] = _state(folder, name, stamp, upstream, parameters)
+        upstream = stamp["id"] if found[name].done else None
     return found
 
 
-def _unaltered(files: dict[Path, str]) -> bool:
-    """Whether the files are there, with these digests."""
-    return all(path.exists() and digest(path) == made for path, made in files.items())
+def _state(folder: Path, name: str, stamp: Stamp, upstream: str | None, parameters: Parameters | None) -> State:
+    if not stamp:
+        return State("not run")
+    if altered := _changed({folder / file: made for file, made in stamp["files"].items()}):
+        return State("altered", f"{_some(str(path.relative_to(folder)) for path in altered)} not as it was left")
+    own = _own(name, parameters) if parameters else stamp["parameters"]
+    if differ := {n: value for n, value in own.items() if stamp["parameters"].get(n) != value}:
+        return State("outdated", f"made with {_named({n: stamp['parameters'].get(n) for n in differ})}")
+    if read := _changed({provenance.PROJECT / file: made for file, made in stamp.get("read", {}).items()}):
+        return State("outdated", f"{_some(map(str, read))} changed")
+    if "code" not in stamp:
+        return State("outdated", f"made by shl {stamp['version']}")
+    if code := dependencies.changed(stamp["code"], dependencies.of_notebook(notebook(name))):
+        return State("outdated", f"{_some(code)} changed")
+    if stamp["upstream"] != upstream:
+        return State("outdated", "a stage before it is not as it was")
+    return State("done")
 
 
-def made_by(stamp: Stamp) -> tuple[str, str | None]:
-    """The version of the package and the code in the notebook that left the stamp."""
-    return stamp["version"], stamp.get("notebook")
+def _outside(path: Path) -> str:
+    """Name of a file outside the run; the project's own may move with it."""
+    inside = provenance.PROJECT in path.parents
+    return path.relative_to(provenance.PROJECT).as_posix() if inside else str(path)
+
+
+def _changed(files: dict[Path, str]) -> list[Path]:
+    """Which of these are gone, or have another digest."""
+    return [path for path, made in files.items() if not path.exists() or digest(path) != made]
+
+
+def _some(names: Iterable[str], *, most: int = 3) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def read_stamp(folder: Path, stage: str) -> Stamp:
     """What the stage left; empty where it has not finished."""
-    path = _stamp_path(folder, stage)
+    path = stamp_path(folder, stage)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
@@ -201,37 +338,40 @@ def finished(folder: Path, stage: str, *files: str) -> tuple[Parameters, Stamp]:
     return check(merged | {"run": str(folder)}), facts
 
 
-def _computing(parameters: Parameters) -> dict[str, Any]:
-    """On what, how exactly and in how many processes the stage's models are trained or predict."""
-    from shl_utils import precision
-
-    asked = parameters.precision
-    return {
-        "device": precision.device(),
-        "precision": precision.resolve("auto") if asked == "auto" else asked,
-        "processes": precision.processes_here(parameters) * parameters.nodes,
-    }
-
-
 def _own(stage: str, parameters: Parameters) -> dict[str, Any]:
     """The stage's parameters that its results depend on."""
     return parameters.model_dump(include=set(owned_by(stage)) - set(PLACEMENT))
 
 
+def _distinct(computed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({json.dumps(one, sort_keys=True): one for one in computed}.values())
+
+
+SETTLED = 2.0  # seconds after a change from which a file's time tells one state of it from the next
+
+
 def digest(path: Path) -> str:
-    """sha256 of a file, or of all files below a folder with their names."""
+    """sha256 of a file, or of all files below a folder with their names. A large file is read once per process."""
     if path.is_dir():
-        parts = {str(p.relative_to(path)): digest(p) for p in sorted(path.rglob("*")) if p.is_file()}
-        return _short(parts)
+        return short({p.relative_to(path).as_posix(): digest(p) for p in sorted(path.rglob("*")) if p.is_file()})
+    state = path.stat()
+    if state.st_size < 1 << 20 or not 0 <= state.st_mtime < time.time() - SETTLED:
+        return _digest(path)
+    return _digest_in(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _digest_in(path: Path, state: tuple[int, ...]) -> str:
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def notebook_digest(stage: str) -> str:
-    """Of the code in the stage's notebook but its parameters: outputs and prose may change."""
-    cells = json.loads((NOTEBOOKS / f"{stage}.ipynb").read_text(encoding="utf-8"))["cells"]
-    code = [c for c in cells if c["cell_type"] == "code" and "parameters" not in c["metadata"].get("tags", [])]
-    return _short(["".join(cell["source"]) for cell in code])
+def notebook(stage: str) -> Path:
+    return NOTEBOOKS / f"{stage}.ipynb"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -242,11 +382,12 @@ def write_json(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """By which values that JSON can hold are told apart."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _stamp_path(folder: Path, stage: str) -> Path:
+def stamp_path(folder: Path, stage: str) -> Path:
     return folder / "stages" / f"{stage}.json"
 
 
@@ -254,9 +395,11 @@ def _valid_stamp(folder: Path, stage: str, upstream: str) -> Stamp:
     stamp = read_stamp(folder, stage)
     if not stamp:
         raise FileNotFoundError(f"{folder} has no finished {stage}: run {stage} first")
-    for name in stamp["files"]:
+    for name, made in stamp["files"].items():
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run {stage} first")
+        if digest(folder / name) != made:
+            raise ValueError(f"{folder / name} is not as {stage} left it: run {stage} again")
     if stamp["upstream"] != upstream:
         raise ValueError(f"{stage} in {folder} was made from an earlier state of the run: run {stage} again")
     return stamp
@@ -277,11 +420,16 @@ def _write_provenance(folder: Path) -> None:
     parameters: dict[str, Any] = {}
     for stamp in stamps:
         parameters |= stamp["parameters"] | stamp.get("placement", {})
+    left_out = ("stage", "parameters", "code")
     write_json(
         folder / "provenance.json",
         {
             "parameters": parameters,
             "seed": parameters.get("seed"),
-            "stages": {s["stage"]: {k: v for k, v in s.items() if k not in ("stage", "parameters")} for s in stamps},
+            "stages": {
+                s["stage"]: {k: v for k, v in s.items() if k not in left_out}
+                | {"code": dependencies.digest(s.get("code", {}))}
+                for s in stamps
+            },
         },
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import nbformat
 
-from shl_utils import page, runs
+from shl_utils import headless, page, runs
 from shl_utils.parameters import STAGES
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
@@ -98,14 +98,18 @@ def _dark(exporter: Any) -> str:
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
     """The executed notebooks of a finished run of an open source."""
     states = runs.states(folder)
-    late = [stage for stage, state in states.items() if state != "done"]
+    late = [stage for stage, state in states.items() if not state.done]
     if late:
         raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
     if runs.read_stamp(folder, STAGES[0])["private"]:
         raise ValueError(f"{folder} is of a private source: its notebooks are not for others")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError(f"latex2mathml is missing: {NEEDS}")
-    return {stage: _readable(nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)) for stage in STAGES}
+    executed = {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
+    stale = [stage for stage, one in executed.items() if not headless.is_of_stamp(one, runs.read_stamp(folder, stage))]
+    if stale:
+        raise ValueError(f"{folder}: {stale[0]} was done outside of `shl run`: `shl run --force` makes its pages anew")
+    return {stage: _readable(one) for stage, one in executed.items()}
 
 
 def _begun(target: Path) -> Path:

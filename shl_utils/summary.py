@@ -28,17 +28,18 @@ Summary = dict[str, Any]
 def of(folder: Path, *, until: str = STAGES[-1]) -> Summary:
     """`run`, `folder`, `done` (up to `until`), `fingerprints` of the data, `figures` of the models of `04_evaluate`.
 
-    `stages` has of each `stage`, `state`, FACTS, and the `error` of one that failed in `shl run`.
+    `stages` has of each `stage`, `state`, `why` it is outdated or altered, FACTS, and the `error` of one that failed in
+    `shl run`.
     """
     states, failure = runs.states(folder), _read(folder / FAILED)
     stages = []
     for name in STAGES[: STAGES.index(until) + 1]:
-        line: Summary = {"stage": name, "state": states[name]}
+        line: Summary = {"stage": name, "state": states[name].word, "why": states[name].why}
         stamp = runs.read_stamp(folder, name)
-        if states[name] != "done" and failure.get("stage") == name and failure["when"] >= stamp.get("finished", ""):
+        if not states[name].done and failure.get("stage") == name and failure["when"] >= stamp.get("finished", ""):
             line |= {"state": "failed", "error": failure["error"]}
         stages.append(line | {fact: stamp[fact] for fact in FACTS if fact in stamp})
-    models = _read(folder / "metrics.json").get("models", {}) if states["04_evaluate"] == "done" else {}
+    models = _read(folder / "metrics.json").get("models", {}) if states["04_evaluate"].done else {}
     return {
         "run": folder.name,
         "folder": str(folder),
@@ -60,7 +61,8 @@ def table(told: Sequence[Summary]) -> str:
     for one in told:
         at = next((line for line in one["stages"] if line["state"] != "done"), None)
         state = "done" if at is None else f"{at['stage']}: {at['state']}"
-        error = f" ({at['error'].splitlines()[0][:200]})" if at and "error" in at else ""
+        why = at and (at["error"].splitlines()[0][:200] if "error" in at else at["why"])
+        error = f" ({why})" if why else ""
         figures = ", ".join(
             f"{name} {100 * row['micro_f1']:.1f} / {100 * row['macro_f1_present']:.1f}"
             for name, row in one["figures"].items()

@@ -134,6 +134,13 @@ def core_seconds(run_folder: Path, *models: Variant) -> float:
     return round(total, 1)
 
 
+def computed(run_folder: Path, models: list[Variant]) -> list[dict[str, Any]]:
+    """On what the segments of these models were trained, as they say themselves."""
+    places = [path for v in models for path in (run_folder / v.folder / "segments").glob("*/segment.json")]
+    facts = [json.loads(path.read_text(encoding="utf-8")) for path in places]
+    return [{"device": f["device"], "precision": f["precision"], "processes": f["world"]} for f in facts]
+
+
 def core_seconds_of(fact: dict[str, Any]) -> float:
     """The same of one segment, from its `segment.json`."""
     return fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)

@@ -109,7 +109,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
         net, facts = training.fit(build, task, parameters, accelerator, on_step, path=path, key=plan.key)
     if main:
         about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
-        about |= {"device": precision.device(), "precision": training.effective_precision(accelerator)}
+        about |= {"device": accelerator.device.type, "precision": training.effective_precision(accelerator)}
         about["derived"] = plan.derived(k)
         _write(net, plan.place / str(k), about | facts)
         path.unlink(missing_ok=True)

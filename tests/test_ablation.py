@@ -16,7 +16,6 @@ from shl_utils import (
     figures,
     losses,
     measuring,
-    plans,
     runs,
     scoring,
     tables,
@@ -26,7 +25,7 @@ from shl_utils import (
 )
 from shl_utils import grid as grids
 from shl_utils.corpus import Corpus
-from shl_utils.parameters import check
+from shl_utils.parameters import check, of_training
 
 BLOCK = "- loss: [bce, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, all]\n"
 
@@ -99,7 +98,7 @@ def test_every_grid_of_the_project_can_be_run(path):
     used = [v for row in tuning.trials(rows) or rows for v in (*row.trained, *row.partners)]
     known: dict[str, tuple] = {}
     for v in variants.with_origins(used) + used:
-        key = v.parameters.model_dump(include=plans.TRAINED_WITH - variants.moot(v.parameters))
+        key = v.parameters.model_dump(include=of_training(v.parameters) | {"encoder"} - variants.moot(v.parameters))
         key |= v.parameters.model_dump(include={"filter_labels", "segmentation", "eta"})
         assert known.setdefault(v.folder, key) == key, "two models do not share a folder"
 

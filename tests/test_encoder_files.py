@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from shl_utils import encoder_files
 from shl_utils.encoder_files import MINILM, digest, location
 
 
@@ -55,14 +54,6 @@ def test_weights_of_the_old_kind_count_where_there_are_no_others(small):
     before = digest(str(small))
     (small / "pytorch_model.bin").write_text("other")
     assert digest(str(small)) != before
-
-
-def test_a_file_is_read_once(small):
-    encoder_files._digest_as.cache_clear()
-    digest(str(small))
-    read = encoder_files._digest_as.cache_info().misses
-    digest(str(small))
-    assert encoder_files._digest_as.cache_info().misses == read == 4
 
 
 def test_the_encoder_of_the_package_and_its_copy_are_one(tmp_path):

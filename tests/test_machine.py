@@ -43,7 +43,7 @@ def test_a_clock_that_was_set_changes_nothing(tmp_path):
     stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"finished": "1970-01-01T00:00:00+0000"}))
     os.utime(stamp, (0, 0))
     assert runs.is_done("01_filter", check({"run": str(tmp_path)}))
-    assert runs.states(tmp_path)["01_filter"] == "done"
+    assert runs.states(tmp_path)["01_filter"].done
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -117,6 +117,7 @@ def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
     defaults = Parameters().model_dump()
     common = ["run", "interactive"] if stage in parameters.SLIDERS else ["run"]
+    common += ["based_on"] if stage != STAGES[0] else []
     assert assigned == {name: defaults[name] for name in [*common, *parameters.owned_by(stage)]}
     assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"
 

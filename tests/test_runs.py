@@ -1,7 +1,9 @@
 """Run folders: a stage stops when what it builds upon is missing, older, or of other parameters."""
 
 import json
+import os
 import shutil
+import time
 
 import pytest
 import torch
@@ -54,8 +56,13 @@ def test_is_done_knows_parameters_files_and_interruptions(tmp_path):
     stage("00_imbalance", tmp_path, depth=2)
     assert runs.is_done("00_imbalance", asked)
     assert not runs.is_done("00_imbalance", check({"run": str(tmp_path)}))
-    runs.begin("00_imbalance", {"run": str(tmp_path), "depth": 2})  # begun, then killed
+    begun = runs.begin("00_imbalance", {"run": str(tmp_path), "depth": 2})
+    assert runs.is_done("00_imbalance", asked), "what is begun again stands until something of it changes"
+    begun.path("00_imbalance.txt").write_text("half")  # then killed
     assert not runs.is_done("00_imbalance", asked)
+    assert runs.states(tmp_path)["00_imbalance"].word == "altered"
+    with pytest.raises(ValueError, match=r"is not as 00_imbalance left it: run 00_imbalance again"):
+        runs.begin("01_filter", {"run": str(tmp_path)})
 
 
 def test_a_file_outside_the_run_counts(tmp_path):
@@ -136,3 +143,18 @@ def test_runs_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert runs.folder_of("x") == before
     monkeypatch.setenv("SHL_RUNS", str(tmp_path))
     assert runs.folder_of("x") == tmp_path / "x"
+
+
+def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(b"a" * (2 << 20))
+    long_ago = time.time() - 100
+    os.utime(path, (long_ago, long_ago))
+    before = runs._digest_in.cache_info().misses
+    assert runs.digest(path) == runs.digest(path)
+    assert runs._digest_in.cache_info().misses == before + 1
+    first = runs.digest(path)
+    path.write_bytes(b"b" * (2 << 20))  # of the same size, at this moment: its time may not tell it
+    assert runs.digest(path) != first
+    os.utime(path, (long_ago, long_ago))
+    assert runs.digest(path) != first

@@ -67,9 +67,10 @@ def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
     run = runs.begin(STAGES[0], {"run": str(tmp_path / "r")})
     run.path("x").write_text("x")
     run.finish("x", read=[tmp_path / "notes.csv"])
-    assert runs.states(tmp_path / "r")[STAGES[0]] == "done"
+    assert runs.states(tmp_path / "r")[STAGES[0]].done
     (tmp_path / "notes.csv").write_text("b")
-    assert runs.states(tmp_path / "r")[STAGES[0]] == "outdated"
+    state = runs.states(tmp_path / "r")[STAGES[0]]
+    assert (state.word, state.why) == ("outdated", f"{tmp_path / 'notes.csv'} changed")
 
 
 def test_a_run_that_was_not_begun_has_no_stage(tmp_path):

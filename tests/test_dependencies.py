@@ -1,0 +1,183 @@
+"""A changed line outdates what it made: exactly the right stages run again, exactly the right models are trained."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+from shl_utils import ablation, corpus, dependencies, metrics, plans, runs, variants
+from shl_utils.parameters import STAGES, Parameters, _of, check, of_training
+
+FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
+MODELS = {FOCAL, *BCE}
+# file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
+CHANGES = [
+    ("segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
+    ("harmonic", "    present = beta[beta > 0]", "    present = beta[beta > 0.0]", {"03", "05"}, {FOCAL}),
+    ("losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
+    ("losses", "_average(losses.unsqueeze(1)", "_average(1 * losses.unsqueeze(1)", {"03", "05"}, set()),
+    (
+        "filtering",
+        "    note_split = split[table[",
+        "    note_split = 1 * split[table[",
+        {"01", "02", "03", "04", "05"},
+        set(),
+    ),
+    ("tokens", "    texts = list(texts)", "    texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
+    ("metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05"}, set()),
+    ("figures", '"Training loss"', '"Loss in training"', {"03"}, set()),
+    ("progress", "EVERY = 0.3", "EVERY = 0.2", set(), set()),
+    ("harmonic", "    present = beta[beta > 0]", "    present = beta[beta > 0]  # of each", set(), set()),
+]
+BEFORE = "a stage before it is not as it was"
+
+
+def project_with(place, file, old, new):
+    """A copy of what runs, one file changed in one place."""
+    for name in ("shl_utils", "notebooks", "params"):
+        shutil.copytree(PROJECT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (place / file).read_text(encoding="utf-8")
+    assert old in text, f"{file} has no {old!r} any more: choose another line"
+    (place / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Makes digests those of a copy of the project with one change."""
+
+    def make(*change):
+        place = project_with(tmp_path, *change)
+        monkeypatch.setattr(dependencies, "PACKAGE", place / "shl_utils")
+        monkeypatch.setattr(runs, "NOTEBOOKS", place / "notebooks")
+        dependencies._module.cache_clear()
+        plans._code.cache_clear()
+
+    yield make
+    monkeypatch.undo()
+    dependencies._module.cache_clear()
+    plans._code.cache_clear()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "old", "new", "stages", "models"), CHANGES)
+def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, old, new, stages, models):
+    folder = smoke[0]
+    changed(f"shl_utils/{module}.py", old, new)
+    found = {name[:2]: state.why for name, state in runs.states(folder).items() if not state.done}
+    own = {stage: why for stage, why in found.items() if why != BEFORE}
+    assert own == {stage: f"shl_utils/{module}.py changed" for stage in stages}
+    first = min(stages, default="99")
+    assert set(found) == {name[:2] for name in STAGES if name[:2] >= first}
+    parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
+    wanted = variants.compared(parameters) + ablation.models(ablation.rows(parameters.grid, parameters))
+    due = {plan.variant.name for plan in plans.of(folder, wanted, corpus.read(folder)) if plan.missing()}
+    assert due == models
+
+
+@pytest.mark.slow
+def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
+    place = project_with(tmp_path / "changed", "shl_utils/figures.py", '"Training loss"', '"Loss in training"')
+    shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
+    weights = [p for p in (tmp_path / "runs").rglob("*.safetensors") if "segments" in p.parts]
+    before = {path: path.stat().st_mtime_ns for path in weights}
+    env = os.environ | {"PYTHONPATH": str(place), "SHL_RUNS": str(tmp_path / "runs")}
+    command = [sys.executable, "-m", "shl_utils.cli"]
+    status = subprocess.run([*command, "status"], cwd=place, env=env, capture_output=True, text=True)
+    assert "smoke: 03_train: outdated (shl_utils/figures.py changed)" in status.stdout
+    file = str(PROJECT / "params" / "smoke.yaml")
+    done = subprocess.run([*command, "run", file], cwd=place, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "03_train: running (outdated (shl_utils/figures.py changed))" in done.stdout
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if ": running" in line] == ["03_train"]
+    assert {path: path.stat().st_mtime_ns for path in weights} == before
+
+
+def test_what_a_loss_takes_counts_for_it_alone():
+    reached = dependencies._reached({("shl_utils.rebalancing", "fitted")}, set())
+    assert ("shl_utils.losses", "focal") in reached, "reached through getattr"
+    assert len({str(plans._code(loss, "fresh")) for loss in ("bce", "focal", "sh", "sh_focal", "two_way")}) == 5
+    assert plans._code("bce", "fresh") != plans._code("bce", "unified")
+
+
+def test_a_definition_leads_to_those_that_it_names():
+    reached = {name for module, name in dependencies._reached({("shl_utils.metrics", "scores")}, set())}
+    assert {"scores", "f1", "_ratio"} <= reached
+    assert "bootstrap" not in reached
+    found = dependencies.of(metrics.scores)
+    assert list(found) == ["shl_utils/metrics.py"]
+    assert found != dependencies.of(metrics.bootstrap)
+
+
+def test_comments_docstrings_and_blank_lines_do_not_count():
+    first = 'def f():\n    """What it does."""\n    return 1  # one\n'
+    second = "# ours\ndef f():\n\n    return 1\n"
+    parsed = [dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x") for text in (first, second)]
+    assert parsed[0].texts == parsed[1].texts == {"f": ["def f():", "    return 1"]}
+
+
+def test_a_value_of_its_own_is_no_module():
+    text = "from shl_utils import losses, metrics\n\ndef f(losses):\n    return losses.bce, metrics.scores\n"
+    module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
+    assert module.uses["f"] == {("shl_utils.metrics", "scores")}
+
+
+def test_files_beside_a_module_and_modules_started_by_name_count():
+    module = dependencies._module("shl_utils.looks")
+    assert any("shl_utils/shl.mplstyle" in dependencies._relative(p) for p in module.files["use"])
+    assert ("shl_utils.worker", "*") in dependencies._module("shl_utils.launch").uses["join"]
+
+
+def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
+    def code(*cells):
+        path = tmp_path / "n.ipynb"
+        path.write_text(json.dumps({"cells": [dict(zip(("cell_type", "metadata", "source"), c)) for c in cells]}))
+        return dependencies.of_notebook(path)
+
+    own = ("code", {}, "%matplotlib inline\nfrom shl_utils import metrics\nmetrics.scores(a, b)\n")
+    base = code(own)
+    assert {"n.ipynb", "shl_utils/metrics.py"} == set(base)
+    exercise, parameters = {"tags": ["exercise"]}, {"tags": ["parameters"]}
+    assert code(own, ("code", exercise, "guess = "), ("code", parameters, "eta = 1"), ("markdown", {}, "Why?")) == base
+    assert code(own, ("code", {}, "1 + 1")) != base
+
+
+def test_every_exercise_is_tagged_and_nothing_depends_on_its_answer():
+    for stage in STAGES:
+        cells = json.loads((PROJECT / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        tagged = ["exercise" in cell["metadata"].get("tags", []) for cell in code]
+        asks = ["exercises.check(" in "".join(cell["source"]) for cell in code]
+        assert tagged == asks, stage
+        answers = [name for cell, is_one in zip(code, tagged) if is_one for name in stored("".join(cell["source"]))]
+        for cell, is_one in zip(code, tagged):
+            assert is_one or not set(answers) & (loaded("".join(cell["source"])) - stored("".join(cell["source"])))
+
+
+def stored(source):
+    return dependencies._stored(list(dependencies.ast.walk(dependencies.ast.parse(source))))
+
+
+def loaded(source):
+    ast = dependencies.ast
+    nodes = ast.walk(ast.parse(source))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def test_a_new_parameter_of_training_counts_without_a_list():
+    class More(Parameters):
+        damping: float = _of("03_train", 0.0, "a parameter that is added one day")
+        shown: int = _of("04_evaluate", 1, "one of another stage")
+
+    def key(**changes):
+        labels = plans.sparse.csr_array((2, 2))
+        return plans._key(More(**changes), "corpus", labels, plans.np.zeros(2), "")
+
+    assert "damping" in of_training(More())
+    assert key() != key(damping=0.5)
+    assert key() == key(shown=2)
+    assert key() == key(processes=2)
