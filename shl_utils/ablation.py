@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shl_utils import encoder, grid, launch, model, predictions, runs, variants
+from shl_utils import encoder, grid, launch, predictions, probe, runs, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
@@ -220,7 +220,7 @@ def _check_encoders(wanted: list[Variant]) -> None:
     for parameters in {str(p.model_dump(include=asked)): p for p in told}.values():
         tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
         encoder.check(tokenizer, base, parameters.max_tokens)
-        model.check_adapter(base, parameters)
+        probe.check_adapter(base, parameters)
 
 
 def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:

@@ -1,8 +1,9 @@
 """Which code a result depends on, told from the source, so that a changed line outdates what it made and nothing else.
 
 A definition (function, class or constant at the top of a module) depends on those that it names, and they on others.
-Comments and docstrings do not count, and the modules of BOOKKEEPING do not: they record what was made. What a call
-reaches only through an object whose class nobody names is not seen; name its class in an annotation.
+Comments and docstrings do not count, and the modules of BOOKKEEPING do not: they record what was made, or stop what
+could not be. What a call reaches only through an object whose class nobody names is not seen; name its class in an
+annotation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from types import ModuleType
 PACKAGE = Path(__file__).parent
 # parameters: their values are in every stamp and key
 BOOKKEEPING = {
-    f"{PACKAGE.name}.{name}" for name in ("dependencies", "locks", "parameters", "progress", "provenance", "runs")
+    f"{PACKAGE.name}.{name}"
+    for name in ("dependencies", "locks", "parameters", "probe", "progress", "provenance", "runs")
 }
 UNCOUNTED = {"parameters", "exercise"}  # tags of cells
 MAIN = "__main__"  # what runs only where the module is started by itself

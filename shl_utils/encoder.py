@@ -226,7 +226,7 @@ def view(model: nn.Module) -> nn.Module:
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == model.config.num_hidden_layers]
     if len(lists) != 1 or not hasattr(model, "embeddings"):
-        raise ValueError(f"{type(model).__name__} is laid out unlike BERT")  # `model.check_adapter` says what would do
+        raise ValueError(f"{type(model).__name__} is laid out unlike BERT")  # `probe.check_adapter` says what would do
     return lists[0]
 
 

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import dependencies, encoder, precision, runs, tokens
+from shl_utils import dependencies, encoder, precision, probe, runs, tokens
 from shl_utils.corpus import Corpus
-from shl_utils.model import check_adapter
 from shl_utils.parameters import Parameters
 
 SPLITS_FILTERED = {
@@ -37,7 +36,7 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     by = precision.computing(parameters)
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
-    check_adapter(model, parameters)  # a mistake in it would show in training only
+    probe.check_adapter(model, parameters)  # a mistake in it would show in training only
     chunks, note_of_chunk = tokens.chunk(
         tokenizer,
         corpus.notes["text"],

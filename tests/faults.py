@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import corpus, encoder, headless, model, sources
+from shl_utils import corpus, encoder, headless, probe, sources
 from shl_utils.sources import synthetic
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
@@ -311,7 +311,7 @@ def happens(fault: Fault, folder: Path) -> str:
             corpus.build(sources.load(full, folder), full)
             tokenizer, base = encoder.load(full.encoder, download=full.download)
             encoder.check(tokenizer, base, full.max_tokens)
-            model.check_adapter(base, full)
+            probe.check_adapter(base, full)
         except (ValueError, OSError) as error:
             return str(error).replace(f"{folder}/", "").replace(f"{PAGE.parents[1]}/", "")
     return ""

@@ -5,7 +5,7 @@ import re
 import pytest
 from test_encoder import tiny
 
-from shl_utils import model
+from shl_utils import model, probe
 from shl_utils.parameters import check
 
 KINDS = ("bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deberta-v2", "albert", "xlnet", "gpt2")
@@ -14,7 +14,7 @@ KINDS = ("bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deb
 def fits(base, **changed):
     """What is said; "" where it fits."""
     try:
-        model.check_adapter(base, check(changed))
+        probe.check_adapter(base, check(changed))
     except ValueError as error:
         return str(error)
     return ""
@@ -38,7 +38,7 @@ def test_the_default_fits_what_is_laid_out_like_bert(kind):
 
 def test_more_layers_than_there_are():
     with pytest.raises(ValueError, match="lora_layers is 4"):
-        model.check_adapter(tiny("bert"), check({"lora_layers": 4}))
+        probe.check_adapter(tiny("bert"), check({"lora_layers": 4}))
 
 
 def test_where_nothing_fits_another_encoder_is_asked_for():
