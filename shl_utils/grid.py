@@ -6,6 +6,7 @@ is best on validation: the same budget for all, see `tuning`.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ def path_of(grid: str) -> Path:
 
 
 def short(level: Any) -> str:
-    """As it stands in names: 1000, 0.5 or 1e-05, never 1000.0."""
+    """As it stands in names: 1000, 0.5 or 1e-05, never 1000.0; of a path the last part, and a mark of the whole."""
+    if isinstance(level, str) and Path(level).is_absolute():
+        return f"{Path(level).name} ({hashlib.sha256(level.encode()).hexdigest()[:4]})"
     return str(int(level)) if isinstance(level, float) and level.is_integer() and abs(level) < 1e15 else str(level)
 
 

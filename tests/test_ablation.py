@@ -221,6 +221,15 @@ def test_a_name_says_only_what_counts(tmp_path):
     ]
 
 
+def test_a_name_tells_two_folders_apart_and_holds_no_path(tmp_path):
+    text = "- encoder: [/home/me/a/enc, /home/me/b/enc]\n  filter_labels: [none]"
+    _, *rows = ablation.rows(grid(tmp_path, text), check({}))
+    assert [row.name for row in rows] == [
+        "segmented sh_focal, no filter, encoder enc (fe07)",
+        "segmented sh_focal, no filter, encoder enc (f4e5)",
+    ]
+
+
 def test_on_own_notes_eta_counts_for_one_model_too(tmp_path):
     """It cuts the segments whose notes count, so its rows differ; they share their model."""
     text = "- segmentation: [none]\n  scoring: [union, own notes]\n  eta: [0.5, 1.0]"
