@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from shl_utils import grid, parameter_file, parameters, progress, runs, summary
+from shl_utils import grid, parameter_file, parameters, progress, runs, summary, surroundings
 from shl_utils.parameters import STAGES, Parameters
 
 Read = tuple[dict, Parameters]  # a file's differences, and the full set
@@ -101,34 +101,31 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from shl_utils.kernels import OverFiles
+    from shl_utils import kernels
 
     target = folder / "notebooks" / f"{stage}.ipynb"
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
     events = folder / "progress.jsonl"
-    os.environ[progress.VARIABLE] = str(events)
+    variables = surroundings.closed(os.environ) | {progress.VARIABLE: str(events)}
     try:
         target.parent.mkdir(exist_ok=True)
-        with progress.follow(events):
+        with progress.follow(events), kernels.started(variables) as kernel:
             papermill.execute_notebook(
                 runs.NOTEBOOKS / f"{stage}.ipynb",
                 target,
                 parameters={"interactive": False} | values,
-                kernel_name="python3",
+                kernel_name="python3",  # by which papermill knows how to write parameters down
                 progress_bar=False,
-                kernel_manager_class=OverFiles,
-                extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
-                shutdown_kernel="immediate",  # all is on disk; a graceful end takes a second to unload torch
+                km=kernel,
+                start_timeout=kernels.patience(),
             )
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
-    except RuntimeError as error:  # of nbclient, or of jupyter_client where the process does not start
+    except RuntimeError as error:  # of nbclient, or of `kernels` where the process does not start
         dead = isinstance(error, DeadKernelError)
         why = "it was ended from outside, as it is when the machine runs out of memory" if dead else error
         return f"the notebook's process: {why}"
     except OSError as error:
         return f"{type(error).__name__}: {error}"
-    finally:
-        os.environ.pop(progress.VARIABLE, None)
     return ""
