@@ -20,7 +20,12 @@ Read = tuple[dict, Parameters]  # a file's differences, and the full set
 def read(file: Path) -> Read:
     """A parameter file's differences, and the full set."""
     values = parameter_file.load(file)
-    return values, parameters.check(values, origin=str(file))
+    full = parameters.check(values, origin=str(file))
+    try:
+        runs.folder_of(full.run)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return values, full
 
 
 def read_all(files: Sequence[Path]) -> list[Read]:
