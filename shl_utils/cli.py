@@ -8,20 +8,29 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shl_utils import headless, runs, summary
+from shl_utils import headless, places, runs, speech, summary, surroundings
 from shl_utils.parameters import STAGES
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a stage failed; 2: wrong arguments or parameters, nothing was run; 130: interrupted."""
+    surroundings.close()
+    with speech.heard() as lost:
+        code = _done(_parser().parse_args(arguments))
+        if lost():
+            print(f"shl: not all that it says could be written: {lost()}", file=sys.stderr)
+        return code or bool(lost())
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="shl", description=__doc__.split(":", 1)[1].strip().capitalize())
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the notebooks of parameter files, only what has changed")
-    run.add_argument("files", type=Path, nargs="+", metavar="file", help="parameter file, such as params/demo.yaml")
+    run.add_argument("files", type=_path, nargs="+", metavar="file", help="parameter file, such as params/demo.yaml")
     run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     run.add_argument("--force", action="store_true", help="redo every stage")
-    run.add_argument("--json", type=Path, metavar="FILE", help="write there how far each run is, as `status --json`")
-    run.add_argument("--junit", type=Path, metavar="FILE", help="write there the stages as test cases, for CI servers")
+    run.add_argument("--json", type=_path, metavar="FILE", help="write there how far each run is, as `status --json`")
+    run.add_argument("--junit", type=_path, metavar="FILE", help="write there the stages as test cases, for CI servers")
     run.set_defaults(do=_run)
     status = commands.add_parser("status", help="how far runs are, and what stopped them; exit code 0 if all are done")
     status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; all, if none is given")
@@ -30,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     compare = commands.add_parser("compare", help="finished runs on the same data side by side, with paired intervals")
     compare.add_argument("runs", nargs="+", metavar="run", help="name under runs/, or folder; gains are over the first")
     compare.add_argument("--different", action="store_true", help="other data too, each by itself and without gains")
-    compare.add_argument("--out", type=Path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
+    compare.add_argument("--out", type=_path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
     compare.set_defaults(do=_compare)
     report = commands.add_parser("report", help="one page of a run's parameters, provenance, figures and tables")
     report.add_argument("run", help="its name under runs/, or its folder")
@@ -40,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
             name, help=f"a run's notebooks as {what} in a new folder, to work without a network"
         )
         shown.add_argument("run", help="its name under runs/, or its folder")
-        shown.add_argument("target", type=Path, help="the new folder")
+        shown.add_argument("target", type=_path, help="the new folder")
         shown.set_defaults(do=_shown)
     scan = commands.add_parser("scan", help="do files hold text of notes? exit code 1 if one does")
-    scan.add_argument("paths", type=Path, nargs="+", metavar="path", help="file or folder to look through")
+    scan.add_argument("paths", type=_path, nargs="+", metavar="path", help="file or folder to look through")
     scan.add_argument("--runs", nargs="+", metavar="run", help="whose notes; all under runs/, if none is given")
     scan.set_defaults(do=lambda given: _scan(given.paths, given.runs))
     model = commands.add_parser("model", help="train one model of an ablation, as workflow/Snakefile does")
@@ -59,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     clean = commands.add_parser("clean", help="remove from a run what is made again when it is needed")
     clean.set_defaults(do=lambda given: _clean(given.file))
     for command in (model, join, bench, clean):
-        command.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
+        command.add_argument("file", type=_path, help="parameter file, such as params/demo.yaml")
     model.add_argument("model", help="its id, the name of its folder below ablation/; an unknown one lists all")
     predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
     predict.add_argument("run", help="its name under runs/, or its folder")
@@ -70,12 +79,22 @@ def main(arguments: list[str] | None = None) -> int:
     predict.set_defaults(do=_predict)
     export = commands.add_parser("export", help="a run's models in a new folder, for transformers and peft alone")
     export.add_argument("run", help="its name under runs/, or its folder")
-    export.add_argument("target", type=Path, help="the new folder")
+    export.add_argument("target", type=_path, help="the new folder")
     export.set_defaults(do=_export)
     fetch = commands.add_parser("fetch", help="bring open notes into the cache")
     fetch.add_argument("source", choices=["openi"])
     fetch.set_defaults(do=lambda given: _fetch())
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def _path(text: str) -> Path:
+    try:
+        return places.expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _done(given: argparse.Namespace) -> int:
     try:
         return given.do(given)
     except (ValueError, OSError) as error:

@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 def shl(*words, **variables):
-    command = [sys.executable, "-m", "shl_utils.cli", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "shl_utils.cli", *map(str, words)]
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
 
 
