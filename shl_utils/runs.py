@@ -117,6 +117,7 @@ class Run:
             "versions": provenance.versions(),
             "git": provenance.revision(),
             "hardware": provenance.hardware(),
+            "environment": provenance.environment(),
             **facts,
         }
         write_json(stamp_path(self.folder, self.stage), stamp)
