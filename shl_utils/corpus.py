@@ -107,11 +107,6 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
         left_out["codes without a note in the files of the split"] = len(codes) - len(used)
     if sides - set(notes.get("split", ())):
         raise ValueError(f"{source.name}: a side of its split has no coded note left: lower `min_notes`")
-    if (notes["codes"].str.len() == len(used)).all():
-        raise ValueError(
-            f"{source.name}: every note has all {len(used)} codes, so there is nothing to tell apart: keep more codes "
-            "(`top_codes`, `min_notes`), or check `separator`"
-        )
     described = pd.DataFrame({"code": used, "description": [source.descriptions[code] for code in used]})
     before = notes.get("split")
     notes["split"] = _split(notes, described, parameters)
@@ -121,6 +116,11 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
     few = _with_too_few(notes["split"], parameters, published=before is not None)
     if few:
         raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {APART}")
+    if (notes["codes"].str.len() == len(used)).all():
+        raise ValueError(
+            f"{source.name}: every note has all {len(used)} codes, so there is nothing to tell apart: keep more codes "
+            "(`top_codes`, `min_notes`), or check `separator`"
+        )
     return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
 
 

@@ -22,7 +22,6 @@ TABLES = {".feather": pd.read_feather, ".parquet": pd.read_parquet, ".csv": part
 SHAPES = {  # what other programs make of an id, and how it was
     "ends in .0": lambda name: re.sub(r"\.0+$", "", name),
     "has commas": lambda name: name.replace(",", ""),
-    "has a sign before it": lambda name: name.lstrip("'="),
     "has an exponent": lambda name: f"{float(name):.0f}" if re.fullmatch(r"[\d.]+e[+-]?\d+", name, re.I) else name,
     "has unseen marks": cleaning.plain,
 }
@@ -109,4 +108,6 @@ def _table(path: Path) -> pd.Series:
     strange = ~table["split"].isin(list(SIDES))
     if strange.any():
         raise ValueError(f"split_files: {path}: {strange.sum()} rows have a split that is none of {', '.join(SIDES)}")
-    return pd.Series(table["split"].map(SIDES).to_numpy(), index=table[column].astype(str).str.strip(), dtype=object)
+    return pd.Series(
+        table["split"].map(SIDES).to_numpy(), index=table[column].astype(str).str.strip().str.strip("'\""), dtype=object
+    )

@@ -30,7 +30,7 @@ def read(path: Path, encoding: str, *, remedy: str = "set `encoding`") -> Column
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path}: the name must end in {', '.join(readers)}, to say how it is read")
     try:
-        table = readers[path.suffix.lower()](path, _checked(encoding))
+        table = readers[path.suffix.lower()](path, checked(encoding))
     except UnicodeError:
         table = None
     if table is None:  # raised here, so that the note in the decoder's error does not hang on this one
@@ -40,7 +40,7 @@ def read(path: Path, encoding: str, *, remedy: str = "set `encoding`") -> Column
     return table
 
 
-def _checked(encoding: str) -> str:
+def checked(encoding: str) -> str:
     try:
         " ".encode(encoding)
     except LookupError:
