@@ -121,6 +121,9 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
             f"{source.name}: every note has all {len(used)} codes, so there is nothing to tell apart: keep more codes "
             "(`top_codes`, `min_notes`), or check `separator`"
         )
+    tested = notes["note"][notes["split"] == "test"]
+    if parameters.shown_note and parameters.shown_note not in set(tested):  # 08_one_note would find it out at the end
+        raise ValueError("shown_note is the id of no test note: leave it empty for an example")
     return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
 
 

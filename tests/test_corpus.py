@@ -197,6 +197,14 @@ def test_notes_that_all_have_all_codes_are_refused_with_a_remedy():
     corpus.build(given, check({"top_codes": 3}))
 
 
+def test_a_shown_note_that_is_none_of_the_test_is_named_at_once():
+    given = source([["a"], ["b"]] * 30)
+    name = corpus.build(given, check({}))[0].notes.query("split == 'test'")["note"].iloc[0]
+    corpus.build(given, check({"shown_note": name}))
+    with pytest.raises(ValueError, match="shown_note is the id of no test note: leave it empty"):
+        corpus.build(given, check({"shown_note": "nobody"}))
+
+
 def test_fingerprints_tell_notes_sides_codes_and_labels_apart():
     given = source([["a"], ["b"]] * 30)
     first, _ = corpus.build(given, check({}))
