@@ -424,7 +424,7 @@ FAULTS = [
         "notes of MIMIC marked as errors by another word",
         MIMIC,
         "ISERROR is in",
-        mimic("NOTEEVENTS", text(lambda t: t.replace('"","1",', '"","True",'))),
+        mimic("NOTEEVENTS", text(lambda t: t.replace('"",1,"Wrong', '"",True,"Wrong'))),
         mimic(),
     ),
     Fault("CodiEsp without its folder", "source: codiesp", "source codiesp needs `folder`"),
