@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shl_utils import headless, places, runs, speech, summary, surroundings
-from shl_utils.parameters import STAGES
+from shl_utils.parameters import STAGES, Parameters
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
     predict.add_argument("run", help="its name under runs/, or its folder")
     predict.add_argument("note", help="text file; .csv, .jsonl or .parquet with columns id and text; - for the input")
+    predict.add_argument("--encoding", default="", help="of the note, if not utf-8: latin-1, cp1252, utf-16, ...")
     predict.add_argument("--json", action="store_true", help="one line a note, without a word of it")
     predict.add_argument("--quick", action="store_true", help="do not try what each sentence does")
     predict.add_argument("--text", action="store_true", help="show sentences of a private source too, not their places")
@@ -184,14 +185,16 @@ def _model(file: Path, model: str) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    notes = _notes(given.note)
+    (folder,) = _known([given.run])
     from shl_utils import cleaning, one_note, told
 
-    folder = runs.folder_of(given.run)
+    parameters, _ = runs.finished(folder, one_note.STAGE)
+    notes = _notes(given.note, given.encoding, parameters)
     coder = one_note.load(folder)
     for name, text in notes.items():
+        text = cleaning.plain(text)  # in which sentences have their places
         try:
-            seen = cleaning.clean(text, coder.parameters.clean_text)
+            seen = cleaning.clean(text, parameters.clean_text)
             coded = one_note.code(coder, seen, sentences=not given.quick)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
@@ -202,6 +205,16 @@ def _predict(given: argparse.Namespace) -> int:
     return 0
 
 
+def _known(names: Sequence[str]) -> list[Path]:
+    """The folders of runs; FileNotFoundError says which there are where one is not."""
+    folders = [runs.folder_of(name) for name in names]
+    for name, folder in zip(names, folders):
+        if not folder.is_dir():
+            there = sorted(path.parent.name for path in runs.root().glob("*/stages"))
+            raise FileNotFoundError(f"no run {name}; there are: {', '.join(there) or f'none in {runs.root()}'}")
+    return folders
+
+
 def _export(given: argparse.Namespace) -> int:
     from shl_utils.export import export
 
@@ -209,19 +222,23 @@ def _export(given: argparse.Namespace) -> int:
     return 0
 
 
-def _notes(given: str) -> dict[str, str]:
-    """Name to text: of standard input, of one file, or of a table's rows."""
+def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
+    """Name to text: of standard input, of one file, or of the rows of a table as the run's own is written."""
+    from shl_utils import one_note
+
     if given == "-":
-        return {"standard input": sys.stdin.read()}
+        return {"standard input": one_note.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
     path = Path(given)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is {'a folder' if path.is_dir() else 'missing'}: give a file, or - for the input"
+        )
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet"):
         from shl_utils.sources import table
 
-        return table.texts(path)
-    try:
-        return {given: path.read_text(encoding="utf-8")}
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not utf-8: save it so, or give - and pipe it in") from None
+        names = parameters.column_names
+        return table.texts(path, column_names=names, encoding=encoding or parameters.encoding)
+    return {given: one_note.decoded(path.read_bytes(), str(path), encoding or "utf-8")}
 
 
 def _join(file: Path, node: int) -> int:

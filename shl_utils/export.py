@@ -59,7 +59,9 @@ def export(folder: Path, target: Path) -> Path:
         parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
     encoder = HUB.get(parameters.encoder, parameters.encoder)
     about = {"encoder": encoder, "max_tokens": parameters.max_tokens, "segments": parts}
-    runs.write_json(partial / "about.json", about | {"blanked": cleaning.patterns(parameters.clean_text)})
+    runs.write_json(
+        partial / "about.json", about | {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
+    )
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
     codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
     codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)

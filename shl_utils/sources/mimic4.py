@@ -102,7 +102,7 @@ def _read_codes(tables: Tables, version: int) -> tuple[pd.DataFrame, Counts]:
     parts = []
     for name, kind in (("diagnoses_icd", "diagnosis"), ("procedures_icd", "procedure")):
         part = _select(tables, name, f"nullif(trim(HADM_ID), '') AS note, {CODE}", version, dropped, kind)
-        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False)
+        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False, form=physionet.WHOLE)
         count(dropped, f"{kind} without a code or an admission", part.isna().any(axis=1).sum())
         parts.append(tables.dot(part.dropna(), name, "ICD_CODE", version=version, procedure=kind == "procedure"))
     codes = pd.concat(parts)
@@ -146,6 +146,7 @@ def _read_notes(tables: Tables, codes: pd.DataFrame, dropped: Counts) -> pd.Data
     text = "CASE WHEN trim(HADM_ID) IN (SELECT note FROM coded) THEN TEXT END AS TEXT"
     columns = f"nullif(trim(HADM_ID), '') AS HADM_ID, trim(NOTE_TYPE) AS NOTE_TYPE, NOTE_SEQ, {text}"
     tables.run("discharge", f"CREATE TEMP TABLE summaries AS SELECT {columns} {tables.scan('discharge')}")
+    tables.refuse_forms("discharge", "summaries", ("HADM_ID", "NOTE_SEQ"))
     total, other, homeless, uncoded = tables.db.execute("""
         SELECT count(*), count(*) FILTER (coalesce(NOTE_TYPE, '') NOT IN ('DS', 'AD')),
             count(*) FILTER (HADM_ID IS NULL),
