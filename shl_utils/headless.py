@@ -103,11 +103,21 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
             return False
         (folder / summary.FAILED).unlink(missing_ok=True)
         print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
+        _tell(runs.read_stamp(folder, stage))
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
     print(f"Executed notebooks: {folder / 'notebooks'}")
     return True
+
+
+def _tell(stamp: runs.Stamp) -> None:
+    """What of a stage nobody should have to open its notebook for: what was left out, and what its data do not show."""
+    for reason, n in stamp.get("left_out", {}).items():
+        if n:
+            print(f"  {n} {reason}")
+    if stamp.get("said"):
+        print(f"  {stamp['said']}", flush=True)
 
 
 def _execute(stage: str, values: dict, folder: Path) -> str:

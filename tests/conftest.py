@@ -64,7 +64,7 @@ def small_run(tmp_path_factory):
     source = dataclasses.replace(source, notes=source.notes.iloc[:400].reset_index(drop=True))
     notes, _ = corpus.build(source, parameters)
     corpus.write(notes, folder)
-    similarity, _ = filtering.similarities(notes, parameters)
+    similarity, *_ = filtering.kept(folder, notes, parameters)
     table, _ = filtering.apply(similarity, notes.split, parameters)
     filtering.write(table, notes, folder / "filter.parquet")
     main = variants.main(parameters)
