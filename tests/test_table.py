@@ -449,7 +449,7 @@ def test_unseen_marks_make_no_other_code_id_or_patient(tmp_path, mark):
 @pytest.mark.parametrize("other", ["e11.9", "E119", "E11 .9", "Ｅ11.9", "E11-9", "E11‑9"])
 def test_a_code_in_two_spellings_is_counted_and_shown(tmp_path, other):
     found = load(written(tmp_path / "n.csv", ["E11.9;B2", f"{other};B2", "C3"]))
-    (reason,) = [reason for reason in found.dropped if "told apart by" in reason]
+    (reason,) = [reason for reason in found.dropped if "only spelling tells apart" in reason]
     assert found.dropped[reason] == 2
     assert (other in reason) is (" " not in other), "what has blanks may be a note"
     assert "write them alike" in reason

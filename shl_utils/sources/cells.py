@@ -36,6 +36,7 @@ LISTING = (";", ",", "|", "\t", "\n", "\\t", "\\n", "；", "，", "、", "｜") 
 PART_OF_WORDS = " -_:"  # what often does: only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
 FREQUENT = 2  # notes with a part from which its places say something
+MOST = 0.9  # of the pieces, that are to look like codes
 MIXED = 0.5  # of the parts that follow another, the share that also lead: a qualifier never does
 SPREAD = 0.2  # of the cells
 
@@ -81,14 +82,17 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
     split = {part: [piece for piece in map(str.strip, part.split(other)) if piece] for part in parts if other in part}
     compound = {part: pieces for part, pieces in split.items() if len(pieces) > 1}
     share = sum(parts[part] for part in compound) / max(n_cells, 1)
-    like_codes = all(CODE.fullmatch(piece) for pieces in compound.values() for piece in pieces)
+    pieces_of_all = [piece for pieces in compound.values() for piece in pieces]
+    like_codes = sum(map(bool, map(CODE.fullmatch, pieces_of_all))) >= MOST * len(pieces_of_all)
     if not compound or (other in PART_OF_WORDS and not like_codes):
         return False
     if other == "," and all(len(p) == 2 and "".join(p).isdecimal() for p in compound.values()):
         return False  # 401,9 of a spreadsheet whose language has a decimal comma
     if other in LISTING and like_codes and sum(parts[part] for part in compound) > 1:
         return True
-    leading = {part for part in parts if part not in compound} | {pieces[0] for pieces in compound.values()}
+    varied = len({len(pieces) for pieces in split.values()}) > 2  # as lists are, and no code of three numbers is
+    end = -1 if other in LISTING or (like_codes and varied) else 1  # a qualifier may have further ones behind it
+    leading = {part for part in parts if part not in compound}.union(*(pieces[:end] for pieces in compound.values()))
     following = Counter[str]()
     for part, pieces in compound.items():
         following.update(dict.fromkeys(pieces[1:], parts[part]))

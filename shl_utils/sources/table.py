@@ -226,9 +226,7 @@ def _spellings(codes: list[str], known: dict[str, str]) -> dict[str, int]:
     such = f", such as {' and '.join(short[0][:2])}" if short else ""
     told = {cells.spelling(code) for code in known}
     return {
-        f"codes told apart by case, dots, dashes or blanks alone{such}: if they are one, write them alike": sum(
-            map(len, alike)
-        ),
+        f"codes that only spelling tells apart{such}: if they are one, write them alike": sum(map(len, alike)),
         "codes without description that have one in another spelling: write them alike": sum(
             code not in known and cells.spelling(code) in told for code in codes
         ),
