@@ -168,6 +168,8 @@ def test_through_parameters_to_a_built_corpus(path, tmp_path):
     ("row", "cells", "message"),
     [
         (1, {"text": " \n"}, "row 2, column text: it is empty"),
+        (1, {"text": "\ufeff\u200b"}, "row 2, column text: it is empty"),
+        (1, {"text": "nan"}, "row 2, column text: a missing text; it is empty"),
         (2, {"id": ""}, "row 3, column id: it is empty"),
         (2, {"id": "2"}, "column id has '2' in rows 2, 3"),
         (1, {"codes": []}, "row 2, column codes: it is empty"),

@@ -28,11 +28,26 @@ NUMBER = re.compile(
     re.IGNORECASE,
 )
 WHOLE = re.compile(r"\d+\.0")
+EXPONENT = re.compile(r"\d+[.,]\d+e[+-]?\d+|\d+e[+-]\d+", re.IGNORECASE)  # but 12e45 may be part of a digest
 NONE = re.compile(r"nan|none|null|<na>|nat|n/a", re.IGNORECASE)
 FLAGS = {"0", "1", "true", "false"}
 HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates: no encoding has it
 CODE = re.compile(r"[^\W\d_]{0,3}\d[\w.]{0,9}")  # E11.9, 401.9, 0010, 3E03329; no word, no phrase
-LISTING = (";", ",", "|", "\t", "\n", "\\t", "\\n", "；", "，", "、", "｜")  # what hardly stands within a code
+LISTING = (
+    ";",
+    ",",
+    "|",
+    "\t",
+    "\n",
+    "\\t",
+    "\\n",
+    "；",
+    "，",
+    "、",
+    "｜",
+    "؛",
+    "،",
+)  # what hardly stands within a code
 PART_OF_WORDS = " -_:"  # what often does: only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
 FREQUENT = 2  # notes with a part from which its places say something
@@ -123,7 +138,7 @@ def short_of_zeros(codes: Iterable[str], known: Iterable[str]) -> list[str]:
 def half_number(values: Iterable[str]) -> str:
     """One of identifiers that another program took for a number, in some rows or in a way that loses digits; or ""."""
     values = list(values)
-    spoiled = [value for value in values if re.fullmatch(r"[\d.,]+e[+-]?\d+", value, re.IGNORECASE)]
+    spoiled = [value for value in values if EXPONENT.fullmatch(value)]
     points = [value for value in values if re.fullmatch(r"\d+\.0+", value)]
     mixed = points and len(points) < sum(value[:1].isdecimal() for value in values)
     return (spoiled or (points if mixed else [""]))[0]
