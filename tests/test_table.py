@@ -168,6 +168,8 @@ def test_through_parameters_to_a_built_corpus(path, tmp_path):
     ("row", "cells", "message"),
     [
         (1, {"text": " \n"}, "row 2, column text: it is empty"),
+        (1, {"text": "\ufeff\u200b"}, "row 2, column text: it is empty"),
+        (1, {"text": "nan"}, "row 2, column text: a missing text; it is empty"),
         (2, {"id": ""}, "row 3, column id: it is empty"),
         (2, {"id": "2"}, "column id has '2' in rows 2, 3"),
         (1, {"codes": []}, "row 2, column codes: it is empty"),
@@ -449,7 +451,7 @@ def test_unseen_marks_make_no_other_code_id_or_patient(tmp_path, mark):
 @pytest.mark.parametrize("other", ["e11.9", "E119", "E11 .9", "Ｅ11.9", "E11-9", "E11‑9"])
 def test_a_code_in_two_spellings_is_counted_and_shown(tmp_path, other):
     found = load(written(tmp_path / "n.csv", ["E11.9;B2", f"{other};B2", "C3"]))
-    (reason,) = [reason for reason in found.dropped if "told apart by" in reason]
+    (reason,) = [reason for reason in found.dropped if "only spelling tells apart" in reason]
     assert found.dropped[reason] == 2
     assert (other in reason) is (" " not in other), "what has blanks may be a note"
     assert "write them alike" in reason

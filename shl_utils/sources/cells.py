@@ -28,14 +28,30 @@ NUMBER = re.compile(
     re.IGNORECASE,
 )
 WHOLE = re.compile(r"\d+\.0")
+EXPONENT = re.compile(r"\d+[.,]\d+e[+-]?\d+|\d+e[+-]\d+", re.IGNORECASE)  # but 12e45 may be part of a digest
 NONE = re.compile(r"nan|none|null|<na>|nat|n/a", re.IGNORECASE)
 FLAGS = {"0", "1", "true", "false"}
 HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates: no encoding has it
 CODE = re.compile(r"[^\W\d_]{0,3}\d[\w.]{0,9}")  # E11.9, 401.9, 0010, 3E03329; no word, no phrase
-LISTING = (";", ",", "|", "\t", "\n", "\\t", "\\n", "；", "，", "、", "｜")  # what hardly stands within a code
+LISTING = (
+    ";",
+    ",",
+    "|",
+    "\t",
+    "\n",
+    "\\t",
+    "\\n",
+    "；",
+    "，",
+    "、",
+    "｜",
+    "؛",
+    "،",
+)  # what hardly stands within a code
 PART_OF_WORDS = " -_:"  # what often does: only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
 FREQUENT = 2  # notes with a part from which its places say something
+MOST = 0.9  # of the pieces, that are to look like codes
 MIXED = 0.5  # of the parts that follow another, the share that also lead: a qualifier never does
 SPREAD = 0.2  # of the cells
 
@@ -81,14 +97,17 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
     split = {part: [piece for piece in map(str.strip, part.split(other)) if piece] for part in parts if other in part}
     compound = {part: pieces for part, pieces in split.items() if len(pieces) > 1}
     share = sum(parts[part] for part in compound) / max(n_cells, 1)
-    like_codes = all(CODE.fullmatch(piece) for pieces in compound.values() for piece in pieces)
+    pieces_of_all = [piece for pieces in compound.values() for piece in pieces]
+    like_codes = sum(map(bool, map(CODE.fullmatch, pieces_of_all))) >= MOST * len(pieces_of_all)
     if not compound or (other in PART_OF_WORDS and not like_codes):
         return False
     if other == "," and all(len(p) == 2 and "".join(p).isdecimal() for p in compound.values()):
         return False  # 401,9 of a spreadsheet whose language has a decimal comma
     if other in LISTING and like_codes and sum(parts[part] for part in compound) > 1:
         return True
-    leading = {part for part in parts if part not in compound} | {pieces[0] for pieces in compound.values()}
+    varied = len({len(pieces) for pieces in split.values()}) > 2  # as lists are, and no code of three numbers is
+    end = -1 if other in LISTING or (like_codes and varied) else 1  # a qualifier may have further ones behind it
+    leading = {part for part in parts if part not in compound}.union(*(pieces[:end] for pieces in compound.values()))
     following = Counter[str]()
     for part, pieces in compound.items():
         following.update(dict.fromkeys(pieces[1:], parts[part]))
@@ -119,7 +138,7 @@ def short_of_zeros(codes: Iterable[str], known: Iterable[str]) -> list[str]:
 def half_number(values: Iterable[str]) -> str:
     """One of identifiers that another program took for a number, in some rows or in a way that loses digits; or ""."""
     values = list(values)
-    spoiled = [value for value in values if re.fullmatch(r"[\d.,]+e[+-]?\d+", value, re.IGNORECASE)]
+    spoiled = [value for value in values if EXPONENT.fullmatch(value)]
     points = [value for value in values if re.fullmatch(r"\d+\.0+", value)]
     mixed = points and len(points) < sum(value[:1].isdecimal() for value in values)
     return (spoiled or (points if mixed else [""]))[0]

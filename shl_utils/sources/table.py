@@ -45,6 +45,7 @@ AS_MANY = (
 )
 ONE = "describe it the same way everywhere, or in one row alone"
 BOTH = "leave `descriptions` out, or rename the column"
+MISSING = {"nan", "NaN", "<NA>", "NaT", "null", "NULL"}  # as programs write it
 SHORT = 20  # characters of a code that is shown; a longer one may be a note
 OPTIONAL = ("group", "split", "description")
 
@@ -81,6 +82,7 @@ def load(
     _refuse_repeated(notes["note"], path, names["id"])
     notes["group"] = _names(table, names["group"], path) if "group" in names else notes["note"]
     notes["text"] = _filled(table, names["text"], path)
+    _refuse(notes["text"], lambda text: text.strip() in MISSING, path, names["text"], f"a missing text; {EMPTY}")
     parts = _parts(table[names["codes"]], path, names["codes"], separator, NO_TEXT)
     _refuse_other_forms(table[names["codes"]], path, names["codes"], separator)
     lists = _codes(parts, path, names["codes"])
@@ -189,7 +191,8 @@ def _refuse_other_forms(found: Iterable[Any], path: Path, column: str, separator
             "write one of them in all rows" if mixed else f"set `separator: {json.dumps(other, ensure_ascii=False)}`"
         )
         what = f"codes look parted by {other!r}, and `separator` is {separator!r}"
-        raise ValueError(f"{path}: row {rows[0]} and {len(rows) - 1} more, column {column}: {what}: {remedy}; {MEANT}")
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise ValueError(f"{path}: row {rows[0]}{more}, column {column}: {what}: {remedy}; {MEANT}")
 
 
 def _written(part: str) -> bool:
@@ -226,9 +229,7 @@ def _spellings(codes: list[str], known: dict[str, str]) -> dict[str, int]:
     such = f", such as {' and '.join(short[0][:2])}" if short else ""
     told = {cells.spelling(code) for code in known}
     return {
-        f"codes told apart by case, dots, dashes or blanks alone{such}: if they are one, write them alike": sum(
-            map(len, alike)
-        ),
+        f"codes that only spelling tells apart{such}: if they are one, write them alike": sum(map(len, alike)),
         "codes without description that have one in another spelling: write them alike": sum(
             code not in known and cells.spelling(code) in told for code in codes
         ),
