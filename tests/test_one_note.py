@@ -228,3 +228,14 @@ def test_what_is_missing_or_altered_is_named(finished, tmp_path):
     (folder / "stages" / "03_train.json").unlink()
     with pytest.raises(FileNotFoundError, match="has no finished 03_train"):
         runs.finished(folder, one_note.STAGE)
+
+
+def test_another_encoder_in_the_place_of_the_runs_own_is_refused(finished):
+    folder = finished[0]
+    path = runs.stamp_path(folder, "01_filter")
+    stamp = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(stamp | {"encoder_digest": "of other weights"}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is not as .* used it: run `shl run` on its file again"):
+        one_note.load(folder)
+    path.write_text(json.dumps(stamp), encoding="utf-8")
+    assert one_note.load(folder).nets

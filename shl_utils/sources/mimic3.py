@@ -49,6 +49,11 @@ ORDER BY TRY_CAST(HADM_ID AS INT), HADM_ID, DESCRIPTION = 'Addendum',
     CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)"""
 
 
+def files(folder: Path) -> list[Path]:
+    """What `load` reads."""
+    return list(physionet.files([Path(folder)], COLUMNS, DOWNLOAD).values())
+
+
 def load(folder: Path, *, generated: bool = False) -> Corpus:
     """Read the six tables NAME.csv or NAME.csv.gz in `folder` (names and headers in upper or lower case).
 

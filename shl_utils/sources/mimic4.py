@@ -63,6 +63,21 @@ WHERE NOTE_TYPE IN ('DS', 'AD') AND HADM_ID IN (SELECT note FROM coded)
 ORDER BY TRY_CAST(HADM_ID AS INT), NOTE_TYPE = 'AD', TRY_CAST(NOTE_SEQ AS INT)"""
 
 
+def _places(folder: Path, notes_folder: Path) -> list[Path]:
+    return [
+        Path(folder),
+        Path(folder) / "hosp",
+        Path(folder) / "note",
+        Path(notes_folder),
+        Path(notes_folder) / "note",
+    ]
+
+
+def files(folder: Path, notes_folder: Path) -> list[Path]:
+    """What `load` reads."""
+    return list(physionet.files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
+
+
 def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
     """Read the five `hosp` tables and `discharge`, each NAME.csv or NAME.csv.gz.
 
@@ -73,14 +88,7 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
     """
     if not Path(notes_folder).is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
-    places = [
-        Path(folder),
-        Path(folder) / "hosp",
-        Path(folder) / "note",
-        Path(notes_folder),
-        Path(notes_folder) / "note",
-    ]
-    with physionet.opened(places, COLUMNS, DOWNLOAD) as tables:
+    with physionet.opened(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
         descriptions = _read_descriptions(tables, version)
         codes, dropped = _read_codes(tables, version)
         notes = _read_notes(tables, codes, dropped)

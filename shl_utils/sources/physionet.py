@@ -148,12 +148,12 @@ def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], downloa
 
     FileNotFoundError for what is missing, ValueError for what is damaged.
     """
-    files = _find(folders, columns, download)
+    found = _whole(files(folders, columns, download), columns, download)
     with tempfile.TemporaryDirectory(prefix="shl-") as spill:
         limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": spill}
         with duckdb.connect(config=limits) as db:
             db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # for `progress`
-            yield Tables(db, files, download)
+            yield Tables(db, found, download)
 
 
 def count(dropped: Counts, reason: str, number: int) -> None:
@@ -210,21 +210,26 @@ def beside(found: Counts, expected: dict[str, Counts]) -> pd.DataFrame:
     return known.assign(found=pd.Series(found, dtype="Int64")).rename_axis("rows of, and results")
 
 
-def _find(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
-    """The file of each table, after a check that each is whole, has its columns and at least one row."""
+def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
+    """The file of each table, from whichever of the folders has it; FileNotFoundError for what is missing."""
     if not folders[0].is_dir():
         raise FileNotFoundError(f"{folders[0]} is not a folder: name the folder of the tables, or {download}")
-    files: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for folder in filter(Path.is_dir, folders):
         for path in filter(Path.is_file, sorted(folder.iterdir(), reverse=True)):
-            files.setdefault(path.name.lower(), path)
+            found.setdefault(path.name.lower(), path)
     # The .gz first: it has a checksum, while an interrupted unpacking leaves a .csv that looks whole.
-    tables = {n: files.get(f"{n}.csv.gz".lower(), files.get(f"{n}.csv".lower())) for n in columns}
+    tables = {n: found.get(f"{n}.csv.gz".lower(), found.get(f"{n}.csv".lower())) for n in names}
     missing = [name for name, path in tables.items() if path is None]
     if missing:
         looked = "looked for NAME.csv.gz and NAME.csv, upper or lower case"
         places = " and ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
         raise FileNotFoundError(f"{places} lacks {', '.join(missing)} ({looked}): {download}")
+    return tables
+
+
+def _whole(tables: dict[str, Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
+    """`tables`, after a check that each is whole, has its columns and at least one row."""
     for name, path in tables.items():
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
