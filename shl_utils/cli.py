@@ -8,20 +8,29 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shl_utils import headless, runs, summary
-from shl_utils.parameters import STAGES
+from shl_utils import headless, places, runs, speech, summary, surroundings
+from shl_utils.parameters import STAGES, Parameters
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a stage failed; 2: wrong arguments or parameters, nothing was run; 130: interrupted."""
+    surroundings.close()
+    with speech.heard() as lost:
+        code = _done(_parser().parse_args(arguments))
+        if lost():
+            print(f"shl: not all that it says could be written: {lost()}", file=sys.stderr)
+        return code or bool(lost())
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="shl", description=__doc__.split(":", 1)[1].strip().capitalize())
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the notebooks of parameter files, only what has changed")
-    run.add_argument("files", type=Path, nargs="+", metavar="file", help="parameter file, such as params/demo.yaml")
+    run.add_argument("files", type=_path, nargs="+", metavar="file", help="parameter file, such as params/demo.yaml")
     run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     run.add_argument("--force", action="store_true", help="redo every stage")
-    run.add_argument("--json", type=Path, metavar="FILE", help="write there how far each run is, as `status --json`")
-    run.add_argument("--junit", type=Path, metavar="FILE", help="write there the stages as test cases, for CI servers")
+    run.add_argument("--json", type=_path, metavar="FILE", help="write there how far each run is, as `status --json`")
+    run.add_argument("--junit", type=_path, metavar="FILE", help="write there the stages as test cases, for CI servers")
     run.set_defaults(do=_run)
     status = commands.add_parser("status", help="how far runs are, and what stopped them; exit code 0 if all are done")
     status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; all, if none is given")
@@ -30,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     compare = commands.add_parser("compare", help="finished runs on the same data side by side, with paired intervals")
     compare.add_argument("runs", nargs="+", metavar="run", help="name under runs/, or folder; gains are over the first")
     compare.add_argument("--different", action="store_true", help="other data too, each by itself and without gains")
-    compare.add_argument("--out", type=Path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
+    compare.add_argument("--out", type=_path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
     compare.set_defaults(do=_compare)
     report = commands.add_parser("report", help="one page of a run's parameters, provenance, figures and tables")
     report.add_argument("run", help="its name under runs/, or its folder")
@@ -40,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
             name, help=f"a run's notebooks as {what} in a new folder, to work without a network"
         )
         shown.add_argument("run", help="its name under runs/, or its folder")
-        shown.add_argument("target", type=Path, help="the new folder")
+        shown.add_argument("target", type=_path, help="the new folder")
         shown.set_defaults(do=_shown)
     scan = commands.add_parser("scan", help="do files hold text of notes? exit code 1 if one does")
-    scan.add_argument("paths", type=Path, nargs="+", metavar="path", help="file or folder to look through")
+    scan.add_argument("paths", type=_path, nargs="+", metavar="path", help="file or folder to look through")
     scan.add_argument("--runs", nargs="+", metavar="run", help="whose notes; all under runs/, if none is given")
     scan.set_defaults(do=lambda given: _scan(given.paths, given.runs))
     model = commands.add_parser("model", help="train one model of an ablation, as workflow/Snakefile does")
@@ -59,23 +68,34 @@ def main(arguments: list[str] | None = None) -> int:
     clean = commands.add_parser("clean", help="remove from a run what is made again when it is needed")
     clean.set_defaults(do=lambda given: _clean(given.file))
     for command in (model, join, bench, clean):
-        command.add_argument("file", type=Path, help="parameter file, such as params/demo.yaml")
+        command.add_argument("file", type=_path, help="parameter file, such as params/demo.yaml")
     model.add_argument("model", help="its id, the name of its folder below ablation/; an unknown one lists all")
     predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
     predict.add_argument("run", help="its name under runs/, or its folder")
     predict.add_argument("note", help="text file; .csv, .jsonl or .parquet with columns id and text; - for the input")
+    predict.add_argument("--encoding", default="", help="of the note, if not utf-8: latin-1, cp1252, utf-16, ...")
     predict.add_argument("--json", action="store_true", help="one line a note, without a word of it")
     predict.add_argument("--quick", action="store_true", help="do not try what each sentence does")
     predict.add_argument("--text", action="store_true", help="show sentences of a private source too, not their places")
     predict.set_defaults(do=_predict)
     export = commands.add_parser("export", help="a run's models in a new folder, for transformers and peft alone")
     export.add_argument("run", help="its name under runs/, or its folder")
-    export.add_argument("target", type=Path, help="the new folder")
+    export.add_argument("target", type=_path, help="the new folder")
     export.set_defaults(do=_export)
     fetch = commands.add_parser("fetch", help="bring open notes into the cache")
     fetch.add_argument("source", choices=["openi"])
     fetch.set_defaults(do=lambda given: _fetch())
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def _path(text: str) -> Path:
+    try:
+        return places.expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _done(given: argparse.Namespace) -> int:
     try:
         return given.do(given)
     except (ValueError, OSError) as error:
@@ -165,14 +185,16 @@ def _model(file: Path, model: str) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    notes = _notes(given.note)
+    (folder,) = _known([given.run])
     from shl_utils import cleaning, one_note, told
 
-    folder = runs.folder_of(given.run)
+    parameters, _ = runs.finished(folder, one_note.STAGE)
+    notes = _notes(given.note, given.encoding, parameters)
     coder = one_note.load(folder)
     for name, text in notes.items():
+        text = cleaning.plain(text)  # in which sentences have their places
         try:
-            seen = cleaning.clean(text, coder.parameters.clean_text)
+            seen = cleaning.clean(text, parameters.clean_text)
             coded = one_note.code(coder, seen, sentences=not given.quick)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
@@ -183,6 +205,16 @@ def _predict(given: argparse.Namespace) -> int:
     return 0
 
 
+def _known(names: Sequence[str]) -> list[Path]:
+    """The folders of runs; FileNotFoundError says which there are where one is not."""
+    folders = [runs.folder_of(name) for name in names]
+    for name, folder in zip(names, folders):
+        if not folder.is_dir():
+            there = sorted(path.parent.name for path in runs.root().glob("*/stages"))
+            raise FileNotFoundError(f"no run {name}; there are: {', '.join(there) or f'none in {runs.root()}'}")
+    return folders
+
+
 def _export(given: argparse.Namespace) -> int:
     from shl_utils.export import export
 
@@ -190,19 +222,23 @@ def _export(given: argparse.Namespace) -> int:
     return 0
 
 
-def _notes(given: str) -> dict[str, str]:
-    """Name to text: of standard input, of one file, or of a table's rows."""
+def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
+    """Name to text: of standard input, of one file, or of the rows of a table as the run's own is written."""
+    from shl_utils import one_note
+
     if given == "-":
-        return {"standard input": sys.stdin.read()}
+        return {"standard input": one_note.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
     path = Path(given)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is {'a folder' if path.is_dir() else 'missing'}: give a file, or - for the input"
+        )
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet"):
         from shl_utils.sources import table
 
-        return table.texts(path)
-    try:
-        return {given: path.read_text(encoding="utf-8")}
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not utf-8: save it so, or give - and pipe it in") from None
+        names = parameters.column_names
+        return table.texts(path, column_names=names, encoding=encoding or parameters.encoding)
+    return {given: one_note.decoded(path.read_bytes(), str(path), encoding or "utf-8")}
 
 
 def _join(file: Path, node: int) -> int:

@@ -116,6 +116,14 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
     few = _with_too_few(notes["split"], parameters, published=before is not None)
     if few:
         raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {APART}")
+    if (notes["codes"].str.len() == len(used)).all():
+        raise ValueError(
+            f"{source.name}: every note has all {len(used)} codes, so there is nothing to tell apart: keep more codes "
+            "(`top_codes`, `min_notes`), or check `separator`"
+        )
+    tested = notes["note"][notes["split"] == "test"]
+    if parameters.shown_note and parameters.shown_note not in set(tested):  # 08_one_note would find it out at the end
+        raise ValueError("shown_note is the id of no test note: leave it empty for an example")
     return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
 
 

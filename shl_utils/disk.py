@@ -9,7 +9,7 @@ import pandas as pd
 
 # by the first part of a path in a run's folder that is called so
 KINDS = {
-    "trunk": "tokens, and states of the frozen trunk (may go)",
+    "trunk": "tokens, similarities, states of the frozen trunk (may go)",
     "bench": "what benches made (all but their tables may go)",
     "segments": "adapters and heads",
     "predictions.parquet": "predictions",

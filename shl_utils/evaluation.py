@@ -97,6 +97,17 @@ def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
     return _dense(gold[corpus.rows("test")])
 
 
+def said_of_few(table: pd.DataFrame) -> str:
+    """What the reader should know of figures that very few notes or codes gave; table: of `compare`."""
+    inside = table["micro_f1"].astype(float).between(table["micro_f1_low"] - 1e-9, table["micro_f1_high"] + 1e-9)
+    if inside.all():
+        return ""
+    return (
+        f"The interval of {', '.join(table.index[~inside])} does not hold its estimate: the test has too few notes for "
+        "an interval. Take more notes, or raise `test`."
+    )
+
+
 def by_frequency(
     corpus: Corpus, gold: sparse.csr_array, predicted: dict[str, NDArray[np.int8]], groups: pd.Series
 ) -> pd.DataFrame:

@@ -64,7 +64,8 @@ def export(folder: Path, target: Path) -> Path:
         runs.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
         parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
     about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
-    runs.write_json(partial / "about.json", about | {"blanked": cleaning.patterns(parameters.clean_text)})
+    about |= {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
+    runs.write_json(partial / "about.json", about)
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
     codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
     codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)

@@ -22,9 +22,8 @@ def top_layers(model: nn.Module, parameters: Parameters) -> int:
     """How many layers are trained; ValueError where there are fewer."""
     have = encoder.n_layers(model)
     if parameters.lora_layers > have:
-        raise ValueError(
-            f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers: lower it, or -1"
-        )
+        said = f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers"
+        raise ValueError(f"{said}: set at most that, or -1 for all")
     return have if parameters.lora_layers == -1 else parameters.lora_layers
 
 

@@ -30,6 +30,30 @@ def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def said_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
+    """What it means if descriptions do not tell a note's own codes from random ones; "" if they do.
+
+    own, random: similarities of notes with their codes, and with codes drawn at random.
+    """
+    if own.mean() > random.mean():
+        return ""
+    what = "Here own codes resemble their notes no more than random ones: the descriptions do not help the filter"
+    if parameters.filter_labels == "none":
+        return f"{what}, which is off."
+    return f"{what}, and it removes labels by chance. Set `filter_labels: none`, or give descriptions in words."
+
+
+def refuse_bare(table: pd.DataFrame, split: NDArray[np.str_]) -> None:
+    """ValueError where the filter left validation or test without a label: nothing could be chosen or measured."""
+    left = set(split[table["note"][table["kept"]]])
+    bare = [name for name in ("train", "validation", "test") if name not in left]
+    if bare:
+        raise ValueError(
+            f"the filter leaves no label in {' and '.join(bare)}: lower `filter_threshold`, or set "
+            "`filter_labels: train`, which keeps those of validation and test"
+        )
+
+
 def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
     """Number of the shortest training note that keeps a code and loses another (of the first one, if none does), and
     its codes: `description`, `similarity`, `kept`."""

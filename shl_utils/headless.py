@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shl_utils import grid, parameter_file, parameters, progress, runs, summary
+from shl_utils import grid, parameter_file, parameters, progress, runs, summary, surroundings
 from shl_utils.parameters import STAGES, Parameters
 
 if TYPE_CHECKING:
@@ -24,7 +24,12 @@ Read = tuple[dict, Parameters]  # a file's differences, and the full set
 def read(file: Path) -> Read:
     """A parameter file's differences, and the full set."""
     values = parameter_file.load(file)
-    return values, parameters.check(values, origin=str(file))
+    full = parameters.check(values, origin=str(file))
+    try:
+        runs.folder_of(full.run)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return values, full
 
 
 def read_all(files: Sequence[Path]) -> list[Read]:
@@ -98,11 +103,21 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
             return False
         (folder / summary.FAILED).unlink(missing_ok=True)
         print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
+        _tell(runs.read_stamp(folder, stage))
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
     print(f"Executed notebooks: {folder / 'notebooks'}")
     return True
+
+
+def _tell(stamp: runs.Stamp) -> None:
+    """What of a stage nobody should have to open its notebook for: what was left out, and what its data do not show."""
+    for reason, n in stamp.get("left_out", {}).items():
+        if n:
+            print(f"  {n} {reason}")
+    if stamp.get("said"):
+        print(f"  {stamp['said']}", flush=True)
 
 
 def _execute(stage: str, values: dict, folder: Path) -> str:
@@ -112,38 +127,35 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from shl_utils.kernels import OverFiles
+    from shl_utils import kernels
 
     target = folder / "notebooks" / f"{stage}.ipynb"
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
     events = folder / "progress.jsonl"
-    os.environ[progress.VARIABLE] = str(events)
+    variables = surroundings.closed(os.environ) | {progress.VARIABLE: str(events)}
     try:
         target.parent.mkdir(exist_ok=True)
-        with progress.follow(events):
+        with progress.follow(events), kernels.started(variables) as kernel:
             executed = papermill.execute_notebook(
                 runs.notebook(stage),
                 target,
                 parameters={"interactive": False} | values,
-                kernel_name="python3",
+                kernel_name="python3",  # by which papermill knows how to write parameters down
                 progress_bar=False,
-                kernel_manager_class=OverFiles,
-                extra_arguments=["--log-level=40"],  # the kernel's warning that it talks to us unencrypted
-                shutdown_kernel="immediate",  # all is on disk; a graceful end takes a second to unload torch
+                km=kernel,
+                start_timeout=kernels.patience(),
             )
         executed.metadata["shl"] = {"attempt": runs.read_stamp(folder, stage).get("attempt")}
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
-    except RuntimeError as error:  # of nbclient, or of jupyter_client where the process does not start
+    except RuntimeError as error:  # of nbclient, or of `kernels` where the process does not start
         dead = isinstance(error, DeadKernelError)
         why = "it was ended from outside, as it is when the machine runs out of memory" if dead else error
         return f"the notebook's process: {why}"
     except OSError as error:
         return f"{type(error).__name__}: {error}"
-    finally:
-        os.environ.pop(progress.VARIABLE, None)
     return ""
 
 

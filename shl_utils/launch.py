@@ -14,21 +14,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from shl_utils import corpus as corpora
-from shl_utils import features, plans, precision, progress, runs, worker
+from shl_utils import features, plans, precision, progress, runs, surroundings, worker
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
 CONFIG = "launch.json"
 WORTH = 30_000  # notes to be seen from which processes side by side make up for their start, some seconds
+WAIT = 3600  # seconds in which the machines of one launch have to meet: the next is started by hand, or is busy
 PARENT = "SHL_PARENT"  # number of the process that starts a trainer, in its environment
 
 
@@ -77,7 +80,8 @@ def _apart(folder: Path, variants: list[Variant], n: int, *, below: float) -> No
     asked = list(plans.of(folder, variants, corpus))
     n, due = n or _at_once(asked), [plan.variant.parameters for plan in asked for _ in plan.missing(0, below)]
     if n == 1 and due:
-        worker.train(folder, variants, below=below)
+        with surroundings.shut():
+            worker.train(folder, variants, below=below)
     if n == 1 or not due:
         return
     prepared = features.Prepared(folder, corpus.notes["text"])
@@ -153,6 +157,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     command = [sys.executable, "-m", "shl_utils.launch", f"--nproc-per-node={here}", f"--nnodes={parameters.nodes}"]
     host, port = parameters.rendezvous.rsplit(":", 1)
     command += [f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
+    command += ["--rdzv-conf", f"timeout={WAIT}"]
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
     with _followed(folder / f"progress.{node}.jsonl") as events:
         log = folder / f"launch.{node}.log"
@@ -188,8 +193,9 @@ def _followed(events: Path) -> Iterator[str]:
 
 def _environment(threads: int, events: str) -> dict[str, str]:
     """Of a trainer: nothing of another launch, a share of the cores, and where to write its progress."""
-    env = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
-    env = {k: v for k, v in env.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
+    env = surroundings.closed(os.environ)
+    if sys.platform == "win32":
+        env["USE_LIBUV"] = "0"  # PyTorch is built without it there, and asks for it
     asked = env.get("OMP_NUM_THREADS", "")
     threads = max(min(threads, int(asked)) if asked.isdecimal() else threads, 1)
     return env | {"OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid()), progress.VARIABLE: events}
@@ -213,12 +219,26 @@ def _root_cause(log: Path) -> str:
 
 
 def die_with_parent() -> None:
-    """On Linux, ask to be ended when the parent dies, so that a killed kernel leaves no trainer running."""
+    """End when the parent does, so that a killed kernel leaves no trainer running."""
+    parent = int(os.environ.get(PARENT) or os.getppid())
+    os.environ[PARENT] = str(os.getpid())  # for the processes that this one starts
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-        if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):
-            sys.exit("the process that started this one is gone")  # it died before we asked
-        os.environ[PARENT] = str(os.getpid())  # for the processes that this one starts
+    else:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if not _lives(parent):
+        sys.exit("the process that started this one is gone")  # it died before we asked
+
+
+def _lives(parent: int) -> bool:
+    """On Windows the launcher of a virtual environment stands between; elsewhere a dead parent's child gets another."""
+    return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
+
+
+def _end_with(parent: int) -> None:
+    while _lives(parent):
+        time.sleep(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,16 @@ def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def said_of_illusion(scores: pd.DataFrame) -> str:
+    """Why accuracy does not praise a model without codes here, if so; scores: of `metrics.of_nothing_learned`."""
+    if scores.loc["no code, ever", "accuracy"] > scores.loc["no code, ever", "micro-F1"]:
+        return ""
+    return (
+        "Here the illusion fails: every validation note has every code. Nothing can be chosen by such notes; take more "
+        "codes (`top_codes`, `min_notes`, `separator`)."
+    )
+
+
 def three_codes(counts: NDArray[np.int64], n_notes: int) -> dict[str, float]:
     """The most frequent code, the middle one and the rarest, each to its share of the notes."""
     ordered = np.sort(counts)[::-1] / n_notes

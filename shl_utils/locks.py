@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Whether nobody else has it. The file is made where there is none, and not written to."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    """Whether nobody else has it, here or in another process. OSError where the file system has no locks.
+
+    The file is made where there is none. A lock that is only a file would outlive a kill, so there is no falling back.
+    """
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -21,7 +21,7 @@ def use() -> None:
     and show what stands in them to its end."""
     pd.set_option("display.max_colwidth", None)
     plt.switch_backend(plt.get_backend())  # a backend that starts later would put its own printer in the place of ours
-    plt.style.use(Path(__file__).with_name("shl.mplstyle"))
+    plt.style.use(["default", Path(__file__).with_name("shl.mplstyle")])  # not over a matplotlibrc of the user's
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
         display(HTML(page.sorting()))

@@ -77,6 +77,19 @@ def load(folder: Path) -> Coder:
     return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
 
 
+def decoded(data: bytes, name: str, encoding: str) -> str:
+    """The text of a note as it is written in a file; ValueError for another encoding, with one that it may be in."""
+    from shl_utils.sources import columns
+
+    codec = columns.checked(encoding)
+    try:
+        return data.decode(codec)
+    except UnicodeError:
+        pass
+    # raised here, so that the note in the decoder's error does not hang on this one
+    raise ValueError(f"{name} is not {encoding}: give `--encoding {columns.likely(data)}`, or what it was saved in")
+
+
 def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     """The note's codes by the models of all segments; ValueError for a blank note.
 

@@ -6,8 +6,10 @@ reader sees them where they matter; a test holds the cells to this list. Paramet
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -321,14 +323,15 @@ def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
 
     Papermill only warns about a parameter that no notebook knows, then runs with the default. It sets parameters as
     plain variables before any other cell, so at the first call every plain literal must be a known name. Later calls,
-    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own.
+    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own. So may those of
+    a start-up file of IPython, which were there before any cell.
     """
     literals = {
         name: value
         for name, value in namespace.items()
         if isinstance(value, (bool, int, float, str, list, dict, type(None)))
         and not name.startswith("_")
-        and name not in ("In", "Out")
+        and name not in ("In", "Out", *_of_startup(namespace))
     }
     strangers = [name for name in literals if name not in Parameters.model_fields]
     if namespace.get("_parameters_checked"):
@@ -339,3 +342,19 @@ def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
     check(values)
     namespace["_parameters_checked"] = True
     return values
+
+
+def _of_startup(namespace: dict[str, Any]) -> set[str]:
+    """Variables that were there before the first cell, unless a cell has set them too."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or shell.user_ns is not namespace:
+        return set()
+    names = [node for cell in namespace.get("In", []) for node in ast.walk(_parsed(cell)) if isinstance(node, ast.Name)]
+    return set(shell.user_ns_hidden) - {node.id for node in names if isinstance(node.ctx, ast.Store)}
+
+
+def _parsed(cell: str) -> ast.Module:
+    try:
+        return ast.parse(cell)
+    except SyntaxError:  # a cell that failed
+        return ast.Module([], [])

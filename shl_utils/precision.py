@@ -73,5 +73,8 @@ def check(parameters: Parameters) -> None:
 
 
 def _processor_has_bf16() -> bool:
-    """Whether bf16 products run in hardware; emulated they are slower than float32."""
+    """Whether bf16 products run in hardware; emulated they are slower than float32, and so they are where
+    ATEN_CPU_CAPABILITY holds PyTorch to less than the processor has."""
+    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        return False
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

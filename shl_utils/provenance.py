@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from shl_utils import surroundings
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 PACKAGES = ("shl", "torch", "transformers", "peft", "accelerate", "papermill", "scikit-learn", "numpy", "pandas")
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = surroundings.PROJECT
 
 
 def versions() -> dict[str, str]:
@@ -37,7 +46,7 @@ def revision() -> dict[str, Any]:
 
 def _git(*words: str) -> str:
     command = ["git", "-C", str(PROJECT), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True).stdout.strip()
 
 
 def hardware() -> dict[str, Any]:
@@ -47,7 +56,7 @@ def hardware() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "model": _processor_model(),
         "cores": os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "system": platform.platform(),
     }
@@ -55,14 +64,22 @@ def hardware() -> dict[str, Any]:
 
 def _processor_model() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
+def environment() -> dict[str, Any]:
+    """`executable` and `project`: what ran; `variables`: set outside, that could explain a result. Nothing secret."""
+    return {"executable": sys.executable, "project": str(PROJECT), "variables": surroundings.on_record()}
+
+
 def peak_memory_mb() -> int:
-    """Largest resident memory of this process or of one it started, in MB."""
+    """Largest resident memory of this process or of one it started, in MB; on Windows of this one alone."""
+    if resource is None:
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss) / 1e6)
     unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, kilobytes here
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return int(max(resource.getrusage(w).ru_maxrss for w in who) * unit / 1e6)

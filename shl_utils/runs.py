@@ -19,28 +19,32 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shl_utils import __version__, dependencies, locks, provenance
+from shl_utils import __version__, dependencies, locks, places, provenance
 from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by, resolved
 
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
 NOTEBOOKS = provenance.PROJECT / "notebooks"
+MARKS = frozenset({"stages", "batch", "corpus.parquet"})  # one of these is in every run's folder
 
 
 def root() -> Path:
     """Folder of all runs: $SHL_RUNS, or `runs/` of the project, whatever the working directory."""
-    return Path(os.environ.get("SHL_RUNS") or provenance.PROJECT / "runs")
+    given = os.environ.get("SHL_RUNS")
+    return places.expanded(given).absolute() if given else provenance.PROJECT / "runs"
 
 
 def folder_of(run: str) -> Path:
-    path = Path(run).expanduser()
-    return path if path.is_absolute() else root() / path
+    """The run's folder; ValueError where `run` is no name, or names a folder that cannot be one run's."""
+    return places.of_run(run, root())
 
 
 def create(folder: Path) -> None:
-    """Make a run's folder, closed to other users: it holds the notes."""
+    """Make a run's folder, closed to other users: it holds the notes. ValueError if it holds something else."""
+    places.check_own(folder, MARKS)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True, mode=0o700)
+    (folder / "stages").mkdir(exist_ok=True)
 
 
 @contextmanager
@@ -113,6 +117,7 @@ class Run:
             "versions": provenance.versions(),
             "git": provenance.revision(),
             "hardware": provenance.hardware(),
+            "environment": provenance.environment(),
             **facts,
         }
         write_json(stamp_path(self.folder, self.stage), stamp)

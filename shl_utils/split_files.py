@@ -6,15 +6,25 @@ Those of Mullenbach et al. 2018 for MIMIC-III are lists of admissions, one a lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from shl_utils import cleaning
+
 IDS = ("_id", "id", "note", "hadm_id")  # what tables call the column of ids
 SIDES = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
 TABLES = {".feather": pd.read_feather, ".parquet": pd.read_parquet, ".csv": partial(pd.read_csv, dtype=str)}
+
+SHAPES = {  # what other programs make of an id, and how it was
+    "ends in .0": lambda name: re.sub(r"\.0+$", "", name),
+    "has commas": lambda name: name.replace(",", ""),
+    "has an exponent": lambda name: f"{float(name):.0f}" if re.fullmatch(r"[\d.]+e[+-]?\d+", name, re.I) else name,
+    "has unseen marks": cleaning.plain,
+}
 
 
 def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -27,6 +37,7 @@ def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame
         return notes, {}
     side = _read(files)
     known = side.index.isin(notes["note"])
+    _refuse_changed(side.index[~known], set(notes["note"]), files)
     if not known.any():
         raise ValueError(f"split_files: none of the {len(side)} ids is that of a note; for MIMIC they are HADM_IDs")
     named = notes["note"].isin(side.index)
@@ -35,6 +46,17 @@ def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame
         "notes that the files of the split do not name": int((~named).sum()),
         "ids in the files of the split that no note has": int((~known).sum()),
     }
+
+
+def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str, str]) -> None:
+    """Stop at ids that would be notes', had no other program taken them for numbers: 100001.0, 1.0E+5, 100,001, 7."""
+    for name in unknown:
+        for shape, change in SHAPES.items():
+            if change(name) in notes:
+                places = ", ".join(files.values())
+                raise ValueError(
+                    f"split_files: an id in {places} {shape}, the note's has not: write ids as the notes do"
+                )
 
 
 def _read(files: Mapping[str, str]) -> pd.Series:
@@ -60,7 +82,7 @@ def _ids(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError:
         raise ValueError(f"split_files: {path} is no text of ids, one a line; a table goes by `table`") from None
-    ids = [line for line in lines if line]
+    ids = [line.strip("'\"") for line in lines if line]
     if not ids:
         raise ValueError(f"split_files: {path} is empty: it should hold ids, one a line")
     strange = next((i for i, line in enumerate(lines, start=1) if "," in line or len(line) > 100), 0)
@@ -86,4 +108,6 @@ def _table(path: Path) -> pd.Series:
     strange = ~table["split"].isin(list(SIDES))
     if strange.any():
         raise ValueError(f"split_files: {path}: {strange.sum()} rows have a split that is none of {', '.join(SIDES)}")
-    return pd.Series(table["split"].map(SIDES).to_numpy(), index=table[column].astype(str).str.strip(), dtype=object)
+    return pd.Series(
+        table["split"].map(SIDES).to_numpy(), index=table[column].astype(str).str.strip().str.strip("'\""), dtype=object
+    )

@@ -24,6 +24,8 @@ def probabilities(text, encoder=None):
     encoder = encoder or about["encoder"]
     if not encoder:
         sys.exit(f"name the folder of the encoder after the note: {about['folder']}, whose digest is {about['digest']}")
+    for pattern, instead in about["plain"]:
+        text = re.sub(pattern, instead, text)
     for pattern in about["blanked"]:
         text = re.sub(pattern, lambda found: " " * len(found.group()), text)
     seen = AutoTokenizer.from_pretrained(encoder)(
@@ -43,7 +45,13 @@ def probabilities(text, encoder=None):
 
 
 def main(arguments):
-    found = probabilities(Path(arguments[0]).read_text(encoding="utf-8"), *arguments[1:2])
+    try:
+        text = Path(arguments[0]).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        sys.exit(f"{arguments[0]} is not utf-8: save it so")
+    if not text.strip():
+        sys.exit(f"{arguments[0]} is blank: there is nothing to code")
+    found = probabilities(text, *arguments[1:2])
     with (HERE / "codes.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["code"] in found]
     for row in sorted(rows, key=lambda row: -found[row["code"]]):

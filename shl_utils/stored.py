@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
+from torch import Tensor
 
 from shl_utils.tokens import Ragged
 
@@ -42,12 +44,29 @@ def created(
     with partial.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(start + ends[1])
-        if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, later it would be a kill
+        if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, not when half is computed
             os.posix_fallocate(file.fileno(), 0, start + ends[1])
-    whole = torch.from_file(str(partial), shared=True, size=start + ends[1], dtype=torch.uint8)
-    whole[start : start + ends[0]].view(torch.int64).copy_(torch.from_numpy(offsets))
-    yield Ragged(whole[start + ends[0] :].view(dtype).view(flat), offsets)
+        _put(file, offsets.astype(np.int64))
+        yield Ragged(_Flat(file, start + ends[0], flat, dtype), offsets)
     partial.replace(path)
+
+
+class _Flat:
+    """The part of a tensor's interface that fills it, in a file: Windows renames none that is mapped into memory."""
+
+    def __init__(self, file: BinaryIO, start: int, shape: torch.Size, dtype: torch.dtype) -> None:
+        self.file, self.start, self.shape, self.dtype = file, start, shape, dtype
+
+    def __setitem__(self, place: slice, values: Tensor) -> None:
+        self.file.seek(self.start + place.indices(self.shape[0])[0] * self.shape[1:].numel() * self.dtype.itemsize)
+        _put(self.file, values.to(self.dtype).contiguous().view(torch.uint8).numpy())
+
+    def copy_(self, values: Tensor) -> None:
+        self[:] = values
+
+
+def _put(file: BinaryIO, values: NDArray) -> None:
+    file.write(np.ascontiguousarray(values).data)
 
 
 def read(path: Path, *, key: str) -> Ragged | None:

@@ -13,7 +13,7 @@ NEAR = 5  # codes below their threshold that are told
 
 
 def as_dict(coded: Coded, text: str) -> dict[str, Any]:
-    """For JSON, and without a word of the note: sentences are places in it."""
+    """For JSON, and without a word of the note: sentences are places in it, as `cleaning.plain` leaves it."""
     codes = coded.codes.to_dict("records")
     for line in codes:
         line["sentences"] = [dict(zip(("first", "behind", "without"), s)) for s in line["sentences"]]
@@ -23,7 +23,10 @@ def as_dict(coded: Coded, text: str) -> dict[str, Any]:
 def text_of(coded: Coded, text: str, *, show: bool) -> str:
     """For people: the predicted codes with what drew them, then the nearest others. show: the sentences themselves."""
     found, rest = (coded.codes[coded.codes["predicted"] == is_so] for is_so in (True, False))
-    seen = "all of it" if coded.read >= len(text.rstrip()) else f"its first {coded.read} of {len(text)} characters"
+    whole = len(text.rstrip())
+    seen = "all of it" if coded.read >= whole else f"its first {coded.read} of {len(text)} characters"
+    if 2 * coded.read < whole:
+        seen += ". MOST OF THE NOTE WAS NOT READ"
     lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", "", "probability  threshold  segment"]
     for _, line in found.iterrows():
         lines.append(_line(line))

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import GradScalerKwargs
+from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import nn
 
@@ -46,7 +47,8 @@ def accelerator_for(asked: str, *, world: int) -> Accelerator:
         cpu=precision.device() == "cpu",
         mixed_precision={"fp32": "no"}.get(wanted, wanted),
         step_scheduler_with_optimizer=False,
-        kwargs_handlers=[GradScalerKwargs(init_scale=SCALE)],
+        # while one encodes all notes the others wait, which may take hours; whoever ends, ends all
+        kwargs_handlers=[GradScalerKwargs(init_scale=SCALE), InitProcessGroupKwargs(timeout=timedelta(days=2))],
     )
     if os.environ.get("ACCELERATE_USE_FSDP") and not accelerator.is_fsdp2:
         raise ValueError(

@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 def shl(*words, **variables):
-    command = [sys.executable, "-m", "shl_utils.cli", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "shl_utils.cli", *map(str, words)]
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
 
 
@@ -64,7 +64,7 @@ def small_run(tmp_path_factory):
     source = dataclasses.replace(source, notes=source.notes.iloc[:400].reset_index(drop=True))
     notes, _ = corpus.build(source, parameters)
     corpus.write(notes, folder)
-    similarity, _ = filtering.similarities(notes, parameters)
+    similarity, *_ = filtering.kept(folder, notes, parameters)
     table, _ = filtering.apply(similarity, notes.split, parameters)
     filtering.write(table, notes, folder / "filter.parquet")
     main = variants.main(parameters)

@@ -13,7 +13,7 @@ import json
 import re
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -32,12 +32,20 @@ GOOD = object()  # nothing is wrong after all
 @dataclass(frozen=True)
 class Fault:
     """what: in words. lines: of the parameter file behind `run: x`, or all of it as bytes. files: what lies beside it.
-    says: a part of the message; GOOD where it has to be taken."""
+    says: a part of the message; GOOD where it has to be taken. remedy: what the message asks for, applied: lines in
+    place of those, or files."""
 
     what: str
     lines: str | bytes
     says: str | object
     files: dict[str, bytes] = field(default_factory=dict)
+    remedy: str | dict[str, bytes] | None = None
+
+    def mended(self) -> Fault:
+        """The same with what the message asks for."""
+        if isinstance(self.remedy, str):
+            return replace(self, lines=self.remedy)
+        return replace(self, files=self.files | self.remedy)
 
 
 def table(*, row: int = 0, drop: str = "", **cells) -> dict[str, bytes]:
@@ -55,6 +63,17 @@ def table(*, row: int = 0, drop: str = "", **cells) -> dict[str, bytes]:
 def every(**cells) -> dict[str, bytes]:
     """notes.csv with these cells in every row."""
     return {"notes.csv": pd.DataFrame([line | cells for line in ROWS]).to_csv(index=False).encode()}
+
+
+def cycled(*cells: str, column: str = "codes") -> dict[str, bytes]:
+    """notes.csv with these cells in a column, one after the other."""
+    rows = [line | {column: cells[i % len(cells)]} for i, line in enumerate(ROWS)]
+    return {"notes.csv": pd.DataFrame(rows).to_csv(index=False).encode()}
+
+
+def numbered() -> dict[str, bytes]:
+    """notes.csv with numbers for ids."""
+    return {"notes.csv": pd.DataFrame(ROWS).assign(id=range(len(ROWS))).to_csv(index=False).encode()}
 
 
 def mimic(name: str = "", change=lambda data: data) -> dict[str, bytes]:
@@ -190,14 +209,130 @@ FAULTS = [
         f"{TABLE}\ncolumn_names: {{text: report}}",
         "lacks the column report",
         table(),
+        TABLE,
+    ),
+    Fault(
+        "a table with its own names of the columns",
+        TABLE,
+        "say in `column_names` what the file calls it",
+        {"notes.csv": table()["notes.csv"].replace(b"id,text,codes", b"key,report,icd")},
+        f"{TABLE}\ncolumn_names: {{id: key, text: report, codes: icd}}",
     ),
     Fault("a column that no table has", f"{TABLE}\ncolumn_names: {{txt: report}}", "column_names", table()),
-    Fault("an id twice", TABLE, "repeats in all: make it unique", table(row=3, id="n0")),
+    Fault("an id twice", TABLE, "repeats in all: make it unique", table(row=3, id="n0"), table()),
     Fault("a blank id", TABLE, "row 3, column id", table(row=2, id=" ")),
     Fault("a blank text", TABLE, "row 3, column text", table(row=2, text=" ")),
     Fault("a note without codes", TABLE, "row 3, column codes", table(row=2, codes="")),
     Fault("codes taken for numbers", TABLE, "row 3, column codes", table(row=2, codes="4019.0")),
     Fault("one code in all notes", TABLE, "one code only", every(codes="A1")),
+    Fault(
+        "all codes in all notes",
+        f"{TABLE}\ntop_codes: 2",
+        "every note has all 2 codes",
+        cycled("A1;B2;C3", "A1;B2"),
+        TABLE,
+    ),
+    Fault(
+        "codes parted by commas",
+        TABLE,
+        'set `separator: ","`',
+        cycled("A1,B2", "B2", "A1,C3", "C3"),
+        f'{TABLE}\nseparator: ","',
+    ),
+    Fault(
+        "codes parted by bars",
+        TABLE,
+        'set `separator: "|"`',
+        cycled("A1|B2", "B2", "A1|C3", "C3"),
+        f'{TABLE}\nseparator: "|"',
+    ),
+    Fault(
+        "a tab as separator that YAML does not read as one",
+        f"{TABLE}\nseparator: \\t",
+        'set `separator: "\\t"`',
+        cycled("A1\tB2", "B2", "A1\tC3", "C3"),
+        f'{TABLE}\nseparator: "\\t"',
+    ),
+    Fault(
+        "codes parted by signs that may belong to them",
+        TABLE,
+        'a code that holds it is written in a list, ["A1,B2"]',
+        cycled("A/B", "B", "B/C", "C/A", "A"),
+        cycled('["A/B"]', '["B"]', '["B/C"]', '["C/A"]', '["A"]'),
+    ),
+    Fault(
+        "two separators in one column",
+        TABLE,
+        "write one of them in all rows",
+        cycled("A1,B2", "B2;C3", "C3,A1"),
+        cycled("A1;B2", "B2;C3", "C3;A1"),
+    ),
+    Fault("lists as pandas writes them", TABLE, GOOD, cycled("['A1', 'B2']", "['B2']", "['C3', 'A1']")),
+    Fault("lists as JSON writes them", TABLE, GOOD, cycled('["A1", "B2"]', '["B2"]', '["C3", "A1"]')),
+    Fault(
+        "sets of codes as a database writes them",
+        TABLE,
+        "a list that cannot be read",
+        cycled("{A1,B2}", "{B2}", "{C3,A1}"),
+        cycled("A1;B2", "B2", "C3;A1"),
+    ),
+    Fault(
+        "a column of 0 and 1 for each code",
+        TABLE,
+        "columns of 0 and 1 are not read",
+        {"notes.csv": b"id,text,A1,B2\n" + b"".join(b"n%d,fever %d,%d,1\n" % (i, i, i % 2) for i in range(60))},
+        table(),
+    ),
+    Fault(
+        "codes that a spreadsheet made dates", TABLE, "read as a number or date", table(row=2, codes="2-Jan"), table()
+    ),
+    Fault(
+        "codes that lost a zero",
+        f"{TABLE}\ndescriptions: d.csv",
+        "have one with zeros before them",
+        table(row=1, codes="16.53;A1") | {"d.csv": b"code,description\n016.53,x\nA1,y\nB2,z\n"},
+        table(row=1, codes="016.53;A1"),
+    ),
+    Fault(
+        "patients read as numbers in some rows",
+        TABLE,
+        "column group: read as a number",
+        cycled(*(f"{i}.0" if i % 7 == 0 else f"{i}" for i in range(60)), column="group"),
+        cycled(*map(str, range(60)), column="group"),
+    ),
+    Fault("unseen marks in ids and codes", TABLE, GOOD, table(row=1, id="\u200bn1", codes="B2\ufeff")),
+    Fault(
+        "a table of a European spreadsheet",
+        TABLE,
+        GOOD,
+        {"notes.csv": b"\xef\xbb\xbfsep=;\r\n" + pd.DataFrame(ROWS).to_csv(index=False, sep=";").encode()},
+    ),
+    Fault(
+        "empty columns of a spreadsheet", TABLE, GOOD, {"notes.csv": table()["notes.csv"].replace(b"\r\n", b",,\r\n")}
+    ),
+    Fault(
+        "quotes with a backslash before them",
+        TABLE,
+        'write them double, "" for',
+        {"notes.csv": table()["notes.csv"] + b'n99,"said \\"no\\", x",A1\n'},
+        {"notes.csv": table()["notes.csv"] + b'n99,"said ""no"", x",A1\n'},
+    ),
+    Fault(
+        "half a character",
+        "source: table\ntable: n.jsonl",
+        "column text: it holds half a character",
+        {
+            "n.jsonl": b"".join(
+                b'{"id": "%d", "text": "x %d \\ud83d", "codes": ["A", "%d"]}\n' % (i, i, i % 2) for i in range(60)
+            )
+        },
+        {
+            "n.jsonl": b"".join(
+                b'{"id": "%d", "text": "x %d", "codes": ["A", "%d"]}\n' % (i, i, i % 2) for i in range(60)
+            )
+        },
+    ),
+    Fault("a note to show that the test has not", f"{TABLE}\nshown_note: nobody", "leave it empty", table(), TABLE),
     Fault("a side that is none", TABLE, "use train, validation, test", every(split="dev")),
     Fault("a split without a test", TABLE, "a split needs train and test", every(split="train")),
     Fault(
@@ -206,12 +341,13 @@ FAULTS = [
         "leave too few",
         {"notes.csv": b"id,text,codes\n" + b"".join(b"%d,fever,A;B\n" % i for i in range(3))},
     ),
-    Fault("codes all too rare", f"{TABLE}\nmin_notes: 1000", "at least two are needed", table()),
+    Fault("codes all too rare", f"{TABLE}\nmin_notes: 1000", "lower `min_notes`", table(), f"{TABLE}\nmin_notes: 3"),
     Fault(
         "descriptions for fewer codes than there are",
         TABLE,
         "as many descriptions as codes",
         table(row=1, description="fever"),
+        table(row=1, description="fever;cough"),
     ),
     Fault("a file of descriptions that is missing", f"{TABLE}\ndescriptions: d.csv", "d.csv is missing", table()),
     Fault(
@@ -219,12 +355,28 @@ FAULTS = [
         f"{TABLE}\ndescriptions: d.csv",
         "lacks the column code",
         table() | {"d.csv": b"a,b\n1,2\n"},
+        {"d.csv": b"code,description\nA1,fever\n"},
     ),
     Fault(
         "a table in Latin-1",
         TABLE,
         "encoding",
         {"notes.csv": table(row=0, text="Übelkeit")["notes.csv"].decode().encode("latin-1")},
+        f"{TABLE}\nencoding: latin-1",
+    ),
+    Fault(
+        "a table in the encoding of Windows",
+        TABLE,
+        "set `encoding`, such as cp1252",
+        {"notes.csv": table(row=0, text="“Übel”")["notes.csv"].decode().encode("cp1252")},
+        f"{TABLE}\nencoding: cp1252",
+    ),
+    Fault(
+        "a table in UTF-16",
+        TABLE,
+        "set `encoding`, such as utf-16",
+        {"notes.csv": table(row=0, text="Übelkeit")["notes.csv"].decode().encode("utf-16")},
+        f"{TABLE}\nencoding: utf-16",
     ),
     Fault(
         "a table that is cut short", TABLE, "the file is cut short", {"notes.csv": table()["notes.csv"] + b'n99,"fever'}
@@ -245,6 +397,16 @@ FAULTS = [
     Fault("a note on two sides", SPLIT, "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}),
     Fault(
         "split files of other notes", SPLIT, "none of the 2 ids", table() | {"a.txt": b"100001\n", "b.txt": b"100002\n"}
+    ),
+    Fault(
+        "split files whose ids became numbers",
+        SPLIT,
+        "ends in .0, the note's has not",
+        numbered() | {"a.txt": b"0.0\n1.0\n2.0\n", "b.txt": b"3.0\n"},
+        {
+            "a.txt": "".join(f"{i}\n" for i in range(40)).encode(),
+            "b.txt": "".join(f'"{i}"\n' for i in range(40, 60)).encode(),
+        },
     ),
     # MIMIC
     Fault("MIMIC without its folder", "source: mimic3", "source mimic3 needs `folder`"),
@@ -287,6 +449,13 @@ FAULTS = [
         MIMIC,
         "is not from 1 to 99999",
         mimic("ADMISSIONS", text(lambda t: re.sub(r"^(\d+),(\d+),", r"\1,1000\2,", t, flags=re.M))),
+    ),
+    Fault(
+        "notes of MIMIC marked as errors by another word",
+        MIMIC,
+        "ISERROR is in",
+        mimic("NOTEEVENTS", text(lambda t: t.replace('"",1,"Wrong', '"",True,"Wrong'))),
+        mimic(),
     ),
     Fault("CodiEsp without its folder", "source: codiesp", "source codiesp needs `folder`"),
     Fault(

@@ -42,6 +42,7 @@ def test_a_note_of_mimic_iv():
 
 @given(st.text())
 def test_all_else_stays_in_its_place_and_cleaning_again_changes_nothing(text):
+    text = cleaning.plain(text)
     once = cleaning.clean(text, ["header", "marks"])
     assert len(once) == len(text)
     assert all(a in (b, " ") for a, b in zip(once, text))
@@ -56,6 +57,43 @@ def test_a_note_left_blank_is_counted():
     source = sources.Corpus("table", notes, {"x": "x", "y": "y"}, "", private=False, dropped={"before": 1})
     left, dropped = cleaning.cleaned(source, ["marks"])
     assert left.notes["note"].tolist() == ["b"]
-    assert dropped == {"before": 1, "notes left blank by `clean_text`": 1}
-    assert cleaning.cleaned(source, []) == (source, {"before": 1})
-    assert dataclasses.replace(left, notes=notes) == dataclasses.replace(source, notes=notes)
+    assert dropped == {"before": 1, "notes left blank by cleaning": 1}
+    assert dataclasses.replace(left, notes=notes, dropped={"before": 1}) == source
+    left, dropped = cleaning.cleaned(source, [])
+    assert left.notes["text"].tolist() == notes["text"].tolist()
+    assert dropped == {"before": 1}
+
+
+MARKS = {
+    "a byte order mark": "\ufeff",
+    "a zero-width space": "\u200b",
+    "a soft hyphen": "\xad",
+    "a mark of direction": "\u200f",
+    "an isolate": "\u2068",
+    "a word joiner": "\u2060",
+    "a joiner of letters": "\u200d",
+    "a null": "\x00",
+    "a control character": "\x7f",
+    "a tag": "\U000e0041",
+}
+
+
+@pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
+def test_what_nobody_sees_changes_nothing(mark):
+    lines = NEW.splitlines()
+    seen = cleaning.clean(NEW, ["header", "marks"])
+    assert seen != NEW
+    assert cleaning.clean(mark + NEW, ["header", "marks"]) == seen
+    assert cleaning.clean("\n".join(f"{mark}{line}{mark}" for line in lines), ["header", "marks"]) == seen.rstrip("\n")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\x85", "\u2028", "\x0c"])
+def test_line_ends_of_other_systems_change_nothing(end):
+    assert cleaning.clean(NEW.replace("\n", end), ["header"]) == cleaning.clean(NEW, ["header"])
+    assert cleaning.clean(NEW.replace(" ", "\xa0"), ["header"]) == cleaning.clean(NEW, ["header"])
+
+
+def test_scripts_that_join_letters_keep_their_joiners():
+    persian, family = "می\u200cشود", "\U0001f468\u200d\U0001f469"
+    assert cleaning.plain(f"{persian} {family}, 発熱\tñandú") == f"{persian} {family}, 発熱\tñandú"
+    assert cleaning.plain(cleaning.plain("\ufeff\r\n\u200da")) == cleaning.plain("\ufeff\r\n\u200da") == "\na"

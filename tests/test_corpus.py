@@ -180,7 +180,7 @@ def test_a_split_from_files_is_kept_and_codes_are_counted_over_all_notes(tmp_pat
     files = {side: str(tmp_path / side) for side in sides}
     for side, numbers in sides.items():
         (tmp_path / side).write_text("".join(f"n{i}\n" for i in numbers))
-    given = source([["a", "b"]] * 50 + [["c", "d"]] * 60)
+    given = source([["a"]] + [["a", "b"]] * 49 + [["c", "d"]] * 60)
     notes, left_out = corpus.build(given, check({"split_files": files}))
     assert notes.notes["split"].tolist() == ["train"] * 30 + ["validation"] * 10 + ["test"] * 10
     assert notes.codes["code"].tolist() == ["a", "b"]
@@ -188,6 +188,21 @@ def test_a_split_from_files_is_kept_and_codes_are_counted_over_all_notes(tmp_pat
     assert left_out["codes without a note in the files of the split"] == 2
     with pytest.raises(ValueError, match="a side of its split has no coded note left"):
         corpus.build(given, check({"split_files": files, "top_codes": 2}))
+
+
+def test_notes_that_all_have_all_codes_are_refused_with_a_remedy():
+    given = source([["a", "b"]] * 40 + [["a", "b", "c"]] * 20)
+    with pytest.raises(ValueError, match=r"every note has all 2 codes, .*: keep more codes \(`top_codes`"):
+        corpus.build(given, check({"top_codes": 2}))
+    corpus.build(given, check({"top_codes": 3}))
+
+
+def test_a_shown_note_that_is_none_of_the_test_is_named_at_once():
+    given = source([["a"], ["b"]] * 30)
+    name = corpus.build(given, check({}))[0].notes.query("split == 'test'")["note"].iloc[0]
+    corpus.build(given, check({"shown_note": name}))
+    with pytest.raises(ValueError, match="shown_note is the id of no test note: leave it empty"):
+        corpus.build(given, check({"shown_note": "nobody"}))
 
 
 def test_fingerprints_tell_notes_sides_codes_and_labels_apart():

@@ -18,6 +18,11 @@ def test_a_fault_is_named_before_time_is_spent(fault, tmp_path):
         assert fault.says in said
 
 
+@pytest.mark.parametrize("fault", [f for f in faults.FAULTS if f.remedy is not None], ids=lambda fault: fault.what)
+def test_what_the_message_asks_for_mends_it(fault, tmp_path):
+    assert faults.happens(fault.mended(), tmp_path) == ""
+
+
 def test_the_page_has_all_of_them():
     lines = faults.PAGE.read_text(encoding="utf-8").splitlines()
     said = dict(line.strip("| ").split(" | ", 1) for line in lines if line.startswith("| ") and " | " in line)

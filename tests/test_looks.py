@@ -81,3 +81,12 @@ def test_a_page_brings_what_sorts_its_tables():
     text = page.page("title", [page.table(pd.DataFrame({"a": [1]}))])
     assert page.sorting() in text
     assert 'class="dataframe"' in text
+
+
+def test_a_style_that_the_user_has_set_changes_no_figure(monkeypatch, tmp_path):
+    looks.use()
+    ours, backend = dict(plt.rcParams), plt.get_backend()
+    with plt.rc_context({"text.usetex": True, "axes.grid": True, "figure.dpi": 500.0, "font.size": 30.0}):
+        looks.use()
+        assert {name: value for name, value in plt.rcParams.items() if ours[name] != value} == {}
+        assert plt.get_backend() == backend

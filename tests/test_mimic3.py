@@ -257,8 +257,94 @@ def test_many_codes_without_a_leading_zero_are_refused(tmp_path):
 
 def test_admissions_taken_for_numbers_are_refused(tmp_path):
     content = tables()
-    content["NOTEEVENTS"] = [NOTE, note(1, "100100.0", SECRET)]
-    assert "HADM_ID was read as a number" in refused(save(tmp_path / "m", content))
+    content["NOTEEVENTS"].append(note(4, "100100.0", SECRET))
+    assert "HADM_ID is in 1 rows not as the release has it" in refused(save(tmp_path / "m", content))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((NOTE.index("HADM_ID"), value) for value in ("100100.0", "1.001E+05", "100,100", "'100100", "nan", "1e5")),
+        *((NOTE.index("ISERROR"), value) for value in ("1.0", "True", "true", "t", "Y", "0.0", "False", "nan", "2")),
+        *((NOTE.index("ROW_ID"), value) for value in ("4.0", "1,004", "nan")),
+        *((NOTE.index("CHARTDATE"), value) for value in ("1/2/2150", "02.01.2150", "2-Jan-50", "54789.0")),
+        *((NOTE.index("CHARTTIME"), value) for value in ("1/2/2150 8:00", "nan")),
+    ],
+)
+def test_what_a_spreadsheet_changed_in_one_row_is_named(tmp_path, column, value):
+    content = tables()
+    content["NOTEEVENTS"].append(note(4, 100100, SECRET))
+    content["NOTEEVENTS"][-1][column] = value
+    message = refused(save(tmp_path / "m", content))
+    assert f"NOTEEVENTS.csv: {NOTE[column]} is in 1 rows not as the release has it" in message
+    assert "download it again" in message
+
+
+@pytest.mark.parametrize("error", ["", "0", " 1", "1"])
+def test_marks_of_errors_are_taken_as_the_release_has_them(tmp_path, error):
+    content = tables()
+    content["NOTEEVENTS"].append(note(4, 100101, "in error", error=error))
+    texts = mimic3.load(save(tmp_path / "m", content)).notes["text"]
+    assert any("in error" in text for text in texts) is ("1" not in error)
+
+
+@pytest.mark.parametrize("value", ["100100.0", "1.001E+05", "100,100", "'100100", "nan"])
+@pytest.mark.parametrize("table", ["DIAGNOSES_ICD", "PROCEDURES_ICD", "ADMISSIONS"])
+def test_an_identifier_changed_in_one_row_is_named(tmp_path, table, value):
+    content = tables()
+    content[table].append([9, 7, value, 1, "0010"][: len(content[table][0])])
+    message = refused(save(tmp_path / "m", content))
+    assert f"{table}.csv: HADM_ID" in message
+    assert repr(value) in message
+
+
+@pytest.mark.parametrize("code", ["401.9", "'4019", "4,019", "40 19"])
+def test_codes_of_another_form_are_refused(tmp_path, code):
+    content = tables()
+    content["DIAGNOSES_ICD"].append([9, 7, 100100, 4, code])
+    assert "DIAGNOSES_ICD.csv: ICD9_CODE looks read as a number" in refused(save(tmp_path / "m", content))
+
+
+@pytest.mark.parametrize(
+    ("table", "whole", "lost"), [("DIAGNOSES_ICD", "01653", "1653"), ("PROCEDURES_ICD", "0010", "10")]
+)
+def test_a_zero_lost_in_one_row_is_told_by_the_titles(tmp_path, table, whole, lost):
+    content = tables()
+    titles = {"DIAGNOSES_ICD": "D_ICD_DIAGNOSES", "PROCEDURES_ICD": "D_ICD_PROCEDURES"}[table]
+    content[titles].append([9, whole, "x", "A title"])
+    content["D_ICD_DIAGNOSES"].append([8, "V5867", "x", "Another"])
+    content[table].append([9, 7, 100100, 4, whole])
+    save(tmp_path / "m", content)
+    mimic3.load(tmp_path / "m")
+    content[table].append([9, 7, 100101, 4, lost])
+    message = refused(save(tmp_path / "m", content))
+    assert f"{table}.csv: 1 codes without a title have one with zeros before them, like {lost!r}" in message
+
+
+def test_a_note_of_several_megabytes_is_read(tmp_path):
+    content = tables()
+    content["NOTEEVENTS"].append(note(4, 100101, "fever " * 500_000))
+    assert mimic3.load(save(tmp_path / "m", content)).notes["text"].str.len().max() > 3_000_000
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [(b'"x"\r\n', b'"y"\n', b'"Zebulon Quackenbush"\r\n'), (b'"Zebulon Quackenbush said \\"no\\", x"\n',)],
+    ids=["line ends", "backslashes"],
+)
+def test_line_ends_of_two_kinds_and_backslashes_are_named(tmp_path, rows):
+    path = save(tmp_path / "m", tables()) / "NOTEEVENTS.csv"
+    start = b"4,1,100100,2150-01-02,,,Discharge summary,Report,,,"
+    path.write_bytes(path.read_bytes() + b"".join(start + row for row in rows))
+    assert "a quote is not closed, has a backslash before it, or lines end in two ways" in refused(path.parent)
+
+
+def test_what_macos_and_spreadsheets_leave_beside_the_tables_is_no_table(tmp_path):
+    folder = save(tmp_path / "m", tables())
+    for name in ("._NOTEEVENTS.csv", ".DS_Store", "~$ADMISSIONS.csv", "._ADMISSIONS.csv.gz"):
+        (folder / name).write_bytes(b"\x00\x05")
+    (folder / "ADMISSIONS.csv.gz").mkdir()  # as some unpack it
+    assert len(mimic3.load(folder).notes) == 3
 
 
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the tables of the open MIMIC-III demo are not beside the repository")

@@ -181,6 +181,33 @@ def test_codes_taken_for_numbers_are_refused(tmp_path, code):
     assert "diagnoses_icd.csv: ICD_CODE looks read as a number" in refused(save(tmp_path / "m", content), version=9)
 
 
+@pytest.mark.parametrize("value", [f"{SECOND}.0", "2.5742920E7", "25,742,920", "nan"])
+@pytest.mark.parametrize("table", ["hosp/admissions", "hosp/diagnoses_icd", "hosp/procedures_icd", "note/discharge"])
+@pytest.mark.parametrize("version", [9, 10])
+def test_an_identifier_that_a_spreadsheet_changed_in_one_row_is_named(tmp_path, table, value, version):
+    content = tables()
+    row = list(content[table][1])
+    row[content[table][0].index("hadm_id")] = value
+    if "icd_version" in content[table][0]:
+        row[content[table][0].index("icd_version")] = version
+    content[table].append(row)
+    message = refused(save(tmp_path / "m", content), version=version)
+    assert f"{table.split('/')[1]}.csv: HADM_ID" in message
+
+
+@pytest.mark.parametrize("value", ["1.0", "1e0", "nan"])
+def test_the_order_of_notes_that_a_spreadsheet_changed_is_named(tmp_path, value):
+    content = tables()
+    content["note/discharge"][1][NOTE.index("note_seq")] = value
+    assert "discharge.csv: NOTE_SEQ is in 1 rows not as the release has it" in refused(save(tmp_path / "m", content))
+
+
+def test_a_version_that_became_a_number_is_named(tmp_path):
+    content = tables()
+    content["hosp/diagnoses_icd"][3][4] = "9.0"
+    assert "ICD_VERSION is '9.0'" in refused(save(tmp_path / "m", content))
+
+
 @pytest.mark.parametrize("name", list(mimic4.COLUMNS))
 def test_an_empty_table_is_named(tmp_path, name):
     content = {n: rows[:1] if n.endswith(f"/{name}") else rows for n, rows in tables().items()}

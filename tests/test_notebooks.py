@@ -16,10 +16,10 @@ import nbformat
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import torch
 from conftest import PROJECT, shl
+from safetensors.torch import load_file, save_file
 
-from shl_utils import corpus, evaluation, filtering, headless, precision, predictions, runs, tables
+from shl_utils import corpus, encoder, evaluation, filtering, headless, precision, predictions, runs, tables
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -108,15 +108,18 @@ def test_provenance_is_complete(smoke):
     assert set(facts["stages"]) == set(STAGES)
     assert facts["parameters"] == check(
         {"run": "smoke"} | headless.read(PROJECT / "params" / "smoke.yaml")[0]
-    ).model_dump(exclude={"run", "interactive"})
+    ).model_dump(exclude={"run", "interactive", "based_on"})
     for stage in facts["stages"].values():
         assert stage["versions"]["torch"].startswith("2.")
         assert {"cores", "gpus", "model"} <= set(stage["hardware"])
         assert stage["seconds_of_last_attempt"] > 0
         assert stage["peak_memory_mb"] > 0
-        assert stage["precision"] in ("bf16", "fp32", "fp16")
-        assert (stage["device"], stage["processes"]) == (precision.device(), max(torch.cuda.device_count(), 1))
+        assert {"executable", "project", "variables"} <= set(stage["environment"])
         assert {"revision", "dirty"} <= set(stage["git"]) or not (PROJECT / ".git").exists()
+    here = {"device": precision.device(), "precision": precision.resolve("auto"), "processes": 1}
+    for name, stage in facts["stages"].items():
+        computes = name in ("01_filter", "03_train", "04_evaluate", "05_ablate", "08_one_note")
+        assert stage["computed"] == ([here] if computes else []), name
     assert set(facts["stages"]["00_imbalance"]["fingerprints"]) == {"notes and split", "codes", "labels"}
 
 
@@ -215,6 +218,95 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     assert done.returncode == 0, done.stderr
     # made from the same state with the same parameters: what stands behind it stays valid
     assert runs.is_done("05_ablate", check(headless.read(Path(params))[0] | {"run": str(folder)}))
+
+
+def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
+    """A finished run is not changed without a word; what stands before the change is taken over in seconds."""
+    shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
+    before = {p: p.read_bytes() for p in (tmp_path / "runs").rglob("*") if p.is_file()}
+    done = papermill("02_segment", tmp_path, "-p", "run", "smoke", "-p", "eta", "0.1")
+    assert done.returncode == 1
+    assert "smoke is finished with eta = 0.5: eta = 0.1 will outdate 02_segment, 03_train" in done.stderr
+    assert 'run = "mine", based_on = "smoke"' in done.stderr
+    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    (shown,) = [o for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "error"]
+    assert len(shown.traceback) == 3
+    assert {p: p.read_bytes() for p in (tmp_path / "runs").rglob("*") if p.is_file()} == before
+    done = papermill("02_segment", tmp_path, "-p", "run", "mine", "-p", "based_on", "smoke", "-p", "eta", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert {p: p.read_bytes() for p in (tmp_path / "runs" / "smoke").rglob("*") if p.is_file()} == before
+    assert pd.read_parquet(tmp_path / "runs" / "mine" / "segments.parquet")["segment"].nunique() > 2
+    done = papermill("02_segment", tmp_path, *["-p", "run", "smoke", "-p", "eta", "0.1", "-p", "interactive", "False"])
+    assert done.returncode == 0, done.stderr
+    assert runs.states(tmp_path / "runs" / "smoke")["03_train"].word == "outdated"
+    done = papermill("02_segment", tmp_path, "-p", "run", "smoke")
+    assert done.returncode == 0, done.stderr
+    assert runs.states(tmp_path / "runs" / "smoke")["08_one_note"].done, "put back, all stands again"
+
+
+def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
+    root = tmp_path / "runs"
+    shutil.copytree(smoke[0], root / "smoke")
+    path = tmp_path / "p.yaml"
+    lines = (PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8").replace("run: smoke", "run: p")
+    path.write_text(f"{lines}\nbased_on: smoke\nthreshold: half\n")
+    done = shl("run", path, "--until", "04_evaluate", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if "taken over from smoke" in line] == [
+        f"{stage}: taken over from smoke" for stage in STAGES[:4]
+    ]
+    assert "04_evaluate: running" in done.stdout
+    head = "segments/0/head.safetensors"
+    assert (root / "p" / head).read_bytes() == (root / "smoke" / head).read_bytes()
+    assert runs.states(root / "smoke")["08_one_note"].done
+
+
+def test_force_makes_models_anew(smoke, tmp_path):
+    root = tmp_path / "runs"
+    shutil.copytree(smoke[0], root / "smoke")
+    weights = sorted((root / "smoke").glob("**/segments/*/head.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in weights if "ablation" not in path.parts}
+    done = shl("run", PROJECT / "params" / "smoke.yaml", "--force", "--until", "03_train", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    assert not [path for path, when in before.items() if path.stat().st_mtime_ns == when]
+    assert runs.states(root / "smoke")["04_evaluate"].word == "outdated"
+
+
+def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
+    """Two folders hold parameters and tables of the same names, a third one only parameters."""
+    root, said = tmp_path / "runs", {}
+    for name, last in (("a", "E50"), ("b", "B20"), ("c", None)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "my.yaml").write_text("run: mine\nsource: table\ntable: notes.csv\ndescriptions: d.csv\n")
+        (tmp_path / name / "d.csv").write_text("code,description\nA10,cough\n")
+        if last:
+            rows = [f"n{i},visit {i} for a reason,{('A10', last)[i % 2]}" for i in range(40)]
+            (tmp_path / name / "notes.csv").write_text("\n".join(["id,text,codes", *rows]))
+        said[name] = shl("run", tmp_path / name / "my.yaml", "--until", "00_imbalance", SHL_RUNS=str(root))
+        if last:
+            assert said[name].returncode == 0, said[name].stderr
+            assert last in pd.read_parquet(root / "mine" / "codes.parquet")["code"].tolist()
+    assert f"{tmp_path / 'c' / 'notes.csv'} is missing" in said["c"].stderr
+    assert f"made with table = '{tmp_path / 'a' / 'notes.csv'}'" in said["b"].stdout
+
+
+def test_an_encoder_in_a_folder_counts_by_its_content(tmp_path):
+    shutil.copytree(encoder.location(encoder.MINILM), tmp_path / "enc")
+    path = tmp_path / "p.yaml"
+    path.write_text("run: p\nsource: synthetic\nsynthetic_notes: 100\nmax_tokens: 32\nchunk_tokens: 32\nencoder: enc")
+    done = shl("run", path, "--until", "01_filter", SHL_RUNS=str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    before = pd.read_parquet(tmp_path / "runs" / "p" / "filter.parquet")
+    weights = load_file(tmp_path / "enc" / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layer.5.output.dense.weight"))
+    weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, tmp_path / "enc" / "model.safetensors", metadata={"format": "pt"})
+    assert shl("status", "p", SHL_RUNS=str(tmp_path / "runs")).stdout.startswith(
+        f"p: 01_filter: outdated ({tmp_path / 'enc' / 'model.safetensors'} changed)"
+    )
+    done = shl("run", path, "--until", "01_filter", SHL_RUNS=str(tmp_path / "runs"))
+    assert "00_imbalance: done before, kept" in done.stdout
+    assert not pd.read_parquet(tmp_path / "runs" / "p" / "filter.parquet").equals(before)
 
 
 def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):

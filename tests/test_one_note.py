@@ -1,5 +1,6 @@
 """Codes for one note are those of the run, and what a sentence does is what the models say without it."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 from conftest import shl
 
-from shl_utils import corpus, one_note, predictions, runs, sentence_audit, told
+from shl_utils import corpus, encoder, export, one_note, predictions, runs, sentence_audit, told
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +78,8 @@ def test_a_note_may_be_longer_than_what_the_models_read(finished):
     longer = one_note.code(coder, text[: coded.read] + " and so on" * 5000, sentences=False)
     assert longer.read < len(text) + 5000
     assert "the models read its first" in told.text_of(longer, text + " and so on" * 5000, show=True)
+    assert "MOST OF THE NOTE WAS NOT READ" in told.text_of(longer, text + " and so on" * 5000, show=True)
+    assert "NOT READ" not in told.text_of(coded, text, show=True)
     with pytest.raises(ValueError, match="the note is blank"):
         one_note.code(coder, " \n ")
 
@@ -100,6 +103,101 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     done = subprocess.run(command, input=" ", capture_output=True, text=True)
     assert done.returncode == 2
     assert "standard input: the note is blank" in done.stderr
+
+
+HEADED = "Name:  A. B.   Unit No:   7\n\nAdmission Date:  [**2101-1-9**]\nService: MEDICINE\n\n"
+UNSEEN = {
+    "a byte order mark": lambda text: "\ufeff" + text,
+    "marks within": lambda text: text.replace("\n", "\u200b\n\u200f").replace("e", "e\xad"),
+    "Windows": lambda text: "\ufeff" + text.replace("\n", "\r\n"),
+    "an old Mac": lambda text: text.replace("\n", "\r"),
+    "hard blanks": lambda text: text.replace(" ", "\xa0"),
+    "a null": lambda text: "\0" + text,
+}
+
+
+@pytest.fixture(scope="module")
+def cleaned(finished, tmp_path_factory):
+    """The run as if its notes had been cleaned, and its table had names and an encoding of its own."""
+    folder = tmp_path_factory.mktemp("cleaned") / "smoke"
+    shutil.copytree(finished[0], folder)
+    stamp = folder / "stages" / "00_imbalance.json"
+    said = stamp.read_text(encoding="utf-8").replace('"clean_text": []', '"clean_text": ["marks", "header"]')
+    said = said.replace('"encoding": "utf-8"', '"encoding": "latin-1"')
+    said = said.replace('"column_names": {}', '"column_names": {"id": "key", "text": "report"}')
+    stamp.write_text(said, encoding="utf-8")
+    return folder
+
+
+def test_what_nobody_sees_changes_no_code(finished, cleaned, tmp_path):
+    """In a table, in a file, and in the exported script, with the notes that training would have seen."""
+    text = HEADED + finished[2].notes["text"].iloc[finished[3]]
+    notes = {"as it is": text} | {name: change(text) for name, change in UNSEEN.items()}
+    lines = [json.dumps({"id": name, "text": note}) for name, note in notes.items()]
+    (tmp_path / "notes.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    done = shl("predict", cleaned, tmp_path / "notes.jsonl", "--json", "--encoding", "utf-8")
+    assert done.returncode == 0, done.stderr
+    first, *others = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(others) == len(UNSEEN)
+    for line in others:
+        assert [code["probability"] for code in line["codes"]] == [code["probability"] for code in first["codes"]]
+    script = exported(cleaned, tmp_path / "exported")
+    theirs = [script.probabilities(note, str(encoder._minilm())) for note in notes.values()]
+    assert all(found == theirs[0] for found in theirs)
+    ours = {code["code"]: code["probability"] for code in first["codes"]}
+    assert theirs[0] == pytest.approx({code: ours[code] for code in theirs[0]}, abs=0.02)
+    assert script.probabilities(text.replace("Name:", "Who:"), str(encoder._minilm())) != theirs[0], "a header matters"
+
+
+def exported(folder, target):
+    """The script of an exported run, as a module."""
+    named = importlib.util.spec_from_file_location("exported_predict", export.export(folder, target) / "predict.py")
+    script = importlib.util.module_from_spec(named)
+    named.loader.exec_module(script)
+    return script
+
+
+def test_a_note_in_another_encoding_is_read_as_the_error_says(finished, tmp_path):
+    folder = finished[0]
+    for encoding, text in (("latin-1", "Fièvre."), ("cp1252", "“Fever”."), ("utf-16", "Fièvre.")):
+        (tmp_path / "note.txt").write_bytes(text.encode(encoding))
+        done = shl("predict", folder, tmp_path / "note.txt", "--quick")
+        assert done.returncode == 2
+        remedy = f"--encoding {encoding}"
+        assert f"note.txt is not utf-8: give `{remedy}`" in done.stderr
+        assert shl("predict", folder, tmp_path / "note.txt", "--quick", *remedy.split()).returncode == 0
+    command = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
+    piped = [subprocess.run([*command, *more], input="Fièvre.".encode("latin-1"), capture_output=True)
+             for more in ([], ["--encoding", "latin-1"])]  # fmt: skip
+    assert b"standard input is not utf-8: give `--encoding latin-1`" in piped[0].stderr
+    assert [done.returncode for done in piped] == [2, 0]
+    done = shl("predict", folder, tmp_path / "note.txt", "--encoding", "latin1x")
+    assert "encoding 'latin1x' is unknown: use utf-8" in done.stderr
+
+
+def test_a_table_is_read_as_the_runs_own(cleaned, finished, tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_bytes("key,report\n7,Fièvre.\n".encode("latin-1"))
+    done = shl("predict", cleaned, path, "--quick")
+    assert done.stdout.startswith("7: "), done.stderr
+    path.write_text("id,text\n8,Fever.\n")
+    assert shl("predict", cleaned, path, "--quick").stdout.startswith("8: "), "the usual names will do as well"
+    path.write_text("number,text\n8,Fever.\n")
+    assert "lacks the column id" in shl("predict", cleaned, path, "--quick").stderr
+    path.write_bytes("id,text\n7,Fièvre.\n".encode("latin-1"))
+    done = shl("predict", finished[0], path, "--quick")
+    assert "line 2: not utf-8: give `--encoding`, such as latin-1" in done.stderr
+    assert shl("predict", finished[0], path, "--quick", "--encoding", "latin-1").returncode == 0
+
+
+def test_what_is_not_there_is_named(finished, tmp_path):
+    root = str(finished[0].parent)
+    done = shl("predict", "nosuch", tmp_path / "note.txt", SHL_RUNS=root)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "shl: no run nosuch; there are: smoke")
+    done = shl("predict", "smoke", tmp_path / "note.txt", SHL_RUNS=root)
+    assert f"{tmp_path / 'note.txt'} is missing: give a file, or - for the input" in done.stderr
+    done = shl("predict", "smoke", tmp_path, SHL_RUNS=root)
+    assert f"{tmp_path} is a folder: give a file" in done.stderr
 
 
 def test_a_private_run_shows_places_instead_ofsentences(finished, tmp_path):
@@ -130,3 +228,14 @@ def test_what_is_missing_or_altered_is_named(finished, tmp_path):
     (folder / "stages" / "03_train.json").unlink()
     with pytest.raises(FileNotFoundError, match="has no finished 03_train"):
         runs.finished(folder, one_note.STAGE)
+
+
+def test_another_encoder_in_the_place_of_the_runs_own_is_refused(finished):
+    folder = finished[0]
+    path = runs.stamp_path(folder, "01_filter")
+    stamp = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(stamp | {"encoder_digest": "of other weights"}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is not as .* used it: run `shl run` on its file again"):
+        one_note.load(folder)
+    path.write_text(json.dumps(stamp), encoding="utf-8")
+    assert one_note.load(folder).nets

@@ -2,11 +2,13 @@
 
 import ast
 import difflib
+import os
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from shl_utils import parameter_file, parameters
 from shl_utils.parameters import STAGES, Parameters
@@ -130,3 +132,18 @@ def test_no_cell_reuses_a_name_that_a_second_run_of_the_first_cell_would_take_fo
     assigned = {node.id for node in names if isinstance(node.ctx, ast.Store)} - {"table"}  # a frame, no literal
     near = {name: difflib.get_close_matches(name, Parameters.model_fields, 1, 0.85) for name in assigned}
     assert not {name: match for name, match in near.items() if match}
+
+
+def test_variables_of_a_startup_file_are_no_parameters_unless_a_cell_sets_them(tmp_path):
+    """In a kernel that Jupyter starts, not we."""
+    startup = tmp_path / "profile_default" / "startup" / "00.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("DATA = '/data'\nloss = 'none of ours'\nseed = 3\n", encoding="utf-8")
+    notebook = nbformat.v4.new_notebook()
+    cells = ["seed = 3", "x = = 1", "from shl_utils import parameters; parameters.from_namespace(globals())"]
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    client = NotebookClient(notebook, allow_errors=True)
+    with client.setup_kernel(env=os.environ | {"IPYTHONDIR": str(tmp_path)}):
+        for i, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, i)
+    assert notebook.cells[-1].outputs[0]["data"]["text/plain"] == "{'seed': 3}"

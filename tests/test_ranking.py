@@ -64,9 +64,13 @@ def test_every_figure_has_a_definition():
     assert set(ranking.scores(TRUTH, PROBABILITIES)) == set(ranking.DEFINITIONS)
 
 
-def test_one_class_only_is_refused():
-    with pytest.raises(ValueError, match="one class only"):
+def test_a_test_without_a_code_is_refused_and_one_of_all_codes_leaves_the_areas_open():
+    with pytest.raises(ValueError, match="there is no positive"):
         ranking.scores(np.zeros((3, 2), int), np.ones((3, 2)))
+    s = ranking.scores(np.ones((3, 2), int), np.full((3, 2), 0.5))
+    assert np.isnan(s.pop("macro_auc"))
+    assert np.isnan(s.pop("micro_auc"))
+    assert np.isfinite(list(s.values())).all()
 
 
 def test_codes_that_every_note_or_none_has_leave_macro_auc_open():

@@ -158,3 +158,81 @@ def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path):
     assert runs.digest(path) != first
     os.utime(path, (long_ago, long_ago))
     assert runs.digest(path) != first
+
+
+def notebook(stage, folder, **values):
+    """Variables of a notebook, and what its second cell gives."""
+    return runs.open_run(stage, {"run": str(folder)} | values)
+
+
+def test_before_a_finished_run_is_changed_it_is_said_once(tmp_path, capsys):
+    for name in runs.STAGES[:3]:
+        stage(name, tmp_path / "r", **({"eta": 0.5} if name == "02_segment" else {}))
+    assert notebook("01_filter", tmp_path / "r").parameters.filter_threshold == 0.1
+    with pytest.raises(ValueError, match=r"filter_threshold = 0.3 will outdate 01_filter, 02_segment") as caught:
+        notebook("01_filter", tmp_path / "r", filter_threshold=0.3)
+    assert 'run = "mine", based_on = "r"' in str(caught.value)
+    assert len(caught.value._render_traceback_()) == 3
+    assert notebook("01_filter", tmp_path / "r", filter_threshold=0.3).parameters.filter_threshold == 0.3
+    assert all(runs.states(tmp_path / "r")[name].done for name in runs.STAGES[:3]), "nothing has changed by it"
+    notebook("01_filter", tmp_path / "r", filter_threshold=0.4, interactive=False)
+    assert "filter_threshold = 0.4 will outdate" in capsys.readouterr().out
+    notebook("02_segment", tmp_path / "r", eta=0.1)  # nothing stands behind it
+
+
+def test_a_misuse_is_shown_in_a_few_lines(tmp_path):
+    for values, said in (({"etta": 0.5}, "did you mean 'eta'"), ({}, "run 00_imbalance first")):
+        with pytest.raises((ValueError, FileNotFoundError), match=said) as caught:
+            notebook("02_segment", tmp_path / "r", **values)
+        assert len(caught.value._render_traceback_()) == 1
+
+
+def test_a_run_takes_over_what_another_has_finished(tmp_path):
+    base, new = tmp_path / "base", tmp_path / "new"
+    for name in runs.STAGES[:2]:
+        stage(name, base, **({"depth": 2} if name == "00_imbalance" else {}))
+    (base / "trunk").mkdir()
+    (base / "trunk" / "states").write_text("of the trunk")
+    begun = runs.begin("02_segment", {"run": str(new), "based_on": str(base)})
+    assert begun.parameters.depth == 2
+    assert [runs.states(new)[name].done for name in runs.STAGES[:3]] == [True, True, False]
+    assert (new / "trunk" / "states").read_text() == "of the trunk"
+    (new / "00_imbalance.txt").write_text("changed")
+    assert runs.states(base)["01_filter"].done, "what is taken over is a copy"
+
+
+def test_only_what_agrees_is_taken_over(tmp_path):
+    base = tmp_path / "base"
+    for name in runs.STAGES[:2]:
+        stage(name, base, **({"depth": 2} if name == "00_imbalance" else {}))
+    with pytest.raises(FileNotFoundError, match="run 00_imbalance first"):
+        runs.begin("02_segment", {"run": str(tmp_path / "new"), "based_on": str(base), "depth": 1})
+    (base / "01_filter.txt").write_text("altered")
+    with pytest.raises(FileNotFoundError, match="has no finished 01_filter"):
+        runs.begin("02_segment", {"run": str(tmp_path / "new"), "based_on": str(base)})
+    for nowhere in (base, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match=r"based_on is .*: name another run"):
+            runs.begin("02_segment", {"run": str(base), "based_on": str(nowhere)})
+
+
+def test_what_is_forced_leaves_nothing_behind(tmp_path):
+    for name in runs.STAGES[:4]:
+        stage(name, tmp_path)
+    (tmp_path / "reference" / "segments" / "0").mkdir(parents=True)
+    runs.forget(tmp_path, "03_train")
+    assert not (tmp_path / "03_train.txt").exists()
+    assert not (tmp_path / "reference").exists()
+    assert runs.states(tmp_path)["03_train"].word == "not run"
+    assert runs.states(tmp_path)["02_segment"].done
+
+
+def test_the_same_data_elsewhere_change_no_result(tmp_path):
+    """A table that was moved: the stage is done again, what follows stands."""
+    ids = []
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("the same")
+        values = {"run": str(tmp_path / "run"), "source": "table", "table": str(tmp_path / name)}
+        ids.append(runs.begin("00_imbalance", values).finish(read=[tmp_path / name])["id"])
+        asked = check(values)
+        assert runs.is_done("00_imbalance", asked)
+    assert ids[0] == ids[1]

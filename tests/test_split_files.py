@@ -88,3 +88,30 @@ def test_a_file_that_is_none_is_named(tmp_path):
             split_files.applied(NOTES, {"table": str(tmp_path / name)})
     with pytest.raises(ValueError, match="is no text of ids"):
         split_files.applied(NOTES, {"train": str(tmp_path / "s.txt"), "test": str(tmp_path / "s.txt")})
+
+
+@pytest.mark.parametrize("name", ["100001.0", "1.00001E+05", "100,001", "100001\ufeff"])
+@pytest.mark.parametrize("kind", ["lists", "table"])
+def test_ids_that_another_program_changed_are_named(tmp_path, kind, name):
+    ids = [name, "100002", "100003"]
+    if kind == "lists":
+        if "," in name:
+            pytest.skip("a comma in a list is named as such")
+        files = lists(tmp_path, train=ids[:2], test=ids[2:])
+    else:
+        files = {"table": str(tmp_path / "s.csv")}
+        pd.DataFrame({"id": ids, "split": ["train", "train", "test"]}).to_csv(files["table"], index=False)
+    with pytest.raises(ValueError, match=r"split_files: an id in .* write ids as the notes do"):
+        split_files.applied(NOTES, files)
+
+
+def test_a_table_of_ids_as_numbers_is_named(tmp_path):
+    table = pd.DataFrame({"_id": [100001, 100004, None], "split": ["train", "val", "test"]})
+    table.to_feather(tmp_path / "s.feather")
+    with pytest.raises(ValueError, match=r"ends in .0, the note's has not"):
+        split_files.applied(NOTES, {"table": str(tmp_path / "s.feather")})
+
+
+def test_quoted_ids_are_read(tmp_path):
+    found, _ = split_files.applied(NOTES, lists(tmp_path, train=['"100001"'], test=["'100002'"]))
+    assert found["note"].tolist() == ["100001", "100002"]

@@ -1,6 +1,7 @@
 """The user's own file: read as text in three formats, and every mistake named without a word of a note."""
 
 import json
+import re
 import time
 import traceback
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from shl_utils import corpus, evaluation, metrics, significance, sources, splitting, variants
 from shl_utils.parameters import check
@@ -166,6 +168,8 @@ def test_through_parameters_to_a_built_corpus(path, tmp_path):
     ("row", "cells", "message"),
     [
         (1, {"text": " \n"}, "row 2, column text: it is empty"),
+        (1, {"text": "\ufeff\u200b"}, "row 2, column text: it is empty"),
+        (1, {"text": "nan"}, "row 2, column text: a missing text; it is empty"),
         (2, {"id": ""}, "row 3, column id: it is empty"),
         (2, {"id": "2"}, "column id has '2' in rows 2, 3"),
         (1, {"codes": []}, "row 2, column codes: it is empty"),
@@ -224,8 +228,6 @@ def test_a_table_without_header_shows_nothing_of_its_first_line(tmp_path):
     path = tmp_path / "n.csv"
     path.write_text(f"1,{SECRET},4019\n2,other,4019\n")
     assert "none of these: does the file have a header" in refused(path)
-    path.write_text("id;text;codes\n1;one;a\n")
-    assert "lacks the column id, text, codes (found id;text;codes)" in refused(path)
 
 
 def test_a_long_repeated_id_may_be_a_note(path):
@@ -304,6 +306,231 @@ def test_a_wrong_file_of_descriptions_is_named(tmp_path):
     assert "d.csv lacks the column description (found code, title): rename it" in refused(path, descriptions=wrong)
     twice = save(tmp_path / "t.jsonl", [{"code": "a", "description": "b"}] * 2)
     assert "t.jsonl: column code has 'a' in rows 1, 2" in refused(path, descriptions=twice)
+
+
+A1 = [["A1", "B2"], ["B2"], ["A1", "C3"], ["A1", "B2", "C3"], ["C3"]] * 4
+WORDS = [["Pleural effusion", "Opacity/lung"], ["Opacity/lung"], ["Fractures, Bone", "Opacity/lung/base"]] * 6
+
+
+def written(path, codes, **more):
+    """A table whose cells of codes are these."""
+    rows = [{"id": f"n{i}", "text": f"{SECRET} {i}", "codes": cell} | more for i, cell in enumerate(codes)]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    "write",
+    [str, json.dumps, lambda row: str(tuple(row)), lambda row: str(np.array(row)), lambda row: f" {row}\n"],
+    ids=["Python", "JSON", "tuples", "numpy", "blanks around"],
+)
+@pytest.mark.parametrize("codes", [A1, WORDS, [["Crohn's disease"], ['said "x"', "a\\d"]] * 9])
+def test_lists_written_as_text_are_lists(tmp_path, write, codes):
+    found = load(written(tmp_path / "n.csv", map(write, codes)))
+    assert found.notes["codes"].tolist() == [sorted(row) for row in codes]
+
+
+def test_lists_written_as_text_hold_descriptions_too(tmp_path):
+    path = written(tmp_path / "n.csv", [str(row) for row in A1])
+    rows = pd.read_csv(path).assign(description=[str([f"words, {code}" for code in row]) for row in A1])
+    rows.to_csv(path, index=False)
+    assert load(path).descriptions == {code: f"words, {code}" for code in ("A1", "B2", "C3")}
+
+
+@pytest.mark.parametrize(
+    "separator", [",", "|", "\t", "\n", "/", " ", "；", "，", "、", "+", "&", "\\t", "\\n", "#", "||", ", "]
+)
+@pytest.mark.parametrize("codes", [A1, [["Asthma", "COPD"], ["COPD"], ["Asthma"], ["COPD", "Fever"], ["Fever"]] * 4])
+def test_another_separator_is_named_and_the_remedy_works(tmp_path, separator, codes):
+    if separator == " " and codes is not A1:
+        pytest.skip("these may be words of one code")
+    path = written(tmp_path / "n.csv", map(separator.join, codes))
+    message = refused(path)
+    assert "row 1 and" in message
+    remedy = re.search(r"set `(separator: .*)`; a code that holds it is written in a list", message)[1]
+    assert load(path, **yaml.safe_load(remedy)).notes["codes"].tolist() == [sorted(row) for row in codes]
+
+
+def test_a_tab_that_yaml_did_not_read_is_named(tmp_path):
+    path = written(tmp_path / "n.csv", map("\t".join, A1))
+    unquoted = yaml.safe_load(r"separator: \t")
+    assert r'set `separator: "\t"`' in refused(path, **unquoted)
+
+
+def test_two_separators_in_one_column_are_named(tmp_path):
+    cells = [(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)]
+    for separator in ";,":
+        assert "write one of them in all rows" in refused(written(tmp_path / "n.csv", cells), separator=separator)
+
+
+@pytest.mark.parametrize(
+    "row", ["{A1,B2}", "{'A1': 1}", "{'A1', 'B2'}", "[A1, B2]", "[A1;B2]", "['A1', nan]", "array(['A1'], dtype=object)",
+            "set()", "'A1'", '"A1";"B2"', "('A1')", "['A1' ... 'B2']", "[A1|B2]"]
+)  # fmt: skip
+def test_what_looks_like_a_list_and_is_none_is_named(tmp_path, row):
+    path = written(tmp_path / "n.csv", ["A1;B2", row if row != "set()" else "frozenset({'A1'})", "B2"])
+    assert "row 2, column codes: a list that cannot be read: write codes with `separator`" in refused(path)
+
+
+def test_a_list_within_a_list_is_named(tmp_path):
+    rows = [row | {"codes": [str(row["codes"])]} for row in ROWS]
+    assert "row 1 and 2 more, column codes: a list that cannot be read" in refused(save(tmp_path / "n.jsonl", rows))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        [
+            "Opacity/lung",
+            "Opacity/lung/base",
+            "Calcified Granuloma/lung",
+            "Fractures, Bone",
+            "Bone Diseases, Metabolic",
+        ],
+        ["E11.9", "A00-A09", "8480-6", "401.9", "99.55", "3E03329", "V58.67", "0010", "2160-0"],
+        ["38.93", "93.90", "96.04", "04.6", "96.72", "39.95"],
+        ["Type 2 diabetes", "Heart failure", "acute heart failure", "Pain, chest", "Crohn's disease", "(R) lung"],
+        ["[X]Depression", "Depression [severe]", "HIV+", "HIV-", "C++", "A1 antitrypsin", "T2 N0 M0"],
+        ["money-fx", "palm-oil", "l-cattle", "nat-gas"],
+        ["糖尿病", "高血压", "Ä 1", "Übelkeit und Erbrechen"],
+        ["A17.0+G01*", "C81/C96", "I10 (HTN)", "50%", "p<0.05"],
+    ],
+)
+@pytest.mark.parametrize("several", [1, 2])
+def test_codes_that_hold_signs_are_left_alone(tmp_path, codes, several):
+    rows = [[codes[(i + j) % len(codes)] for j in range(several)] for i in range(40)]
+    found = load(written(tmp_path / "n.csv", map(";".join, rows)))
+    assert sorted(found.descriptions) == sorted(codes)
+
+
+def test_codes_meant_with_another_separator_are_given_as_lists(tmp_path):
+    codes = ["Asthma/COPD", "Asthma", "COPD/Asthma", "COPD"] * 5
+    message = refused(written(tmp_path / "n.csv", codes))
+    assert 'set `separator: "/"`; a code that holds it is written in a list' in message
+    found = load(written(tmp_path / "n.csv", [json.dumps([code]) for code in codes]))
+    assert sorted(found.descriptions) == sorted(set(codes))
+
+
+def test_one_column_a_code_is_named(tmp_path):
+    path = tmp_path / "n.csv"
+    pd.DataFrame({"id": "abcd", "text": "wxyz", "A1": [0, 1, 0, 1], "B2": [1, 1, 0, 0]} | {"id": list("abcd")}).to_csv(
+        path
+    )
+    assert "lacks the column codes" in refused(path)
+    assert "columns of 0 and 1 are not read: join the names" in refused(path)
+    assert "column A1: columns of 0 and 1 are not read" in refused(path, column_names={"codes": "A1"})
+
+
+@pytest.mark.parametrize("code", ["401,9", "1,00E+10", "2-Jan", "#NAME?", "2024-01-02 00:00:00", "#N/A"])
+def test_codes_that_a_spreadsheet_changed_are_refused(tmp_path, code):
+    path = written(tmp_path / "n.csv", ["A1;B2", code, "B2"])
+    assert "row 2, column codes: a code looks read as a number or date" in refused(path)
+
+
+def test_a_code_that_lost_its_zeros_is_told_by_its_description(tmp_path):
+    described = save(tmp_path / "d.csv", [{"code": "016.53", "description": "x"}, {"code": "A1", "description": "y"}])
+    path = written(tmp_path / "n.csv", ["A1;16.53", "A1"])
+    assert "1 codes have no description there, and have one with zeros before them" in refused(
+        path, descriptions=described
+    )
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\xa0", "\ufeff", " ", "\x00", "\xad"])
+def test_unseen_marks_make_no_other_code_id_or_patient(tmp_path, mark):
+    codes = ["A 1", f"A 1;B2{mark}"] * 3
+    rows = [
+        {"id": f"{mark}{i}", "text": "x", "codes": row, "group": "p" + mark * (i % 2)} for i, row in enumerate(codes)
+    ]
+    path = tmp_path / "n.jsonl"
+    found = load(save(path, rows))
+    assert sorted(found.descriptions) == ["A 1", "B2"]
+    assert found.notes["note"].tolist() == [str(i) for i in range(6)]
+    assert found.notes["group"].nunique() == 1
+
+
+@pytest.mark.parametrize("other", ["e11.9", "E119", "E11 .9", "Ｅ11.9", "E11-9", "E11‑9"])
+def test_a_code_in_two_spellings_is_counted_and_shown(tmp_path, other):
+    found = load(written(tmp_path / "n.csv", ["E11.9;B2", f"{other};B2", "C3"]))
+    (reason,) = [reason for reason in found.dropped if "only spelling tells apart" in reason]
+    assert found.dropped[reason] == 2
+    assert (other in reason) is (" " not in other), "what has blanks may be a note"
+    assert "write them alike" in reason
+
+
+def test_a_description_in_another_spelling_is_counted(tmp_path):
+    described = save(tmp_path / "d.csv", [{"code": "e119", "description": "diabetes"}])
+    found = load(written(tmp_path / "n.csv", ["E11.9;B2", "C3"]), descriptions=described)
+    assert found.dropped["codes without description that have one in another spelling: write them alike"] == 1
+
+
+def test_a_long_code_in_two_spellings_may_be_a_note(tmp_path):
+    found = load(
+        written(tmp_path / "n.csv", [f"{SECRET} came with fever", f"{SECRET} came, with fever".replace(",", ".")])
+    )
+    assert not [reason for reason in found.dropped if SECRET in reason]
+
+
+HALF = "\ud83d"
+
+
+@pytest.mark.parametrize("column", ["id", "text", "codes", "group", "description"])
+def test_half_a_character_is_named(tmp_path, column):
+    rows = [
+        {"id": str(i), "text": "x", "codes": [f"A{i % 2}"], "group": "g", "description": [f"d{i % 2}"]}
+        for i in range(4)
+    ]
+    cell = rows[2][column]
+    rows[2][column] = [HALF] if isinstance(cell, list) else cell + HALF
+    path = tmp_path / "n.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    message = refused(path)
+    assert f"row 3, column {column}: it holds half a character" in message
+    assert message.encode()
+
+
+@pytest.mark.parametrize(
+    ("ids", "row"), [(["1", "2.0", "3"], 2), (["1.00001E+5", "x", "y"], 1), (["a", "nan", "b"], 2)]
+)
+@pytest.mark.parametrize("column", ["id", "group"])
+def test_ids_and_patients_read_as_numbers_are_refused(tmp_path, column, ids, row):
+    rows = [{"id": f"n{i}", "text": "x", "codes": "A;B", "group": "p"} | {column: cell} for i, cell in enumerate(ids)]
+    assert f"row {row}, column {column}: read as a number by another program" in refused(save(tmp_path / "n.csv", rows))
+
+
+def test_tables_of_european_spreadsheets_are_read(tmp_path):
+    path = tmp_path / "n.csv"
+    for text in (
+        'id;text;codes\n1;one, two;"a;b"\n2;x;b\n',
+        'sep=;\nid;text;codes\n1;one, two;"a;b"\n2;x;b\n',
+        'sep=,\r\nid,text,codes\r\n1,"one, two",a;b\r\n2,x,b\r\n',
+        "id\ttext\tcodes\n1\tone, two\ta;b\n2\tx\tb\n",
+        'id,text,codes,,\n1,"one, two",a;b,,\n2,x,b,,\n,,,,\n',
+        'id,text,codes\n1,"one, two",a;b,,\n2,x,b,\n',
+    ):
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        found = load(path).notes
+        assert found["text"].tolist() == ["one, two", "x"]
+        assert found["codes"].tolist() == [["a", "b"], ["b"]]
+
+
+def test_quotes_with_a_backslash_are_named(tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_text(f'id,text,codes\n1,"he said \\"no\\", {SECRET}",a\n2,x,b\n')
+    assert "quotes have a backslash before them: write them double" in refused(path)
+
+
+def test_the_encoding_that_is_named_is_the_one(tmp_path):
+    path = tmp_path / "n.csv"
+    for encoding, text in (("cp1252", "“no”"), ("utf-16", "ñ"), ("latin-1", "ñ")):
+        path.write_bytes(f"id,text,codes\n1,{text},a\n2,x,b\n".encode(encoding))
+        assert f"set `encoding`, such as {encoding}" in refused(path)
+        assert load(path, encoding=encoding).notes["text"][0] == text
+
+
+def test_text_of_parquet_in_another_encoding_is_named(tmp_path):
+    cells = pa.array([f"{SECRET} niño".encode("latin-1")]).cast(pa.string(), safe=False)
+    pq.write_table(pa.table({"id": ["1"], "text": cells, "codes": [["a", "b"]]}), tmp_path / "n.parquet")
+    assert "holds text that is not utf-8, as Parquet has it: write it again" in refused(tmp_path / "n.parquet")
 
 
 def test_a_note_longer_than_csv_allows_at_first(tmp_path):

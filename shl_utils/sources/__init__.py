@@ -87,8 +87,18 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
 def files(parameters: Parameters) -> list[Path]:
     """What a source reads and a run is to be made again for when it changes.
 
-    MIMIC's tables are too large for that; the other sources are checked by digest or count when they are read.
+    The open reports are checked by digest and Reuters by counts when they are read; generated notes are what the
+    parameters say.
     """
-    named = {"table": (parameters.table, parameters.descriptions), "codiesp": (parameters.folder,)}
-    read = [*named.get(parameters.source, ()), *parameters.split_files.values()]
-    return [Path(name).expanduser().resolve() for name in read if name]
+    folder, source = parameters.folder, parameters.source
+    named = {"table": (parameters.table, parameters.descriptions), "codiesp": (folder,)}
+    read = [Path(name) for name in (*named.get(source, ()), *parameters.split_files.values()) if name]
+    if source == "mimic3":
+        from shl_utils.sources import mimic3
+
+        read += mimic3.files(Path(folder))
+    if source == "mimic4":
+        from shl_utils.sources import mimic4
+
+        read += mimic4.files(Path(folder), Path(parameters.notes_folder or folder))
+    return [path.resolve() for path in read]

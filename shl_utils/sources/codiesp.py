@@ -108,7 +108,7 @@ def _titles(*, procedure: bool) -> tuple[dict[str, str], dict[str, str], list[st
 
 def _read(folder: Path, language: str, kinds: str) -> pd.DataFrame:
     """note, group, text, codes of the cases of one folder (train, dev or test)."""
-    codes: dict[str, set[str]] = {path.stem: set() for path in (folder / TEXTS[language]).glob("*.txt")}
+    codes: dict[str, set[str]] = {path.stem: set() for path in (folder / TEXTS[language]).glob("[!.~]*.txt")}
     if not codes:
         raise FileNotFoundError(f"{folder / TEXTS[language]} holds no .txt file: {DOWNLOAD}")
     for kind in kinds:

@@ -44,9 +44,14 @@ CODE = "nullif(upper(trim(ICD9_CODE)), '') AS code"
 ROWS = """
 SELECT HADM_ID AS note, subject AS "group", coalesce(TEXT, '') AS text
 FROM summaries LEFT JOIN known ON HADM_ID = known.note
-WHERE ISERROR IS DISTINCT FROM '1' AND DESCRIPTION IN ('Report', 'Addendum') AND HADM_ID IS NOT NULL
+WHERE trim(ISERROR) IS DISTINCT FROM '1' AND DESCRIPTION IN ('Report', 'Addendum') AND HADM_ID IS NOT NULL
 ORDER BY TRY_CAST(HADM_ID AS INT), HADM_ID, DESCRIPTION = 'Addendum',
     CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)"""
+
+
+def files(folder: Path) -> list[Path]:
+    """What `load` reads."""
+    return list(physionet.files([Path(folder)], COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, *, generated: bool = False) -> Corpus:
@@ -81,7 +86,7 @@ def _read_codes(tables: Tables) -> tuple[pd.DataFrame, Counts]:
     parts = []
     for name, kind in (("DIAGNOSES_ICD", "diagnosis"), ("PROCEDURES_ICD", "procedure")):
         part = tables.select(name, f"nullif(trim(HADM_ID), '') AS note, {CODE}")
-        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False)
+        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False, form=physionet.WHOLE)
         count(dropped, f"{kind} without a code or an admission", part.isna().any(axis=1).sum())
         parts.append(tables.dot(part.dropna(), name, "ICD9_CODE", version=9, procedure=kind == "procedure"))
     codes = pd.concat(parts)
@@ -110,16 +115,15 @@ def _read_notes(tables: Tables, dropped: Counts, *, generated: bool) -> pd.DataF
     columns = ", ".join(NOTE_COLUMNS).replace("HADM_ID", "nullif(trim(HADM_ID), '') AS HADM_ID")
     wanted = f"SELECT {columns} {tables.scan('NOTEEVENTS')} WHERE trim(CATEGORY) = '{SUMMARY}'"
     tables.run("NOTEEVENTS", f"CREATE TEMP TABLE summaries AS {wanted}")
-    total, failed, other, homeless, numbers = tables.db.execute("""
-        SELECT count(*), count(*) FILTER (ISERROR = '1'),
+    total, failed, other, homeless = tables.db.execute("""
+        SELECT count(*), count(*) FILTER (trim(ISERROR) = '1'),
             count(*) FILTER (coalesce(DESCRIPTION, '') NOT IN ('Report', 'Addendum')),
-            count(*) FILTER (HADM_ID IS NULL), count(*) FILTER (regexp_matches(HADM_ID, '^[0-9]+[.][0-9]*$'))
+            count(*) FILTER (HADM_ID IS NULL)
         FROM summaries""").fetchone()
     path = tables.files["NOTEEVENTS"]
     if total == 0:
         raise ValueError(f"{path} holds no row of CATEGORY '{SUMMARY}' (the open demo has none): {DOWNLOAD}")
-    if numbers:
-        raise ValueError(f"{path}: HADM_ID was read as a number by another program (like 100001.0): {physionet.AGAIN}")
+    tables.refuse_forms("NOTEEVENTS", "summaries", ("HADM_ID", "ISERROR", "ROW_ID", "CHARTDATE", "CHARTTIME"))
     tables.rows[SUMMARIES] = total
     count(dropped, f"{SUMMARY} row marked as an error", failed)
     count(dropped, f"{SUMMARY} row that is neither Report nor Addendum", other)

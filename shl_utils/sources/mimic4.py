@@ -63,6 +63,21 @@ WHERE NOTE_TYPE IN ('DS', 'AD') AND HADM_ID IN (SELECT note FROM coded)
 ORDER BY TRY_CAST(HADM_ID AS INT), NOTE_TYPE = 'AD', TRY_CAST(NOTE_SEQ AS INT)"""
 
 
+def _places(folder: Path, notes_folder: Path) -> list[Path]:
+    return [
+        Path(folder),
+        Path(folder) / "hosp",
+        Path(folder) / "note",
+        Path(notes_folder),
+        Path(notes_folder) / "note",
+    ]
+
+
+def files(folder: Path, notes_folder: Path) -> list[Path]:
+    """What `load` reads."""
+    return list(physionet.files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
+
+
 def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
     """Read the five `hosp` tables and `discharge`, each NAME.csv or NAME.csv.gz.
 
@@ -73,14 +88,7 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
     """
     if not Path(notes_folder).is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
-    places = [
-        Path(folder),
-        Path(folder) / "hosp",
-        Path(folder) / "note",
-        Path(notes_folder),
-        Path(notes_folder) / "note",
-    ]
-    with physionet.opened(places, COLUMNS, DOWNLOAD) as tables:
+    with physionet.opened(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
         descriptions = _read_descriptions(tables, version)
         codes, dropped = _read_codes(tables, version)
         notes = _read_notes(tables, codes, dropped)
@@ -102,7 +110,7 @@ def _read_codes(tables: Tables, version: int) -> tuple[pd.DataFrame, Counts]:
     parts = []
     for name, kind in (("diagnoses_icd", "diagnosis"), ("procedures_icd", "procedure")):
         part = _select(tables, name, f"nullif(trim(HADM_ID), '') AS note, {CODE}", version, dropped, kind)
-        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False)
+        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False, form=physionet.WHOLE)
         count(dropped, f"{kind} without a code or an admission", part.isna().any(axis=1).sum())
         parts.append(tables.dot(part.dropna(), name, "ICD_CODE", version=version, procedure=kind == "procedure"))
     codes = pd.concat(parts)
@@ -146,6 +154,7 @@ def _read_notes(tables: Tables, codes: pd.DataFrame, dropped: Counts) -> pd.Data
     text = "CASE WHEN trim(HADM_ID) IN (SELECT note FROM coded) THEN TEXT END AS TEXT"
     columns = f"nullif(trim(HADM_ID), '') AS HADM_ID, trim(NOTE_TYPE) AS NOTE_TYPE, NOTE_SEQ, {text}"
     tables.run("discharge", f"CREATE TEMP TABLE summaries AS SELECT {columns} {tables.scan('discharge')}")
+    tables.refuse_forms("discharge", "summaries", ("HADM_ID", "NOTE_SEQ"))
     total, other, homeless, uncoded = tables.db.execute("""
         SELECT count(*), count(*) FILTER (coalesce(NOTE_TYPE, '') NOT IN ('DS', 'AD')),
             count(*) FILTER (HADM_ID IS NULL),

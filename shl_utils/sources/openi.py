@@ -15,10 +15,12 @@ import tarfile
 import tempfile
 import xml.etree.ElementTree as ET
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
+from shl_utils import places
 from shl_utils.sources import Corpus
 
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
@@ -32,8 +34,8 @@ NO_FINDINGS = {"No Indexing", "Technical Quality of Image Unsatisfactory"}
 
 def cache() -> Path:
     """Folder of the fetched wheel: $SHL_CACHE, or `shl` in the user's cache folder."""
-    root = os.environ.get("SHL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "shl"
-    return Path(root)
+    own = os.environ.get("SHL_CACHE")
+    return places.expanded(own or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/shl")
 
 
 def fetch() -> Path:
@@ -42,6 +44,10 @@ def fetch() -> Path:
     if not wheel.exists():
         wheel.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
+            if not find_spec("pip"):
+                raise OSError(
+                    f"this Python has no pip, which brings the reports: `{sys.executable} -m ensurepip` adds it"
+                )
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
             done = subprocess.run([*command, "--dest", folder, "torchxrayvision==1.5.7"], check=False)
             if done.returncode or not (Path(folder) / WHEEL).exists():

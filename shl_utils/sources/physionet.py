@@ -19,7 +19,7 @@ import duckdb
 import pandas as pd
 
 from shl_utils import progress
-from shl_utils.sources import Corpus, icd
+from shl_utils.sources import Corpus, cells, icd
 
 Counts = dict[str, int]  # by reason, or by what is counted
 LICENCE = "PhysioNet Credentialed Health Data Use Agreement 1.5.0: do not share notes or show them in outputs"
@@ -28,17 +28,27 @@ THREADS = 2
 AGAIN = "download it again and compare it with SHA256SUMS.txt"
 NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 4019.0, 1.0E+3, 1e10, nan
 NUMBER_10 = re.compile(r"[.+]|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 3E03305 is a procedure of ICD-10
+ANY, WHOLE = re.compile(".*", re.DOTALL), re.compile("[0-9]+")
+CODES = re.compile(r"[0-9A-Z]+")
+LINE = 2**25  # bytes of a row that is read at most: a stay's longest note has 2**16 or so
+# in SQL, what the releases have in columns beside the codes; NULL is none
+FORMS = {"HADM_ID": "[0-9]+", "ROW_ID": "[0-9]+", "NOTE_SEQ": "[0-9]+", "ISERROR": "[01]?"}
+FORMS |= {"CHARTDATE": r"\d{4}-\d\d-\d\d( .*)?", "CHARTTIME": r"(\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)?"}
+PAIRS = tuple((f"{kind}_icd", f"d_icd_{kind}") for kind in ("diagnoses", "procedures"))  # codes and their titles
+NATURAL = 4  # codes without a title for one whose zeros may be lost: some codes of the releases have no title
 MANY_CODES = 500  # so many different codes without one leading zero do not occur (3 in 100 have one)
 
 
 @dataclass
 class Tables:
-    """The tables of one release. files: by table name. download: where to have them from. rows: read of each table."""
+    """The tables of one release. files: by table name. download: where to have them from. rows: read of each table.
+    codes: undotted, that each table holds, by its name in lower case."""
 
     db: duckdb.DuckDBPyConnection
     files: dict[str, Path]
     download: str
     rows: Counts = field(default_factory=dict)
+    codes: dict[str, set[str]] = field(default_factory=dict)
 
     def select(self, name: str, columns: str) -> pd.DataFrame:
         """These columns, SQL, of all rows of a table."""
@@ -49,7 +59,9 @@ class Tables:
     def scan(self, name: str) -> str:
         """The FROM clause that reads a table's file."""
         columns = ", ".join("'{}': 'VARCHAR'".format(c.replace("'", "''")) for c in _header(self.files[name])[0])
-        dialect = """auto_detect = false, header = true, delim = ',', quote = '"', escape = '"'"""
+        dialect = (
+            f"""auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', max_line_size = {LINE}"""
+        )
         return f"FROM read_csv(?, {dialect}, columns = {{{columns}}})"
 
     def run(self, name: str, sql: str) -> pd.DataFrame:
@@ -60,20 +72,41 @@ class Tables:
                 return self.db.execute(sql, [str(path)] if "?" in sql else None).df()
         except duckdb.Error as error:
             kind, full = type(error).__name__, isinstance(error, duckdb.OutOfMemoryException)
-            encoded = "\nInvalid unicode" in str(error)
+            encoded, open_quote = "\nInvalid unicode" in str(error), "unterminated quote" in str(error)
+            long = "aximum line size" in str(error)
         # Raised outside the except block: DuckDB's message, which quotes lines, must not hang on as __context__.
         if full:
             raise ValueError(f"{path} needs more than {MEMORY_LIMIT} and the free space of the temporary folder")
         if encoded:
             raise ValueError(f"{path} is not utf-8, as PhysioNet ships it, but saved in another encoding: {AGAIN}")
-        raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note): {AGAIN}")
+        if long:
+            raise ValueError(f"{path} has a row of more than {LINE:,} bytes, or a quote that is not closed: {AGAIN}")
+        why = ": a quote is not closed, has a backslash before it, or lines end in two ways" if open_quote else ""
+        raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note){why}: {AGAIN}")
+
+    def refuse_forms(self, name: str, read: str, columns: Iterable[str]) -> None:
+        """Raise if these columns of `read`, a table in DuckDB, are not as the release has them; NULLs are let be."""
+        for column in columns:
+            strange = f"SELECT count(*) FILTER (NOT regexp_full_match(trim({column}), '{FORMS[column]}')) FROM {read}"
+            (n,) = self.db.execute(strange).fetchone()
+            if n:
+                what = f"{column} is in {n} rows not as the release has it, as if read as a number or date"
+                raise ValueError(f"{self.files[name]}: {what} by another program: {AGAIN}, and save it nowhere else")
 
     def refuse_numbers(
-        self, values: Iterable[str], name: str, column: str, *, zeros: bool, number: re.Pattern = NUMBER
+        self,
+        values: Iterable[str],
+        name: str,
+        column: str,
+        *,
+        zeros: bool,
+        number: re.Pattern = NUMBER,
+        form: re.Pattern = ANY,
     ) -> None:
-        """Raise if `values` were taken for numbers by another program; `zeros`: some must start with 0."""
+        """Raise if `values` were taken for numbers by another program: look like one, or are not of this form; `zeros`:
+        some must start with 0."""
         values = sorted(values, key=len)
-        damaged = next((value for value in values if number.search(value)), None)
+        damaged = next((value for value in values if number.search(value) or not form.fullmatch(value)), None)
         if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
             damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
         if damaged is not None:
@@ -89,11 +122,22 @@ class Tables:
                     f"has them: {self.download}"
                 )
 
+    def refuse_lost_zeros(self) -> None:
+        """Raise if codes have no title that would have one with zeros before them, as numbers have lost them."""
+        for name, titles in PAIRS:
+            bare = self.codes[name] - self.codes[titles]
+            lost = cells.short_of_zeros(sorted(bare), self.codes[titles])
+            if NATURAL * len(lost) >= max(len(bare), 1):
+                path = next(path for table, path in self.files.items() if table.lower() == name)
+                what = f"{len(lost)} codes without a title have one with zeros before them, like {lost[0]!r}"
+                raise ValueError(f"{path}: {what}: another program read them as numbers: {AGAIN}")
+
     def dot(self, part: pd.DataFrame, name: str, column: str, *, version: int, procedure: bool) -> pd.DataFrame:
         """`part` with its codes dotted; raises if they were taken for numbers."""
         codes = part["code"].unique()
         number = NUMBER if version == 9 else NUMBER_10
-        self.refuse_numbers(codes, name, column, zeros=version == 9, number=number)
+        self.refuse_numbers(codes, name, column, zeros=version == 9, number=number, form=CODES)
+        self.codes[name.lower()] = set(codes)
         named = {code: icd.dotted(code, version=version, procedure=procedure) for code in codes}
         return part.assign(code=part["code"].map(named))
 
@@ -104,12 +148,12 @@ def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], downloa
 
     FileNotFoundError for what is missing, ValueError for what is damaged.
     """
-    files = _find(folders, columns, download)
+    found = _whole(files(folders, columns, download), columns, download)
     with tempfile.TemporaryDirectory(prefix="shl-") as spill:
         limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": spill}
         with duckdb.connect(config=limits) as db:
             db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # for `progress`
-            yield Tables(db, files, download)
+            yield Tables(db, found, download)
 
 
 def count(dropped: Counts, reason: str, number: int) -> None:
@@ -142,6 +186,7 @@ def assembled(
     notes["codes"] = notes["note"].map(by_note)
     count(dropped, "note without codes", notes["codes"].isna().sum())
     notes = notes.dropna(subset=["codes"]).reset_index(drop=True)
+    tables.refuse_lost_zeros()
     if notes.empty:
         raise ValueError(f"no coded discharge summary is left; dropped: {dropped}: {tables.download}")
     used = sorted(set().union(*notes["codes"]))
@@ -165,21 +210,26 @@ def beside(found: Counts, expected: dict[str, Counts]) -> pd.DataFrame:
     return known.assign(found=pd.Series(found, dtype="Int64")).rename_axis("rows of, and results")
 
 
-def _find(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
-    """The file of each table, after a check that each is whole, has its columns and at least one row."""
+def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
+    """The file of each table, from whichever of the folders has it; FileNotFoundError for what is missing."""
     if not folders[0].is_dir():
         raise FileNotFoundError(f"{folders[0]} is not a folder: name the folder of the tables, or {download}")
-    files: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for folder in filter(Path.is_dir, folders):
-        for path in sorted(folder.iterdir(), reverse=True):
-            files.setdefault(path.name.lower(), path)
+        for path in filter(Path.is_file, sorted(folder.iterdir(), reverse=True)):
+            found.setdefault(path.name.lower(), path)
     # The .gz first: it has a checksum, while an interrupted unpacking leaves a .csv that looks whole.
-    tables = {n: files.get(f"{n}.csv.gz".lower(), files.get(f"{n}.csv".lower())) for n in columns}
+    tables = {n: found.get(f"{n}.csv.gz".lower(), found.get(f"{n}.csv".lower())) for n in names}
     missing = [name for name, path in tables.items() if path is None]
     if missing:
         looked = "looked for NAME.csv.gz and NAME.csv, upper or lower case"
         places = " and ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
         raise FileNotFoundError(f"{places} lacks {', '.join(missing)} ({looked}): {download}")
+    return tables
+
+
+def _whole(tables: dict[str, Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
+    """`tables`, after a check that each is whole, has its columns and at least one row."""
     for name, path in tables.items():
         if path.suffix.lower() == ".gz":
             _check_gzip(path)

@@ -1,0 +1,128 @@
+"""Each notebook has a process of its own: no other start, and nothing set up outside, comes between."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+from jupyter_core.utils import run_sync
+
+from shl_utils import kernels, surroundings
+
+START = "import os, sys; from shl_utils import kernels, surroundings\n"
+START += "for _ in range(5):\n    with kernels.started(surroundings.closed(os.environ)): print('up', flush=True)"
+
+
+def ask(code, variables=None):
+    """What a fresh kernel prints to `code`."""
+    said = []
+    with kernels.started(surroundings.closed(os.environ | (variables or {}))) as manager:
+        client = manager.client()
+        client.start_channels()
+        hear = lambda message: said.append(message["content"])  # noqa: E731
+        reply = run_sync(client.execute_interactive)(code, output_hook=hear, timeout=600)
+        client.stop_channels()
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(part.get("text", "") for part in said).strip()
+
+
+@pytest.mark.slow
+def test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        for _ in range(3):
+            command = [sys.executable, "-c", START]
+            pair = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+            assert [process.communicate()[0].split() for process in pair] == [["up"] * 5] * 2
+    finally:
+        busy.kill()
+        busy.wait()
+    assert not list(tmp_path.iterdir()), "nothing is left where the user stands"
+
+
+@pytest.mark.parametrize("way", sorted({*kernels.WAYS, "tcp"}))
+def test_its_sockets_are_in_a_closed_folder_that_goes_with_it(monkeypatch, tmp_path, way):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(kernels, "LONGEST", 100)
+    monkeypatch.setattr(kernels, "WAYS", (way, way))
+    with kernels.started(surroundings.closed(os.environ)) as manager:
+        (folder,) = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o077 == 0
+        assert len(list(folder.glob("s-*"))) == (5 if way == "ipc" else 0)
+        process = psutil.Process(manager.provisioner.pid)
+    assert not list(tmp_path.iterdir())
+    assert not process.is_running()
+
+
+def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
+    Path(tempfile.gettempdir()).mkdir()
+    assert ask("print(1)") == "1"
+
+
+def test_a_start_that_fails_is_tried_again_by_ports(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernels, "LONGEST", 1000)  # the first cannot make its sockets there
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
+    Path(tempfile.gettempdir()).mkdir()
+    assert ask("print(1)") == "1"
+    assert not list(Path(tempfile.gettempdir()).iterdir())
+
+
+def test_a_process_that_never_answers_is_ended_and_said(monkeypatch):
+    monkeypatch.setattr(kernels, "patience", lambda: 1)
+    monkeypatch.setattr(kernels._Manager.kernel_spec, "argv", [sys.executable, "-c", "import time; time.sleep(600)"])
+    with pytest.raises(RuntimeError, match="did not answer"), kernels.started(dict(os.environ)):
+        pytest.fail("it has not answered")
+    waiting = [p for p in psutil.Process().children() if "time.sleep(600)" in " ".join(p.cmdline())]
+    assert not waiting
+
+
+def test_the_wait_grows_with_the_load(monkeypatch):
+    idle = kernels.patience()
+    monkeypatch.setattr(psutil, "getloadavg", lambda: (60.0 * os.cpu_count(), 0, 0))
+    assert kernels.patience() > 10 * 60
+    assert idle >= 60
+
+
+def test_two_at_once_in_one_process(tmp_path):
+    said = []
+    threads = [threading.Thread(target=lambda: said.append(ask("print(1)"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == ["1", "1"]
+
+
+def test_what_the_user_has_set_up_stays_outside(monkeypatch, tmp_path):
+    for path, text in {
+        "jupyter/kernels/python3/kernel.json": '{"argv": ["false"], "display_name": "other", "language": "python"}',
+        "ipython/profile_default/startup/00.py": "DATA = 'startup'",
+        "ipython/profile_default/ipython_config.py": "c.InteractiveShellApp.exec_lines = ['DATA = 1']",
+        "start.py": "DATA = 'PYTHONSTARTUP'",
+        "random.py": "raise SystemExit('the random.py of the working folder')",
+        "torch.py": "raise SystemExit('the torch.py of the working folder')",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    outside = {
+        "JUPYTER_PATH": str(tmp_path / "jupyter"),
+        "JUPYTER_DEFAULT_PROVISIONER_NAME": "nobody",
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "PYTHONSTARTUP": str(tmp_path / "start.py"),
+        "PYTHONPATH": os.pathsep + "." + os.pathsep + os.environ.get("PYTHONPATH", ""),
+        "PYTHONWARNINGS": "error",
+        "PYTHONOPTIMIZE": "1",
+        "MPLBACKEND": "agg",
+    }
+    for name, value in outside.items():
+        monkeypatch.setenv(name, value)
+    code = "import random, sys, os, shl_utils; print('DATA' in globals(), sys.executable, shl_utils.__file__, "
+    code += "sys.flags.optimize, os.environ['MPLBACKEND'], sys.warnoptions)"
+    expected = f"False {sys.executable} {Path(kernels.__file__).with_name('__init__.py')} 0 "
+    assert ask(code) == expected + "module://matplotlib_inline.backend_inline []"
