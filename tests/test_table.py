@@ -351,6 +351,11 @@ def test_another_separator_is_named_and_the_remedy_works(tmp_path, separator, co
     assert load(path, **yaml.safe_load(remedy)).notes["codes"].tolist() == [sorted(row) for row in codes]
 
 
+def test_another_separator_in_one_row_is_named(tmp_path):
+    cells = [";".join(row) for row in A1] + ["A1,C3"]
+    assert f"row {len(cells)}, column codes: codes look parted by ','" in refused(written(tmp_path / "n.csv", cells))
+
+
 def test_a_tab_that_yaml_did_not_read_is_named(tmp_path):
     path = written(tmp_path / "n.csv", map("\t".join, A1))
     unquoted = yaml.safe_load(r"separator: \t")

@@ -103,8 +103,8 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
         return False
     if other == "," and all(len(p) == 2 and "".join(p).isdecimal() for p in compound.values()):
         return False  # 401,9 of a spreadsheet whose language has a decimal comma
-    if other in LISTING and like_codes and sum(parts[part] for part in compound) > 1:
-        return True
+    if other in LISTING and like_codes:
+        return sum(parts[part] for part in compound) > 1 or parts.keys() >= set(pieces_of_all)
     varied = len({len(pieces) for pieces in split.values()}) > 2  # as lists are, and no code of three numbers is
     end = -1 if other in LISTING or (like_codes and varied) else 1  # a qualifier may have further ones behind it
     leading = {part for part in parts if part not in compound}.union(*(pieces[:end] for pieces in compound.values()))
@@ -132,7 +132,8 @@ def spelling(code: str) -> str:
 def short_of_zeros(codes: Iterable[str], known: Iterable[str]) -> list[str]:
     """Of `codes`, those that are not `known`, but would be with zeros before them, as a number has lost them."""
     known = set(known)
-    return [code for code in codes if code not in known and any("0" * n + code in known for n in (1, 2, 3))]
+    numbers = (code for code in codes if code not in known and code[0].isdecimal())
+    return [code for code in numbers if any("0" * n + code in known for n in (1, 2, 3))]
 
 
 def half_number(values: Iterable[str]) -> str:
