@@ -48,7 +48,7 @@ LISTING = (
     "؛",
     "،",
 )  # what hardly stands within a code
-PART_OF_WORDS = " -_:"  # what often does: only between what looks like codes
+PART_OF_WORDS = (" and ", " ", "-", "_", ":")  # what often does: only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
 FREQUENT = 2  # notes with a part from which its places say something
 MOST = 0.9  # of the pieces, that are to look like codes
@@ -101,7 +101,7 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
     like_codes = sum(map(bool, map(CODE.fullmatch, pieces_of_all))) >= MOST * len(pieces_of_all)
     if not compound or (other in PART_OF_WORDS and not like_codes):
         return False
-    if other == "," and all(len(p) == 2 and "".join(p).isdecimal() for p in compound.values()):
+    if other == "," and all(NUMBER.fullmatch(part) for part in compound):
         return False  # 401,9 of a spreadsheet whose language has a decimal comma
     if other in LISTING and like_codes:
         return sum(parts[part] for part in compound) > 1 or parts.keys() >= set(pieces_of_all)
