@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
 
@@ -39,6 +39,18 @@ class _Manager(AsyncKernelManager):
 
     def write_connection_file(self, **_) -> None:
         """The process does."""
+
+    def client(self, **given) -> AsyncKernelClient:
+        self.clients = [*getattr(self, "clients", []), super().client(**given)]
+        return self.clients[-1]
+
+    def end(self) -> None:
+        """End the process, and all that was opened to talk to it."""
+        if self.has_kernel:
+            run_sync(self.shutdown_kernel)(now=True)  # all is on disk; a graceful end takes a second
+        for client in getattr(self, "clients", []):
+            client.stop_channels()
+        run_sync(self.cleanup_resources)()
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **given) -> None:
         await self.provisioner.launch_kernel(kernel_cmd, **given)
@@ -85,12 +97,9 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
             client = manager.client()
             client.start_channels()
             run_sync(client.wait_for_ready)(timeout=patience())
-            client.stop_channels()
             yield manager
         finally:
-            if manager.has_kernel:
-                run_sync(manager.shutdown_kernel)(now=True)  # all is on disk; a graceful end takes a second
-            manager.context.destroy(linger=0)
+            manager.end()
 
 
 def _serve() -> None:
