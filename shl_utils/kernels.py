@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -18,6 +19,8 @@ import psutil
 from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
+
+from shl_utils import locks
 
 # Sockets that are files in a closed folder are out of reach for others on the machine; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")
@@ -86,7 +89,11 @@ def patience() -> int:
 def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelManager]:
     usual = tempfile.gettempdir()
     short = "/tmp" if way == "ipc" and len(os.fsencode(usual)) > LONGEST else usual
-    with tempfile.TemporaryDirectory(prefix="shl-", dir=short, ignore_cleanup_errors=True) as folder:
+    _sweep(short)
+    with (
+        tempfile.TemporaryDirectory(prefix="shl-", dir=short, ignore_cleanup_errors=True) as folder,
+        locks.claimed(Path(folder) / "lock"),
+    ):
         manager = _Manager(connection_file=str(Path(folder) / "kernel.json"), transport=way, cache_ports=False)
         where = [f"--IPKernelApp.transport={way}"] + ([f"--IPKernelApp.ip={folder}/s"] if way == "ipc" else [])
         try:
@@ -100,6 +107,14 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
             yield manager
         finally:
             manager.end()
+
+
+def _sweep(place: str) -> None:
+    """Remove what commands that were killed have left there: nobody holds it any more."""
+    for lock in Path(place).glob("shl-*/lock"):
+        with suppress(OSError), locks.claimed(lock) as free:
+            if free:
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _serve() -> None:
