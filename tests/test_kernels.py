@@ -65,7 +65,9 @@ def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
     subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=False)
     (left,) = tmp_path.iterdir()
     code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "print(os.listdir())")
-    told = subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert left.name not in told.stdout
     assert "shl-" in told.stdout
     assert not list(tmp_path.iterdir())

@@ -24,7 +24,9 @@ def test_a_name_that_leaves_the_folder_of_runs_is_refused(name):
         runs.folder_of(name)
 
 
-@pytest.mark.parametrize("name", ["nul", "COM1.x", "a:b", "a?", "a.", "a ", " a", "a\\b", 'a"b', "a\nb", "x/aux/y", "a*"])
+@pytest.mark.parametrize(
+    "name", ["nul", "COM1.x", "a:b", "a?", "a.", "a ", " a", "a\\b", 'a"b', "a\nb", "x/aux/y", "a*"]
+)
 def test_a_name_that_not_every_system_has_is_refused(name):
     with pytest.raises(ValueError, match="no name of a folder on every system"):
         runs.folder_of(name)

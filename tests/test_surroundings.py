@@ -53,9 +53,13 @@ def test_no_module_is_taken_from_where_the_user_stands(tmp_path, given):
     env = surroundings.closed(os.environ | {"PYTHONPATH": given})
     code = "import random, duckdb, sys, shl_utils; print(shl_utils.__file__)"
     for words in (["-c", code], ["-m", "shl_utils.sizes", "--help"]):
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
         assert "the wrong" not in done.stdout + done.stderr
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == str(surroundings.PROJECT / "shl_utils" / "__init__.py")
 
 
