@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils import cleaning
-from shl_utils.sources import columns
+from shl_utils.sources import cells, columns
 
 IDS = ("_id", "id", "note", "hadm_id")  # what tables call the column of ids
 SIDES = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
@@ -54,13 +54,13 @@ def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame
 
 def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str, str]) -> None:
     """Stop at ids that would be notes', had no other program taken them for numbers: 100001.0, 1.0E+5, 100,001, 7."""
-    for name in unknown:
-        for shape, change in SHAPES.items():
-            if change(name) in notes:
-                places = ", ".join(files.values())
-                raise ValueError(
-                    f"split_files: an id in {places} {shape}, the note's has not: write ids as the notes do"
-                )
+    unknown = [name for name in unknown if isinstance(name, str) and name]
+    shapes = [shape for shape, change in SHAPES.items() if any(change(name) in notes for name in unknown)]
+    if cells.short_of_zeros(unknown, notes):
+        shapes.append("has lost zeros")
+    if shapes:
+        places = ", ".join(files.values())
+        raise ValueError(f"split_files: an id in {places} {shapes[0]}, the note's has not: write ids as the notes do")
 
 
 def _read(files: Mapping[str, str]) -> pd.Series:

@@ -242,7 +242,7 @@ FAULTS = [
     Fault(
         "codes parted by bars",
         TABLE,
-        'set `separator: "|"`',
+        "codes look parted by",
         cycled("A1|B2", "B2", "A1|C3", "C3"),
         f'{TABLE}\nseparator: "|"',
     ),

@@ -202,10 +202,11 @@ def test_the_order_of_notes_that_a_spreadsheet_changed_is_named(tmp_path, value)
     assert "discharge.csv: NOTE_SEQ is in 1 rows not as the release has it" in refused(save(tmp_path / "m", content))
 
 
-def test_a_version_that_became_a_number_is_named(tmp_path):
+@pytest.mark.parametrize("version", ["9.0", "", "nan"])
+def test_a_version_that_another_program_changed_is_named(tmp_path, version):
     content = tables()
-    content["hosp/diagnoses_icd"][3][4] = "9.0"
-    assert "ICD_VERSION is '9.0'" in refused(save(tmp_path / "m", content))
+    content["hosp/diagnoses_icd"][3][4] = version
+    assert f"ICD_VERSION is {version!r}" in refused(save(tmp_path / "m", content))
 
 
 @pytest.mark.parametrize("name", list(mimic4.COLUMNS))

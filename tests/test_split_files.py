@@ -105,6 +105,12 @@ def test_ids_that_another_program_changed_are_named(tmp_path, kind, name):
         split_files.applied(NOTES, files)
 
 
+def test_ids_that_lost_their_zeros_are_named(tmp_path):
+    notes = pd.DataFrame({"note": ["007", "008", "100"]})
+    with pytest.raises(ValueError, match="has lost zeros, the note's has not"):
+        split_files.applied(notes, lists(tmp_path, train=[7, 100], test=[8]))
+
+
 def test_a_table_of_ids_as_numbers_is_named(tmp_path):
     table = pd.DataFrame({"_id": [100001, 100004, None], "split": ["train", "val", "test"]})
     table.to_feather(tmp_path / "s.feather")

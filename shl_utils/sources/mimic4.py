@@ -130,9 +130,9 @@ def _read_descriptions(tables: Tables, version: int) -> dict[str, str]:
 
 
 def _select(tables: Tables, name: str, columns: str, version: int, dropped: Counts, kind: str) -> pd.DataFrame:
-    """Columns of the rows of this version; `rows` counts all, `dropped` those of the other and those of none."""
+    """Columns of the rows of this version; `rows` counts all, `dropped` those of the other."""
     part = tables.select(name, f"{columns}, trim(ICD_VERSION) AS version")
-    strange = part["version"].dropna()
+    strange = part["version"].fillna("")
     strange = strange[~strange.isin(["9", "10"])]
     if len(strange):
         raise ValueError(f"{tables.files[name]}: ICD_VERSION is {strange.iloc[0]!r}, neither 9 nor 10: {DOWNLOAD}")
