@@ -59,7 +59,7 @@ class _Manager(AsyncKernelManager):
         await self.provisioner.launch_kernel(kernel_cmd, **given)
         for _ in range(int(patience() / PAUSE)):
             if await self.provisioner.poll() is not None:
-                raise RuntimeError("it ended before it answered")
+                raise RuntimeError("it ended before it answered: why, it has said above")
             with suppress(OSError, ValueError):  # it is not there yet, or half written
                 return self.load_connection_file()
             await asyncio.sleep(PAUSE)

@@ -39,7 +39,7 @@ def _check_name(run: str) -> None:
     for part in run.removesuffix("/").split("/"):
         if part in ("", ".", ".."):
             raise ValueError(
-                f"`run` is {run!r}, which leaves the folder of runs: use a name, such as demo, or a full path"
+                f"`run` is {run!r}, which leaves the folder of runs: use a name such as demo, or a full path"
             )
         if UNUSABLE.search(part):
             raise ValueError(
@@ -52,6 +52,4 @@ def check_own(folder: Path, marks: frozenset[str]) -> None:
     """ValueError if `folder` holds something, and nothing called as in `marks`."""
     held = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
     if held and not held & marks:
-        raise ValueError(
-            f"{folder} holds something else than a run, such as {min(held)}: give `run` a folder of its own"
-        )
+        raise ValueError(f"{folder} holds something else than a run, such as {min(held)}: give `run` another folder")

@@ -116,6 +116,9 @@ FAULTS = [
     Fault("a list in place of parameters", b"- run: x\n", "expected lines of `name: value`"),
     Fault("a name that YAML reads as no text", "no: 3", "a name is no text"),
     Fault("an empty name of a run", b'run: ""\n', "run: String should have at least 1 character"),
+    Fault("a run that is called ..", b"run: ..\n", "leaves the folder of runs: use a name such as demo"),
+    Fault("a run in the user's home folder itself", b"run: '~'\n", "holds more than one run: name a new folder in it"),
+    Fault("a run with a name that Windows cannot have", b"run: a:b\n", "no name of a folder on every system"),
     Fault("a parameter file in Latin-1", "run: x # für".encode("latin-1"), "not UTF-8 text"),
     Fault(
         "a parameter file from Windows (mark, CRLF)",
@@ -525,6 +528,41 @@ MACHINE = [
         "two commands in one run folder",
         "the second stops and says that the folder is in use; a killed one leaves no lock",
         "test_machine.py::test_a_second_command_in_the_same_folder_stops_and_a_killed_one_leaves_no_lock",
+    ),
+    (
+        "two runs begin at once in one folder while the machine is busy, thirty times",
+        "both run: each notebook has sockets of its own, in a closed folder that goes with it",
+        "test_kernels.py::test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop",
+    ),
+    (
+        "another python3 kernel, start-up files of IPython, warnings as errors, a torch.py in the working folder",
+        "no notebook sees them",
+        "test_kernels.py::test_what_the_user_has_set_up_stays_outside",
+    ),
+    (
+        "variables of Accelerate, of another launch or of a compiler are set",
+        "training ends in the same weights",
+        "test_surroundings.py::test_training_is_the_same_whatever_accelerate_is_told_outside",
+    ),
+    (
+        "`shl status` where the output knows ASCII only",
+        "letters that it does not know are escaped, and the exit code is what it would be",
+        "test_speech.py::test_a_reader_of_another_encoding_is_told_all_it_can_read",
+    ),
+    (
+        "`shl run` into a pipe that is closed",
+        "the run goes on",
+        "test_speech.py::test_a_run_goes_on_when_nobody_listens",
+    ),
+    (
+        "`run` names a folder that holds other things",
+        "nothing is written there, and its rights stay",
+        "test_places.py::test_a_folder_of_other_things_is_left_as_it_is",
+    ),
+    (
+        "what Windows lacks is taken away: fcntl, resource, fork, unix sockets",
+        "a run goes through all stages",
+        "test_windows.py::test_a_run_goes_through_all_stages_without_it",
     ),
     (
         "the clock is set back, or a folder comes from the future",

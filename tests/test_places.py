@@ -20,13 +20,11 @@ def at_home(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/../..", "../x", "a//b", "a/./b", "a/.."])
 def test_a_name_that_leaves_the_folder_of_runs_is_refused(name):
-    with pytest.raises(ValueError, match="leaves the folder of runs: use a name, such as demo"):
+    with pytest.raises(ValueError, match="leaves the folder of runs: use a name such as demo"):
         runs.folder_of(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["nul", "COM1.x", "a:b", "a?", "a.", "a ", " a", "a\\b", 'a"b', "a\nb", "x/aux/y", "a*"]
-)
+@pytest.mark.parametrize("name", ["nul", "COM1.x", "a:b", "a?", "a.", "a ", " a", "a\\b", 'a"b', "a\nb", "x/aux/y"])
 def test_a_name_that_not_every_system_has_is_refused(name):
     with pytest.raises(ValueError, match="no name of a folder on every system"):
         runs.folder_of(name)
@@ -47,7 +45,7 @@ def test_a_folder_of_other_things_is_left_as_it_is(tmp_path):
     other = tmp_path / "thesis"
     other.mkdir(mode=0o755)
     (other / "chapter.tex").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds something else than a run, such as chapter.tex: give `run` a folder"):
+    with pytest.raises(ValueError, match=r"something else than a run, such as chapter.tex: give `run` another folder"):
         runs.begin("00_imbalance", {"run": str(other), "source": "table", "table": "x.csv"})
     assert [path.name for path in other.iterdir()] == ["chapter.tex"]
     assert other.stat().st_mode & 0o777 == 0o755

