@@ -39,7 +39,12 @@ browser:
 install: $(DONE)
 
 $(DONE): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
+	 { echo "$(PYTHON) is not Python 3.11 to 3.13: name one that is, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c "import venv, ensurepip" 2> /dev/null || \
+	 { echo "$(PYTHON) has no venv and pip: on Debian or Ubuntu, apt install python3-venv brings them"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
 	$(BIN)/pip install --quiet --no-deps sphinx-revealjs==3.2.1  # for its copy of reveal.js
 	touch $(DONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shl_utils import ablation, grid, runs, tuning
+from shl_utils import ablation, grid, places, runs, tuning
 from shl_utils import corpus as corpora
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
@@ -54,3 +54,15 @@ def of(file: Path, parameters: Parameters) -> Batch:
     settled = [row for row in rows if len(row.options) == 1]
     models = {model.folder: model for model in ablation.models(tuning.trials(rows) + settled)}
     return Batch(file, runs.folder_of(parameters.run), parameters, models)
+
+
+def named(files: str | list[str]) -> list[Path]:
+    """Parameter files: one name, several with a blank between them, or a list; FileNotFoundError if one is missing."""
+    if isinstance(files, str):
+        files = [files] if places.expanded(files).is_file() else files.split()
+    found = [places.expanded(name) for name in files]
+    for path in found:
+        if not path.is_file():
+            remedy = """names with a blank go into a list, --config 'files=["a b.yaml", "c.yaml"]'"""
+            raise FileNotFoundError(f"{path} is not there: {remedy}")
+    return found

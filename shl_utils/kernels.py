@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -15,9 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
+
+from shl_utils import locks
 
 # Sockets that are files in a closed folder are out of reach for others on the machine; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")
@@ -39,6 +42,18 @@ class _Manager(AsyncKernelManager):
 
     def write_connection_file(self, **_) -> None:
         """The process does."""
+
+    def client(self, **given) -> AsyncKernelClient:
+        self.clients = [*getattr(self, "clients", []), super().client(**given)]
+        return self.clients[-1]
+
+    def end(self) -> None:
+        """End the process, and all that was opened to talk to it."""
+        if self.has_kernel:
+            run_sync(self.shutdown_kernel)(now=True)  # all is on disk; a graceful end takes a second
+        for client in getattr(self, "clients", []):
+            client.stop_channels()
+        run_sync(self.cleanup_resources)()
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **given) -> None:
         await self.provisioner.launch_kernel(kernel_cmd, **given)
@@ -74,7 +89,11 @@ def patience() -> int:
 def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelManager]:
     usual = tempfile.gettempdir()
     short = "/tmp" if way == "ipc" and len(os.fsencode(usual)) > LONGEST else usual
-    with tempfile.TemporaryDirectory(prefix="shl-", dir=short, ignore_cleanup_errors=True) as folder:
+    _sweep(short)
+    with (
+        tempfile.TemporaryDirectory(prefix="shl-", dir=short, ignore_cleanup_errors=True) as folder,
+        locks.claimed(Path(folder) / "lock"),
+    ):
         manager = _Manager(connection_file=str(Path(folder) / "kernel.json"), transport=way, cache_ports=False)
         where = [f"--IPKernelApp.transport={way}"] + ([f"--IPKernelApp.ip={folder}/s"] if way == "ipc" else [])
         try:
@@ -85,12 +104,17 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
             client = manager.client()
             client.start_channels()
             run_sync(client.wait_for_ready)(timeout=patience())
-            client.stop_channels()
             yield manager
         finally:
-            if manager.has_kernel:
-                run_sync(manager.shutdown_kernel)(now=True)  # all is on disk; a graceful end takes a second
-            manager.context.destroy(linger=0)
+            manager.end()
+
+
+def _sweep(place: str) -> None:
+    """Remove what commands that were killed have left there: nobody holds it any more."""
+    for lock in Path(place).glob("shl-*/lock"):
+        with suppress(OSError), locks.claimed(lock) as free:
+            if free:
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _serve() -> None:

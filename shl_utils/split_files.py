@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from shl_utils import cleaning
+from shl_utils.sources import columns
 
 IDS = ("_id", "id", "note", "hadm_id")  # what tables call the column of ids
 SIDES = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
-TABLES = {".feather": pd.read_feather, ".parquet": pd.read_parquet, ".csv": partial(pd.read_csv, dtype=str)}
+TABLES = {
+    ".feather": pd.read_feather,
+    ".parquet": pd.read_parquet,
+    ".csv": lambda path: pd.DataFrame(columns.read(path, "utf-8")),
+}
 
 SHAPES = {  # what other programs make of an id, and how it was
     "ends in .0": lambda name: re.sub(r"\.0+$", "", name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ def closed(variables: Mapping[str, str]) -> dict[str, str]:
 
 def close() -> None:
     """`closed`, for this process and all that it starts."""
+    if "PYTHONWARNINGS" in os.environ:
+        warnings.simplefilter("default")  # it has read "error" long ago
     _replace(closed(os.environ))
 
 
@@ -54,7 +57,7 @@ def close() -> None:
 def shut() -> Iterator[None]:
     """`closed` for as long as the block runs: in a kernel that somebody else has started."""
     before = dict(os.environ)
-    close()
+    _replace(closed(before))
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """A run as jobs of Snakemake: what fails or is killed is all that the next call has to do."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,7 +63,7 @@ def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
     (begun / failing).write_text("in the way")
     first = snakemake(begun.parent, "--keep-going")
     kill(first, killed)
-    said = first.communicate(timeout=300)[0]
+    said = first.communicate()[0]
     assert first.returncode == 1, said
     assert not list(begun.rglob("batch/ablation/*"))
     before = {path: path.stat().st_mtime_ns for path in begun.glob("batch/*.done")}
@@ -70,7 +71,7 @@ def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
 
     (begun / failing).unlink()
     second = snakemake(begun.parent)
-    said = second.communicate(timeout=300)[0]
+    said = second.communicate()[0]
     assert second.returncode == 0, said
     assert {path: path.stat().st_mtime_ns for path in before} == before
     tables = [pd.read_parquet(folder / "ablation.parquet") for folder in (begun, smoke[0])]
@@ -108,3 +109,20 @@ def asked(tmp_path, text):
     (tmp_path / "g.yaml").write_text(text)
     (tmp_path / "p.yaml").write_text(f"run: {tmp_path / 'run'}\ngrid: {tmp_path / 'g.yaml'}\n")
     return batch.of(tmp_path / "p.yaml", headless.read(tmp_path / "p.yaml")[1])
+
+
+def test_files_with_a_blank_in_their_path_are_jobs(tmp_path):
+    place = tmp_path / "my params"
+    place.mkdir()
+    files = [place / "one of mine.yaml", place / "two.yaml"]
+    for i, file in enumerate(files):
+        file.write_text(f"run: {tmp_path / f'my run {i}'}\nsource: synthetic\n", encoding="utf-8")
+    for given in (str(files[0]), json.dumps([str(file) for file in files])):
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile"), "-n"]
+        command += ["--cores", "1", "--config", f"files={given}", "until=00_imbalance"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("my run 1" in done.stdout + done.stderr) == given.startswith("[")
+    assert batch.named(f"{FILE} {FILE}") == [FILE, FILE]
+    with pytest.raises(FileNotFoundError, match="names with a blank go into a list"):
+        batch.named(f"{files[0]} {files[1]}")

@@ -58,6 +58,21 @@ def test_its_sockets_are_in_a_closed_folder_that_goes_with_it(monkeypatch, tmp_p
     assert not process.is_running()
 
 
+def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
+    code = "import os, signal, sys; from shl_utils import kernels, surroundings\n"
+    code += "with kernels.started(surroundings.closed(os.environ)): os.kill(os.getpid(), signal.SIGKILL)"
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=False)
+    (left,) = tmp_path.iterdir()
+    code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "print(os.listdir())")
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert left.name not in told.stdout
+    assert "shl-" in told.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
     Path(tempfile.gettempdir()).mkdir()

@@ -14,14 +14,14 @@ import os, sys, time
 from shl_utils import launch
 launch.die_with_parent()
 print(os.getpid(), flush=True)
-time.sleep(60)
+time.sleep(900)
 """
 PARENT = f"""
 import os, subprocess, sys, time
 from shl_utils import launch
 env = os.environ | {{launch.PARENT: str(os.getpid())}}
 subprocess.Popen([sys.executable, "-c", {CHILD!r}], env=env)
-time.sleep(60)
+time.sleep(900)
 """
 
 
@@ -30,7 +30,7 @@ def alive(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat") as file:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
@@ -40,7 +40,7 @@ def test_a_trainer_ends_with_a_killed_parent():
     assert alive(child)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(child)
@@ -50,7 +50,7 @@ def test_a_trainer_whose_parent_died_before_it_could_ask_does_not_start():
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     env = os.environ | {"SHL_PARENT": str(gone.pid)}
-    done = subprocess.run([sys.executable, "-c", CHILD], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", CHILD], env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert "the process that started this one is gone" in done.stderr
     assert done.stdout == ""

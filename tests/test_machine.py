@@ -23,6 +23,7 @@ def test_a_second_command_in_the_same_folder_stops_and_a_killed_one_leaves_no_lo
     env = os.environ | {"SHL_RUNS": str(tmp_path)}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert "running" in first.stdout.readline()
+        first.send_signal(signal.SIGSTOP)  # it would be done before the others have begun
         second = shl("run", SMOKE, SHL_RUNS=str(tmp_path))
         assert second.returncode == 2
         assert "smoke is in use by another `shl`" in second.stderr

@@ -353,7 +353,7 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "interrupted; the same command goes on from here" in errors
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

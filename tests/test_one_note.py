@@ -147,6 +147,10 @@ def test_what_nobody_sees_changes_no_code(finished, cleaned, tmp_path):
     ours = {code["code"]: code["probability"] for code in first["codes"]}
     assert theirs[0] == pytest.approx({code: ours[code] for code in theirs[0]}, abs=0.02)
     assert script.probabilities(text.replace("Name:", "Who:"), str(encoder._minilm())) != theirs[0], "a header matters"
+    for data, message in (("Fièvre".encode("latin-1"), "is not utf-8: save it so"), (b" ", "is blank")):
+        (tmp_path / "note.txt").write_bytes(data)
+        with pytest.raises(SystemExit, match=message):
+            script.main([str(tmp_path / "note.txt")])
 
 
 def exported(folder, target):

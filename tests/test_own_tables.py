@@ -83,10 +83,13 @@ def test_what_the_lesson_expects_is_said_where_data_are_otherwise():
 
 
 def test_a_filter_that_leaves_a_side_no_label_stops_before_training():
-    table = pd.DataFrame({"note": [0, 1, 2], "kept": [True, False, True]})
-    with pytest.raises(ValueError, match=r"leaves no label in validation: lower `filter_threshold`, or set"):
-        filter_audit.refuse_bare(table, np.array(["train", "validation", "test"]))
-    filter_audit.refuse_bare(table.assign(kept=True), np.array(["train", "validation", "test"]))
+    similarity = pd.DataFrame({"note": [0, 1, 2, 3], "code": [0, 1, 0, 1], "similarity": [0.5, 0.6, 0.1, 0.7]})
+    split = np.array(["train", "train", "validation", "test"])
+    with pytest.raises(ValueError, match=r"of the run leaves no label in validation: lower `filter_threshold`, or set"):
+        filter_audit.refuse_bare(similarity, split, check({"filter_labels": "all"}))
+    with pytest.raises(ValueError, match=r"of row .*, filter on test too leaves no label in validation"):
+        filter_audit.refuse_bare(similarity, split, check({"grid": "factorial"}))
+    filter_audit.refuse_bare(similarity, split, check({}))
 
 
 def test_an_interval_that_misses_its_estimate_is_said():

@@ -96,6 +96,6 @@ def test_a_power_law_of_ratio_700_gives_six_to_eight_segments():
 def test_a_million_codes_in_under_a_second():
     # the one bound on time that is part of the promise; it takes about 0.15 s
     counts = np.random.default_rng(0).permutation(1_000_000) + 1
-    started = time.perf_counter()
+    started = time.process_time()  # whoever else is at work does not count
     segment(counts, eta=0.5)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -351,6 +351,17 @@ def test_another_separator_is_named_and_the_remedy_works(tmp_path, separator, co
     assert load(path, **yaml.safe_load(remedy)).notes["codes"].tolist() == [sorted(row) for row in codes]
 
 
+@pytest.mark.parametrize("separator", [", ", " and "])
+def test_pairs_of_short_codes_are_no_numbers(tmp_path, separator):
+    cells = [separator.join(pair) for pair in (("250", "401"), ("401", "038"), ("250", "038"))] * 5
+    assert "row 1 and 14 more, column codes: codes look parted by" in refused(written(tmp_path / "n.csv", cells))
+
+
+def test_another_separator_in_one_row_is_named(tmp_path):
+    cells = [";".join(row) for row in A1] + ["A1,C3"]
+    assert f"row {len(cells)}, column codes: codes look parted by ','" in refused(written(tmp_path / "n.csv", cells))
+
+
 def test_a_tab_that_yaml_did_not_read_is_named(tmp_path):
     path = written(tmp_path / "n.csv", map("\t".join, A1))
     unquoted = yaml.safe_load(r"separator: \t")
@@ -393,6 +404,7 @@ def test_a_list_within_a_list_is_named(tmp_path):
         ["[X]Depression", "Depression [severe]", "HIV+", "HIV-", "C++", "A1 antitrypsin", "T2 N0 M0"],
         ["money-fx", "palm-oil", "l-cattle", "nat-gas"],
         ["糖尿病", "高血压", "Ä 1", "Übelkeit und Erbrechen"],
+        ["Nausea and vomiting", "vomiting", "pain and Nausea"],
         ["A17.0+G01*", "C81/C96", "I10 (HTN)", "50%", "p<0.05"],
     ],
 )
@@ -504,6 +516,8 @@ def test_tables_of_european_spreadsheets_are_read(tmp_path):
         'sep=;\nid;text;codes\n1;one, two;"a;b"\n2;x;b\n',
         'sep=,\r\nid,text,codes\r\n1,"one, two",a;b\r\n2,x,b\r\n',
         "id\ttext\tcodes\n1\tone, two\ta;b\n2\tx\tb\n",
+        '\n,,\nid,text\u200b,\xa0codes\n1,"one, two",a;b\n2,x,b\n',
+        "id|text|codes\n1|one, two|a;b\n2|x|b\n",
         'id,text,codes,,\n1,"one, two",a;b,,\n2,x,b,,\n,,,,\n',
         'id,text,codes\n1,"one, two",a;b,,\n2,x,b,\n',
     ):
@@ -521,7 +535,8 @@ def test_quotes_with_a_backslash_are_named(tmp_path):
 
 def test_the_encoding_that_is_named_is_the_one(tmp_path):
     path = tmp_path / "n.csv"
-    for encoding, text in (("cp1252", "“no”"), ("utf-16", "ñ"), ("latin-1", "ñ")):
+    texts = (("cp1252", "“no”"), ("utf-16", "ñ"), ("utf-16-le", "no"), ("utf-16-be", "no"), ("latin-1", "ñ"))
+    for encoding, text in texts:
         path.write_bytes(f"id,text,codes\n1,{text},a\n2,x,b\n".encode(encoding))
         assert f"set `encoding`, such as {encoding}" in refused(path)
         assert load(path, encoding=encoding).notes["text"][0] == text
@@ -544,9 +559,9 @@ def test_fifty_thousand_codes_are_read_in_seconds(path):
         for i in range(10_000)
     ]
     save(path, rows)
-    started = time.monotonic()
+    started = time.process_time()
     found = load(path)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert len(found.descriptions) == 50_005
     assert "00001" in found.descriptions
 

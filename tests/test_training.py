@@ -162,9 +162,7 @@ def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
 def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed run")
     process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
-    deadline = time.monotonic() + 120
     while not (folder / "segments" / "0" / "segment.json").exists():
-        assert time.monotonic() < deadline, "the first segment never came"
         assert process.poll() is None, "training ended before it could be killed"
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
@@ -322,14 +320,13 @@ def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_pa
 def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
     process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"at_once": 2}'])
-    deadline = time.monotonic() + 120
     while not list(folder.glob("segments/*/segment.json")):
-        assert time.monotonic() < deadline, "the first segment never came"
         assert process.poll() is None, "training ended before it could be killed"
         time.sleep(0.02)
     trainers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + 300
     while any(os.path.exists(f"/proc/{pid}/exe") for pid in trainers.stdout.split()):
         assert time.monotonic() < deadline, "a trainer went on alone"
         time.sleep(0.05)

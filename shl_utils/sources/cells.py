@@ -48,7 +48,7 @@ LISTING = (
     "؛",
     "،",
 )  # what hardly stands within a code
-PART_OF_WORDS = " -_:"  # what often does: only between what looks like codes
+PART_OF_WORDS = (" and ", " ", "-", "_", ":")  # what often does: only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
 FREQUENT = 2  # notes with a part from which its places say something
 MOST = 0.9  # of the pieces, that are to look like codes
@@ -101,10 +101,10 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
     like_codes = sum(map(bool, map(CODE.fullmatch, pieces_of_all))) >= MOST * len(pieces_of_all)
     if not compound or (other in PART_OF_WORDS and not like_codes):
         return False
-    if other == "," and all(len(p) == 2 and "".join(p).isdecimal() for p in compound.values()):
+    if other == "," and all(NUMBER.fullmatch(part) for part in compound):
         return False  # 401,9 of a spreadsheet whose language has a decimal comma
-    if other in LISTING and like_codes and sum(parts[part] for part in compound) > 1:
-        return True
+    if other in LISTING and like_codes:
+        return sum(parts[part] for part in compound) > 1 or parts.keys() >= set(pieces_of_all)
     varied = len({len(pieces) for pieces in split.values()}) > 2  # as lists are, and no code of three numbers is
     end = -1 if other in LISTING or (like_codes and varied) else 1  # a qualifier may have further ones behind it
     leading = {part for part in parts if part not in compound}.union(*(pieces[:end] for pieces in compound.values()))
@@ -132,7 +132,8 @@ def spelling(code: str) -> str:
 def short_of_zeros(codes: Iterable[str], known: Iterable[str]) -> list[str]:
     """Of `codes`, those that are not `known`, but would be with zeros before them, as a number has lost them."""
     known = set(known)
-    return [code for code in codes if code not in known and any("0" * n + code in known for n in (1, 2, 3))]
+    numbers = (code for code in codes if code not in known and code[0].isdecimal())
+    return [code for code in numbers if any("0" * n + code in known for n in (1, 2, 3))]
 
 
 def half_number(values: Iterable[str]) -> str:

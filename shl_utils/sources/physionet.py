@@ -30,7 +30,7 @@ NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  
 NUMBER_10 = re.compile(r"[.+]|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 3E03305 is a procedure of ICD-10
 ANY, WHOLE = re.compile(".*", re.DOTALL), re.compile("[0-9]+")
 CODES = re.compile(r"[0-9A-Z]+")
-LINE = 2**25  # bytes of a row that is read at most: a stay's longest note has 2**16 or so
+LINE = 2**24  # bytes of a row that is read at most: a stay's longest note has 2**16 or so
 # in SQL, what the releases have in columns beside the codes; NULL is none
 FORMS = {"HADM_ID": "[0-9]+", "ROW_ID": "[0-9]+", "NOTE_SEQ": "[0-9]+", "ISERROR": "[01]?"}
 FORMS |= {"CHARTDATE": r"\d{4}-\d\d-\d\d( .*)?", "CHARTTIME": r"(\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)?"}

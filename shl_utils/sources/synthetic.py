@@ -70,7 +70,7 @@ def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     draft.mkdir(parents=True)
     try:
         _write_tables(draft, notes, seed, full)
-        (draft / "GENERATOR.json").write_text(json.dumps(stamp) + "\n")
+        (draft / "GENERATOR.json").write_text(json.dumps(stamp) + "\n", encoding="utf-8")
         if folder.is_dir():
             folder.rmdir()  # fails unless empty
         draft.rename(folder)
@@ -82,7 +82,7 @@ def _holds(folder: Path, stamp: dict[str, object]) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     files = [folder / name for name in ("GENERATOR.json", "EVIDENCE.csv", *TABLES)]
-    if all(file.is_file() for file in files) and json.loads(files[0].read_text()) == stamp:
+    if all(file.is_file() for file in files) and json.loads(files[0].read_text(encoding="utf-8")) == stamp:
         return True
     raise ValueError(f"{folder} holds something else than {stamp}: delete it or choose another folder")
 

@@ -90,8 +90,8 @@ def load(
     if "split" in names:
         notes["split"] = _names(table, names["split"], path)
         _refuse(notes["split"], lambda side: side not in SPLITS, path, names["split"], f"use {', '.join(SPLITS)}")
-    for name in ("note", "group"):
-        _refuse_half_numbers(notes[name], path, names["id" if name == "note" else name if "group" in names else "id"])
+    _refuse_half_numbers(notes["note"], path, names["id"])
+    _refuse_half_numbers(notes["group"], path, names.get("group", names["id"]))
     used = sorted(set().union(*notes["codes"]))
     if len(used) < 2:
         raise ValueError(f"{path}: one code only in column {names['codes']}, two are needed: check `separator`")
@@ -116,9 +116,8 @@ def load(
 def texts(path: Path, *, column_names: dict[str, str], encoding: str) -> dict[str, str]:
     """Text of every note by its id, as `load` reads them; where there is no column of these names, from id and text."""
     table = columns.read(path, encoding, remedy="give `--encoding`")
-    key, text = (
-        name if name in table else usual for usual in ("id", "text") for name in [column_names.get(usual, usual)]
-    )
+    own = {usual: column_names.get(usual, usual) for usual in ("id", "text")}
+    key, text = (name if name in table else usual for usual, name in own.items())
     _need(table, [key, text], path, "rename it in the file")
     names = _names(table, key, path)
     _refuse_repeated(pd.Series(names), path, key)
@@ -219,7 +218,8 @@ def _refuse_lost_zeros(codes: list[str], known: dict[str, str], path: Path) -> N
     lost = cells.short_of_zeros(codes, known)
     if lost:
         what = f"{len(lost)} codes have no description there, and have one with zeros before them"
-        raise ValueError(f"{path}: {what}: a program read them as numbers: write codes as text, with their zeros")
+        remedy = "write codes as text, with their zeros, or describe these too"
+        raise ValueError(f"{path}: {what}: a program read them as numbers: {remedy}")
 
 
 def _spellings(codes: list[str], known: dict[str, str]) -> dict[str, int]:
