@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,9 @@ def create(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
-        # PEFT finds no layers by number where they lie at the root, as ModernBERT's do
         layers_to_transform=layers if targets == "attention" and len(layers) < n_layers(top) else None,
-        target_modules=linear_maps(top, layers) if targets == "all" else None,
+        # by their full names: PEFT finds no layers by number where they lie at the root, as ModernBERT's do
+        target_modules="|".join(map(re.escape, linear_maps(top, layers))) if targets == "all" else None,
     )
     encoder = get_peft_model(top, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
@@ -67,7 +68,7 @@ def create(
 
 def linear_maps(encoder: nn.Module, layers: list[int]) -> list[str]:
     """Names of the linear maps within the given layers, such as "encoder.layer.5.attention.self.query"; where all
-    layers are given and lie in no one list, of all in the encoder."""
+    layers are given and lie in no one list, of all in the encoder. ValueError where there are none."""
     try:
         chosen = [encoder_layers(encoder)[i] for i in layers]
     except ValueError:
@@ -75,6 +76,8 @@ def linear_maps(encoder: nn.Module, layers: list[int]) -> list[str]:
             raise
         chosen = [encoder]
     inside = {id(module) for part in chosen for module in part.modules() if isinstance(module, nn.Linear)}
+    if not inside:
+        raise ValueError(f"{type(encoder).__name__} has no linear map in its layers")
     return [name for name, module in encoder.named_modules() if id(module) in inside]
 
 

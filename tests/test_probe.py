@@ -2,10 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
+from peft import PeftModel
 from test_encoder import tiny
 
-from shl_utils import model, probe
+from shl_utils import model, probe, worker
 from shl_utils.parameters import check
 
 KINDS = ("bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deberta-v2", "albert", "xlnet", "gpt2")
@@ -51,3 +53,13 @@ def test_linear_maps_are_those_of_the_given_layers():
     assert all(name.startswith("encoder.layer.2.") for name in names)
     outside = tiny("electra", embedding_size=16)
     assert not any("embeddings_project" in name for name in model.linear_maps(outside, [0, 1, 2]))
+
+
+@pytest.mark.parametrize(("kind", "at"), [("bert", "encoder.layer."), ("modernbert", "layers.")])
+def test_an_adapter_is_in_the_trained_layers_alone_on_the_whole_encoder_too(kind, at, tmp_path):
+    base, asked = tiny(kind, num_hidden_layers=8), check({"lora_layers": 6})
+    net = worker.fresh(base, np.full(2, 0.5), asked)
+    model.save(net, tmp_path)
+    whole = PeftModel.from_pretrained(tiny(kind, num_hidden_layers=8), tmp_path)
+    names = [name.split(at)[1].split(".")[0] for name, _ in whole.named_parameters() if "lora_A" in name]
+    assert set(names) == set("234567")

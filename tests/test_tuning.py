@@ -95,7 +95,7 @@ def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_te
     assert len(table) == 6
     assert table["chosen"].sum() == 2
     assert table.loc[table["chosen"], "figure"].tolist() == [1.0, 1.0]
-    assert table["setting"][1] == "gamma 1.0, lr_head 0.02"
+    assert table["setting"][1] == "gamma 1, lr_head 0.02"
     assert table["core_seconds"].tolist() == [2, 4, 6, 8, 10, 12]
     assert tables.tuning(table)["core seconds"].tolist() == ["12", "30"], "the budget stands beside what it bought"
 
