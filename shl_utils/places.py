@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from shl_utils.surroundings import PROJECT
 
-# what Windows takes for no name of a folder: a run may go there one day
-UNUSABLE = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$|^ |^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+# parts of a path that cannot be one
+ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$|^ |^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+ANYWHERE = re.compile(r"[\x00-\x1f]")
 
 
 def expanded(path: str) -> Path:
@@ -41,10 +43,9 @@ def _check_name(run: str) -> None:
             raise ValueError(
                 f"`run` is {run!r}, which leaves the folder of runs: use a name such as demo, or a full path"
             )
-        if UNUSABLE.search(part):
+        if (ON_WINDOWS if sys.platform == "win32" else ANYWHERE).search(part):
             raise ValueError(
-                f"`run` is {run!r}, but {part!r} is no name of a folder on every system: "
-                "use letters, digits, - and _, such as demo_2"
+                f"`run` is {run!r}, but no folder here can be called {part!r}: use letters, digits, - and _"
             )
 
 

@@ -118,7 +118,7 @@ FAULTS = [
     Fault("an empty name of a run", b'run: ""\n', "run: String should have at least 1 character"),
     Fault("a run that is called ..", b"run: ..\n", "leaves the folder of runs: use a name such as demo"),
     Fault("a run in the user's home folder itself", b"run: '~'\n", "holds more than one run: name a new folder in it"),
-    Fault("a run with a name that Windows cannot have", b"run: a:b\n", "no name of a folder on every system"),
+    Fault("a run with a line break in its name", b'run: "a\\nb"\n', "no folder here can be called"),
     Fault("a parameter file in Latin-1", "run: x # für".encode("latin-1"), "not UTF-8 text"),
     Fault(
         "a parameter file from Windows (mark, CRLF)",
