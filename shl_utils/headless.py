@@ -41,6 +41,8 @@ def read_all(files: Sequence[Path]) -> list[Read]:
         try:
             found.append(read(file))
             full = found[-1][1]
+            if full.based_on not in {other.run for _, other in found[:-1]}:  # which will be there by then
+                runs.base_of(full.based_on, runs.folder_of(full.run))
             for name in filter(None, (full.grid, full.sensitivity)):  # a mistake in it would show after an hour
                 for combination in grid.combinations(name, full):
                     precision.check(combination.settings[0])
@@ -89,7 +91,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
         elif state.done:
             print(f"{stage}: done before, kept")
             continue
-        elif full.based_on and runs.take_over(runs.folder_of(full.based_on), folder, stage, full.model_dump()):
+        elif state.word == "not run" and _taken_over(full, folder, stage):
             print(f"{stage}: taken over from {full.based_on}")
             continue
         begun, before = time.monotonic(), runs.read_stamp(folder, stage)
@@ -109,6 +111,10 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
     print(f"Executed notebooks: {folder / 'notebooks'}")
     return True
+
+
+def _taken_over(full: Parameters, folder: Path, stage: str) -> bool:
+    return bool(full.based_on) and runs.take_over(runs.folder_of(full.based_on), folder, stage, full.model_dump())
 
 
 def _tell(stamp: runs.Stamp) -> None:

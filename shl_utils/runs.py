@@ -153,7 +153,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     values = resolved(values, Path.cwd())
     defaults = Parameters.model_fields
     folder = folder_of(values.get("run", defaults["run"].default))
-    base = _base(values, folder)
+    base = base_of(values.get("based_on", ""), folder)
     merged: dict[str, Any] = {}
     upstream = ""
     for name in STAGES[: STAGES.index(stage)]:
@@ -174,13 +174,13 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     return Run(folder, stage, parameters, upstream)
 
 
-def _base(values: dict[str, Any], folder: Path) -> Path | None:
-    """Folder of the run that this one is based on, if it is."""
-    if not values.get("based_on"):
+def base_of(based_on: str, folder: Path) -> Path | None:
+    """Folder of the run that the one in `folder` is based on, if it is; ValueError if there is no such run."""
+    if not based_on:
         return None
-    base = folder_of(values["based_on"])
-    if base == folder or not (base / "stages").is_dir():
-        raise ValueError(f"based_on is {values['based_on']!r}: name another run, one that has finished stages")
+    base = folder_of(based_on)
+    if base == folder or not any(read_stamp(base, stage) for stage in STAGES):
+        raise ValueError(f"based_on is {based_on!r}: name another run, one that has finished stages")
     return base
 
 
@@ -220,9 +220,13 @@ def _box(text: str) -> list[str]:
     return [f"\x1b[31m▌\x1b[0m {line}" for line in text.splitlines()]
 
 
+# what is kept under keys of its own, by all stages: states of the trunk and models
+MADE_AGAIN = ("trunk/*", "segments/*/*", "reference/segments/*/*", "origin/segments/*/*", "ablation/*/segments/*/*")
+
+
 def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> bool:
     """Copy a done stage of the run in `base`, where it has these parameters and follows what `folder` holds; whether
-    that was so. What else `base` holds and makes again when it is needed (models, states of the trunk) is linked."""
+    that was so. What `base` would make again only if it had to (models, states of the trunk) is linked."""
     stamp, state = read_stamp(base, stage), states(base, until=stage).get(stage, State("not run"))
     before = read_stamp(folder, STAGES[STAGES.index(stage) - 1])["id"] if stage != STAGES[0] else ""
     own = stamp.get("parameters", {})
@@ -232,25 +236,30 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> b
     for name in (*stamp["files"], f"notebooks/{stage}.ipynb"):
         if (base / name).exists():
             _copy(base / name, folder / name, link=False)
-    for path in (*base.glob("trunk/*"), *base.glob("**/segments/*/*")):
+    for path in (path for pattern in MADE_AGAIN for path in base.glob(pattern) if ".part" not in path.name):
         _copy(path, folder / path.relative_to(base), link=True)
     write_json(stamp_path(folder, stage), stamp)
+    if not states(folder, until=stage)[stage].done:  # somebody has changed it meanwhile
+        stamp_path(folder, stage).unlink()
+        return False
     _write_provenance(folder)
     return True
 
 
 def _copy(source: Path, target: Path, *, link: bool) -> None:
-    """Of a file or folder that is not there yet. A link is for files that are replaced, never written to."""
+    """Of a file or folder. A link is for files that are replaced, never written to, and only where there is none."""
     if source.is_dir():
         for path in source.iterdir():
             _copy(path, target / path.name, link=link)
         return
-    if target.exists():
-        return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        (os.link if link else shutil.copyfile)(source, target)
+        if link and not target.exists():
+            os.link(source, target)
     except OSError:  # another file system, or one without links
+        link = False
+    if not link:
+        target.unlink(missing_ok=True)
         shutil.copyfile(source, target)
 
 
