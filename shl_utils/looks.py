@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,18 +15,27 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shl_utils import page
+from shl_utils import page, runs
 
 
 def use() -> None:
     """Of a notebook: the project's style, an alternative text for every figure, tables of pandas that sort by a click
-    and show what stands in them to its end."""
+    and show what stands in them to its end, and what we refuse in a few lines."""
     pd.set_option("display.max_colwidth", None)
     plt.switch_backend(plt.get_backend())  # a backend that starts later would put its own printer in the place of ours
     plt.style.use(["default", Path(__file__).with_name("shl.mplstyle")])  # not over a matplotlibrc of the user's
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
+        shell.set_custom_exc((ValueError, OSError), _refused)
         display(HTML(page.sorting()))
+
+
+def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None) -> None:
+    """Without the way that led to it, if it was raised by us, with a sentence that says what to do."""
+    *_, last = traceback.walk_tb(trace)
+    if Path(last[0].f_code.co_filename).parent.is_relative_to(Path(__file__).parent):
+        runs.box(error)
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 def alt(figure: Figure) -> str:

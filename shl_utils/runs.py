@@ -137,9 +137,7 @@ def open_run(stage: str, namespace: dict[str, Any]) -> Run:
         run = begin(stage, values)
         _before_change(run)
     except (ValueError, OSError) as error:
-        # IPython shows this in place of a traceback, whose last line alone would say what to do
-        lines = _box(str(error))
-        error._render_traceback_ = lambda: lines
+        box(error)
         raise
     create(run.folder)
     for name, state in states(run.folder, until=stage).items():
@@ -215,9 +213,10 @@ def _named(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in values.items())
 
 
-def _box(text: str) -> list[str]:
-    """Lines of an error for a notebook, in a frame."""
-    return [f"\x1b[31m▌\x1b[0m {line}" for line in text.splitlines()]
+def box(error: Exception) -> None:
+    """Have IPython show its message alone: of a traceback, the last line alone would say what to do."""
+    lines = [f"\x1b[31m▌\x1b[0m {line}" for line in str(error).splitlines()]
+    error._render_traceback_ = lambda: lines
 
 
 # what is kept under keys of its own, by all stages: states of the trunk and models

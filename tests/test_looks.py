@@ -1,10 +1,13 @@
 """What figures say in words and sentences, and how they differ where colours do not."""
 
+import os
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from jupyter_core.utils import run_sync
 
-from shl_utils import figures, headline, looks, measuring, page
+from shl_utils import figures, headline, kernels, looks, measuring, page, surroundings
 
 
 def gained(**rows):
@@ -90,3 +93,22 @@ def test_a_style_that_the_user_has_set_changes_no_figure(monkeypatch, tmp_path):
         looks.use()
         assert {name: value for name, value in plt.rcParams.items() if ours[name] != value} == {}
         assert plt.get_backend() == backend
+
+
+def test_what_we_refuse_is_shown_in_a_line_and_other_errors_as_they_come():
+    code = "from shl_utils import looks, parameters; looks.use()\n"
+    for cell, lines in (("parameters.check({'etta': 1})", 1), ("int('x')", None), ("open('/nowhere')", None)):
+        said = ask(code + cell)
+        assert said["status"] == "error"
+        assert len(said["traceback"]) == (lines or len(said["traceback"]))
+        assert ("did you mean 'eta'" in said["traceback"][0]) == (lines == 1)
+
+
+def ask(code):
+    """What a kernel answers."""
+    with kernels.started(surroundings.closed(os.environ)) as manager:
+        client = manager.client()
+        client.start_channels()
+        reply = run_sync(client.execute_interactive)(code, output_hook=lambda message: None, timeout=600)
+        client.stop_channels()
+    return reply["content"]
