@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,7 +175,7 @@ def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
 
 def _id(settings: dict[str, Any]) -> str:
     """A name that every file system takes, whatever the settings hold: paths, blanks, any script."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+    return runs.short(settings)[:10]
 
 
 def _without_moot(parameters: Parameters) -> Parameters:

@@ -16,9 +16,10 @@ import symtable
 import tokenize
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 # parameters: their values are in every stamp and key
@@ -47,25 +48,38 @@ class _Module:
 
 def of(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
     """What these functions, classes or whole modules depend on, but for what only `without` leads to."""
-    return _digests(_reached(map(_name, roots), set(map(_name, without))))
+    return _digests(_reached(map(name, roots), set(map(name, without))))
+
+
+def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
+    """All definitions that these lead to, themselves included."""
+    return _reached(map(name, roots), set())
 
 
 def of_notebook(path: Path) -> Code:
     """What the code of a notebook depends on, itself included. Not its parameters, whose values are stamped, nor its
     exercises, whose answers are the reader's, nor prose and outputs."""
+    source = _source_of(path)
+    found = _digests(_reached(_uses_of(path), set()))
+    return found | {f"{path.parent.name}/{path.name}": short(list(filter(None, _bare(source, ast.parse(source)))))}
+
+
+def _uses_of(path: Path) -> set[Name]:
+    """What the code of a notebook names."""
+    return set().union(*_parsed(_source_of(path), path, path.stem).uses.values())
+
+
+def _source_of(path: Path) -> str:
     from IPython.core.inputtransformer2 import TransformerManager  # half a second to import
 
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     code = [cell for cell in code if not UNCOUNTED & set(cell["metadata"].get("tags", []))]
-    source = TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
-    module = _parsed(source, path, path.stem)
-    found = _digests(_reached(set().union(*module.uses.values()), set()))
-    return found | {f"{path.parent.name}/{path.name}": _short(list(filter(None, _bare(source, ast.parse(source)))))}
+    return TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
 
 
 def digest(code: Code) -> str:
-    return _short(sorted(code.items()))
+    return short(code)
 
 
 def changed(before: Code, now: Code) -> list[str]:
@@ -73,7 +87,7 @@ def changed(before: Code, now: Code) -> list[str]:
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
-def _name(root: Callable | ModuleType | Name) -> Name:
+def name(root: Callable | ModuleType | Name) -> Name:
     if isinstance(root, tuple):
         return root
     if isinstance(root, ModuleType):
@@ -88,7 +102,7 @@ def _digests(reached: set[Name]) -> Code:
         by_file.setdefault(_relative(parsed.path), []).append((name, parsed.texts[name]))
         for file in sorted(parsed.files[name]):
             by_file[_relative(file)] = [(file.name, [hashlib.sha256(file.read_bytes()).hexdigest()])]
-    return {file: _short(parts) for file, parts in by_file.items()}
+    return {file: short(parts) for file, parts in by_file.items()}
 
 
 def _reached(roots: Iterable[Name], without: set[Name]) -> set[Name]:
@@ -130,9 +144,14 @@ def _path(module: str) -> Path | None:
     return next((p for p in (place.with_suffix(".py") if rest else place, place / "__init__.py") if p.is_file()), None)
 
 
-@cache
 def _module(name: str) -> _Module:
     path = _path(name)
+    state = path.stat()
+    return _module_in(path, name, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=1024)
+def _module_in(path: Path, name: str, state: tuple[int, int]) -> _Module:
     return _parsed(path.read_text(encoding="utf-8"), path, name)
 
 
@@ -164,7 +183,8 @@ def _bound(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return []
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+        names = [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+        return names or [""]  # as in `found[name] = value`
     return [MAIN if isinstance(node, ast.If) and MAIN in ast.unparse(node.test) else ""]
 
 
@@ -237,5 +257,6 @@ def _relative(path: Path) -> str:
     return path.relative_to(PACKAGE.parent).as_posix() if PACKAGE.parent in path.parents else path.name
 
 
-def _short(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+def short(value: Any) -> str:
+    """By which values that JSON can hold are told apart."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import copy
 import os
 import warnings
 from bisect import bisect
+from functools import cache
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from shl_utils.encoder_files import MINILM as MINILM
 from shl_utils.encoder_files import digest as digest
 from shl_utils.encoder_files import local
 from shl_utils.encoder_files import location as location
+from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged, by_length
 
 
@@ -58,6 +60,19 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
         raise ValueError(f"encoder {name!r} lacks weights, such as {missing[0]}: it is no complete checkpoint")
     model.pooler = None  # notes are mean-pooled; an unused pooler would be trained on nothing
     return tokenizer, model.eval().requires_grad_(False)
+
+
+def identity(parameters: Parameters) -> str:
+    """`digest` of the encoder that `load` would give."""
+    if parameters.download:
+        _fetch(parameters.encoder)
+    return digest(parameters.encoder)
+
+
+@cache
+def _fetch(name: str) -> None:
+    """Have the hub's newest in its cache, once per process."""
+    load(name, download=True)
 
 
 def _remedy(name: str, error: str, download: bool) -> str:

@@ -42,8 +42,9 @@ class Prepared:
         The trunk gives every segment and epoch the same states, so it runs once.
         """
         dtype = precision.computing(parameters).dtype
-        about = [encoder.digest(parameters.encoder), parameters.max_tokens, parameters.lora_layers, str(dtype)]
-        key = short([self.corpus, *about, dependencies.of(encoder.load, encoder.encode, encoder.halves)])
+        about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
+        code = dependencies.of(encoder.load, encoder.encode, encoder.halves, tokens.tokenize)
+        key = short([self.corpus, *about, code])
         if key != self._key:
             self._found = self._pooled = None  # before the next is there: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
@@ -89,7 +90,7 @@ class Prepared:
 
     def _tokens(self, parameters: Parameters) -> Ragged:
         path = path_of(self.folder, parameters, of="tokens")
-        key = short([self.corpus, encoder.digest(parameters.encoder), dependencies.of(tokens.tokenize)])
+        key = short([self.corpus, encoder.identity(parameters), dependencies.of(tokens.tokenize)])
         found = stored.read(path, key=key)
         if found is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shl_utils import ablation, filtering
+from shl_utils import filtering
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
-from shl_utils.splitting import SPLITS
 
 COSINES = (0.45, 0.5, 0.55, 0.6)
 QUANTILES = (0.05, 0.1, 0.2, 0.3)
@@ -42,28 +41,6 @@ def said_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str
     if parameters.filter_labels == "none":
         return f"{what}, which is off."
     return f"{what}, and it removes labels by chance. Set `filter_labels: none`, or give descriptions in words."
-
-
-def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> None:
-    """ValueError where the filter of the run, or of a row of its grids that reads the notes alike, leaves training,
-    validation or test without a label: nothing could be learned, chosen or measured."""
-    grids = filter(None, (parameters.grid, parameters.sensitivity))
-    asked = {"the run": parameters} | {
-        f"row {row.name}": setting
-        for name in grids
-        for row in ablation.rows(name, parameters)
-        for setting in row.settings
-    }
-    for name, one in asked.items():
-        if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):
-            table, _ = filtering.apply(similarity, split, one)
-            left = set(split[table["note"][table["kept"]]])
-            bare = [side for side in SPLITS if side not in left]
-            if bare:
-                raise ValueError(
-                    f"the filter of {name} leaves no label in {' and '.join(bare)}: lower `filter_threshold`, or set "
-                    "`filter_labels: train`, which keeps those of validation and test"
-                )
 
 
 def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:

@@ -58,7 +58,7 @@ def kept(
     counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
     data = [runs.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
     code = dependencies.of(similarities)
-    key = runs.short([data, encoder.digest(parameters.encoder), counts, by.precision, code])
+    key = runs.short([data, encoder.identity(parameters), counts, by.precision, code])
     about = pq.read_schema(path).metadata if path.exists() else {}
     if about.get(b"key", b"").decode() != key:
         own, chance = similarities(corpus, parameters)

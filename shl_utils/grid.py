@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shl_utils import provenance
+from shl_utils import places, provenance
 from shl_utils.parameter_file import read_yaml
 from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, resolved
 
@@ -31,7 +31,7 @@ VARIED += TRAINING
 
 def path_of(grid: str) -> Path:
     """A name below params/grids, or a path."""
-    return Path(grid).expanduser() if Path(grid).suffix else FOLDER / f"{grid}.yaml"
+    return places.expanded(grid) if Path(grid).suffix else FOLDER / f"{grid}.yaml"
 
 
 def short(level: Any) -> str:

@@ -91,14 +91,20 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
         elif state.done:
             print(f"{stage}: done before, kept")
             continue
-        elif state.word == "not run" and _taken_over(full, folder, stage):
-            print(f"{stage}: taken over from {full.based_on}")
-            continue
+        elif full.based_on and state.word == "not run":
+            why = runs.take_over(runs.folder_of(full.based_on), folder, stage, full.model_dump())
+            if not why:
+                print(f"{stage}: taken over from {full.based_on}")
+                continue
+            print(f"{stage}: not taken over from {full.based_on}, {why}")
         begun, before = time.monotonic(), runs.read_stamp(folder, stage)
         print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
         error = _execute(stage, values, folder)
-        if not error and (runs.read_stamp(folder, stage) == before or not runs.is_done(stage, full)):
+        after = runs.states(folder, full, until=stage)[stage]
+        if not error and runs.read_stamp(folder, stage) == before:
             error = "it ended without its stamp"
+        if not error and not after.done:
+            error = f"it is {after}, as soon as it has ended: run the same command again"
         if error:
             summary.note_failure(folder, stage, error)
             print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
@@ -111,10 +117,6 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
     print(f"Executed notebooks: {folder / 'notebooks'}")
     return True
-
-
-def _taken_over(full: Parameters, folder: Path, stage: str) -> bool:
-    return bool(full.based_on) and runs.take_over(runs.folder_of(full.based_on), folder, stage, full.model_dump())
 
 
 def _tell(stamp: runs.Stamp) -> None:

@@ -11,6 +11,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from shl_utils import locks
 # Sockets that are files in a closed folder are out of reach for others on the machine; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")
 LONGEST = 70  # bytes of a folder for such files: a socket's name has 104 at most
+PREFIX, IN_USE = "shl-kernel-", "kernel-in-use"  # as nothing else is called: what has no owner is removed
+SETTLED = 60  # seconds until a folder has its owner
 PAUSE = 0.05  # seconds
 QUIET = "--IPKernelApp.log_level=40"  # no warning that it talks to us unencrypted
 
@@ -91,8 +94,8 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
     short = "/tmp" if way == "ipc" and len(os.fsencode(usual)) > LONGEST else usual
     _sweep(short)
     with (
-        tempfile.TemporaryDirectory(prefix="shl-", dir=short, ignore_cleanup_errors=True) as folder,
-        locks.claimed(Path(folder) / "lock"),
+        tempfile.TemporaryDirectory(prefix=PREFIX, dir=short, ignore_cleanup_errors=True) as folder,
+        locks.claimed(Path(folder) / IN_USE),
     ):
         manager = _Manager(connection_file=str(Path(folder) / "kernel.json"), transport=way, cache_ports=False)
         where = [f"--IPKernelApp.transport={way}"] + ([f"--IPKernelApp.ip={folder}/s"] if way == "ipc" else [])
@@ -111,10 +114,13 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
 
 def _sweep(place: str) -> None:
     """Remove what commands that were killed have left there: nobody holds it any more."""
-    for lock in Path(place).glob("shl-*/lock"):
-        with suppress(OSError), locks.claimed(lock) as free:
-            if free:
-                shutil.rmtree(lock.parent, ignore_errors=True)
+    for lock in Path(place).glob(f"{PREFIX}*/{IN_USE}"):
+        with suppress(OSError):
+            if time.time() - lock.stat().st_mtime < SETTLED:
+                continue
+            with locks.claimed(lock) as free:
+                if free:
+                    shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _serve() -> None:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shl_utils import places
+
 Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
@@ -36,8 +38,8 @@ NEEDED = {
 
 
 def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limits: Any) -> Any:
-    """kind: "path" of a file or folder, whose content counts; "placement", where and in how many processes a model is
-    trained, which may change without a new training; "training" of what a later stage's training depends on too."""
+    """kind: "path" of a file or folder, whose content counts; "placement" of what changes no result, such as where and
+    in how many processes a model is trained; "training" of what a later stage's training depends on too."""
     return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
 
 
@@ -106,7 +108,10 @@ class Parameters(BaseModel):
         "01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1, kind="path"
     )
     download: bool = _of(
-        "01_filter", False, "allow fetching: the encoder from the Hugging Face hub, reuters through NLTK"
+        "01_filter",
+        False,
+        "allow fetching: the encoder from the Hugging Face hub, reuters through NLTK",
+        kind="placement",
     )
     max_tokens: int = _of(
         "01_filter", 128, "a note is cut to this many tokens, here and in training", ge=8, kind="training"
@@ -261,7 +266,7 @@ def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """
 
     def absolute(path: Any) -> Any:
-        return os.path.normpath(base / Path(path).expanduser()) if isinstance(path, str) and path else path
+        return os.path.normpath(base / places.expanded(path)) if isinstance(path, str) and path else path
 
     result = dict(values)
     for name in PATHS & values.keys():

@@ -142,7 +142,7 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
     return runs.short(
         {
             "parameters": parameters.model_dump(include=of_training(parameters) - variants.moot(parameters)),
-            "encoder": encoder.digest(parameters.encoder),
+            "encoder": encoder.identity(parameters),
             "precision": precision.resolve(parameters.precision),
             "corpus": corpus,
             "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
@@ -165,5 +165,7 @@ def _code(loss: str, start: str) -> dependencies.Code:
     lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
     lists |= {(rebalancing.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")}  # a new loss changes no other
     member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
-    found = dependencies.of((WORKER, "_train_segment"), *own, without={*(others - own), *lists})
+    # those that its own lead to are its own too: focal is a part of sh_focal
+    apart = {part for part in map(dependencies.name, others) if part not in dependencies.reached(*own)}
+    found = dependencies.of((WORKER, "_train_segment"), *own, without=apart | lists)
     return found | {name: str(value) for name, value in member.items()}

@@ -82,7 +82,7 @@ def computed(folder: Path, wanted: list[Variant]) -> list[dict[str, Any]]:
 
 def key(folder: Path, variant: Variant) -> str:
     """What predictions depend on: adapters and heads, the encoder below them, arithmetic, code."""
-    by, base = _computing(variant), encoder.digest(variant.parameters.encoder)
+    by, base = _computing(variant), encoder.identity(variant.parameters)
     code = dependencies.of(compute, model.load, model.predict)
     return short([digest(folder / variant.folder / "segments"), base, by["precision"], code])
 

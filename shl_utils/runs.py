@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
+
 from shl_utils import __version__, dependencies, locks, places, provenance
+from shl_utils.dependencies import short
 from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by, resolved
 
 Stamp = dict[str, Any]
@@ -75,12 +78,14 @@ class State:
 
 @dataclass
 class Run:
-    """One stage at work in a run's folder. `parameters` are the full set: defaults, earlier stages', this one's."""
+    """One stage at work in a run's folder. parameters: the full set: defaults, earlier stages', this one's. code: what
+    it depended on when it began."""
 
     folder: Path
     stage: str
     parameters: Parameters
     upstream: str
+    code: dependencies.Code
     started: float = field(default_factory=time.monotonic)
 
     def path(self, name: str) -> Path:
@@ -98,7 +103,8 @@ class Run:
         files = {name: digest(self.path(name)) for name in outputs}
         outside = {_outside(path): digest(path) for path in read}
         counts = {name: value for name, value in own.items() if name not in PATHS}  # of those the content does
-        code = dependencies.of_notebook(notebook(self.stage))
+        if changed := dependencies.changed(self.code, dependencies.of_notebook(notebook(self.stage))):
+            print(f"{_some(changed)} changed after this stage began: it is stamped with what they were, and outdated")
         stamp = {
             "stage": self.stage,
             "attempt": uuid4().hex,
@@ -109,7 +115,7 @@ class Run:
             "files": files,
             "read": outside,
             "version": __version__,
-            "code": code,
+            "code": self.code,
             "computed": _distinct(computed),
             "seconds_of_last_attempt": round(time.monotonic() - self.started, 1),
             "peak_memory_mb": provenance.peak_memory_mb(),
@@ -133,17 +139,26 @@ def open_run(stage: str, namespace: dict[str, Any]) -> Run:
     not run. Each says what to do.
     """
     try:
-        values = from_namespace(namespace)
-        run = begin(stage, values)
-        _before_change(run)
+        run = begin(stage, from_namespace(namespace))
+        known = states(run.folder)
+        _refuse_edited(run.code)
+        _before_change(run, known)
     except (ValueError, OSError) as error:
         box(error)
         raise
-    create(run.folder)
-    for name, state in states(run.folder, until=stage).items():
-        if name != stage and not state.done:
-            print(f"{name}: {state}")
+    for name in STAGES[: STAGES.index(stage)]:
+        if not known[name].done:
+            print(f"{name}: {known[name]}")
     return run
+
+
+def _refuse_edited(code: dependencies.Code) -> None:
+    """ValueError where this process may hold modules as they were before an edit."""
+    begun, now = psutil.Process().create_time() + SETTLED, time.time()
+    modules = [file for file in code if file.endswith(".py")]
+    edited = [file for file in modules if begun < (provenance.PROJECT / file).stat().st_mtime <= now]
+    if edited:
+        raise ValueError(f"{_some(edited)} changed after this kernel started: restart it, to run what stands there")
 
 
 def begin(stage: str, values: dict[str, Any]) -> Run:
@@ -155,8 +170,8 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     merged: dict[str, Any] = {}
     upstream = ""
     for name in STAGES[: STAGES.index(stage)]:
-        if base and not read_stamp(folder, name):
-            take_over(base, folder, name, values)
+        if base and not read_stamp(folder, name) and (why := take_over(base, folder, name, values)):
+            raise ValueError(f"{name} of {base.name} cannot be taken over, {why}: run {name} first")
         stamp = _valid_stamp(folder, name, upstream)
         _same(stamp["parameters"], values, folder, name)
         merged |= stamp["parameters"] | stamp.get("placement", {})
@@ -169,7 +184,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     create(folder)
     if stage == STAGES[0] and parameters.source not in OPEN:
         folder.chmod(0o700)  # it may have been there, open to others
-    return Run(folder, stage, parameters, upstream)
+    return Run(folder, stage, parameters, upstream, dependencies.of_notebook(notebook(stage)))
 
 
 def base_of(based_on: str, folder: Path) -> Path | None:
@@ -178,23 +193,25 @@ def base_of(based_on: str, folder: Path) -> Path | None:
         return None
     base = folder_of(based_on)
     if base == folder or not any(read_stamp(base, stage) for stage in STAGES):
-        raise ValueError(f"based_on is {based_on!r}: name another run, one that has finished stages")
+        raise ValueError(
+            f"based_on is {based_on!r}: name another run, one that has finished stages, or put its file before this one"
+        )
     return base
 
 
 _warned: set[tuple[Path, str, str]] = set()
 
 
-def _before_change(run: Run) -> None:
-    """ValueError where finished stages behind this one would be outdated by other parameters, at the first call."""
+def _before_change(run: Run, known: dict[str, State]) -> None:
+    """ValueError where other parameters would outdate finished stages after this one, at the first call."""
     stamp = read_stamp(run.folder, run.stage)
     own = _own(run.stage, run.parameters)
     differ = [name for name in own if stamp and own[name] != stamp["parameters"].get(name)]
-    behind = [name for name, state in states(run.folder).items() if state.done and name >= run.stage]
-    if not differ or len(behind) < 2:
+    stand = [name for name, state in known.items() if state.done and name >= run.stage]
+    if not differ or len(stand) < 2:
         return
     before, now = ({n: values.get(n) for n in differ} for values in (stamp["parameters"], own))
-    told = f"{run.folder.name} is finished with {_named(before)}: {_named(now)} will outdate {', '.join(behind)}."
+    told = f"{run.folder.name} is finished with {_named(before)}: {_named(now)} will outdate {', '.join(stand)}."
     if not run.parameters.interactive:
         print(told)
         return
@@ -223,15 +240,21 @@ def box(error: Exception) -> None:
 MADE_AGAIN = ("trunk/*", "segments/*/*", "reference/segments/*/*", "origin/segments/*/*", "ablation/*/segments/*/*")
 
 
-def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> bool:
-    """Copy a done stage of the run in `base`, where it has these parameters and follows what `folder` holds; whether
-    that was so. What `base` would make again only if it had to (models, states of the trunk) is linked."""
-    stamp, state = read_stamp(base, stage), states(base, until=stage).get(stage, State("not run"))
-    before = read_stamp(folder, STAGES[STAGES.index(stage) - 1])["id"] if stage != STAGES[0] else ""
-    own = stamp.get("parameters", {})
-    if not state.done or stamp["upstream"] != before or any(own[n] != values[n] for n in own if n in values):
-        return False
+def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> str:
+    """Copy a done stage of the run in `base`, where it has these parameters and follows what `folder` holds; why it has
+    not been done, if so. What `base` would make again only if it had to (models, states of the trunk) is linked."""
+    stamp, state = read_stamp(base, stage), states(base, until=stage)[stage]
+    if not state.done:
+        return f"it is {state}"
+    before = read_stamp(folder, STAGES[STAGES.index(stage) - 1]).get("id") if stage != STAGES[0] else ""
+    if stamp["upstream"] != before:
+        return "a stage before it is another here"
+    own = stamp["parameters"]
+    if differ := {name: own[name] for name in own if name in values and own[name] != values[name]}:
+        return f"it was made with {_named(differ)}"
     create(folder)
+    if read_stamp(base, STAGES[0]).get("private", True):
+        folder.chmod(0o700)
     for name in (*stamp["files"], f"notebooks/{stage}.ipynb"):
         if (base / name).exists():
             _copy(base / name, folder / name, link=False)
@@ -240,9 +263,9 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> b
     write_json(stamp_path(folder, stage), stamp)
     if not states(folder, until=stage)[stage].done:  # somebody has changed it meanwhile
         stamp_path(folder, stage).unlink()
-        return False
+        return "it changed while it was copied"
     _write_provenance(folder)
-    return True
+    return ""
 
 
 def _copy(source: Path, target: Path, *, link: bool) -> None:
@@ -259,19 +282,23 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
         link = False
     if not link:
         target.unlink(missing_ok=True)
-        shutil.copyfile(source, target)
+        shutil.copy(source, target)
+
+
+# what a stage would find and take, whether or not it has finished
+KEPT = {
+    "01_filter": ("trunk",),
+    "03_train": ("segments", "reference/segments", "origin/segments", "trunk"),
+    "04_evaluate": ("predictions.parquet", "reference/predictions.parquet"),
+    "05_ablate": ("ablation", "origin/predictions.parquet"),
+}
 
 
 def forget(folder: Path, stage: str) -> None:
     """Remove what a stage has left, and what would be kept of it: it is made anew."""
-    stamp = read_stamp(folder, stage)
-    again = {
-        "01_filter": ["trunk"],
-        "03_train": ["segments", "reference", "origin", "trunk"],
-        "05_ablate": ["ablation"],
-    }
-    for name in (*stamp.get("files", {}), *again.get(stage, [])):
-        path = folder / name
+    others = {file for name in STAGES if name != stage for file in read_stamp(folder, name).get("files", {})}
+    found = {*read_stamp(folder, stage).get("files", {}), *KEPT.get(stage, ())}
+    for path in (folder / name for name in found if not any(f"{file}/".startswith(f"{name}/") for file in others)):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -366,7 +393,8 @@ SETTLED = 2.0  # seconds after a change from which a file's time tells one state
 def digest(path: Path) -> str:
     """sha256 of a file, or of all files below a folder with their names. A large file is read once per process."""
     if path.is_dir():
-        return short({p.relative_to(path).as_posix(): digest(p) for p in sorted(path.rglob("*")) if p.is_file()})
+        files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]  # .DS_Store
+        return short({p.relative_to(path).as_posix(): digest(p) for p in files})
     state = path.stat()
     if state.st_size < 1 << 20 or not 0 <= state.st_mtime < time.time() - SETTLED:
         return _digest(path)
@@ -395,11 +423,6 @@ def write_json(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
-def short(value: Any) -> str:
-    """By which values that JSON can hold are told apart."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def stamp_path(folder: Path, stage: str) -> Path:
     return folder / "stages" / f"{stage}.json"
 
@@ -423,7 +446,7 @@ def _same(made: dict[str, Any], asked: dict[str, Any], folder: Path, stage: str)
     if other:
         raise ValueError(
             f"{folder} holds a run of other parameters: {stage} was made with {', '.join(other)}; "
-            f"run {stage} again, or give `run` another name"
+            f"put that back, run {stage} again, or give `run` another name"
         )
 
 

@@ -65,7 +65,7 @@ def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str,
 
 def _read(files: Mapping[str, str]) -> pd.Series:
     """Side of every id."""
-    paths = {side: Path(name).expanduser() for side, name in files.items()}
+    paths = {side: Path(name) for side, name in files.items()}
     for path in paths.values():
         if not path.is_file():
             raise FileNotFoundError(f"split_files: {path} is missing: name a file, or leave it out for a split of ours")

@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import PROJECT
 
-from shl_utils import ablation, corpus, dependencies, metrics, plans, runs, variants
+from shl_utils import ablation, corpus, dependencies, features, losses, metrics, plans, runs, variants
 from shl_utils.parameters import STAGES, Parameters, _of, check, of_training
 
 FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
@@ -19,6 +19,8 @@ CHANGES = [
     ("segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
     ("harmonic", "    present = beta[beta > 0]", "    present = beta[beta > 0.0]", {"03", "05"}, {FOCAL}),
     ("losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
+    ("losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
+    ("baselines", "C=10", "C=9", {"04"}, set()),
     ("losses", "_average(losses.unsqueeze(1)", "_average(1 * losses.unsqueeze(1)", {"03", "05"}, set()),
     (
         "filtering",
@@ -54,12 +56,10 @@ def changed(tmp_path, monkeypatch):
         place = project_with(tmp_path, *change)
         monkeypatch.setattr(dependencies, "PACKAGE", place / "shl_utils")
         monkeypatch.setattr(runs, "NOTEBOOKS", place / "notebooks")
-        dependencies._module.cache_clear()
         plans._code.cache_clear()
 
     yield make
     monkeypatch.undo()
-    dependencies._module.cache_clear()
     plans._code.cache_clear()
 
 
@@ -100,8 +100,75 @@ def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
 def test_what_a_loss_takes_counts_for_it_alone():
     reached = dependencies._reached({("shl_utils.rebalancing", "fitted")}, set())
     assert ("shl_utils.losses", "focal") in reached, "reached through getattr"
-    assert len({str(plans._code(loss, "fresh")) for loss in ("bce", "focal", "sh", "sh_focal", "two_way")}) == 5
     assert plans._code("bce", "fresh") != plans._code("bce", "unified")
+
+
+@pytest.mark.parametrize(
+    ("line", "users"),
+    [
+        ("    return _average(-_log_q(", {"bce", "sh"}),
+        ("    return _average(_focused(", {"focal", "sh_focal"}),
+        ("    return _average(-scale *", {"weighted_bce"}),
+        ("    return _average(rebalanced *", {"r_bce", "distribution_balanced"}),
+        ("    return (losses.sum(", set(losses.NAMES)),
+    ],
+)
+def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
+    before = {loss: plans._code(loss, "fresh") for loss in losses.NAMES}
+    changed("shl_utils/losses.py", line, line.replace("return ", "return 1 * "))
+    assert {loss for loss in losses.NAMES if plans._code(loss, "fresh") != before[loss]} == users
+
+
+def test_what_is_put_into_a_table_counts():
+    reached = dependencies._reached(dependencies._uses_of(PROJECT / "notebooks" / "04_evaluate.ipynb"), set())
+    assert ("shl_utils.baselines", "tfidf_logistic") in reached
+    assert ("shl_utils.baselines", "_probability") in reached
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_all_that_a_notebook_names_counts(stage):
+    path = PROJECT / "notebooks" / f"{stage}.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [
+        c for c in cells if c["cell_type"] == "code" and not dependencies.UNCOUNTED & {*c["metadata"].get("tags", [])}
+    ]
+    tree = dependencies.ast.parse("\n".join("".join(cell["source"]) for cell in code))
+    known = dependencies._imports(tree.body)
+    named = {
+        (known[node.value.id][0], node.attr)
+        for node in dependencies.ast.walk(tree)
+        if isinstance(node, dependencies.ast.Attribute) and isinstance(node.value, dependencies.ast.Name)
+        if node.value.id in known and known[node.value.id][0].startswith("shl_utils.")
+    }
+    asked = {part for name in named for part in dependencies._definitions(*name)}
+    assert asked
+    assert asked <= dependencies._reached(dependencies._uses_of(path), set())
+
+
+def test_the_package_imports_in_ways_that_are_understood():
+    for path in dependencies.PACKAGE.rglob("*.py"):
+        tree = dependencies.ast.parse(path.read_text(encoding="utf-8"))
+        for node in dependencies.ast.walk(tree):
+            if isinstance(node, dependencies.ast.ImportFrom):
+                assert node.level == 0, f"{path}: from . import"
+            if isinstance(node, dependencies.ast.Import):
+                ours = [alias for alias in node.names if alias.name.startswith("shl_utils")]
+                assert all(alias.asname for alias in ours), f"{path}: import shl_utils.x without a name"
+
+
+def test_a_changed_tokenizer_encodes_anew(changed, small_run):
+    folder, parameters = small_run
+    texts = corpus.read(folder).notes["text"]
+    states = features.path_of(folder, parameters)
+
+    def made():
+        features.Prepared(folder, texts).of(parameters)
+        return states.stat().st_mtime_ns
+
+    first = made()
+    assert made() == first
+    changed("shl_utils/tokens.py", "    texts = list(texts)", "    texts = [*texts]")
+    assert made() > first
 
 
 def test_a_definition_leads_to_those_that_it_names():

@@ -64,13 +64,18 @@ def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
     env = os.environ | {"TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=False)
     (left,) = tmp_path.iterdir()
+    run = tmp_path / "shl-kernel-mine"  # a run, wherever somebody keeps it
+    run.mkdir()
+    (run / "lock").touch()
+    for old in (left / kernels.IN_USE, run / "lock"):
+        os.utime(old, (1, 1))
     code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "print(os.listdir())")
     told = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert left.name not in told.stdout
     assert "shl-" in told.stdout
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [run]
 
 
 def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 
+import psutil
 import pytest
 import torch
 
@@ -38,7 +39,7 @@ def test_later_stages_inherit_earlier_parameters(tmp_path):
 
 def test_a_run_of_other_parameters_is_refused(tmp_path):
     stage("00_imbalance", tmp_path, depth=2)
-    with pytest.raises(ValueError, match=r"made with depth=2 \(asked: 1\); run 00_imbalance again, or give `run`"):
+    with pytest.raises(ValueError, match=r"made with depth=2 \(asked: 1\); put that back, run 00_imbalance again, or"):
         stage("01_filter", tmp_path, depth=1)
 
 
@@ -205,10 +206,10 @@ def test_only_what_agrees_is_taken_over(tmp_path):
     base = tmp_path / "base"
     for name in runs.STAGES[:2]:
         stage(name, base, **({"depth": 2} if name == "00_imbalance" else {}))
-    with pytest.raises(FileNotFoundError, match="run 00_imbalance first"):
+    with pytest.raises(ValueError, match=r"of base cannot be taken over, it was made with depth = 2: run 00_"):
         runs.begin("02_segment", {"run": str(tmp_path / "new"), "based_on": str(base), "depth": 1})
     (base / "01_filter.txt").write_text("altered")
-    with pytest.raises(FileNotFoundError, match="has no finished 01_filter"):
+    with pytest.raises(ValueError, match=r"cannot be taken over, it is altered \(01_filter.txt not as it was left"):
         runs.begin("02_segment", {"run": str(tmp_path / "new"), "based_on": str(base)})
     for nowhere in (base, tmp_path / "nowhere"):
         with pytest.raises(ValueError, match=r"based_on is .*: name another run"):
@@ -221,7 +222,7 @@ def test_what_is_forced_leaves_nothing_behind(tmp_path):
     (tmp_path / "reference" / "segments" / "0").mkdir(parents=True)
     runs.forget(tmp_path, "03_train")
     assert not (tmp_path / "03_train.txt").exists()
-    assert not (tmp_path / "reference").exists()
+    assert not (tmp_path / "reference" / "segments").exists()
     assert runs.states(tmp_path)["03_train"].word == "not run"
     assert runs.states(tmp_path)["02_segment"].done
 
@@ -236,3 +237,60 @@ def test_the_same_data_elsewhere_change_no_result(tmp_path):
         asked = check(values)
         assert runs.is_done("00_imbalance", asked)
     assert ids[0] == ids[1]
+
+
+def test_private_notes_are_taken_over_into_a_closed_folder(tmp_path):
+    base, new = tmp_path / "base", tmp_path / "new"
+    run = runs.begin("00_imbalance", {"run": str(base), "source": "mimic3", "folder": "x"})
+    run.path("notes").write_text("private")
+    run.path("notes").chmod(0o600)
+    run.finish("notes", private=True)
+    new.mkdir(mode=0o755)
+    assert runs.take_over(base, new, "00_imbalance", {}) == ""
+    assert new.stat().st_mode & 0o777 == 0o700
+    assert (new / "notes").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_another_stage_has_made_stays_where_one_is_forced(tmp_path):
+    for name in runs.STAGES[:5]:
+        stage(name, tmp_path)
+    made = tmp_path / "origin" / "segments" / "0"
+    made.mkdir(parents=True)
+    (made / "head").write_text("of 03")
+    runs.begin("03_train", {"run": str(tmp_path)}).finish("origin/segments")
+    runs.begin("04_evaluate", {"run": str(tmp_path)}).finish()
+    runs.begin("05_ablate", {"run": str(tmp_path)}).finish("origin")
+    runs.forget(tmp_path, "05_ablate")
+    assert (made / "head").exists()
+    runs.forget(tmp_path, "03_train")
+    assert not made.exists()
+
+
+def test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran(tmp_path, monkeypatch, capsys):
+    run = runs.begin("00_imbalance", {"run": str(tmp_path / "run")})
+    shutil.copytree(runs.NOTEBOOKS, tmp_path / "notebooks")
+    monkeypatch.setattr(runs, "NOTEBOOKS", tmp_path / "notebooks")
+    path = tmp_path / "notebooks" / "00_imbalance.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("notes.summary()", "notes.summary().T"), encoding="utf-8")
+    run.finish()
+    assert "notebooks/00_imbalance.ipynb changed after this stage began" in capsys.readouterr().out
+    assert runs.states(tmp_path / "run")["00_imbalance"].word == "outdated"
+
+
+def test_a_kernel_older_than_an_edit_is_to_be_restarted(monkeypatch, tmp_path):
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: 1.0)
+    with pytest.raises(ValueError, match=r"changed after this kernel started: restart it"):
+        notebook("00_imbalance", tmp_path / "r")
+
+
+def test_download_changes_no_result(tmp_path):
+    for name in runs.STAGES[:2]:
+        stage(name, tmp_path, **({"download": True} if name == "01_filter" else {}))
+    assert runs.is_done("01_filter", check({"run": str(tmp_path)}))
+
+
+def test_what_a_file_manager_leaves_does_not_count(tmp_path):
+    (tmp_path / "a").write_text("a")
+    before = runs.digest(tmp_path)
+    (tmp_path / ".DS_Store").write_text("b")
+    assert runs.digest(tmp_path) == before

@@ -42,7 +42,7 @@ class Corpus:
 
 def load(parameters: Parameters, run_folder: Path) -> Corpus:
     """Read the source that the parameters name; `synthetic` writes its tables below the run unless given a folder."""
-    name, folder = parameters.source, Path(parameters.folder).expanduser()
+    name, folder = parameters.source, Path(parameters.folder)
     if name == "openi":
         from shl_utils.sources import openi
 
@@ -54,7 +54,7 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
     if name == "mimic4":
         from shl_utils.sources import mimic4
 
-        notes = Path(parameters.notes_folder).expanduser() if parameters.notes_folder else folder
+        notes = Path(parameters.notes_folder) if parameters.notes_folder else folder
         return mimic4.load(folder, notes, version=parameters.icd_version)
     if name == "codiesp":
         from shl_utils.sources import codiesp
@@ -68,11 +68,11 @@ def load(parameters: Parameters, run_folder: Path) -> Corpus:
         from shl_utils.sources import table
 
         return table.load(
-            Path(parameters.table).expanduser(),
+            Path(parameters.table),
             column_names=parameters.column_names,
             separator=parameters.separator,
             encoding=parameters.encoding,
-            descriptions=Path(parameters.descriptions).expanduser() if parameters.descriptions else None,
+            descriptions=Path(parameters.descriptions) if parameters.descriptions else None,
             private=parameters.private,
         )
     if name == "synthetic":

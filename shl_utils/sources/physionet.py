@@ -110,7 +110,8 @@ class Tables:
         if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
             damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
         if damaged is not None:
-            what = f"{column} looks read as a number by another program, like {damaged!r} (leading zeros get lost)"
+            like = f", like {damaged!r}" if len(damaged) <= 20 and number.search(damaged) else ""
+            what = f"{column} looks read as a number by another program{like} (leading zeros get lost)"
             raise ValueError(f"{self.files[name]}: {what}: {AGAIN}, and open or save it nowhere else")
 
     def refuse_strange(self, values: Iterable[str], name: str, column: str, known: range) -> None:
