@@ -108,7 +108,7 @@ def _done(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     asked = headless.read_all(given.files)
-    done = headless.run(asked, until=given.until, force=given.force, json=given.json, junit=given.junit)
+    done = headless.run(asked, until=given.until, force=given.force, as_json=given.json, junit=given.junit)
     return 0 if done else 1
 
 

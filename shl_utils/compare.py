@@ -93,8 +93,7 @@ def write(compared: Compared, target: Path) -> list[Path]:
 
 
 def _load(folder: Path) -> _Run:
-    files = [*runs.read_stamp(folder, STAGE).get("files", {}), "corpus.parquet", "codes.parquet", "filter.parquet"]
-    parameters, _ = runs.finished(folder, STAGE, *files)
+    parameters, _ = runs.finished(folder, STAGE)
     corpus = corpora.read(folder)
     seconds = runs.read_stamp(folder, "03_train")["core_seconds"]
     return _Run(folder.name, parameters, corpus, corpora.fingerprints(corpus), folder, seconds)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from shl_utils import cleaning, encoder_files, model, runs, standalone, tables, variants
 from shl_utils.encoder_files import MINILM
-from shl_utils.one_note import FILES, STAGE
+from shl_utils.one_note import STAGE
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, owned_by
 
 HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # what the hub calls an encoder that comes from a package here
@@ -47,7 +47,7 @@ def export(folder: Path, target: Path) -> Path:
 
     FileNotFoundError or ValueError name a file of the run that is missing or altered, or a target that is there.
     """
-    parameters, facts = runs.finished(folder, STAGE, *FILES, "metrics.json")
+    parameters, facts = runs.finished(folder, STAGE)
     if target.exists():
         raise ValueError(f"{target} is there already: give the name of a new folder")
     partial = target.with_name(target.name + ".part")

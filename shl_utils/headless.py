@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -10,14 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from shl_utils import grid, parameter_file, parameters, progress, runs, summary, surroundings
+from shl_utils import dependencies, grid, parameter_file, parameters, progress, runs, summary, surroundings
 from shl_utils.parameters import STAGES, Parameters
 
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
+SHOWS = "shl"  # in the metadata of an executed notebook: of what stage its figures are
 Read = tuple[dict, Parameters]  # a file's differences, and the full set
 
 
@@ -57,10 +55,12 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def run(asked: Sequence[Read], *, until: str, force: bool, json: Path | None = None, junit: Path | None = None) -> bool:
+def run(
+    asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None, junit: Path | None = None
+) -> bool:
     """Run all, one behind the other; whether all went through.
 
-    A run that fails does not keep the next from its turn. json, junit: files for what `summary` says of each, written
+    A run that fails does not keep the next from its turn. as_json, junit: files for what `summary` says of each, written
     also if this is interrupted. ValueError if another process is at one of these runs.
     """
     folders = [runs.folder_of(full.run) for _, full in asked]
@@ -71,8 +71,8 @@ def run(asked: Sequence[Read], *, until: str, force: bool, json: Path | None = N
             done = [one(values, full, until=until, force=force) for values, full in asked]
         finally:
             told = [summary.of(folder, until=until) for folder in folders]
-            if json:
-                runs.write_json(json, told)
+            if as_json:
+                runs.write_json(as_json, told)
             if junit:
                 summary.write_junit(junit, told)
     if len(told) > 1:
@@ -88,7 +88,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
         state = runs.states(folder, full, until=stage)[stage]
         if force:
             runs.forget(folder, stage)
-        elif state.done:
+        elif state.done and is_shown(folder, stage):
             print(f"{stage}: done before, kept")
             continue
         elif full.based_on and state.word == "not run":
@@ -154,7 +154,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 km=kernel,
                 start_timeout=kernels.patience(),
             )
-        executed.metadata["shl"] = {"attempt": runs.read_stamp(folder, stage).get("attempt")}
+        executed.metadata[SHOWS] = _shown(runs.read_stamp(folder, stage))
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
@@ -167,6 +167,14 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     return ""
 
 
-def is_of_stamp(executed: NotebookNode, stamp: runs.Stamp) -> bool:
-    """Whether an executed notebook shows the attempt that left the stamp."""
-    return executed.metadata.get("shl", {}).get("attempt") == stamp["attempt"]
+def is_shown(folder: Path, stage: str) -> bool:
+    """Whether the executed notebook, if there is one, shows what the stage has left: it may have been done since, by
+    hand, with other results or by other code."""
+    path, stamp = folder / "notebooks" / f"{stage}.ipynb", runs.read_stamp(folder, stage)
+    if not path.exists():
+        return True
+    return bool(stamp) and json.loads(path.read_text(encoding="utf-8"))["metadata"].get(SHOWS) == _shown(stamp)
+
+
+def _shown(stamp: runs.Stamp) -> dict[str, str]:
+    return {"id": stamp.get("id", ""), "code": dependencies.digest(stamp.get("code", {}))}

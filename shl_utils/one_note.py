@@ -25,7 +25,6 @@ from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged
 
 STAGE = "04_evaluate"  # which finds the thresholds
-FILES = ("codes.parquet", "segments.parquet", "segments", "thresholds.parquet")
 SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
 SHOWN = 3  # sentences of a code
 TRIED = 50  # test notes among which an example is looked for
@@ -59,7 +58,7 @@ def load(folder: Path) -> Coder:
 
     The encoder comes from where the run had it.
     """
-    parameters, facts = runs.finished(folder, STAGE, *FILES)
+    parameters, facts = runs.finished(folder, STAGE)
     if encoder.digest(parameters.encoder) != facts["encoder_digest"]:
         raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)

@@ -105,11 +105,12 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
         raise ValueError(f"{folder} is of a private source: its notebooks are not for others")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError(f"latex2mathml is missing: {NEEDS}")
-    executed = {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
-    stale = [stage for stage, one in executed.items() if not headless.is_of_stamp(one, runs.read_stamp(folder, stage))]
+    stale = [stage for stage in STAGES if not headless.is_shown(folder, stage)]
     if stale:
-        raise ValueError(f"{folder}: {stale[0]} was done outside of `shl run`: `shl run --force` makes its pages anew")
-    return {stage: _readable(one) for stage, one in executed.items()}
+        raise ValueError(
+            f"{folder}: {stale[0]} was done since by hand, with other results: `shl run` its parameter file"
+        )
+    return {stage: _readable(nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)) for stage in STAGES}
 
 
 def _begun(target: Path) -> Path:

@@ -59,7 +59,7 @@ def changed(smoke, folder, change):
     shutil.copytree(smoke[0], folder)
     notes = change(pd.read_parquet(folder / "corpus.parquet"))
     notes.to_parquet(folder / "corpus.parquet", index=False)
-    with pytest.raises(ValueError, match=r"corpus.parquet is not as the run left it"):
+    with pytest.raises(ValueError, match=r"corpus.parquet is not as 00_imbalance left it"):
         compare.of([smoke[0], folder])
     stamp = folder / "stages" / "00_imbalance.json"
     digests = runs.digest(smoke[0] / "corpus.parquet"), runs.digest(folder / "corpus.parquet")
@@ -83,7 +83,7 @@ def test_altered_predictions_are_named(smoke, tmp_path):
     shutil.copytree(smoke[0], tmp_path / "altered")
     with (tmp_path / "altered" / "tfidf" / "predictions.parquet").open("ab") as file:
         file.write(b" ")
-    with pytest.raises(ValueError, match=r"tfidf/predictions.parquet is not as the run left it"):
+    with pytest.raises(ValueError, match=r"tfidf/predictions.parquet is not as 04_evaluate left it"):
         compare.of([smoke[0], tmp_path / "altered"])
 
 

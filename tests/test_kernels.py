@@ -45,37 +45,43 @@ def test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
 
 
 @pytest.mark.parametrize("way", sorted({*kernels.WAYS, "tcp"}))
-def test_its_sockets_are_in_a_closed_folder_that_goes_with_it(monkeypatch, tmp_path, way):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(kernels, "LONGEST", 100)
+def test_its_sockets_are_in_a_closed_folder_that_goes_with_it(monkeypatch, short_place, way):
+    monkeypatch.setattr(tempfile, "tempdir", str(short_place))
     monkeypatch.setattr(kernels, "WAYS", (way, way))
     with kernels.started(surroundings.closed(os.environ)) as manager:
-        (folder,) = tmp_path.iterdir()
+        (folder,) = short_place.iterdir()
         assert folder.stat().st_mode & 0o077 == 0
         assert len(list(folder.glob("s-*"))) == (5 if way == "ipc" else 0)
         process = psutil.Process(manager.provisioner.pid)
-    assert not list(tmp_path.iterdir())
+    assert not list(short_place.iterdir())
     assert not process.is_running()
 
 
-def test_what_a_killed_command_has_left_goes_with_the_next(tmp_path):
+@pytest.fixture
+def short_place():
+    """A folder whose name leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory(prefix="k") as place:
+        yield Path(place)
+
+
+def test_what_a_killed_command_has_left_goes_with_the_next(short_place):
     code = "import os, signal, sys; from shl_utils import kernels, surroundings\n"
     code += "with kernels.started(surroundings.closed(os.environ)): os.kill(os.getpid(), signal.SIGKILL)"
-    env = os.environ | {"TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=False)
-    (left,) = tmp_path.iterdir()
-    run = tmp_path / "shl-kernel-mine"  # a run, wherever somebody keeps it
+    env = os.environ | {"TMPDIR": str(short_place)}
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=short_place, check=False)
+    (left,) = short_place.iterdir()
+    run = short_place / "shl-kernel-mine"  # a run, wherever somebody keeps it
     run.mkdir()
     (run / "lock").touch()
     for old in (left / kernels.IN_USE, run / "lock"):
         os.utime(old, (1, 1))
     code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "print(os.listdir())")
     told = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=env, cwd=short_place, capture_output=True, text=True, check=True
     )
     assert left.name not in told.stdout
     assert "shl-" in told.stdout
-    assert list(tmp_path.iterdir()) == [run]
+    assert list(short_place.iterdir()) == [run]
 
 
 def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path):

@@ -212,12 +212,17 @@ def test_plain_papermill_in_the_wrong_order_says_what_to_run(tmp_path):
 
 
 def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
-    folder, _ = smoke
+    folder = shutil.copytree(smoke[0], tmp_path / "a copy")
     params = str(PROJECT / "params" / "smoke.yaml")
-    done = papermill("02_segment", tmp_path, "-f", params, "-p", "run", str(folder.parent / "smoke"))
+    done = papermill("02_segment", tmp_path, "-f", params, "-p", "run", str(folder))
     assert done.returncode == 0, done.stderr
     # made from the same state with the same parameters: what stands behind it stays valid
     assert runs.is_done("05_ablate", check(headless.read(Path(params))[0] | {"run": str(folder)}))
+    assert headless.is_shown(folder, "02_segment"), "with the same results its page stands too"
+    path = runs.stamp_path(folder, "02_segment")
+    stamp = json.loads(path.read_text())
+    path.write_text(json.dumps(stamp | {"id": "another"}))
+    assert not headless.is_shown(folder, "02_segment")
 
 
 def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
@@ -226,7 +231,7 @@ def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     before = {p: p.read_bytes() for p in (tmp_path / "runs").rglob("*") if p.is_file()}
     done = papermill("02_segment", tmp_path, "-p", "run", "smoke", "-p", "eta", "0.1")
     assert done.returncode == 1
-    assert "smoke is finished with eta = 0.5: eta = 0.1 will outdate 02_segment, 03_train" in done.stderr
+    assert "smoke is finished with eta = 2.0: eta = 0.1 will outdate 02_segment, 03_train" in done.stderr
     assert 'run = "mine", based_on = "smoke"' in done.stderr
     cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
     (shown,) = [o for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "error"]
@@ -239,7 +244,7 @@ def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     done = papermill("02_segment", tmp_path, *["-p", "run", "smoke", "-p", "eta", "0.1", "-p", "interactive", "False"])
     assert done.returncode == 0, done.stderr
     assert runs.states(tmp_path / "runs" / "smoke")["03_train"].word == "outdated"
-    done = papermill("02_segment", tmp_path, "-p", "run", "smoke")
+    done = papermill("02_segment", tmp_path, "-p", "run", "smoke", "-p", "eta", "2.0")
     assert done.returncode == 0, done.stderr
     assert runs.states(tmp_path / "runs" / "smoke")["08_one_note"].done, "put back, all stands again"
 

@@ -142,11 +142,13 @@ def test_what_nobody_sees_changes_no_code(finished, cleaned, tmp_path):
     for line in others:
         assert [code["probability"] for code in line["codes"]] == [code["probability"] for code in first["codes"]]
     script = exported(cleaned, tmp_path / "exported")
-    theirs = [script.probabilities(note, str(encoder._minilm())) for note in notes.values()]
+    theirs = [script.probabilities(note, str(encoder.location(encoder.MINILM))) for note in notes.values()]
     assert all(found == theirs[0] for found in theirs)
     ours = {code["code"]: code["probability"] for code in first["codes"]}
     assert theirs[0] == pytest.approx({code: ours[code] for code in theirs[0]}, abs=0.02)
-    assert script.probabilities(text.replace("Name:", "Who:"), str(encoder._minilm())) != theirs[0], "a header matters"
+    assert script.probabilities(text.replace("Name:", "Who:"), str(encoder.location(encoder.MINILM))) != theirs[0], (
+        "a header matters"
+    )
     for data, message in (("Fièvre".encode("latin-1"), "is not utf-8: save it so"), (b" ", "is blank")):
         (tmp_path / "note.txt").write_bytes(data)
         with pytest.raises(SystemExit, match=message):
@@ -224,7 +226,7 @@ def test_what_is_missing_or_altered_is_named(finished, tmp_path):
     shutil.copytree(finished[0], folder)
     with (folder / "thresholds.parquet").open("ab") as file:
         file.write(b" ")
-    with pytest.raises(ValueError, match=r"thresholds.parquet is not as the run left it"):
+    with pytest.raises(ValueError, match=r"thresholds.parquet is not as 04_evaluate left it"):
         one_note.load(folder)
     (folder / "thresholds.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"thresholds.parquet is missing: run 04_evaluate first"):
