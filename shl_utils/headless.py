@@ -60,8 +60,8 @@ def run(
 ) -> bool:
     """Run all, one behind the other; whether all went through.
 
-    A run that fails does not keep the next from its turn. as_json, junit: files for what `summary` says of each, written
-    also if this is interrupted. ValueError if another process is at one of these runs.
+    A run that fails does not keep the next from its turn. as_json, junit: files for what `summary` says of each, also
+    written if this is interrupted. ValueError if another process is at one of these runs.
     """
     folders = [runs.folder_of(full.run) for _, full in asked]
     with ExitStack() as stack:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import page, runs, scan, summary, tables
+from shl_utils import headless, page, runs, scan, summary, tables
 from shl_utils.parameters import STAGES, Parameters
 
 FILE = "report.html"
@@ -99,6 +99,8 @@ def _notebook(folder: Path, stage: dict[str, Any]) -> Iterator[str]:
             if titles and not at:
                 yield page.heading(titles[0])
                 told = titles[0]
+                if not headless.is_shown(folder, stage["stage"]):
+                    yield page.paragraph("The stage was done since by hand: these figures are of an earlier attempt.")
             at = titles[-1] if titles else at
             continue
         shown = [part for output in cell.get("outputs", []) for part in _shown(output, at)]
