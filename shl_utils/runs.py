@@ -140,15 +140,15 @@ def open_run(stage: str, namespace: dict[str, Any]) -> Run:
     """
     try:
         run = begin(stage, from_namespace(namespace))
-        known = states(run.folder)
         _refuse_edited(run.code)
-        _before_change(run, known)
+        _before_change(run)
     except (ValueError, OSError) as error:
         box(error)
         raise
-    for name in STAGES[: STAGES.index(stage)]:
-        if not known[name].done:
-            print(f"{name}: {known[name]}")
+    if run.parameters.interactive:  # `shl run` has looked
+        for name, state in states(run.folder, until=stage).items():
+            if name != stage and not state.done:
+                print(f"{name}: {state}")
     return run
 
 
@@ -202,13 +202,15 @@ def base_of(based_on: str, folder: Path) -> Path | None:
 _warned: set[tuple[Path, str, str]] = set()
 
 
-def _before_change(run: Run, known: dict[str, State]) -> None:
+def _before_change(run: Run) -> None:
     """ValueError where other parameters would outdate finished stages after this one, at the first call."""
     stamp = read_stamp(run.folder, run.stage)
     own = _own(run.stage, run.parameters)
     differ = [name for name in own if stamp and own[name] != stamp["parameters"].get(name)]
-    stand = [name for name, state in known.items() if state.done and name >= run.stage]
-    if not differ or len(stand) < 2:
+    if not differ:
+        return
+    stand = [name for name, state in states(run.folder).items() if state.done and name >= run.stage]
+    if len(stand) < 2:
         return
     before, now = ({n: values.get(n) for n in differ} for values in (stamp["parameters"], own))
     told = f"{run.folder.name} is finished with {_named(before)}: {_named(now)} will outdate {', '.join(stand)}."

@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # those side by side share the cores; s
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 
-from shl_utils import corpus, filtering, runs, sources, variants
+from shl_utils import cli, corpus, filtering, runs, sources, variants
 from shl_utils.parameters import check
 
 PROJECT = Path(__file__).parents[1]
@@ -31,6 +31,24 @@ SETTINGS = {
 def shl(*words, **variables):
     command = [sys.executable, "-P", "-m", "shl_utils.cli", *map(str, words)]
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def command(capsys):
+    """`shl` within this process, which has torch already: a start takes seconds."""
+
+    def shl_here(*words, **variables):
+        before = dict(os.environ)
+        try:
+            os.environ.update(variables)
+            code = cli.main([str(word) for word in words])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
+    return shl_here
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import PROJECT, shl
+from safetensors.torch import load_file, save_file
 
-from shl_utils import corpus, encoder, export, predictions
+from shl_utils import corpus, encoder, export, one_note, predictions, runs
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
         export.export(folder, target)
 
 
-def test_no_path_of_this_machine_is_exported_and_the_encoder_is_asked_for(tmp_path):
+def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content(tmp_path):
     """Not as it is, nor as JSON or Windows would write it; a folder is told by its name and its content."""
     place = tmp_path / "kept \u00e4 here"
     shutil.copytree(encoder.location(encoder.MINILM), place / "own-encoder")
@@ -65,3 +66,12 @@ def test_no_path_of_this_machine_is_exported_and_the_encoder_is_asked_for(tmp_pa
     assert done.stderr == f"name the folder of the encoder after the note: own-encoder, whose digest is {digest}\n"
     done = subprocess.run([*command, asked["encoder"]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    weights = load_file(place / "own-encoder" / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layer.5.output.dense.weight"))
+    weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, place / "own-encoder" / "model.safetensors", metadata={"format": "pt"})
+    found = runs.states(place / "run")
+    assert found["00_imbalance"].done
+    assert str(found["01_filter"]) == f"outdated ({place / 'own-encoder' / 'model.safetensors'} changed)"
+    with pytest.raises(ValueError, match=r"is not as .* used it"):
+        one_note.load(place / "run")

@@ -17,9 +17,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, shl
-from safetensors.torch import load_file, save_file
 
-from shl_utils import corpus, encoder, evaluation, filtering, headless, precision, predictions, runs, tables
+from shl_utils import corpus, evaluation, filtering, headless, plans, precision, predictions, runs, tables, variants
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -241,12 +240,6 @@ def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     assert done.returncode == 0, done.stderr
     assert {p: p.read_bytes() for p in (tmp_path / "runs" / "smoke").rglob("*") if p.is_file()} == before
     assert pd.read_parquet(tmp_path / "runs" / "mine" / "segments.parquet")["segment"].nunique() > 2
-    done = papermill("02_segment", tmp_path, *["-p", "run", "smoke", "-p", "eta", "0.1", "-p", "interactive", "False"])
-    assert done.returncode == 0, done.stderr
-    assert runs.states(tmp_path / "runs" / "smoke")["03_train"].word == "outdated"
-    done = papermill("02_segment", tmp_path, "-p", "run", "smoke", "-p", "eta", "2.0")
-    assert done.returncode == 0, done.stderr
-    assert runs.states(tmp_path / "runs" / "smoke")["08_one_note"].done, "put back, all stands again"
 
 
 def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
@@ -257,61 +250,42 @@ def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
     path.write_text(f"{lines}\nbased_on: smoke\nthreshold: half\n")
     done = shl("run", path, "--until", "04_evaluate", SHL_RUNS=str(root))
     assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if "taken over from smoke" in line] == [
+    assert [line for line in done.stdout.splitlines() if ": taken over from smoke" in line] == [
         f"{stage}: taken over from smoke" for stage in STAGES[:4]
     ]
-    assert "04_evaluate: running" in done.stdout
+    assert "04_evaluate: not taken over from smoke, it was made with threshold = 'global'" in done.stdout
     head = "segments/0/head.safetensors"
     assert (root / "p" / head).read_bytes() == (root / "smoke" / head).read_bytes()
     assert runs.states(root / "smoke")["08_one_note"].done
 
 
-def test_force_makes_models_anew(smoke, tmp_path):
-    root = tmp_path / "runs"
-    shutil.copytree(smoke[0], root / "smoke")
-    weights = sorted((root / "smoke").glob("**/segments/*/head.safetensors"))
-    before = {path: path.stat().st_mtime_ns for path in weights if "ablation" not in path.parts}
-    done = shl("run", PROJECT / "params" / "smoke.yaml", "--force", "--until", "03_train", SHL_RUNS=str(root))
-    assert done.returncode == 0, done.stderr
-    assert not [path for path, when in before.items() if path.stat().st_mtime_ns == when]
-    assert runs.states(root / "smoke")["04_evaluate"].word == "outdated"
+def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
+    folder = shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
+    parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
+    models, notes = variants.compared(parameters), corpus.read(folder)
+    assert not any(plan.missing() for plan in plans.of(folder, models, notes))
+    runs.forget(folder, "03_train")
+    assert all(len(plan.missing()) == plan.n for plan in plans.of(folder, models, notes))
+    file = PROJECT / "params" / "smoke.yaml"
+    done = shl("run", file, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
+    assert "00_imbalance: running" in done.stdout
 
 
 def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
     """Two folders hold parameters and tables of the same names, a third one only parameters."""
-    root, said = tmp_path / "runs", {}
-    for name, last in (("a", "E50"), ("b", "B20"), ("c", None)):
+    root = tmp_path / "runs"
+    for name, last in (("a", "E50"), ("b", "B20")):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "my.yaml").write_text("run: mine\nsource: table\ntable: notes.csv\ndescriptions: d.csv\n")
-        (tmp_path / name / "d.csv").write_text("code,description\nA10,cough\n")
-        if last:
-            rows = [f"n{i},visit {i} for a reason,{('A10', last)[i % 2]}" for i in range(40)]
-            (tmp_path / name / "notes.csv").write_text("\n".join(["id,text,codes", *rows]))
-        said[name] = shl("run", tmp_path / name / "my.yaml", "--until", "00_imbalance", SHL_RUNS=str(root))
-        if last:
-            assert said[name].returncode == 0, said[name].stderr
-            assert last in pd.read_parquet(root / "mine" / "codes.parquet")["code"].tolist()
-    assert f"{tmp_path / 'c' / 'notes.csv'} is missing" in said["c"].stderr
-    assert f"made with table = '{tmp_path / 'a' / 'notes.csv'}'" in said["b"].stdout
-
-
-def test_an_encoder_in_a_folder_counts_by_its_content(tmp_path):
-    shutil.copytree(encoder.location(encoder.MINILM), tmp_path / "enc")
-    path = tmp_path / "p.yaml"
-    path.write_text("run: p\nsource: synthetic\nsynthetic_notes: 100\nmax_tokens: 32\nchunk_tokens: 32\nencoder: enc")
-    done = shl("run", path, "--until", "01_filter", SHL_RUNS=str(tmp_path / "runs"))
-    assert done.returncode == 0, done.stderr
-    before = pd.read_parquet(tmp_path / "runs" / "p" / "filter.parquet")
-    weights = load_file(tmp_path / "enc" / "model.safetensors")
-    name = next(name for name in weights if name.endswith("layer.5.output.dense.weight"))
-    weights[name] = weights[name].flip(0).contiguous()
-    save_file(weights, tmp_path / "enc" / "model.safetensors", metadata={"format": "pt"})
-    assert shl("status", "p", SHL_RUNS=str(tmp_path / "runs")).stdout.startswith(
-        f"p: 01_filter: outdated ({tmp_path / 'enc' / 'model.safetensors'} changed)"
-    )
-    done = shl("run", path, "--until", "01_filter", SHL_RUNS=str(tmp_path / "runs"))
-    assert "00_imbalance: done before, kept" in done.stdout
-    assert not pd.read_parquet(tmp_path / "runs" / "p" / "filter.parquet").equals(before)
+        (tmp_path / name / "my.yaml").write_text("run: mine\nsource: table\ntable: notes.csv\n")
+        rows = [f"n{i},visit {i} for a reason,{('A10', last)[i % 2]}" for i in range(40)]
+        (tmp_path / name / "notes.csv").write_text("\n".join(["id,text,codes", *rows]))
+        done = shl("run", tmp_path / name / "my.yaml", "--until", "00_imbalance", SHL_RUNS=str(root))
+        assert done.returncode == 0, done.stderr
+        assert last in pd.read_parquet(root / "mine" / "codes.parquet")["code"].tolist()
+    assert f"made with table = '{tmp_path / 'a' / 'notes.csv'}'" in done.stdout
+    (tmp_path / "b" / "notes.csv").unlink()
+    full = headless.read(tmp_path / "b" / "my.yaml")[1].model_copy(update={"run": str(root / "mine")})
+    assert runs.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
 
 
 def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):

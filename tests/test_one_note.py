@@ -163,46 +163,46 @@ def exported(folder, target):
     return script
 
 
-def test_a_note_in_another_encoding_is_read_as_the_error_says(finished, tmp_path):
+def test_a_note_in_another_encoding_is_read_as_the_error_says(finished, command, tmp_path):
     folder = finished[0]
     for encoding, text in (("latin-1", "Fièvre."), ("cp1252", "“Fever”."), ("utf-16", "Fièvre.")):
         (tmp_path / "note.txt").write_bytes(text.encode(encoding))
-        done = shl("predict", folder, tmp_path / "note.txt", "--quick")
+        done = command("predict", folder, tmp_path / "note.txt", "--quick")
         assert done.returncode == 2
         remedy = f"--encoding {encoding}"
         assert f"note.txt is not utf-8: give `{remedy}`" in done.stderr
-        assert shl("predict", folder, tmp_path / "note.txt", "--quick", *remedy.split()).returncode == 0
-    command = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
-    piped = [subprocess.run([*command, *more], input="Fièvre.".encode("latin-1"), capture_output=True)
+        assert command("predict", folder, tmp_path / "note.txt", "--quick", *remedy.split()).returncode == 0
+    piped = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
+    told = [subprocess.run([*piped, *more], input="Fièvre.".encode("latin-1"), capture_output=True)
              for more in ([], ["--encoding", "latin-1"])]  # fmt: skip
-    assert b"standard input is not utf-8: give `--encoding latin-1`" in piped[0].stderr
-    assert [done.returncode for done in piped] == [2, 0]
-    done = shl("predict", folder, tmp_path / "note.txt", "--encoding", "latin1x")
+    assert b"standard input is not utf-8: give `--encoding latin-1`" in told[0].stderr
+    assert [done.returncode for done in told] == [2, 0]
+    done = command("predict", folder, tmp_path / "note.txt", "--encoding", "latin1x")
     assert "encoding 'latin1x' is unknown: use utf-8" in done.stderr
 
 
-def test_a_table_is_read_as_the_runs_own(cleaned, finished, tmp_path):
+def test_a_table_is_read_as_the_runs_own(cleaned, finished, command, tmp_path):
     path = tmp_path / "notes.csv"
     path.write_bytes("key,report\n7,Fièvre.\n".encode("latin-1"))
-    done = shl("predict", cleaned, path, "--quick")
+    done = command("predict", cleaned, path, "--quick")
     assert done.stdout.startswith("7: "), done.stderr
     path.write_text("id,text\n8,Fever.\n")
-    assert shl("predict", cleaned, path, "--quick").stdout.startswith("8: "), "the usual names will do as well"
+    assert command("predict", cleaned, path, "--quick").stdout.startswith("8: "), "the usual names will do as well"
     path.write_text("number,text\n8,Fever.\n")
-    assert "lacks the column id" in shl("predict", cleaned, path, "--quick").stderr
+    assert "lacks the column id" in command("predict", cleaned, path, "--quick").stderr
     path.write_bytes("id,text\n7,Fièvre.\n".encode("latin-1"))
-    done = shl("predict", finished[0], path, "--quick")
+    done = command("predict", finished[0], path, "--quick")
     assert "line 2: not utf-8: give `--encoding`, such as latin-1" in done.stderr
-    assert shl("predict", finished[0], path, "--quick", "--encoding", "latin-1").returncode == 0
+    assert command("predict", finished[0], path, "--quick", "--encoding", "latin-1").returncode == 0
 
 
-def test_what_is_not_there_is_named(finished, tmp_path):
+def test_what_is_not_there_is_named(finished, command, tmp_path):
     root = str(finished[0].parent)
-    done = shl("predict", "nosuch", tmp_path / "note.txt", SHL_RUNS=root)
+    done = command("predict", "nosuch", tmp_path / "note.txt", SHL_RUNS=root)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "shl: no run nosuch; there are: smoke")
-    done = shl("predict", "smoke", tmp_path / "note.txt", SHL_RUNS=root)
+    done = command("predict", "smoke", tmp_path / "note.txt", SHL_RUNS=root)
     assert f"{tmp_path / 'note.txt'} is missing: give a file, or - for the input" in done.stderr
-    done = shl("predict", "smoke", tmp_path, SHL_RUNS=root)
+    done = command("predict", "smoke", tmp_path, SHL_RUNS=root)
     assert f"{tmp_path} is a folder: give a file" in done.stderr
 
 

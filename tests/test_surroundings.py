@@ -78,15 +78,14 @@ def test_what_is_left_is_on_record_but_no_secret(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="compares sums that a GPU rounds in any order")
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_training_is_the_same_whatever_accelerate_is_told_outside(small_run, tmp_path, at_once, monkeypatch):
+def test_training_is_the_same_whatever_accelerate_is_told_outside(small_run, tmp_path, monkeypatch):
     weights = []
     for name in ("plain", "outside"):
         folder = tmp_path / name
         for path in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes((small_run[0] / path).read_bytes())
-        changes = {"run": str(folder), "at_once": at_once, "epochs": 1}
+        changes = {"run": str(folder), "at_once": 1, "epochs": 1}
         launch.train(folder, [variants.main(small_run[1].model_copy(update=changes))])
         weights.append([path.read_bytes() for path in sorted(folder.glob("segments/*/*.safetensors"))])
         for variable, value in STRANGE.items():
@@ -106,8 +105,5 @@ def test_the_parameter_accelerate_reaches_a_trainer(outside, tmp_path, monkeypat
 
 
 def test_processes_wait_for_each_other_as_long_as_a_corpus_takes():
-    from accelerate import Accelerator
-
     accelerator = worker.accelerator_for("fp32", world=1)
-    assert isinstance(accelerator, Accelerator)
     assert accelerator.init_handler.timeout.total_seconds() > 24 * 3600

@@ -36,6 +36,7 @@ FORMS = {"HADM_ID": "[0-9]+", "ROW_ID": "[0-9]+", "NOTE_SEQ": "[0-9]+", "ISERROR
 FORMS |= {"CHARTDATE": r"\d{4}-\d\d-\d\d( .*)?", "CHARTTIME": r"(\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)?"}
 PAIRS = tuple((f"{kind}_icd", f"d_icd_{kind}") for kind in ("diagnoses", "procedures"))  # codes and their titles
 NATURAL = 4  # codes without a title for one whose zeros may be lost: some codes of the releases have no title
+SHOWN = re.compile(r"[\w.,'+-]{1,12}")  # anything else may be text from another column
 MANY_CODES = 500  # so many different codes without one leading zero do not occur (3 in 100 have one)
 
 
@@ -110,7 +111,7 @@ class Tables:
         if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
             damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
         if damaged is not None:
-            like = f", like {damaged!r}" if len(damaged) <= 20 and number.search(damaged) else ""
+            like = f", like {damaged!r}" if SHOWN.fullmatch(damaged) else ""
             what = f"{column} looks read as a number by another program{like} (leading zeros get lost)"
             raise ValueError(f"{self.files[name]}: {what}: {AGAIN}, and open or save it nowhere else")
 
