@@ -580,6 +580,36 @@ MACHINE = [
         "test_machine.py::test_blanks_and_other_scripts_in_paths",
     ),
     (
+        "a line of the package or of a notebook is changed",
+        "`shl run` runs the stages whose code it is and trains the models that depend on it, and no others",
+        "test_dependencies.py::test_a_changed_line_outdates_exactly_what_it_made",
+    ),
+    (
+        "code is changed while a stage is at work",
+        "the stage is stamped with the code that ran, and so is outdated",
+        "test_runs.py::test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran",
+    ),
+    (
+        "a notebook of a finished run is opened, or run half way",
+        "what it had finished stands until its files change",
+        "test_runs.py::test_is_done_knows_parameters_files_and_interruptions",
+    ),
+    (
+        "a notebook of a finished run is given another eta",
+        "it says what that would outdate and how to take another run; nothing is changed",
+        "test_notebooks.py::test_another_eta_is_tried_in_a_run_of_its_own",
+    ),
+    (
+        "other weights lie in the folder of a run's encoder",
+        "the stages from `01_filter` on are outdated, and `shl predict` refuses",
+        "test_export.py::test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content",
+    ),
+    (
+        "parameter files of two folders name the same run and tables of the same names",
+        "each reads its own; the run says what it was made with",
+        "test_notebooks.py::test_relative_paths_are_those_from_the_parameter_file",
+    ),
+    (
         "a result was altered or deleted",
         "the stage that made it is run again, and what stands behind it",
         "test_notebooks.py::test_an_altered_result_is_made_again",
