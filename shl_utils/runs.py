@@ -260,8 +260,9 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
     for name in (*stamp["files"], f"notebooks/{stage}.ipynb"):
         if (base / name).exists():
             _copy(base / name, folder / name, link=False)
-    for path in (path for pattern in MADE_AGAIN for path in base.glob(pattern) if ".part" not in path.name):
-        _copy(path, folder / path.relative_to(base), link=True)
+    for path in (path.relative_to(base) for pattern in MADE_AGAIN for path in base.glob(pattern)):
+        if ".part" not in str(path):
+            _copy(base / path, folder / path, link=True)
     write_json(stamp_path(folder, stage), stamp)
     if not states(folder, until=stage)[stage].done:  # somebody has changed it meanwhile
         stamp_path(folder, stage).unlink()
@@ -309,7 +310,7 @@ def forget(folder: Path, stage: str) -> None:
 
 
 def is_done(stage: str, parameters: Parameters) -> bool:
-    """Whether the stage and all before it stand, with unaltered files, and these parameters and this code."""
+    """Whether the stage and all before it stand, with unaltered files, these parameters and this code."""
     return states(folder_of(parameters.run), parameters, until=stage)[stage].done
 
 
