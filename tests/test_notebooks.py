@@ -265,6 +265,7 @@ def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     models, notes = variants.compared(parameters), corpus.read(folder)
     assert not any(plan.missing() for plan in plans.of(folder, models, notes))
     runs.forget(folder, "03_train")
+    variants.write_segments(folder, notes, [model for model in models if model.folder != variants.MAIN])
     assert all(len(plan.missing()) == plan.n for plan in plans.of(folder, models, notes))
     file = PROJECT / "params" / "smoke.yaml"
     done = shl("run", file, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
