@@ -66,9 +66,10 @@ def segment_model(base: nn.Module, folder: Path, variant: Variant, k: int) -> mo
 
 def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
     """Compute and write the predictions of the variants whose files are missing or of other models."""
-    stale = [v for v in wanted if _about(_path(folder, v), "key") != key(folder, v)]
+    keys = {variant.folder: key(folder, variant) for variant in wanted}
+    stale = [variant for variant in wanted if _about(_path(folder, variant), "key") != keys[variant.folder]]
     for variant, found in zip(stale, compute(folder, stale)):
-        write(found, corpus, _path(folder, variant), key=key(folder, variant), computed=_computing(variant))
+        write(found, corpus, _path(folder, variant), key=keys[variant.folder], computed=_computing(variant))
 
 
 def of_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
