@@ -59,14 +59,20 @@ def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
 def of_notebook(path: Path) -> Code:
     """What the code of a notebook depends on, itself included. Not its parameters, whose values are stamped, nor its
     exercises, whose answers are the reader's, nor prose and outputs."""
+    uses, own = _notebook(path)
+    return _digests(_reached(uses, set())) | {f"{path.parent.name}/{path.name}": own}
+
+
+def _notebook(path: Path) -> tuple[set[Name], str]:
+    """What the code of a notebook names, and its digest."""
+    return _notebook_in(path, _state(path))
+
+
+@lru_cache(maxsize=64)
+def _notebook_in(path: Path, state: tuple[int, int]) -> tuple[set[Name], str]:
     source = _source_of(path)
-    found = _digests(_reached(_uses_of(path), set()))
-    return found | {f"{path.parent.name}/{path.name}": short(list(filter(None, _bare(source, ast.parse(source)))))}
-
-
-def _uses_of(path: Path) -> set[Name]:
-    """What the code of a notebook names."""
-    return set().union(*_parsed(_source_of(path), path, path.stem).uses.values())
+    uses = set().union(*_parsed(source, path, path.stem).uses.values())
+    return uses, short(list(filter(None, _bare(source, ast.parse(source)))))
 
 
 def _source_of(path: Path) -> str:
@@ -146,8 +152,7 @@ def _path(module: str) -> Path | None:
 
 def _module(name: str) -> _Module:
     path = _path(name)
-    state = path.stat()
-    return _module_in(path, name, (state.st_mtime_ns, state.st_size))
+    return _module_in(path, name, _state(path))
 
 
 @lru_cache(maxsize=1024)
@@ -251,6 +256,12 @@ def _bare(source: str, tree: ast.AST) -> list[str]:
             text = node.body[0]
             lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
     return [line.rstrip() for line in lines]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """By which an edit is seen."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _relative(path: Path) -> str:

@@ -120,7 +120,7 @@ def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
 
 
 def test_what_is_put_into_a_table_counts():
-    reached = dependencies._reached(dependencies._uses_of(PROJECT / "notebooks" / "04_evaluate.ipynb"), set())
+    reached = dependencies._reached(dependencies._notebook(PROJECT / "notebooks" / "04_evaluate.ipynb")[0], set())
     assert ("shl_utils.baselines", "tfidf_logistic") in reached
     assert ("shl_utils.baselines", "_probability") in reached
 
@@ -142,7 +142,7 @@ def test_all_that_a_notebook_names_counts(stage):
     }
     asked = {part for name in named for part in dependencies._definitions(*name)}
     assert asked
-    assert asked <= dependencies._reached(dependencies._uses_of(path), set())
+    assert asked <= dependencies._reached(dependencies._notebook(path)[0], set())
 
 
 def test_the_package_imports_in_ways_that_are_understood():
