@@ -1,12 +1,14 @@
 """Shared by the slow tests: a small run folder of real reports, and slow tests last."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # those side by side share the cores; said before torch is imported
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
@@ -53,11 +55,19 @@ def command(capsys):
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
-    """A finished run of params/smoke.yaml, in a folder whose name has a space; what the command said."""
-    root = tmp_path_factory.mktemp("runs of tests")
-    done = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(root))
-    assert done.returncode == 0, done.stderr
-    return root / "smoke", done
+    """A finished run of params/smoke.yaml, in a folder whose name has a space; what the command said.
+
+    All workers share it, so no test writes to it: copy it first.
+    """
+    place = tmp_path_factory.getbasetemp()
+    root = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "runs of tests"
+    with FileLock(f"{root}.lock"):
+        said = root / "said.json"
+        if not said.exists():
+            done = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(root))
+            assert done.returncode == 0, done.stderr
+            said.write_text(json.dumps([done.stdout, done.stderr]), encoding="utf-8")
+    return root / "smoke", subprocess.CompletedProcess([], 0, *json.loads(said.read_text(encoding="utf-8")))
 
 
 def pytest_collection_modifyitems(items):
