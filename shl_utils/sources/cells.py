@@ -33,21 +33,7 @@ NONE = re.compile(r"nan|none|null|<na>|nat|n/a", re.IGNORECASE)
 FLAGS = {"0", "1", "true", "false"}
 HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates: no encoding has it
 CODE = re.compile(r"[^\W\d_]{0,3}\d[\w.]{0,9}")  # E11.9, 401.9, 0010, 3E03329; no word, no phrase
-LISTING = (
-    ";",
-    ",",
-    "|",
-    "\t",
-    "\n",
-    "\\t",
-    "\\n",
-    "；",
-    "，",
-    "、",
-    "｜",
-    "؛",
-    "،",
-)  # what hardly stands within a code
+LISTING = (*";,|\t\n", "\\t", "\\n", *"；，、｜؛،")  # what hardly stands within a code
 PART_OF_WORDS = (" and ", " ", "-", "_", ":")  # what often does: only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
 FREQUENT = 2  # notes with a part from which its places say something
