@@ -113,14 +113,15 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _begun(names: Sequence[str]) -> list[Path]:
-    """The folders of these runs, or of all."""
-    folders = [runs.folder_of(name) for name in names] or sorted(path.parent for path in runs.root().rglob("stages"))
-    if not folders:
+    """The folders of these runs, or of all; FileNotFoundError says which there are where one is not."""
+    there = sorted(path.parent for path in runs.root().rglob("stages"))
+    known = ", ".join(str(folder.relative_to(runs.root())) for folder in there) or f"none below {runs.root()}"
+    for name in names:
+        if not runs.folder_of(name).is_dir():
+            raise FileNotFoundError(f"no run {name}; there are: {known}")
+    if not names and not there:
         raise FileNotFoundError(f"there is no run below {runs.root()}")
-    for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} is not there: no run of that name was begun")
-    return folders
+    return [runs.folder_of(name) for name in names] or there
 
 
 def _status(names: Sequence[str], *, as_json: bool) -> int:
@@ -144,7 +145,8 @@ def _compare(given: argparse.Namespace) -> int:
 def _report(run: str) -> int:
     from shl_utils import report
 
-    print(f"Written to {report.write(runs.folder_of(run))}")
+    (folder,) = _begun([run])
+    print(f"Written to {report.write(folder)}")
     return 0
 
 
@@ -152,7 +154,8 @@ def _shown(given: argparse.Namespace) -> int:
     from shl_utils import site
 
     write = {"site": site.site, "slides": site.slides}[given.command]
-    print(f"Written: {write(runs.folder_of(given.run), given.target)}")
+    (folder,) = _begun([given.run])
+    print(f"Written: {write(folder, given.target)}")
     return 0
 
 
@@ -185,7 +188,7 @@ def _model(file: Path, model: str) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    (folder,) = _known([given.run])
+    (folder,) = _begun([given.run])
     from shl_utils import cleaning, one_note, told
 
     parameters, _ = runs.finished(folder, one_note.STAGE)
@@ -205,20 +208,11 @@ def _predict(given: argparse.Namespace) -> int:
     return 0
 
 
-def _known(names: Sequence[str]) -> list[Path]:
-    """The folders of runs; FileNotFoundError says which there are where one is not."""
-    folders = [runs.folder_of(name) for name in names]
-    for name, folder in zip(names, folders):
-        if not folder.is_dir():
-            there = sorted(path.parent.name for path in runs.root().glob("*/stages"))
-            raise FileNotFoundError(f"no run {name}; there are: {', '.join(there) or f'none in {runs.root()}'}")
-    return folders
-
-
 def _export(given: argparse.Namespace) -> int:
     from shl_utils.export import export
 
-    print(f"Written to {export(runs.folder_of(given.run), given.target)}")
+    (folder,) = _begun([given.run])
+    print(f"Written to {export(folder, given.target)}")
     return 0
 
 

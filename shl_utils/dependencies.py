@@ -48,12 +48,12 @@ class _Module:
 
 def of(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
     """What these functions, classes or whole modules depend on, but for what only `without` leads to."""
-    return _digests(_reached(map(name, roots), set(map(name, without))))
+    return _digests(_reached(map(definition, roots), set(map(definition, without))))
 
 
 def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
     """All definitions that these lead to, themselves included."""
-    return _reached(map(name, roots), set())
+    return _reached(map(definition, roots), set())
 
 
 def of_notebook(path: Path) -> Code:
@@ -93,7 +93,7 @@ def changed(before: Code, now: Code) -> list[str]:
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
-def name(root: Callable | ModuleType | Name) -> Name:
+def definition(root: Callable | ModuleType | Name) -> Name:
     if isinstance(root, tuple):
         return root
     if isinstance(root, ModuleType):

@@ -15,10 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from shl_utils import tokens
-from shl_utils.encoder_files import MINILM as MINILM
-from shl_utils.encoder_files import digest as digest
-from shl_utils.encoder_files import local
-from shl_utils.encoder_files import location as location
+from shl_utils.encoder_files import digest, local
 from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged, by_length
 

@@ -22,7 +22,7 @@ def local(name: str) -> Path | None:
     """
     if name == MINILM:
         return _minilm()
-    folder = Path(name).expanduser()
+    folder = Path(name)
     return folder if folder.is_dir() else None
 
 

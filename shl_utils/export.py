@@ -36,7 +36,7 @@ The first is the one in this folder. Thresholds were chosen on validation notes 
 
 What differs from the project's defaults: {parameters}.
 """
-DIGEST = " (a folder that is on no hub; the digest of its content is {}, by `shl_utils.encoder.digest`)"
+DIGEST = " (a folder that is on no hub; the digest of its content is {}, by `shl_utils.encoder_files.digest`)"
 PRIVATE = " These notes are not public, and their terms may forbid to hand on models trained on them: ask first."
 
 
@@ -77,7 +77,7 @@ def export(folder: Path, target: Path) -> Path:
 
 def _encoder(name: str) -> dict[str, str]:
     """`encoder`: where others get it, "" if it is a folder; then `folder` and `digest` say which it was."""
-    path = Path(name).expanduser()
+    path = Path(name)
     if name in HUB or not (path.is_dir() or path.is_absolute() or name.startswith(".")):
         return {"encoder": HUB.get(name, name)}
     return {"encoder": "", "folder": path.resolve().name, "digest": encoder_files.digest(name)}

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shl_utils import dependencies, encoder, precision, stored, tokens
+from shl_utils import dependencies, encoder, encoder_files, precision, stored, tokens
 from shl_utils.parameters import Parameters
 from shl_utils.runs import digest, short
 from shl_utils.tokens import Ragged
@@ -103,7 +103,7 @@ class Prepared:
 def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
     """Where the states of the trunk lie; one file an encoder, length and number of trained layers. of: "tokens" for the
     token numbers instead."""
-    name = f"{encoder.digest(parameters.encoder)}-{parameters.max_tokens}-{of or parameters.lora_layers}"
+    name = f"{encoder_files.digest(parameters.encoder)}-{parameters.max_tokens}-{of or parameters.lora_layers}"
     return folder / "trunk" / f"{name}.safetensors"
 
 

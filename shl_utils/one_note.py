@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shl_utils import encoder, features, model, precision, predictions, runs, tokens, variants
+from shl_utils import encoder, encoder_files, features, model, precision, predictions, runs, tokens, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.tokens import Ragged
@@ -59,7 +59,7 @@ def load(folder: Path) -> Coder:
     The encoder comes from where the run had it.
     """
     parameters, facts = runs.finished(folder, STAGE)
-    if encoder.digest(parameters.encoder) != facts["encoder_digest"]:
+    if encoder_files.digest(parameters.encoder) != facts["encoder_digest"]:
         raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     base.to(precision.device())

@@ -166,6 +166,6 @@ def _code(loss: str, start: str) -> dependencies.Code:
     lists |= {(rebalancing.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")}  # a new loss changes no other
     member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
     # those that its own lead to are its own too: focal is a part of sh_focal
-    apart = {part for part in map(dependencies.name, others) if part not in dependencies.reached(*own)}
+    apart = {part for part in map(dependencies.definition, others) if part not in dependencies.reached(*own)}
     found = dependencies.of((WORKER, "_train_segment"), *own, without=apart | lists)
     return found | {name: str(value) for name, value in member.items()}

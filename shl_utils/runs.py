@@ -238,8 +238,9 @@ def box(error: Exception) -> None:
     error._render_traceback_ = lambda: lines
 
 
-# what is kept under keys of its own, by all stages: states of the trunk and models
-MADE_AGAIN = ("trunk/*", "segments/*/*", "reference/segments/*/*", "origin/segments/*/*", "ablation/*/segments/*/*")
+MODELS = ("segments", "reference/segments", "origin/segments")  # of `03_train`
+# under keys of their own, so that any stage of any run may find them: states of the trunk, and models
+KEYED = ("trunk/*", *(f"{place}/*/*" for place in (*MODELS, "ablation/*/segments")))
 
 
 def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> str:
@@ -260,7 +261,7 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
     for name in (*stamp["files"], f"notebooks/{stage}.ipynb"):
         if (base / name).exists():
             _copy(base / name, folder / name, link=False)
-    for path in (path.relative_to(base) for pattern in MADE_AGAIN for path in base.glob(pattern)):
+    for path in (path.relative_to(base) for pattern in KEYED for path in base.glob(pattern)):
         if ".part" not in str(path):
             _copy(base / path, folder / path, link=True)
     write_json(stamp_path(folder, stage), stamp)
@@ -291,7 +292,7 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
 # what a stage would find and take, whether or not it has finished
 KEPT = {
     "01_filter": ("trunk",),
-    "03_train": ("segments", "reference/segments", "origin/segments", "trunk"),
+    "03_train": (*MODELS, "trunk"),
     "04_evaluate": ("predictions.parquet", "reference/predictions.parquet"),
     "05_ablate": ("ablation", "origin/predictions.parquet"),
 }

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import corpus, encoder, headless, probe, sources
+from shl_utils import corpus, encoder, encoder_files, headless, probe, sources
 from shl_utils.sources import synthetic
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 ROWS = [{"id": f"n{i}", "text": f"Fever on day {i}.", "codes": "A1;B2" if i % 2 else "B2"} for i in range(60)]
 TABLE = "source: table\ntable: notes.csv"
 MIMIC = "source: mimic3\nfolder: mimic"
-MINILM = sorted(encoder.location(encoder.MINILM).iterdir())
+MINILM = sorted(encoder_files.location(encoder_files.MINILM).iterdir())
 GOOD = object()  # nothing is wrong after all
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import cost, disk, encoder, headline
+from shl_utils import cost, disk, encoder, encoder_files, headline
 from shl_utils.parameters import STAGES, check
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_a_run_that_is_not_there_cannot_be_cleaned(tmp_path):
 
 
 def test_operations_by_hand():
-    _, base = encoder.load(encoder.MINILM)
+    _, base = encoder.load(encoder_files.MINILM)
     parameters = check({"lora_layers": 1, "lora_rank": 8, "lora_targets": "all"})
     by_tokens, by_codes = cost.growth(base, parameters, tokens=[32, 64], codes=[10, 1000])
     width, inner, n = 384, 1536, 32

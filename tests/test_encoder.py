@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, ByT5Tokenizer, PreTrainedTokenizerFast
 
-from shl_utils import encoder, tokens
+from shl_utils import encoder, encoder_files, tokens
 from shl_utils.tokens import Ragged
 
 TEXTS = ["No acute disease.", "A calcified nodule above the left hilum, unchanged since spring, is harmless.", "x"]
@@ -18,7 +18,7 @@ TEXTS = ["No acute disease.", "A calcified nodule above the left hilum, unchange
 
 @pytest.fixture(scope="module")
 def minilm():
-    return encoder.load(encoder.MINILM)
+    return encoder.load(encoder_files.MINILM)
 
 
 @pytest.mark.parametrize("top", [1, 2, 5])

@@ -11,7 +11,7 @@ import yaml
 from conftest import PROJECT, shl
 from safetensors.torch import load_file, save_file
 
-from shl_utils import corpus, encoder, export, one_note, predictions, runs
+from shl_utils import corpus, encoder_files, export, one_note, predictions, runs
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,12 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
     notes = corpus.read(folder)
     row = notes.rows("test")[0]
     (tmp_path / "note.txt").write_text(notes.notes["text"].iloc[row], encoding="utf-8")
-    command = [sys.executable, target / "predict.py", tmp_path / "note.txt", encoder.location(encoder.MINILM)]
+    command = [
+        sys.executable,
+        target / "predict.py",
+        tmp_path / "note.txt",
+        encoder_files.location(encoder_files.MINILM),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     lines = [line.split(maxsplit=1) for line in done.stdout.replace("* ", "  ").splitlines()]
     ours = {text.split("  ")[0]: float(number) for number, text in lines}
@@ -44,7 +49,7 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
 def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content(tmp_path):
     """Not as it is, nor as JSON or Windows would write it; a folder is told by its name and its content."""
     place = tmp_path / "kept \u00e4 here"
-    shutil.copytree(encoder.location(encoder.MINILM), place / "own-encoder")
+    shutil.copytree(encoder_files.location(encoder_files.MINILM), place / "own-encoder")
     (place / "grid.yaml").write_text((PROJECT / "params" / "grids" / "smoke.yaml").read_text())
     asked = {"run": str(place / "run"), "encoder": str(place / "own-encoder"), "grid": str(place / "grid.yaml")}
     asked |= {"source": "synthetic", "synthetic_notes": 300, "epochs": 1, "max_tokens": 32, "chunk_tokens": 16}
@@ -52,7 +57,7 @@ def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_
     done = shl("run", place / "own.yaml", "--until", "04_evaluate")
     assert done.returncode == 0, done.stderr
     target = export.export(place / "run", tmp_path / "exported")
-    digest = encoder.digest(asked["encoder"])
+    digest = encoder_files.digest(asked["encoder"])
     for path in (path for path in target.rglob("*") if path.is_file()):
         text = path.read_bytes().decode("utf-8", errors="replace")
         for form in (str(tmp_path), str(tmp_path).replace("/", "\\"), json.dumps(str(place))[1:-1], place.name):

@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import shl
 
-from shl_utils import corpus, encoder, export, one_note, predictions, runs, sentence_audit, told
+from shl_utils import corpus, encoder_files, export, one_note, predictions, runs, sentence_audit, told
 
 pytestmark = pytest.mark.slow
 
@@ -142,13 +142,12 @@ def test_what_nobody_sees_changes_no_code(finished, cleaned, tmp_path):
     for line in others:
         assert [code["probability"] for code in line["codes"]] == [code["probability"] for code in first["codes"]]
     script = exported(cleaned, tmp_path / "exported")
-    theirs = [script.probabilities(note, str(encoder.location(encoder.MINILM))) for note in notes.values()]
+    place = str(encoder_files.location(encoder_files.MINILM))
+    theirs = [script.probabilities(note, place) for note in notes.values()]
     assert all(found == theirs[0] for found in theirs)
     ours = {code["code"]: code["probability"] for code in first["codes"]}
     assert theirs[0] == pytest.approx({code: ours[code] for code in theirs[0]}, abs=0.02)
-    assert script.probabilities(text.replace("Name:", "Who:"), str(encoder.location(encoder.MINILM))) != theirs[0], (
-        "a header matters"
-    )
+    assert script.probabilities(text.replace("Name:", "Who:"), place) != theirs[0], "a header matters"
     for data, message in (("Fièvre".encode("latin-1"), "is not utf-8: save it so"), (b" ", "is blank")):
         (tmp_path / "note.txt").write_bytes(data)
         with pytest.raises(SystemExit, match=message):

@@ -19,6 +19,7 @@ from sklearn.metrics import average_precision_score
 from shl_utils import (
     corpus,
     encoder,
+    encoder_files,
     failures,
     features,
     launch,
@@ -580,7 +581,7 @@ def test_prior_follows_the_weights():
 
 
 def test_a_fresh_head_starts_at_the_prior():
-    _, base = encoder.load(encoder.MINILM)
+    _, base = encoder.load(encoder_files.MINILM)
     net = model.create(
         base, np.array([0.5, 0.01, 0.0]), pooling="mean", rank=2, targets="attention", layers=[5], name="x"
     )
