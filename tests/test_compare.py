@@ -117,7 +117,7 @@ def test_the_command_writes_what_it_shows(other, tmp_path):
     assert len(told["models"]) == 6
     missing = shl("compare", "smoke", "nothing", SHL_RUNS=str(other))
     assert missing.returncode == 2
-    assert "no run of that name was begun" in missing.stderr
+    assert missing.stderr == "shl: no run nothing; there are: labels, smoke\n"
 
 
 def test_a_report_needs_nothing_but_itself_and_shows_no_note(other):
