@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -16,6 +17,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # those side by side share the cores; s
 
 from shl_utils import cli, corpus, filtering, runs, sources, variants
 from shl_utils.parameters import check
+
+hypothesis.settings.register_profile("busy", deadline=None)  # 200 ms are soon over where others are at work
+hypothesis.settings.load_profile("busy")
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = {

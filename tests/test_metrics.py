@@ -57,7 +57,7 @@ def test_macro_is_the_mean_of_f1_and_not_the_f1_of_means():
     assert metrics.scores(truth, predicted)["macro_f1_harmonic"] == pytest.approx(2 * 2 / 3 * 1 / 2 / (2 / 3 + 1 / 2))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_bootstrap_equals_scikit_learn_under_every_draw(seed):
     rng = np.random.default_rng(seed)

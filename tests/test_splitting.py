@@ -16,7 +16,7 @@ def labels_of(rng, notes, codes):
     return sparse.csr_array(labels.astype(float))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(12, 80), st.integers(2, 25))
 def test_promises(seed, notes, codes):
     rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def test_another_seed_gives_another_split():
     assert (one != two).any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(20, 80), st.integers(2, 25))
 def test_a_cut_keeps_groups_and_every_code_that_can_be_in_training(seed, notes, codes):
     rng = np.random.default_rng(seed)
@@ -96,7 +96,7 @@ def long_tail(seed, notes, codes, exponent):
     return sparse.csr_array(labels[:, labels.sum(axis=0) > 0] > 0).astype(float)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.integers(200, 400), st.integers(2, 20), st.floats(0, 1.2))
 def test_no_tail_is_so_long_that_a_side_goes_without_its_notes(seed, notes, codes_a_note, exponent):
     labels = long_tail(seed, notes, notes * codes_a_note, exponent)

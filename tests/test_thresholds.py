@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.metrics import precision_recall_curve
@@ -67,7 +67,6 @@ def test_an_unknown_rule_is_named():
         choose("best")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_best_threshold_beats_every_other(seed):
     rng = np.random.default_rng(seed)
@@ -82,7 +81,6 @@ def test_best_threshold_beats_every_other(seed):
     assert best == pytest.approx(max(micro(t) for t in (1e-6, 0.05, 0.15, 0.3, 0.6)))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([3, 1000]))
 def test_best_threshold_is_that_of_the_whole_curve(seed, levels):
     rng = np.random.default_rng(seed)
