@@ -96,7 +96,7 @@ class Row:
     def ours(self) -> bool:
         """Whether something in it is of our own making and not the paper's."""
         own = self.parameters.start != "fresh" or self.parameters.pooling != "mean" or self.scoring == "joint"
-        return own or self.levels(["harmonic_max"]).get("harmonic_max", 0) > 0
+        return own or self.levels(["max_negative_weight"]).get("max_negative_weight", 0) > 0
 
     @property
     def comparable(self) -> bool:

@@ -28,7 +28,7 @@ def cut(
         _dense(gold[validation]),
         predictions.of(validation),
         segment=predictions.segments,
-        floor=parameters.support_floor,
+        floor=parameters.min_positives,
     )
 
 
@@ -85,7 +85,7 @@ def limits_table(
     truth, found = _dense(gold[validation]), predictions.of(validation)
     given = {
         "segment": predictions.segments,
-        "floor": parameters.support_floor,
+        "floor": parameters.min_positives,
         "common": thresholds.best(truth, found),
     }
     columns = {rule: thresholds.choose(rule, truth, found, **given) for rule in thresholds.RULES}

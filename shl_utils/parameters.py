@@ -137,16 +137,16 @@ class Parameters(BaseModel):
     gamma: float = _of(
         "03_train", 2.0, "exponent of focal and of those built on it: 0 (plain R-BCE, NTR, ...) or at least 1", ge=0
     )
-    positive_weight_max: float = _of("03_train", 10.0, "weighted_bce: a positive weighs no more than this", gt=0)
+    max_positive_weight: float = _of("03_train", 10.0, "weighted_bce: a positive weighs no more than this", gt=0)
     gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
     negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)
     reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
-    harmonic_max: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
-    negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
+    max_negative_weight: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
+    negatives_per_positive: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
     start: Literal["fresh", "description", "unified", "description+unified"] = _of(
         "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
     )
-    refine: float = _of("03_train", 0.25, "a start from unified goes on at this share of the learning rates", gt=0)
+    warm_start_lr_factor: float = _of("03_train", 0.25, "a start from unified goes on at this share of the learning rates", gt=0)
     pooling: Literal["mean", "attention"] = _of(
         "03_train", "mean", "what a code looks at: the mean over tokens, or tokens of its choice (not the paper's)"
     )
@@ -161,9 +161,9 @@ class Parameters(BaseModel):
     min_steps: int = _of("03_train", 40, "steps of an epoch at least: a small segment repeats its notes", ge=0)
     batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
     clip: float = _of("03_train", 1.0, "a step's gradient that is longer is cut to this norm; 0: it is not", ge=0)
-    warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
+    warmup_share: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
-    at_once: int = _of(
+    parallel_models: int = _of(
         "03_train",
         0,
         "models side by side, each in one process; 0: on a processor one a core, at most 4, if it pays",
@@ -189,7 +189,7 @@ class Parameters(BaseModel):
     threshold: Literal["half", "global", "segment", "label", "shrunk"] = _of(
         "04_evaluate", "global", "where a probability becomes a code, chosen on validation"
     )
-    support_floor: int = _of("04_evaluate", 5, "positives in validation that a threshold of its own needs", ge=1)
+    min_positives: int = _of("04_evaluate", 5, "positives in validation that a threshold of its own needs", ge=1)
     bootstrap: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
 
     # 05_ablate
@@ -206,7 +206,7 @@ class Parameters(BaseModel):
 
     # 08_one_note
     shown_note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
-    audited: int = _of(
+    audited_notes: int = _of(
         "08_one_note", 40, "validation notes whose codes are held against the words of their sentences", ge=1
     )
 
@@ -222,13 +222,13 @@ class Parameters(BaseModel):
             raise ValueError("lora_layers is 0, which trains no layer: use 1 or more, or -1 for all")
         if self.chunk_tokens > self.max_tokens:
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
-        if self.at_once > 1 and (self.processes > 1 or self.nodes > 1):
-            raise ValueError("at_once trains each model in one process: leave processes and nodes at 1")
+        if self.parallel_models > 1 and (self.processes > 1 or self.nodes > 1):
+            raise ValueError("parallel_models trains each model in one process: leave processes and nodes at 1")
         strange = [name for name in self.accelerate if not name.startswith(("ACCELERATE_", "FSDP_"))]
         if strange or "ACCELERATE_USE_DEEPSPEED" in self.accelerate:
             raise ValueError(f"accelerate takes variables ACCELERATE_... and FSDP_..., no DeepSpeed: {self.accelerate}")
-        if self.accelerate and self.at_once:
-            raise ValueError("accelerate shares each model among all processes: leave at_once at 0")
+        if self.accelerate and self.parallel_models:
+            raise ValueError("accelerate shares each model among all processes: leave parallel_models at 0")
         for name, what in NEEDED.get(self.source, {}).items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")

@@ -81,8 +81,8 @@ class Plan:
             k,
             loss=parameters.loss,
             reading=parameters.reading,
-            largest=parameters.harmonic_max,
-            ratio=parameters.negatives,
+            largest=parameters.max_negative_weight,
+            ratio=parameters.negatives_per_positive,
         )
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 

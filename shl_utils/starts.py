@@ -3,7 +3,7 @@
 "fresh": adapter at zero, head at the codes' priors. "description": the head's weights are the embeddings of the codes'
 descriptions, so that a code with a handful of notes is looked for by its name too. "unified": adapter and head of one
 BCE model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks like; it
-goes on at lower learning rates (`refine`). "description+unified": that model itself started at the descriptions.
+goes on at lower learning rates (`warm_start_lr_factor`). "description+unified": that model itself started at the descriptions.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def fit(
     # fused would hide from Accelerate which steps fp16 skipped
     optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
     steps = n_batches(task.notes.size, size=parameters.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup_share))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
     course = Course(net, optimizer, schedule, rng, accelerator.scaler, trained(net))
@@ -144,7 +144,7 @@ def fit(
 
 def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
     """With the adapter's and the head's own peak learning rates."""
-    rate = parameters.refine if parameters.start in FROM_UNIFIED else 1.0
+    rate = parameters.warm_start_lr_factor if parameters.start in FROM_UNIFIED else 1.0
     adapter = [p for p in net.encoder.parameters() if p.requires_grad]
     groups = [
         {"params": adapter, "lr": rate * parameters.lr_lora},

@@ -81,13 +81,13 @@ def moot(parameters: Parameters) -> set[str]:
     unused = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
     one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
     if parameters.start not in FROM_UNIFIED:
-        unused |= {"refine"}
+        unused |= {"warm_start_lr_factor"}
     if one:  # a note without a code of the only segment has none at all, and of one source all readings say the same
         unused |= {"eta", "reading"}
     if bare:
         unused |= {"filter_by", "filter_threshold"}
     if one and bare:  # the corpus holds no note without a code, so there are no negatives
-        unused |= {"negatives", "harmonic_max"}
+        unused |= {"negatives_per_positive", "max_negative_weight"}
     return unused
 
 

@@ -148,7 +148,7 @@ FAULTS = [
     Fault("more tokens than the encoder reads", f"{TABLE}\nmax_tokens: 4096", "reads at most 512", table()),
     Fault("no notes left for training", "validation: 0.45\ntest: 0.48", "less than a tenth of the notes for training"),
     Fault("fp16 without a GPU", "precision: fp16", "needs a GPU"),
-    Fault("two ways of several processes", "at_once: 2\nprocesses: 2", "leave processes and nodes at 1"),
+    Fault("two ways of several processes", "parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
     Fault("a meeting place without port", "rendezvous: host", "rendezvous: String should match"),
     Fault("DeepSpeed", 'accelerate: {ACCELERATE_USE_DEEPSPEED: "true"}', "no DeepSpeed"),
     Fault("one code alone", "top_codes: 1", "at least two codes are needed"),

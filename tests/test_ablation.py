@@ -121,7 +121,7 @@ def test_rows_are_paired_by_seed_whatever_their_order(tmp_path):
 
 
 def test_what_is_ours_is_told_apart(tmp_path):
-    text = "- loss: [bce, sh]\n  harmonic_max: [1.0]\n- scoring: [joint, own notes]\n- pooling: [attention]\n"
+    text = "- loss: [bce, sh]\n  max_negative_weight: [1.0]\n- scoring: [joint, own notes]\n- pooling: [attention]\n"
     text += "- start: [unified]"
     found = {row.name: row.ours for row in ablation.rows(grid(tmp_path, text), check({}))}
     assert [name for name, ours in found.items() if not ours] == [
@@ -208,16 +208,16 @@ def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
 
 def test_a_name_says_only_what_counts(tmp_path):
     text = (
-        "- loss: [bce, sh]\n  filter_labels: [none]\n  reading: [R1, R3]\n  negatives: [1000.0]\n  lr_lora: [1.0e-5]\n"
+        "- loss: [bce, sh]\n  filter_labels: [none]\n  reading: [R1, R3]\n  negatives_per_positive: [1000.0]\n  lr_lora: [1.0e-5]\n"
     )
-    text += "  filter_threshold: [0.3]\n  harmonic_max: [0.0, 2.5]\n  refine: [0.1]\n  lora_rank: [8]"
+    text += "  filter_threshold: [0.3]\n  max_negative_weight: [0.0, 2.5]\n  warm_start_lr_factor: [0.1]\n  lora_rank: [8]"
     _, *rows = ablation.rows(grid(tmp_path, text), check({}))
     assert [row.name for row in rows] == [
-        "segmented bce, no filter, negatives 1000, lr_lora 1e-05",
-        "segmented sh, no filter, negatives 1000, lr_lora 1e-05",
-        "segmented sh, no filter, negatives 1000, lr_lora 1e-05, harmonic_max 2.5",
-        "segmented sh, no filter, reading R3, negatives 1000, lr_lora 1e-05",
-        "segmented sh, no filter, reading R3, negatives 1000, lr_lora 1e-05, harmonic_max 2.5",
+        "segmented bce, no filter, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
+        "segmented sh, no filter, reading R3, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, reading R3, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
     ]
 
 
@@ -245,16 +245,16 @@ def test_on_own_notes_eta_counts_for_one_model_too(tmp_path):
 MOOT = {
     "gamma": [{"loss": loss} for loss in ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh")],
     "reading": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
-    "harmonic_max": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
+    "max_negative_weight": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
     + [{"segmentation": "none", "filter_labels": "none"}],
-    "positive_weight_max": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
+    "max_positive_weight": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
     "gamma_negative": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
     "negative_margin": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
-    "refine": [{"start": "fresh"}, {"start": "description"}],
+    "warm_start_lr_factor": [{"start": "fresh"}, {"start": "description"}],
     "eta": [{"segmentation": "none"}],
     "filter_by": [{"filter_labels": "none"}],
     "filter_threshold": [{"filter_labels": "none"}],
-    "negatives": [{"segmentation": "none", "filter_labels": "none"}],
+    "negatives_per_positive": [{"segmentation": "none", "filter_labels": "none"}],
 }
 
 
@@ -396,7 +396,7 @@ def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
 def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     """What a block does not vary is as in the run; a cap means nothing to BCE."""
     text = "- segmentation: [none, eta]\n  loss: [bce]\n  filter_labels: [none]\n"
-    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  harmonic_max: [1.0]\n"
+    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  max_negative_weight: [1.0]\n"
     text += "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]\n  pooling: [attention]\n  eta: [0.5]\n"
     rows = ablation.rows(grid(tmp_path, text), check({}))
     values = {"unified": 0.5, "segmented bce": 0.6, "segmented sh": 0.8, "pooling": 0.9}
@@ -404,22 +404,22 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     table = effects.on_average(measured, rows)
     assert table["pairs"].tolist() == [1, 1, 1]
     found = {"eta for none (segmentation)": 0.1, "attention for mean (pooling)": 0.4}
-    found["sh with harmonic_max 1 for bce (loss)"] = 0.2
+    found["sh with max_negative_weight 1 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(found)
 
 
 def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
-    text = "- loss: [bce, sh]\n  harmonic_max: [0.0, 1.0]\n  scoring: [union, joint]\n"
+    text = "- loss: [bce, sh]\n  max_negative_weight: [0.0, 1.0]\n  scoring: [union, joint]\n"
     text += "  segmentation: [eta]\n  filter_labels: [none]"
     rows = ablation.rows(grid(tmp_path, text), check({}))
     value = {("bce", 0.0): 0.5, ("bce", 1.0): 0.5, ("sh", 0.0): 0.3, ("sh", 1.0): 0.6}
-    worth = {row.name: value[row.parameters.loss, row.parameters.harmonic_max] for row in rows}
+    worth = {row.name: value[row.parameters.loss, row.parameters.max_negative_weight] for row in rows}
     measured = {row.name: invented(worth[row.name] + 0.01 * (row.scoring == "joint")) for row in rows}
     table = effects.on_average(measured, rows)["micro_f1"]
     assert table["sh for bce (loss)"] == pytest.approx(-0.2)
-    assert table["sh with harmonic_max 1 for bce (loss)"] == pytest.approx(0.1)
+    assert table["sh with max_negative_weight 1 for bce (loss)"] == pytest.approx(0.1)
     assert table["joint for union (scoring)"] == pytest.approx(0.01), "never capped against not"
-    assert table["1 for 0 (harmonic_max)"] == pytest.approx(0.3)
+    assert table["1 for 0 (max_negative_weight)"] == pytest.approx(0.3)
 
 
 def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone():

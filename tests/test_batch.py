@@ -88,11 +88,11 @@ def test_a_model_waits_for_its_stage(begun):
 
 
 def test_models_are_listed_by_id_with_what_they_are(tmp_path):
-    found = asked(tmp_path, "- loss: [bce, sh]\n  negatives: [1000.0]\n  filter_labels: [train, none]\n")
+    found = asked(tmp_path, "- loss: [bce, sh]\n  negatives_per_positive: [1000.0]\n  filter_labels: [train, none]\n")
     with pytest.raises(ValueError, match="has no model 'loss=bce'") as caught:
         found.train("loss=bce")
     lines = dict(line.split(maxsplit=1) for line in str(caught.value).splitlines()[1:])
-    assert lines[next(iter(found.models)).removeprefix("ablation/")] == "loss bce, negatives 1000"
+    assert lines[next(iter(found.models)).removeprefix("ablation/")] == "loss bce, negatives_per_positive 1000"
     assert len(lines) == len(found.models) == 4
 
 

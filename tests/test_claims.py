@@ -89,7 +89,7 @@ def test_a_run_of_a_loss_that_is_not_the_papers_tests_no_reading(tmp_path):
 
 def test_rows_with_something_of_ours_speak_for_themselves(tmp_path):
     ours = "- loss: [bce, sh]\n  segmentation: [none, eta]\n  filter_labels: [none]\n  pooling: [attention]\n"
-    ours += "  harmonic_max: [1.0]\n"
+    ours += "  max_negative_weight: [1.0]\n"
     union = METHOD.replace(", own notes", "")
     gain, _ = measure(tmp_path, union + ours, lambda row: value(row) + row.ours)
     assert gain["In segments, its weights alone beat BCE"] == pytest.approx(-0.1)

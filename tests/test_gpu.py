@@ -57,7 +57,7 @@ def test_models_side_by_side_on_one_card_are_those_in_turn(place):
     folder, parameters = place
     one, _ = trained(folder, parameters)
     shutil.rmtree(folder / "segments")
-    two, _ = trained(folder, parameters.model_copy(update={"at_once": 2}))
+    two, _ = trained(folder, parameters.model_copy(update={"parallel_models": 2}))
     for a, b in zip(one, two, strict=True):
         assert b["history"][-1]["loss"] == pytest.approx(a["history"][-1]["loss"], rel=2e-2)
 
@@ -65,5 +65,5 @@ def test_models_side_by_side_on_one_card_are_those_in_turn(place):
 def test_more_processes_than_cards_are_refused(place):
     _, parameters = place
     wrong = parameters.model_copy(update={"processes": torch.cuda.device_count() + 1})
-    with pytest.raises(ValueError, match="or `at_once` for small models side by side on one"):
+    with pytest.raises(ValueError, match="or `parallel_models` for small models side by side on one"):
         precision.check(wrong)

@@ -45,7 +45,7 @@ def plan(**asked):
 @pytest.mark.parametrize("largest", [0.0, 0.7])
 @pytest.mark.parametrize("reading", ["R1", "R2", "R3"])
 def test_training_notes_weigh_as_the_reading_and_the_cap_say(loss, reading, largest):
-    asked = plan(loss=loss, reading=reading, harmonic_max=largest)
+    asked = plan(loss=loss, reading=reading, max_negative_weight=largest)
     for k in range(3):
         notes = asked.training_set(k)
         expected = harmonic.weights(SOURCES, k, reading=reading, largest=largest)
@@ -60,7 +60,7 @@ def test_training_notes_weigh_as_the_reading_and_the_cap_say(loss, reading, larg
         ({"reading": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
         ({"reading": "R2"}, [1, 1, *[11 / 9] * 5]),
         ({"reading": "R3"}, [1, 1, *[1 / 3] * 5]),
-        ({"reading": "R1", "harmonic_max": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
+        ({"reading": "R1", "max_negative_weight": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
     ],
 )
 def test_weights_of_the_first_segment_by_hand(asked, expected):
@@ -70,7 +70,7 @@ def test_weights_of_the_first_segment_by_hand(asked, expected):
 
 @pytest.mark.parametrize("loss", [name for name in losses.NAMES if name not in losses.HARMONIC])
 def test_under_other_losses_all_notes_weigh_the_same(loss):
-    weights = plan(loss=loss, reading="R3", harmonic_max=0.7).training_set(0).weights
+    weights = plan(loss=loss, reading="R3", max_negative_weight=0.7).training_set(0).weights
     assert weights.tolist() == [1] * LABELS.shape[0]
 
 
@@ -79,9 +79,9 @@ def test_under_other_losses_all_notes_weigh_the_same(loss):
     [
         ({"loss": "bce"}, {}),
         ({"loss": "sh"}, {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2}}),
-        ({"loss": "sh_focal", "harmonic_max": 0.7}, {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}}),
+        ({"loss": "sh_focal", "max_negative_weight": 0.7}, {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}}),
         ({"loss": "weighted_bce"}, {"positive": dict.fromkeys(EDGES, 6)}),
-        ({"loss": "weighted_bce", "positive_weight_max": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
+        ({"loss": "weighted_bce", "max_positive_weight": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
         ({"loss": "class_balanced"}, {"code": dict.fromkeys(EDGES, 1)}),
         ({"loss": "ntr"}, {"bias": dict.fromkeys(EDGES, -0.08959)}),  # -0.05 log 6
         ({"loss": "r_bce"}, {"rarity": dict.fromkeys(EDGES, 1), "offset": 0.9}),

@@ -46,7 +46,7 @@ def fresh_run(small_run, tmp_path):
 def test_a_segment_starts_as_the_unified_model(fresh_run):
     folder, parameters = fresh_run
     # side by side too, what is started from comes first
-    parameters = parameters.model_copy(update={"start": "unified", "pooling": "attention", "at_once": 2})
+    parameters = parameters.model_copy(update={"start": "unified", "pooling": "attention", "parallel_models": 2})
     notes = corpus.read(folder)
     wanted = variants.compared(parameters)
     variants.write_segments(folder, notes, wanted[1:])
@@ -73,7 +73,7 @@ def test_it_goes_on_at_a_share_of_the_learning_rates(fresh_run):
     folder, parameters = fresh_run
     moved = {}
     for refine in (1e-6, 0.5):
-        wanted = variants.compared(parameters.model_copy(update={"start": "unified", "refine": refine}))
+        wanted = variants.compared(parameters.model_copy(update={"start": "unified", "warm_start_lr_factor": refine}))
         variants.write_segments(folder, corpus.read(folder), wanted[1:])
         launch.train(folder, wanted)
         unified, own = folder / "reference" / "segments" / "0", folder / "segments" / "0"
