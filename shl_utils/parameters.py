@@ -140,7 +140,7 @@ class Parameters(BaseModel):
     max_positive_weight: float = _of("03_train", 10.0, "weighted_bce: a positive weighs no more than this", gt=0)
     gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
     negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)
-    reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
+    beta: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
     max_negative_weight: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
     negatives_per_positive: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
     start: Literal["fresh", "description", "unified", "description+unified"] = _of(
@@ -160,7 +160,7 @@ class Parameters(BaseModel):
     epochs: int = _of("03_train", 3, "epochs of every segment; the best by validation stays", ge=1)
     min_steps: int = _of("03_train", 40, "steps of an epoch at least: a small segment repeats its notes", ge=0)
     batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
-    clip: float = _of("03_train", 1.0, "a step's gradient that is longer is cut to this norm; 0: it is not", ge=0)
+    max_grad_norm: float = _of("03_train", 1.0, "a step's gradient that is longer is cut to this norm; 0: it is not", ge=0)
     warmup_share: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
     parallel_models: int = _of(

@@ -80,7 +80,7 @@ class Plan:
             self.train,
             k,
             loss=parameters.loss,
-            reading=parameters.reading,
+            beta=parameters.beta,
             largest=parameters.max_negative_weight,
             ratio=parameters.negatives_per_positive,
         )

@@ -18,7 +18,7 @@ from shl_utils.parameters import Parameters
 # which loss a parameter matters to; for the others it may change without a new training
 USED_BY = {
     "gamma": losses.FOCUSED,
-    "reading": losses.HARMONIC,
+    "beta": losses.HARMONIC,
     "max_negative_weight": losses.HARMONIC,
     "max_positive_weight": ("weighted_bce",),
     "gamma_negative": ("asymmetric",),

@@ -65,7 +65,7 @@ def training_set(
     segment: int,
     *,
     loss: str,
-    reading: harmonic.Reading,
+    beta: harmonic.Beta,
     ratio: float,
     largest: float = 0.0,
 ) -> TrainingSet:
@@ -77,7 +77,7 @@ def training_set(
     sources = harmonic.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
     weights = np.ones(labels.shape[0])
     if loss in losses.HARMONIC:
-        weights[train] = harmonic.weights(sources, segment, reading=reading, largest=largest)
+        weights[train] = harmonic.weights(sources, segment, beta=beta, largest=largest)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)
 
@@ -169,8 +169,8 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         # DDP averages the gradients over processes, hence the division by world
         loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)
         accelerator.backward(loss)
-        if parameters.clip:
-            accelerator.clip_grad_norm_(trainable, parameters.clip)
+        if parameters.max_grad_norm:
+            accelerator.clip_grad_norm_(trainable, parameters.max_grad_norm)
         optimizer.step()
         if not accelerator.optimizer_step_was_skipped:
             schedule.step()

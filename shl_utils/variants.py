@@ -83,7 +83,7 @@ def moot(parameters: Parameters) -> set[str]:
     if parameters.start not in FROM_UNIFIED:
         unused |= {"warm_start_lr_factor"}
     if one:  # a note without a code of the only segment has none at all, and of one source all readings say the same
-        unused |= {"eta", "reading"}
+        unused |= {"eta", "beta"}
     if bare:
         unused |= {"filter_by", "filter_threshold"}
     if one and bare:  # the corpus holds no note without a code, so there are no negatives

@@ -82,11 +82,11 @@ def test_a_missing_grid_is_named():
 
 
 def test_other_factors_stand_in_the_name(tmp_path):
-    rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  reading: [R2]"), check({}))
+    rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  beta: [R2]"), check({}))
     assert [row.name for row in rows] == [
         ablation.BASE,
-        "segmented sh_focal, filter, gamma 1, reading R2",
-        "segmented sh_focal, filter, gamma 3, reading R2",
+        "segmented sh_focal, filter, gamma 1, beta R2",
+        "segmented sh_focal, filter, gamma 3, beta R2",
     ]
     assert [row.trained[0].parameters.gamma for row in rows] == [2.0, 1.0, 3.0]
 
@@ -158,13 +158,13 @@ def test_single_factors_are_curves_over_their_levels(tmp_path):
 
 
 def test_a_curve_runs_in_the_order_of_the_grid_and_leaves_out_what_changes_nothing(tmp_path):
-    text = "- eta: [0.1, 0.5, 1.0]\n- gamma: [3.0, 2.0]\n- loss: [bce, sh]\n  reading: [R2, R1]"
+    text = "- eta: [0.1, 0.5, 1.0]\n- gamma: [3.0, 2.0]\n- loss: [bce, sh]\n  beta: [R2, R1]"
     rows = ablation.rows(grid(tmp_path, text), check({}))
     curves = measuring.one_factor(pd.DataFrame(index=[row.name for row in rows]), rows)
     assert {name: curve["level"].tolist() for name, curve in curves.items()} == {
         "eta": [0.1, 0.5, 1.0],
         "gamma": [3.0, 2.0],
-        "reading (loss sh)": ["R2", "R1"],
+        "beta (loss sh)": ["R2", "R1"],
     }
 
 
@@ -195,20 +195,20 @@ def test_rows_that_come_to_the_same_are_one(tmp_path):
     _, row = ablation.rows(grid(tmp_path, text), check({}))
     assert row.name == "segmented bce, no filter"
     assert [v.parameters.training_seed for v in row.trained] == [0, 1]
-    own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- reading: [R1]"), check({"ablation_epochs": 1}))
+    own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- beta: [R1]"), check({"ablation_epochs": 1}))
     assert [row.name for row in own] == [ablation.BASE, "segmented sh_focal, filter"]
 
 
 def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
-    text = "- loss: [bce, sh]\n  tune: [{reading: R1}, {reading: R3}, {gamma: 3.0}, {gamma: 1.0}]"
+    text = "- loss: [bce, sh]\n  tune: [{beta: R1}, {beta: R3}, {gamma: 3.0}, {gamma: 1.0}]"
     _, plain, harmonic = ablation.rows(grid(tmp_path, text), check({}))
     assert len(plain.options) == 1
-    assert [setting.reading for setting in harmonic.settings] == ["R1", "R3"]
+    assert [setting.beta for setting in harmonic.settings] == ["R1", "R3"]
 
 
 def test_a_name_says_only_what_counts(tmp_path):
     text = (
-        "- loss: [bce, sh]\n  filter_labels: [none]\n  reading: [R1, R3]\n  negatives_per_positive: [1000.0]\n  lr_lora: [1.0e-5]\n"
+        "- loss: [bce, sh]\n  filter_labels: [none]\n  beta: [R1, R3]\n  negatives_per_positive: [1000.0]\n  lr_lora: [1.0e-5]\n"
     )
     text += "  filter_threshold: [0.3]\n  max_negative_weight: [0.0, 2.5]\n  warm_start_lr_factor: [0.1]\n  lora_rank: [8]"
     _, *rows = ablation.rows(grid(tmp_path, text), check({}))
@@ -216,8 +216,8 @@ def test_a_name_says_only_what_counts(tmp_path):
         "segmented bce, no filter, negatives_per_positive 1000, lr_lora 1e-05",
         "segmented sh, no filter, negatives_per_positive 1000, lr_lora 1e-05",
         "segmented sh, no filter, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
-        "segmented sh, no filter, reading R3, negatives_per_positive 1000, lr_lora 1e-05",
-        "segmented sh, no filter, reading R3, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
+        "segmented sh, no filter, beta R3, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, beta R3, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
     ]
 
 
@@ -244,7 +244,7 @@ def test_on_own_notes_eta_counts_for_one_model_too(tmp_path):
 
 MOOT = {
     "gamma": [{"loss": loss} for loss in ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh")],
-    "reading": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
+    "beta": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
     "max_negative_weight": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
     + [{"segmentation": "none", "filter_labels": "none"}],
     "max_positive_weight": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
@@ -273,18 +273,18 @@ def test_what_changes_nothing_by_hand(name):
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["no filter", "filter"])
-@pytest.mark.parametrize("changed", [{"reading": "R2"}, {"reading": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
+@pytest.mark.parametrize("changed", [{"beta": "R2"}, {"beta": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
 def test_what_changes_nothing_in_one_model_gives_the_same_notes_and_weights(changed, filtered):
     """Readings agree where one segment leaves one source of negatives; without a filter there are none at all."""
     labels = np.tile(np.eye(4, dtype=np.float32), (3, 1))
     labels[::3] *= not filtered
-    asked = {"loss": "sh", "reading": "R1", "largest": 0.0, "ratio": 1.0}
+    asked = {"loss": "sh", "beta": "R1", "largest": 0.0, "ratio": 1.0}
 
     def drawn(asked):
         found = training.training_set(sparse.csr_array(labels), np.zeros(4, dtype=int), np.arange(12), 0, **asked)
         return [part.tolist() for part in found.epoch(np.random.default_rng(0))]
 
-    assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "reading" in changed)
+    assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "beta" in changed)
 
 
 def test_folders_are_ids_whatever_the_values_hold(tmp_path):
@@ -425,7 +425,7 @@ def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
 def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone():
     found = effects.pairs(ablation.rows("clip", check({})), "loss", "bce", "sh")
     assert len(found) == 4
-    assert all(a.parameters.clip == b.parameters.clip for a, b in found)
+    assert all(a.parameters.max_grad_norm == b.parameters.max_grad_norm for a, b in found)
 
 
 def test_seeds_widen_the_interval_as_far_as_they_differ():

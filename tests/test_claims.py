@@ -38,10 +38,10 @@ def measure(tmp_path, text, worth=value, **changed):
 def test_claims_by_hand(tmp_path):
     gain, measured_by = measure(tmp_path, METHOD)
     known = {
-        "Read as R1, the whole method beats one BCE model": 0.02 - 0.14 + 0.05,
-        "Read as R1, without its filter, it beats one BCE model": 0.02 - 0.14,
-        "Read as R1, the whole method beats a linear model": 0.43 - 0.4,
-        "Read as R1, without its filter, it beats a linear model": 0.38 - 0.4,
+        "With beta R1, the whole method beats one BCE model": 0.02 - 0.14 + 0.05,
+        "With beta R1, without its filter, it beats one BCE model": 0.02 - 0.14,
+        "With beta R1, the whole method beats a linear model": 0.43 - 0.4,
+        "With beta R1, without its filter, it beats a linear model": 0.38 - 0.4,
         "Segments beat one model": 0.02 - (0.1 + 0.14) / 3,
         "In segments, the harmonic loss beats BCE": -0.14,
         "In segments, its weights alone beat BCE": -0.1,
@@ -51,7 +51,7 @@ def test_claims_by_hand(tmp_path):
         "(With both, the method beats one BCE model)": 0.02 - 0.14 + 0.1 + 0.2,
     }
     assert gain.dropna().to_dict() == pytest.approx(known)
-    assert measured_by["Read as R1, the whole method beats one BCE model"] == "segmented sh_focal, filter"
+    assert measured_by["With beta R1, the whole method beats one BCE model"] == "segmented sh_focal, filter"
     assert measured_by["In segments, its weights alone beat BCE"] == "sh for bce (loss), 2 pairs"
 
 
@@ -62,27 +62,27 @@ def test_the_order_of_levels_in_a_grid_does_not_matter(tmp_path):
 
 
 def test_a_row_of_another_reading_speaks_for_that_reading_alone(tmp_path):
-    text = "- loss: [sh_focal]\n  filter_labels: [none, train]\n  reading: [R3]\n- filter_labels: [train]\n"
+    text = "- loss: [sh_focal]\n  filter_labels: [none, train]\n  beta: [R3]\n- filter_labels: [train]\n"
     gain, measured_by = measure(tmp_path, text)
-    assert measured_by["Read as R3, the whole method beats one BCE model"] == "segmented sh_focal, filter, reading R3"
-    assert gain["Read as R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
+    assert measured_by["With beta R3, the whole method beats one BCE model"] == "segmented sh_focal, filter, beta R3"
+    assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
     assert np.isnan(gain["The filter on training labels helps"]), "R1 has no row without the filter"
-    gain, _ = measure(tmp_path, text, reading="R3")
+    gain, _ = measure(tmp_path, text, beta="R3")
     assert gain["The filter on training labels helps"] == pytest.approx(0.05)
-    assert gain["Read as R3, without its filter, it beats one BCE model"] == pytest.approx(-0.12)
-    assert np.isnan(gain["Read as R1, the whole method beats one BCE model"])
+    assert gain["With beta R3, without its filter, it beats one BCE model"] == pytest.approx(-0.12)
+    assert np.isnan(gain["With beta R1, the whole method beats one BCE model"])
 
 
 def test_a_row_with_something_else_unlike_the_run_is_not_the_method(tmp_path):
     gain, _ = measure(tmp_path, "- loss: [sh_focal]\n  gamma: [1.0]\n")
     assert gain.isna().all()
     gain, _ = measure(tmp_path, "- loss: [sh_focal]\n  gamma: [1.0]\n", gamma=1.0)
-    assert gain["Read as R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
+    assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
 
 
 def test_a_run_of_a_loss_that_is_not_the_papers_tests_no_reading(tmp_path):
     gain, _ = measure(tmp_path, METHOD, loss="bce")
-    assert gain[[claim.startswith("Read as") for claim in gain.index]].isna().all()
+    assert gain[[claim.startswith("With beta R") for claim in gain.index]].isna().all()
     assert np.isnan(gain["In segments, the harmonic loss beats BCE"])
     assert gain["In segments, its weights alone beat BCE"] == pytest.approx(-0.1)
 

@@ -153,7 +153,7 @@ def test_codes_without_a_training_note_go_through_every_stage():
     segments = variants.segment_of_code(table, notes)
     assert segments.tolist() == [0, 0, -1]
     assert variants.named_segments(segments).tolist() == ["0", "0", "no model"]
-    drawn = training.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", reading="R1", ratio=1.0)
+    drawn = training.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", beta="R1", ratio=1.0)
     assert np.isfinite(drawn.weights).all()
     linear = baselines.tfidf_logistic(notes, baselines.terms(notes))
     assert (linear.probabilities[:, 2] == 0).all()

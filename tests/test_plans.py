@@ -43,12 +43,12 @@ def plan(**asked):
 
 @pytest.mark.parametrize("loss", losses.HARMONIC)
 @pytest.mark.parametrize("largest", [0.0, 0.7])
-@pytest.mark.parametrize("reading", ["R1", "R2", "R3"])
-def test_training_notes_weigh_as_the_reading_and_the_cap_say(loss, reading, largest):
-    asked = plan(loss=loss, reading=reading, max_negative_weight=largest)
+@pytest.mark.parametrize("beta", ["R1", "R2", "R3"])
+def test_training_notes_weigh_as_beta_and_the_cap_say(loss, beta, largest):
+    asked = plan(loss=loss, beta=beta, max_negative_weight=largest)
     for k in range(3):
         notes = asked.training_set(k)
-        expected = harmonic.weights(SOURCES, k, reading=reading, largest=largest)
+        expected = harmonic.weights(SOURCES, k, beta=beta, largest=largest)
         assert notes.weights[TRAIN].tolist() == pytest.approx(expected.tolist())
         assert notes.positives.tolist() == TRAIN[SOURCES[:, k]].tolist()
         assert notes.negatives.tolist() == TRAIN[~SOURCES[:, k]].tolist()
@@ -57,10 +57,10 @@ def test_training_notes_weigh_as_the_reading_and_the_cap_say(loss, reading, larg
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"reading": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
-        ({"reading": "R2"}, [1, 1, *[11 / 9] * 5]),
-        ({"reading": "R3"}, [1, 1, *[1 / 3] * 5]),
-        ({"reading": "R1", "max_negative_weight": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
+        ({"beta": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
+        ({"beta": "R2"}, [1, 1, *[11 / 9] * 5]),
+        ({"beta": "R3"}, [1, 1, *[1 / 3] * 5]),
+        ({"beta": "R1", "max_negative_weight": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
     ],
 )
 def test_weights_of_the_first_segment_by_hand(asked, expected):
@@ -70,7 +70,7 @@ def test_weights_of_the_first_segment_by_hand(asked, expected):
 
 @pytest.mark.parametrize("loss", [name for name in losses.NAMES if name not in losses.HARMONIC])
 def test_under_other_losses_all_notes_weigh_the_same(loss):
-    weights = plan(loss=loss, reading="R3", max_negative_weight=0.7).training_set(0).weights
+    weights = plan(loss=loss, beta="R3", max_negative_weight=0.7).training_set(0).weights
     assert weights.tolist() == [1] * LABELS.shape[0]
 
 

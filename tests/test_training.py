@@ -453,7 +453,7 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
 @pytest.mark.parametrize("clip", [0.0, 0.05])
 def test_gradients_are_cut_to_their_norm(small_run, clip):
     folder, parameters = small_run
-    parameters = parameters.model_copy(update={"clip": clip})
+    parameters = parameters.model_copy(update={"max_grad_norm": clip})
     notes, main = corpus.read(folder), variants.main(parameters)
     base, seen = features.Prepared(folder, notes.notes["text"]).of(parameters)
     plan = next(plans.of(folder, [main], notes))
