@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from shl_utils import effects, losses
+from shl_utils import effects, grid, losses
 from shl_utils.ablation import BASE, Row
 from shl_utils.baselines import LINEAR
 from shl_utils.measuring import FIGURES, Measured
@@ -51,7 +51,7 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
 
     def change(among: list[Row], factor: str, before: str, after: str) -> Found:
         pairs = effects.fair(effects.pairs(among, factor, before, after))
-        name = f"{after} for {before} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
+        name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
         differences = [effects.difference(measured[a.name], measured[b.name]) for a, b in pairs]
         return (name, differences) if pairs else (UNTESTED, [])
 
@@ -60,13 +60,13 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
             whole, bare = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", whole
             yield f"With beta {beta}, without its filter, it beats {rival}", bare
-    both = {"beta": run.beta, "filter_labels": "all", "scoring": "own notes"}
+    both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
     yield "Segments beat one model", change(own, "segmentation", "none", "eta")
     yield "In segments, the harmonic loss beats BCE", change(segmented, "loss", "bce", _harmonic(run))
     yield "In segments, its weights alone beat BCE", change(segmented, "loss", "bce", "sh")
     yield "The filter on training labels helps", change(own, "filter_labels", "none", "train")
     yield "(Filtering the test labels too lifts F1)", change(own, "filter_labels", "train", "all")
-    yield "(Scoring a segment on its own notes lifts F1)", change(own, "scoring", "union", "own notes")
+    yield "(Oracle routing of notes to segments lifts F1)", change(own, "scoring", "union", "oracle_routing")
     yield "(With both, the method beats one BCE model)", over(BASE, **both)
     yield "In variants of ours, segments beat one model", change(ours, "segmentation", "none", "eta")
     yield "In segments of ours, harmonic weights beat BCE", change(ours_segmented, "loss", "bce", "sh")

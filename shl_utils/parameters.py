@@ -99,8 +99,8 @@ class Parameters(BaseModel):
     )
     top_codes: int = _of("00_imbalance", 0, "only so many codes, the most frequent of all notes; 0: all", ge=0)
     min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
-    validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
-    test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
+    validation_share: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
+    test_share: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
     seed: int = _of("00_imbalance", 0, "seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000)
 
     # 01_filter
@@ -143,8 +143,8 @@ class Parameters(BaseModel):
     beta: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
     max_negative_weight: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
     negatives_per_positive: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
-    start: Literal["fresh", "description", "unified", "description+unified"] = _of(
-        "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
+    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _of(
+        "03_train", "prior", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
     )
     warm_start_lr_factor: float = _of("03_train", 0.25, "a start from unified goes on at this share of the learning rates", gt=0)
     pooling: Literal["mean", "attention"] = _of(
@@ -186,11 +186,11 @@ class Parameters(BaseModel):
     )
 
     # 04_evaluate
-    threshold: Literal["half", "global", "segment", "label", "shrunk"] = _of(
+    threshold: Literal["half", "global", "segment", "per_code", "shrunk"] = _of(
         "04_evaluate", "global", "where a probability becomes a code, chosen on validation"
     )
     min_positives: int = _of("04_evaluate", 5, "positives in validation that a threshold of its own needs", ge=1)
-    bootstrap: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
+    bootstrap_draws: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
 
     # 05_ablate
     grid: str = _of(
@@ -202,7 +202,7 @@ class Parameters(BaseModel):
     ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
 
     # 07_verdict
-    beside: list[str] = _of("07_verdict", [], "runs whose findings stand beside this one's, as names or paths")
+    compare_with: list[str] = _of("07_verdict", [], "runs whose findings stand beside this one's, as names or paths")
 
     # 08_one_note
     shown_note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
@@ -212,8 +212,8 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> Parameters:
-        if self.validation + self.test >= 0.9:
-            raise ValueError("validation + test leave less than a tenth of the notes for training: lower them")
+        if self.validation_share + self.test_share >= 0.9:
+            raise ValueError("validation_share + test_share leave less than a tenth of the notes for training: lower them")
         if 0 < self.gamma < 1:
             raise ValueError("gamma between 0 and 1 has infinite gradients on saturated logits: use 0 or at least 1")
         if self.filter_by == "quantile" and not 0 <= self.filter_threshold < 1:

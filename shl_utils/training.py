@@ -144,7 +144,7 @@ def fit(
 
 def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
     """With the adapter's and the head's own peak learning rates."""
-    rate = parameters.warm_start_lr_factor if parameters.start in FROM_UNIFIED else 1.0
+    rate = parameters.warm_start_lr_factor if parameters.initialization in FROM_UNIFIED else 1.0
     adapter = [p for p in net.encoder.parameters() if p.requires_grad]
     groups = [
         {"params": adapter, "lr": rate * parameters.lr_lora},

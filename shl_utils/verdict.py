@@ -37,7 +37,7 @@ def places(names: list[str]) -> dict[str, Path]:
     folders = {folder: folder.name for folder in map(runs.folder_of, names)}
     for name, n in Counter(folders.values()).items():
         if n > 1:
-            raise ValueError(f"`beside`: {n} runs are called {name}: rename the folder of one")
+            raise ValueError(f"`compare_with`: {n} runs are called {name}: rename the folder of one")
     return {name: folder for folder, name in folders.items()}
 
 

@@ -47,7 +47,7 @@ def write(tmp_path, text):
         ("source: table\ntable: x.csv\ncolumn_names: {text: 3}", "Input should be a valid string"),
         ("source: table\ntable: x.csv\nprivate: 0", "private: Input should be a valid boolean"),
         ("separator: ''", "separator: String should have at least 1 character"),
-        ("validation: 0.45\ntest: 0.46", "leave less than a tenth"),
+        ("validation_share: 0.45\ntest_share: 0.46", "leave less than a tenth"),
         ("filter_threshold: -0.5", "is a quantile here"),
         ("eta: .inf", "eta: Input should be a finite number"),
         ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),

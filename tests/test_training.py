@@ -341,7 +341,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
 @side_by_side
 def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "no reference")
-    main = variants.main(parameters.model_copy(update={"parallel_models": 2, "start": "unified"}))
+    main = variants.main(parameters.model_copy(update={"parallel_models": 2, "initialization": "warm_start"}))
     with pytest.raises(RuntimeError, match=r"exit code 1; FileNotFoundError: .* holds no unified model to start from"):
         launch.train(folder, [main])
 
@@ -397,7 +397,7 @@ def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(train
 
 
 def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
-    parameters = check({"start": "unified"})
+    parameters = check({"initialization": "warm_start"})
     main = variants.main(parameters)
     for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
         fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
