@@ -54,9 +54,9 @@ class Row:
 
     @property
     def partners(self) -> tuple[Variant, ...]:
-        """What each of `trained` is stacked with under the scoring "stacked": the one BCE model of like pooling and initialization,
-        of a seed of its own, so that seeds stay independent, and so that such a model, stacked, is a pair of two as well
-        and shows what a pair is worth without segments."""
+        """What each of `trained` is stacked with, if it is: the one BCE model of like pooling and initialization, of a
+        seed of its own, so that seeds stay independent. Such a model, stacked, is a pair of two as well: it shows what
+        a pair is worth without segments."""
         if self.scoring != "stacked":
             return ()
         return tuple(
@@ -95,7 +95,8 @@ class Row:
     @property
     def ours(self) -> bool:
         """Whether something in it is of our own making and not the paper's."""
-        own = self.parameters.initialization != "prior" or self.parameters.pooling != "mean" or self.scoring == "stacked"
+        asked = self.parameters
+        own = asked.initialization != "prior" or asked.pooling != "mean" or self.scoring == "stacked"
         return own or self.levels(["max_negative_weight"]).get("max_negative_weight", 0) > 0
 
     @property
@@ -188,8 +189,8 @@ def _without(names: set[str], parameters: Parameters, *, like: Parameters) -> Pa
 
 
 def _moot(parameters: Parameters, scoring: str) -> set[str]:
-    """Names of the parameters that change nothing in such a row. Under oracle routing, eta cuts the segments of one model too:
-    it says which notes count."""
+    """Names of the parameters that change nothing in such a row. Under oracle routing, eta cuts the segments of one
+    model too: it says which notes count."""
     return variants.moot(parameters) - ({"eta"} if scoring == "oracle_routing" else set())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from shl_utils import places, provenance
 from shl_utils.parameter_file import read_yaml
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, resolved
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, now, owned_by, resolved
 
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "oracle_routing", "stacked")  # see `scoring`
@@ -56,6 +56,8 @@ class Combination:
 def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
     """The rows of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
     path = path_of(grid)
+    if not path.exists() and (renamed := now("grid", grid)):
+        raise ValueError(f"grid {grid!r}{renamed}")
     for block in _blocks(path):
         factors = [factor for factor in block if factor not in (SEED, TUNE)]
         seeds = block.get(SEED, [parameters.training_seed])
@@ -97,7 +99,9 @@ def _blocks(path: Path) -> list[dict[str, list]]:
         _check_tune(block, path)
         for level in block.get("scoring", []):
             if level not in SCORING:
-                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
+                raise ValueError(
+                    f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}{now('scoring', level)}"
+                )
     return blocks
 
 

@@ -44,7 +44,7 @@ def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
 def weights(sources: NDArray[np.bool_], segment: int, *, beta: Beta, largest: float = 0.0) -> NDArray[np.float64]:
     """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
 
-    Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions of it.
+    Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions.
     R1: a negative from source r weighs 1/beta_{r,s}, one from several sources the mean of theirs.
     R2: every negative weighs 1 over the harmonic mean of beta_{r,s} over the sources r.
     R3: every negative weighs 1 over the sum of beta_{r,s} over the sources r.

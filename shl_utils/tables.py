@@ -91,7 +91,7 @@ def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
 
 def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> dict[str, str]:
     """Of what `ablation` shows, by its name there; `times` and `reference` as `measuring.table` had them."""
-    failed = {"failed trainings": "of the row's segments, and of what they start from or are joined with"}
+    failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
     return (
         DEFINITIONS
         | {

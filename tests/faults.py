@@ -146,7 +146,7 @@ FAULTS = [
     Fault("more layers than there are", f"{TABLE}\nlora_layers: 9", "all-MiniLM-L6-v2 has 6 layers", table()),
     Fault("chunks longer than notes", "chunk_tokens: 256", "chunk_tokens 256 exceeds max_tokens 128"),
     Fault("more tokens than the encoder reads", f"{TABLE}\nmax_tokens: 4096", "reads at most 512", table()),
-    Fault("no notes left for training", "validation_share: 0.45\ntest_share: 0.48", "less than a tenth of the notes for training"),
+    Fault("no notes left for training", "validation_share: 0.45\ntest_share: 0.48", "less than a tenth of the notes"),
     Fault("fp16 without a GPU", "precision: fp16", "needs a GPU"),
     Fault("two ways of several processes", "parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
     Fault("a meeting place without port", "rendezvous: host", "rendezvous: String should match"),

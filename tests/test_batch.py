@@ -97,7 +97,8 @@ def test_models_are_listed_by_id_with_what_they_are(tmp_path):
 
 
 def test_a_model_that_goes_on_from_another_waits_for_it(tmp_path):
-    found = asked(tmp_path, "- loss: [bce, sh]\n  segmentation: [eta]\n  initialization: [warm_start]\n  pooling: [attention]\n")
+    text = "- loss: [bce, sh]\n  segmentation: [eta]\n  initialization: [warm_start]\n  pooling: [attention]\n"
+    found = asked(tmp_path, text)
     origins = {origin for model in found.models for origin in found.before(model)}
     assert len(origins) == 1
     assert origins < set(found.models)

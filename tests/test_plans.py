@@ -79,7 +79,10 @@ def test_under_other_losses_all_notes_weigh_the_same(loss):
     [
         ({"loss": "bce"}, {}),
         ({"loss": "sh"}, {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2}}),
-        ({"loss": "sh_focal", "max_negative_weight": 0.7}, {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}}),
+        (
+            {"loss": "sh_focal", "max_negative_weight": 0.7},
+            {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}},
+        ),
         ({"loss": "weighted_bce"}, {"positive": dict.fromkeys(EDGES, 6)}),
         ({"loss": "weighted_bce", "max_positive_weight": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
         ({"loss": "class_balanced"}, {"code": dict.fromkeys(EDGES, 1)}),
