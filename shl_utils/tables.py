@@ -20,7 +20,7 @@ DEFINITIONS = {
     "macro": f"the same, {metrics.DEFINITIONS['macro_f1_present']}",
     "[low, high]": measuring.INTERVAL,
 }
-TRAINED = ["positives", "negatives_a_pass", "passes_an_epoch", "best_epoch", "trainable_parameters", "seconds"]
+TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
 # arguments of the losses (see `losses`) that are derived from the training notes
 DERIVED = {
     "weights": "weight of a negative",

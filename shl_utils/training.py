@@ -133,8 +133,8 @@ def fit(
         "frequency_ap": task.frequency_ap(),
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
-        "negatives_a_pass": task.notes.drawn,
-        "passes_an_epoch": task.notes.passes,
+        "negatives_per_pass": task.notes.drawn,
+        "passes_per_epoch": task.notes.passes,
         "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # whose gradient overflowed in fp16
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
         "seconds": round(course.seconds + time.monotonic() - started, 2),

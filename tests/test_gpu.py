@@ -48,7 +48,7 @@ def test_steps_that_overflow_are_skipped_counted_and_do_not_move_the_schedule(pl
     monkeypatch.setattr(worker, "SCALE", 2.0**36)
     facts, _ = trained(folder, parameters.model_copy(update={"epochs": 4}))
     for fact in facts:
-        notes = fact["passes_an_epoch"] * (fact["positives"] + fact["negatives_a_pass"])
+        notes = fact["passes_per_epoch"] * (fact["positives"] + fact["negatives_per_pass"])
         assert 0 < fact["skipped_steps"] <= 4 * n_batches(notes, size=parameters.batch_size)
     assert any(fact["history"][-1]["loss"] < fact["history"][0]["loss"] for fact in facts), "the later steps were taken"
 

@@ -44,9 +44,9 @@ def test_what_is_denied_is_asked_as_a_note_of_its_own(finished):
     coder = finished[1]
     heard = sentence_audit.denied(coder)
     assert len(heard), "some code is given where it is asserted"
-    assert (heard["said"] >= heard["threshold"]).all()
+    assert (heard["affirmed"] >= heard["threshold"]).all()
     first = heard.iloc[0]
-    for column, no in (("said", ""), ("denied", "no ")):
+    for column, no in (("affirmed", ""), ("negated", "no ")):
         alone = one_note.code(coder, f"There is {no}{first['description'].lower()}.", sentences=False).codes
         given = alone.set_index("code").loc[first["code"], "probability"]
         assert first[column] == pytest.approx(given, abs=1e-3)
