@@ -99,6 +99,9 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     assert [line["note"] for line in found] == ["0", "1"]
     assert found[0]["codes"] == found[1]["codes"]
     assert len(found[0]["codes"]) == len(notes.codes)
+    sentence = next(line["sentences"] for line in found[0]["codes"] if line["sentences"])[0]
+    assert list(sentence) == ["start", "end", "probability_without"]
+    assert (sentence["start"], sentence["end"]) == (first, behind)
     command = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
     done = subprocess.run(command, input=" ", capture_output=True, text=True)
     assert done.returncode == 2
