@@ -26,9 +26,9 @@ class Row:
     """One row of the table.
 
     places: where it stands in the grid, by number, and the levels there {factor: level} without the seed. scoring:
-    "union" (all segments on all notes), "own notes" (a segment only on notes that hold one of its codes, by gold: a
-    reading of the paper, not a way to code a note) or "joint" (the union, calibrated together with one BCE model of all
-    codes: ours, see `recalibration`).
+    "union" (all segments on all notes), "oracle_routing" (a segment only on notes that hold one of its codes, by
+    gold: a reading of the paper, not a way to code a note) or "stacked" (the union, calibrated together with one BCE
+    model of all codes: ours, see `recalibration`).
     settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
     one a seed. run: the parameters that the grid varies. added: BASE, where the grid does not have it.
     """
@@ -54,10 +54,10 @@ class Row:
 
     @property
     def partners(self) -> tuple[Variant, ...]:
-        """What each of `trained` is joined with under the scoring "joint": the one BCE model of like pooling and start,
-        of a seed of its own, so that seeds stay independent, and so that such a model, joined, is a pair of two as well
-        and shows what a pair is worth without segments."""
-        if self.scoring != "joint":
+        """What each of `trained` is stacked with, if it is: the one BCE model of like pooling and initialization, of a
+        seed of its own, so that seeds stay independent. Such a model, stacked, is a pair of two as well: it shows what
+        a pair is worth without segments."""
+        if self.scoring != "stacked":
             return ()
         return tuple(
             _trained(variants.plain_of(v.parameters), v.parameters.training_seed + grid.APART, self.run)
@@ -67,9 +67,9 @@ class Row:
     @property
     def name(self) -> str:
         """What is measured, and the levels that differ from the run's and change something: the rest it shares."""
-        always = ("loss", "segmentation", "filter_labels", "scoring", "start")
+        always = ("loss", "segmentation", "filter_labels", "scoring", "initialization")
         rest = [f"{f} {grid.short(x)}" for f, x in self._unlike_the_run().items() if f not in always]
-        scoring = [] if self.scoring == "union" else [self.scoring]
+        scoring = [] if self.scoring == "union" else [grid.short(self.scoring)]
         return ", ".join([Variant("", self.parameters).name, *scoring, *rest])
 
     @property
@@ -95,13 +95,14 @@ class Row:
     @property
     def ours(self) -> bool:
         """Whether something in it is of our own making and not the paper's."""
-        own = self.parameters.start != "fresh" or self.parameters.pooling != "mean" or self.scoring == "joint"
-        return own or self.levels(["harmonic_max"]).get("harmonic_max", 0) > 0
+        asked = self.parameters
+        own = asked.initialization != "prior" or asked.pooling != "mean" or self.scoring == "stacked"
+        return own or self.levels(["max_negative_weight"]).get("max_negative_weight", 0) > 0
 
     @property
     def comparable(self) -> bool:
         """Whether it is measured on all pairs of the labels that the source has."""
-        return self.scoring != "own notes" and self.parameters.filter_labels != "all"
+        return self.scoring != "oracle_routing" and self.parameters.filter_labels != "all"
 
 
 def rows(name: str, parameters: Parameters) -> list[Row]:
@@ -118,7 +119,7 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
         found[row.name] = _merged(found[row.name], row) if row.name in found else row
         every_seed |= dict.fromkeys(combination.seeds)
     if BASE not in found:
-        changed = variants.PLAIN | {"start": "fresh", "epochs": parameters.ablation_epochs}
+        changed = variants.PLAIN | {"initialization": "prior", "epochs": parameters.ablation_epochs}
         settings = (parameters.model_copy(update=changed),)
         base = _row(-1, grid.Combination(dict(variants.PLAIN), settings, tuple(every_seed)), parameters)
         found = {BASE: replace(base, added=True)} | found
@@ -188,9 +189,9 @@ def _without(names: set[str], parameters: Parameters, *, like: Parameters) -> Pa
 
 
 def _moot(parameters: Parameters, scoring: str) -> set[str]:
-    """Names of the parameters that change nothing in such a row. On own notes, eta cuts the segments of one model too:
-    it says which notes count."""
-    return variants.moot(parameters) - ({"eta"} if scoring == "own notes" else set())
+    """Names of the parameters that change nothing in such a row. Under oracle routing, eta cuts the segments of one
+    model too: it says which notes count."""
+    return variants.moot(parameters) - ({"eta"} if scoring == "oracle_routing" else set())
 
 
 def models(wanted: list[Row]) -> list[Variant]:

@@ -10,7 +10,7 @@ from shl_utils import corpus as corpora
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
-ALONE = {"at_once": 1, "processes": 1, "nodes": 1}  # a job is one process; others run beside it
+ALONE = {"parallel_models": 1, "processes": 1, "nodes": 1}  # a job is one process; others run beside it
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ from shl_utils.variants import PLAIN, Variant
 
 FOLDER = "bench"
 EVERY = 0.5  # seconds between two looks at the memory
-SAMPLE = 256  # notes by which operations are counted
+SAMPLE = 256  # notes by which FLOPs are counted
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict
 
 
 def _operations(folder: Path, way: Way) -> dict[str, float]:
-    """`trainable_parameters` of all models, and `operations`, the floating-point ones of all their training with its
-    padding: of the frozen trunk, once a note, and of what is trained, by a sample for the largest segment."""
+    """`trainable_parameters` of all models, and `flops` of all their training with its padding: of the frozen trunk,
+    once per note, and of what is trained, by a sample for the largest segment."""
     corpus, parameters = corpora.read(folder), way.variant.parameters
     plan = next(plans.of(folder, [way.variant], corpus))
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
@@ -245,7 +245,7 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
     a_code = head // codes
     return {
         "trainable_parameters": plan.n * adapter + int((plan.segments >= 0).sum()) * a_code,
-        "operations": len(corpus.notes) * counted["trunk"] + plan.notes_to_see() * counted["trained"],
+        "flops": len(corpus.notes) * counted["trunk"] + plan.notes_to_see() * counted["trained"],
     }
 
 

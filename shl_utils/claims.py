@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from shl_utils import effects, losses
+from shl_utils import effects, grid, losses
 from shl_utils.ablation import BASE, Row
 from shl_utils.baselines import LINEAR
 from shl_utils.measuring import FIGURES, Measured
 from shl_utils.parameters import Parameters
 
-METHOD = {"loss", "segmentation", "filter_labels", "scoring", "reading"}  # what tells the method's rows from each other
+METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what tells the method's rows from each other
 ENDS = ("", "_low", "_high")
 UNTESTED = "no such rows"
 Found = tuple[str, list[effects.Difference]]
@@ -23,7 +23,7 @@ def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
     """A line a claim and figure: `claim`, `measured` (by what rows), `figure`, and `gain` with its 95% interval, `low`
     and `high`; NaN where the grid holds no such rows.
 
-    measured: of all `rows`, and of LINEAR. run: its loss, if harmonic, is taken for the paper's, and so is its reading
+    measured: of all `rows`, and of LINEAR. run: its loss, if harmonic, is taken for the paper's, and so is its beta
     where a claim names none. Only rows without anything of ours speak of the paper's claims.
     """
     lines = []
@@ -40,7 +40,7 @@ def is_the_papers(claim: str) -> bool:
 
 def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, Found]]:
     theirs, ours = [row for row in rows if not row.ours], [row for row in rows if row.ours]
-    own = [row for row in theirs if row.levels(["reading"]).get("reading", run.reading) == run.reading]
+    own = [row for row in theirs if row.levels(["beta"]).get("beta", run.beta) == run.beta]
     segmented, ours_segmented = ([row for row in side if row.parameters.segmentation == "eta"] for side in (own, ours))
 
     def over(reference: str, **parts: str) -> Found:
@@ -51,22 +51,22 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
 
     def change(among: list[Row], factor: str, before: str, after: str) -> Found:
         pairs = effects.fair(effects.pairs(among, factor, before, after))
-        name = f"{after} for {before} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
+        name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
         differences = [effects.difference(measured[a.name], measured[b.name]) for a, b in pairs]
         return (name, differences) if pairs else (UNTESTED, [])
 
-    for reading in sorted({"R1", "R3", run.reading}):  # the default, the kindest on openi, and the run's own
+    for beta in sorted({"R1", "R3", run.beta}):  # the default, the kindest on openi, and the run's own
         for rival, reference in (("one BCE model", BASE), ("a linear model", LINEAR)):
-            whole, bare = (over(reference, reading=reading, filter_labels=labels) for labels in ("train", "none"))
-            yield f"Read as {reading}, the whole method beats {rival}", whole
-            yield f"Read as {reading}, without its filter, it beats {rival}", bare
-    both = {"reading": run.reading, "filter_labels": "all", "scoring": "own notes"}
+            whole, bare = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
+            yield f"With beta {beta}, the whole method beats {rival}", whole
+            yield f"With beta {beta}, without its filter, it beats {rival}", bare
+    both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
     yield "Segments beat one model", change(own, "segmentation", "none", "eta")
     yield "In segments, the harmonic loss beats BCE", change(segmented, "loss", "bce", _harmonic(run))
     yield "In segments, its weights alone beat BCE", change(segmented, "loss", "bce", "sh")
     yield "The filter on training labels helps", change(own, "filter_labels", "none", "train")
     yield "(Filtering the test labels too lifts F1)", change(own, "filter_labels", "train", "all")
-    yield "(Scoring a segment on its own notes lifts F1)", change(own, "scoring", "union", "own notes")
+    yield "(Oracle routing of notes to segments lifts F1)", change(own, "scoring", "union", "oracle_routing")
     yield "(With both, the method beats one BCE model)", over(BASE, **both)
     yield "In variants of ours, segments beat one model", change(ours, "segmentation", "none", "eta")
     yield "In segments of ours, harmonic weights beat BCE", change(ours_segmented, "loss", "bce", "sh")

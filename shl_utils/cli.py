@@ -1,4 +1,4 @@
-"""The command `shl`: run the notebooks in order, train, measure, clean, code a note, fetch the open notes."""
+"""The command `shl`: run the notebooks in order, train, measure, clean up, code notes, fetch the open corpus."""
 
 from __future__ import annotations
 
@@ -25,64 +25,86 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="shl", description=__doc__.split(":", 1)[1].strip().capitalize())
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the notebooks of parameter files, only what has changed")
+    run = commands.add_parser("run", help="run the notebooks of parameter files; unchanged stages are kept")
     run.add_argument("files", type=_path, nargs="+", metavar="file", help="parameter file, such as params/demo.yaml")
-    run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
-    run.add_argument("--force", action="store_true", help="redo every stage")
-    run.add_argument("--json", type=_path, metavar="FILE", help="write there how far each run is, as `status --json`")
-    run.add_argument("--junit", type=_path, metavar="FILE", help="write there the stages as test cases, for CI servers")
+    run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage")
+    run.add_argument("--force", action="store_true", help="run every stage again")
+    run.add_argument(
+        "--json", type=_path, metavar="FILE", help="write the status of each run to FILE, as `status --json`"
+    )
+    run.add_argument(
+        "--junit", type=_path, metavar="FILE", help="write the stages to FILE as JUnit test cases, for CI servers"
+    )
     run.set_defaults(do=_run)
-    status = commands.add_parser("status", help="how far runs are, and what stopped them; exit code 0 if all are done")
-    status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; all, if none is given")
-    status.add_argument("--json", action="store_true", help="for a script")
+    status = commands.add_parser("status", help="status of runs, and their errors; exit code 0 if all are done")
+    status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; default: all")
+    status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(do=lambda given: _status(given.runs, as_json=given.json))
-    compare = commands.add_parser("compare", help="finished runs on the same data side by side, with paired intervals")
-    compare.add_argument("runs", nargs="+", metavar="run", help="name under runs/, or folder; gains are over the first")
-    compare.add_argument("--different", action="store_true", help="other data too, each by itself and without gains")
-    compare.add_argument("--out", type=_path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
+    compare = commands.add_parser("compare", help="compare finished runs on the same data, with paired intervals")
+    compare.add_argument(
+        "runs", nargs="+", metavar="run", help="name under runs/, or folder; gains are over the first run"
+    )
+    compare.add_argument(
+        "--different", action="store_true", help="allow runs on different data: each on its own, without gains"
+    )
+    compare.add_argument("--out", type=_path, metavar="NAME", help="also write NAME.md, NAME.html and NAME.json")
     compare.set_defaults(do=_compare)
-    report = commands.add_parser("report", help="one page of a run's parameters, provenance, figures and tables")
+    report = commands.add_parser(
+        "report", help="write one HTML page with a run's parameters, provenance, figures and tables"
+    )
     report.add_argument("run", help="its name under runs/, or its folder")
     report.set_defaults(do=lambda given: _report(given.run))
-    for name, what in (("site", "pages and a reference"), ("slides", "slides")):
-        shown = commands.add_parser(
-            name, help=f"a run's notebooks as {what} in a new folder, to work without a network"
-        )
+    for name, what in (("site", "web pages with an API reference"), ("slides", "slides")):
+        shown = commands.add_parser(name, help=f"write a run's notebooks as {what} into a new folder, for use offline")
         shown.add_argument("run", help="its name under runs/, or its folder")
         shown.add_argument("target", type=_path, help="the new folder")
         shown.set_defaults(do=_shown)
-    scan = commands.add_parser("scan", help="do files hold text of notes? exit code 1 if one does")
-    scan.add_argument("paths", type=_path, nargs="+", metavar="path", help="file or folder to look through")
-    scan.add_argument("--runs", nargs="+", metavar="run", help="whose notes; all under runs/, if none is given")
+    scan = commands.add_parser("scan", help="search files for text of notes; exit code 1 if any has")
+    scan.add_argument("paths", type=_path, nargs="+", metavar="path", help="file or folder to search")
+    scan.add_argument(
+        "--runs", nargs="+", metavar="run", help="runs whose notes to search for; default: all under runs/"
+    )
     scan.set_defaults(do=lambda given: _scan(given.paths, given.runs))
     model = commands.add_parser("model", help="train one model of an ablation, as workflow/Snakefile does")
     model.set_defaults(do=lambda given: _model(given.file, given.model))
-    join = commands.add_parser("join", help="on a further machine: take part in the training of a run")
-    join.add_argument("--node", type=int, required=True, help="number of this machine, from 1")
+    join = commands.add_parser("join", help="on another machine: join the training of a run")
+    join.add_argument("--node", type=int, required=True, help="rank of this machine, from 1")
     join.set_defaults(do=lambda given: _join(given.file, given.node))
-    bench = commands.add_parser("bench", help="measure what training costs, beside transformers.Trainer")
-    bench.add_argument("--rate", type=float, default=1.0, help="share of the learning rates where all layers train")
-    bench.add_argument("--only", type=int, nargs="+", default=(), metavar="N", help="only some of the ways, from 0")
-    bench.add_argument("--sizes", type=int, nargs="+", metavar="NOTES", help="instead: by number of generated notes")
+    bench = commands.add_parser("bench", help="measure the cost of training, against transformers.Trainer")
+    bench.add_argument(
+        "--rate", type=float, default=1.0, help="factor on the learning rates where all layers are trained"
+    )
+    bench.add_argument(
+        "--only", type=int, nargs="+", default=(), metavar="N", help="only these setups, by number from 0"
+    )
+    bench.add_argument(
+        "--sizes", type=int, nargs="+", metavar="NOTES", help="instead: cost by number of generated notes"
+    )
     bench.set_defaults(do=lambda given: _bench(given.file, given.rate, given.only, given.sizes))
-    clean = commands.add_parser("clean", help="remove from a run what is made again when it is needed")
+    clean = commands.add_parser("clean", help="delete the files of a run that are rebuilt on demand")
     clean.set_defaults(do=lambda given: _clean(given.file))
     for command in (model, join, bench, clean):
         command.add_argument("file", type=_path, help="parameter file, such as params/demo.yaml")
-    model.add_argument("model", help="its id, the name of its folder below ablation/; an unknown one lists all")
-    predict = commands.add_parser("predict", help="codes for one note, or for those of a table, by a finished run")
+    model.add_argument("model", help="its id, the name of its folder under ablation/; an unknown one lists all")
+    predict = commands.add_parser("predict", help="code one note, or the notes of a table, with a finished run")
     predict.add_argument("run", help="its name under runs/, or its folder")
-    predict.add_argument("note", help="text file; .csv, .jsonl or .parquet with columns id and text; - for the input")
-    predict.add_argument("--encoding", default="", help="of the note, if not utf-8: latin-1, cp1252, utf-16, ...")
-    predict.add_argument("--json", action="store_true", help="one line a note, without a word of it")
-    predict.add_argument("--quick", action="store_true", help="do not try what each sentence does")
-    predict.add_argument("--text", action="store_true", help="show sentences of a private source too, not their places")
+    predict.add_argument("note", help="text file; .csv, .jsonl or .parquet with columns id and text; - for stdin")
+    predict.add_argument(
+        "--encoding", default="", help="text encoding of the note, if not utf-8: latin-1, cp1252, utf-16, ..."
+    )
+    predict.add_argument("--json", action="store_true", help="one line of JSON per note, without any text of it")
+    predict.add_argument("--quick", action="store_true", help="skip the search for the sentences that decide a code")
+    predict.add_argument(
+        "--text", action="store_true", help="show the sentences of a private source too, not only their positions"
+    )
     predict.set_defaults(do=_predict)
-    export = commands.add_parser("export", help="a run's models in a new folder, for transformers and peft alone")
+    export = commands.add_parser(
+        "export", help="write a run's models into a new folder, for use with transformers and peft alone"
+    )
     export.add_argument("run", help="its name under runs/, or its folder")
     export.add_argument("target", type=_path, help="the new folder")
     export.set_defaults(do=_export)
-    fetch = commands.add_parser("fetch", help="bring open notes into the cache")
+    fetch = commands.add_parser("fetch", help="download the open notes into the cache")
     fetch.add_argument("source", choices=["openi"])
     fetch.set_defaults(do=lambda given: _fetch())
     return parser

@@ -63,7 +63,7 @@ def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
         raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
     paired = _same_data(loaded, different=different)
     found = _measured(loaded, paired=paired)
-    how = {"times": loaded[0].parameters.bootstrap, "seed": loaded[0].parameters.seed}
+    how = {"times": loaded[0].parameters.bootstrap_draws, "seed": loaded[0].parameters.seed}
     first = next(iter(found))
     if paired:
         table = measuring.table({name: one for name, (one, _) in found.items()}, [], reference=first, **how)

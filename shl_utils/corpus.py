@@ -147,7 +147,7 @@ def _with_too_few(split: pd.Series, parameters: Parameters, *, published: bool) 
     """Sides that no figure could rest on; in a published split, whose sizes are not ours to judge, the empty ones."""
     if published:
         return [name for name in splitting.SPLITS if not (split == name).any()]
-    return splitting.short(split.to_numpy(), validation=parameters.validation, test=parameters.test)
+    return splitting.short(split.to_numpy(), validation=parameters.validation_share, test=parameters.test_share)
 
 
 def _codes_of(notes: pd.DataFrame) -> set[str]:
@@ -156,10 +156,10 @@ def _codes_of(notes: pd.DataFrame) -> set[str]:
 
 def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:
     """The published split of the notes, completed by a validation if need be, or else our own."""
-    shares = {"validation": parameters.validation, "seed": parameters.seed}
+    shares = {"validation": parameters.validation_share, "seed": parameters.seed}
     if "split" not in notes:
         labels = matrix(notes["codes"], codes["code"])
-        return splitting.split(labels, groups=notes["group"], texts=notes["text"], test=parameters.test, **shares)
+        return splitting.split(labels, groups=notes["group"], texts=notes["text"], test=parameters.test_share, **shares)
     if (notes["split"] == "validation").any():
         return notes["split"]
     training = notes[notes["split"] == "train"]

@@ -19,7 +19,7 @@ from shl_utils.parameters import STAGES, Parameters
 from shl_utils.sampling import batches
 from shl_utils.tokens import Ragged
 
-PROBE = 4  # notes by which operations are counted
+PROBE = 4  # notes by which FLOPs are counted
 
 
 def stages(folder: Path) -> pd.DataFrame:
@@ -37,13 +37,15 @@ def stages(folder: Path) -> pd.DataFrame:
 def segments(folder: Path) -> pd.DataFrame:
     """A line a trained segment, wherever in the run: `model` (its folder), `segment`, `codes`, `notes` (seen in all
     epochs, each as often as it was), `trainable_parameters`, `core_seconds`, `bytes`."""
-    paths = sorted(folder.glob("**/segments/*/segment.json"))
-    lines = [{"model": _model(folder, path), "bytes": disk.size(path.parent)} | _facts(path) for path in paths]
+    found = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("**/segments/*/segment.json")}
+    # what an earlier version left, under other keys, is no part of this run any more
+    known = {path: fact for path, fact in found.items() if "passes_per_epoch" in fact}
+    lines = [{"model": _model(folder, p), "bytes": disk.size(p.parent)} | _facts(fact) for p, fact in known.items()]
     return pd.DataFrame(lines).sort_values(["model", "segment"], ignore_index=True)
 
 
 def models(lines: pd.DataFrame) -> pd.DataFrame:
-    """Of `segments`: sums over those of each model, and notes a core second."""
+    """Of `segments`: sums over those of each model, and notes per core second."""
     sums = lines.groupby("model", sort=False).agg(
         segments=("segment", "size"),
         notes=("notes", "sum"),
@@ -51,14 +53,14 @@ def models(lines: pd.DataFrame) -> pd.DataFrame:
         core_seconds=("core_seconds", "sum"),
         bytes=("bytes", "sum"),
     )
-    return sums.assign(notes_a_core_second=sums["notes"] / sums["core_seconds"])
+    return sums.assign(notes_per_core_second=sums["notes"] / sums["core_seconds"])
 
 
-def against_one(lines: pd.DataFrame, a_note: pd.Series, *, notes: int, origin: str | None) -> pd.Series:
+def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin: str | None) -> pd.Series:
     """What the segments of the main model take, in times one model of all codes: how many models they are, the notes
-    that they see in training, floating-point operations, and core seconds.
+    that they see in training, FLOPs, and core seconds.
 
-    lines: of `segments`. a_note: operations of a note, a row of `growth`. notes: those of training; the frozen layers
+    lines: of `segments`. per_note: FLOPs of a note, a row of `growth`. notes: those of training; the frozen layers
     run once for each, whatever is trained on them, and core seconds leave them out. origin: folder of the model that
     the segments start from, which has to be trained for them.
     """
@@ -72,7 +74,7 @@ def against_one(lines: pd.DataFrame, a_note: pd.Series, *, notes: int, origin: s
             {
                 "models": sums.loc[names, "segments"].sum(),
                 "notes seen in training": seen,
-                "operations": notes * a_note["trunk"] + seen * a_note["trained"],
+                "FLOPs": notes * per_note["trunk"] + seen * per_note["trained"],
                 "core seconds of training": sums.loc[names, "core_seconds"].sum(),
             }
         )
@@ -94,20 +96,20 @@ def benches(folder: Path) -> dict[str, pd.DataFrame]:
 def growth(
     base: nn.Module, parameters: Parameters, *, tokens: Sequence[int], codes: Sequence[int]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Floating-point operations of a note: by its tokens at the first of `codes`, by codes at the first of `tokens`.
+    """FLOPs of a note: by its tokens at the first of `codes`, by codes at the first of `tokens`.
 
     Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
     """
     notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
     asked = dict.fromkeys([(n, codes[0]) for n in tokens] + [(tokens[0], k) for k in codes])
-    shown = progress.over(asked, "count operations")
+    shown = progress.over(asked, "count FLOPs")
     found = {(n, k): operations(base, parameters, notes[n], codes=k) for n, k in shown}
     by_tokens, by_codes = {n: found[n, codes[0]] for n in tokens}, {k: found[tokens[0], k] for k in codes}
     return pd.DataFrame(by_tokens).T.rename_axis("tokens"), pd.DataFrame(by_codes).T.rename_axis("codes")
 
 
 def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes: int) -> dict[str, float]:
-    """Floating-point operations of a note, as `growth` says, the mean over `notes`, with the padding of their batches.
+    """FLOPs of a note, as `growth` says, the mean over `notes`, with the padding of their batches.
 
     notes: token numbers. base: on the processor; it is left with plain attention, the one that the counter sees.
     """
@@ -130,9 +132,8 @@ def _model(folder: Path, path: Path) -> str:
     return "main" if name == "." else name
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    fact = json.loads(path.read_text(encoding="utf-8"))
-    epoch = fact["passes_an_epoch"] * (fact["positives"] + fact["negatives_a_pass"])
+def _facts(fact: dict[str, Any]) -> dict[str, Any]:
+    epoch = fact["passes_per_epoch"] * (fact["positives"] + fact["negatives_per_pass"])
     return {
         "segment": fact["segment"],
         "codes": len(fact["codes"]),

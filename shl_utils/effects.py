@@ -18,8 +18,8 @@ from shl_utils.measuring import FIGURES, Measured
 Choices = dict[str, Any]
 Difference = dict[str, NDArray[np.float64]]  # figure to (1 + draws,): that of the points, then those of the samples
 KINDS = {"average", "single", "shares", "over_linear"}  # of changes, in the file of a run
-# where the paper may have gone: its loss and segments, a filter on all labels, each segment scored on its own notes
-CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "own notes"}
+# where the paper may have gone: its loss and segments, a filter on all labels, oracle routing of notes
+CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
 
 
 def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
                 weight = math.factorial(len(before)) * math.factorial(len(claim) - len(before) - 1)
                 step = difference(measured[name], measured[names[before | {factor}]])
                 steps.append({k: v * (weight / math.factorial(len(claim))) for k, v in step.items()})
-        lines[f"{factor}: {claim[factor]}"] = summary([{k: sum(s[k] for s in steps) for k in steps[0]}])
+        lines[f"{factor}: {grid.short(claim[factor])}"] = summary([{k: sum(s[k] for s in steps) for k in steps[0]}])
     whole = difference(measured[names[frozenset()]], measured[names[frozenset(claim)]])
     return pd.DataFrame(lines | {"all together": summary([whole])}).T.rename_axis("share of the gain")
 

@@ -28,7 +28,7 @@ def cut(
         _dense(gold[validation]),
         predictions.of(validation),
         segment=predictions.segments,
-        floor=parameters.support_floor,
+        floor=parameters.min_positives,
     )
 
 
@@ -45,7 +45,7 @@ def compare(
     gold: (notes, codes).
     """
     truth = test_truth(corpus, gold)
-    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
+    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
     limits = {name: cut(corpus, gold, predictions, parameters) for name, predictions in models.items()}
     decided = {name: decide(corpus, predictions, limits[name]) for name, predictions in models.items()}
     points = {name: metrics.scores(truth, predicted) for name, predicted in decided.items()}
@@ -85,7 +85,7 @@ def limits_table(
     truth, found = _dense(gold[validation]), predictions.of(validation)
     given = {
         "segment": predictions.segments,
-        "floor": parameters.support_floor,
+        "floor": parameters.min_positives,
         "common": thresholds.best(truth, found),
     }
     columns = {rule: thresholds.choose(rule, truth, found, **given) for rule in thresholds.RULES}
@@ -104,7 +104,7 @@ def said_of_few(table: pd.DataFrame) -> str:
         return ""
     return (
         f"The interval of {', '.join(table.index[~inside])} does not hold its estimate: the test has too few notes for "
-        "an interval. Take more notes, or raise `test`."
+        "an interval. Take more notes, or raise `test_share`."
     )
 
 
@@ -140,7 +140,7 @@ def write(
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
             "threshold": f"rule {parameters.threshold}, chosen on validation",
             "definitions": metrics.DEFINITIONS | ranking.DEFINITIONS,
-            "interval": f"{metrics.INTERVAL}; {parameters.bootstrap} draws",
+            "interval": f"{metrics.INTERVAL}; {parameters.bootstrap_draws} draws",
             "models": json.loads(table.to_json(orient="index")),
             "by_frequency": nested(by_bin),
             "by_segment": nested(by_segment),

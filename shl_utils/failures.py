@@ -23,7 +23,7 @@ def of(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
         {"model": variant.folder, "segment": fact["segment"], "why": reason}
         for variant in variants.with_origins(list(models))
         for fact in _facts(folder / variant.folder / "segments")
-        if (reason := why(fact, fresh=variant.parameters.start not in FROM_UNIFIED))
+        if (reason := why(fact, fresh=variant.parameters.initialization not in FROM_UNIFIED))
     ]
     return pd.DataFrame(lines, columns=["model", "segment", "why"])
 

@@ -237,7 +237,7 @@ def times(ratios: pd.Series, ax: Axes) -> Axes:
     ax.set(xlabel="times one model of all codes (dashed)")
     ax.margins(x=0.1)
     cost = "1 model costs" if ratios["models"] == 1 else f"{ratios['models']:.0f} models cost"
-    ax.set_title(f"{cost} {ratios['operations']:.1f} times the operations of the one plain model")
+    ax.set_title(f"{cost} {ratios['FLOPs']:.1f} times the FLOPs of the one plain model")
     return ax
 
 
@@ -255,7 +255,7 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 
 
 def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Operations of a note against its tokens and against the codes, on logarithmic scales; both of `cost.growth`."""
+    """FLOPs of a note against its tokens and against the codes, on logarithmic scales; both of `cost.growth`."""
     for ax, table in zip(axes, (by_tokens, by_codes)):
         for name, colour, marker in (("trunk", "C0", "o"), ("trained", "C1", "s")):
             if table[name].any():
@@ -264,7 +264,7 @@ def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> ND
         ax.set(xscale="log", yscale="log", xlabel=f"{table.index.name} (log)", xticks=table.index)
         ax.set_xticklabels(table.index)
         ax.minorticks_off()
-    axes[0].set(ylabel="10⁹ operations a note (log)")
+    axes[0].set(ylabel="10⁹ FLOPs per note (log)")
     axes[0].set_title("More tokens cost more everywhere")
     axes[1].set_title("More codes cost only the head")
     axes[0].legend(fontsize=10)

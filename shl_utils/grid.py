@@ -15,12 +15,12 @@ from typing import Any
 
 from shl_utils import places, provenance
 from shl_utils.parameter_file import read_yaml
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, owned_by, resolved
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, now, owned_by, resolved
 
 FOLDER = provenance.PROJECT / "params" / "grids"
-SCORING = ("union", "own notes", "joint")  # see `scoring`
+SCORING = ("union", "oracle_routing", "stacked")  # see `scoring`
 SEED = "training_seed"  # levels of this one are averaged, not compared
-APART = 1000  # a model that another is joined with has a seed higher by this, see `ablation.Row.partners`
+APART = 1000  # a model that another is stacked with has a seed higher by this, see `ablation.Row.partners`
 TUNE = "tune"
 # what may vary: how labels are filtered and cut into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
@@ -36,6 +36,8 @@ def path_of(grid: str) -> Path:
 
 def short(level: Any) -> str:
     """As it stands in names: 1000, 0.5 or 1e-05, never 1000.0; of a path the last part, and a mark of the whole."""
+    if level in SCORING:
+        return level.replace("_", " ")
     if isinstance(level, str) and Path(level).is_absolute():
         return f"{Path(level).name} ({hashlib.sha256(level.encode()).hexdigest()[:4]})"
     return str(int(level)) if isinstance(level, float) and level.is_integer() and abs(level) < 1e15 else str(level)
@@ -54,6 +56,8 @@ class Combination:
 def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
     """The rows of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
     path = path_of(grid)
+    if not path.exists() and (renamed := now("grid", grid)):
+        raise ValueError(f"grid {grid!r}{renamed}")
     for block in _blocks(path):
         factors = [factor for factor in block if factor not in (SEED, TUNE)]
         seeds = block.get(SEED, [parameters.training_seed])
@@ -61,16 +65,16 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
             choices = dict(zip(factors, levels))
             changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
             settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
-            _check_seeds(seeds, settings[0], path, joint=choices.get("scoring") == "joint")
+            _check_seeds(seeds, settings[0], path, stacked=choices.get("scoring") == "stacked")
             yield Combination(choices, tuple(settings), tuple(seeds))
 
 
-def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, joint: bool) -> None:
+def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, stacked: bool) -> None:
     for seed in seeds:
         check(parameters.model_dump() | {SEED: seed}, origin=str(path))
-    partners = [seed + APART for seed in seeds] if joint else []
+    partners = [seed + APART for seed in seeds] if stacked else []
     if shared := set(seeds) & set(partners):
-        raise ValueError(f"{path}: {SEED} {min(shared)}: joint rows keep it for a partner; choose another")
+        raise ValueError(f"{path}: {SEED} {min(shared)}: stacked rows keep it for a partner; choose another")
     for seed in partners:
         check(parameters.model_dump() | {SEED: seed}, origin=str(path))
 
@@ -95,7 +99,9 @@ def _blocks(path: Path) -> list[dict[str, list]]:
         _check_tune(block, path)
         for level in block.get("scoring", []):
             if level not in SCORING:
-                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
+                raise ValueError(
+                    f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}{now('scoring', level)}"
+                )
     return blocks
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Reading = Literal["R1", "R2", "R3"]
+Beta = Literal["R1", "R2", "R3"]  # definitions of beta, see `weights`
 
 
 def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -41,10 +41,10 @@ def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 
 
-def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading, largest: float = 0.0) -> NDArray[np.float64]:
+def weights(sources: NDArray[np.bool_], segment: int, *, beta: Beta, largest: float = 0.0) -> NDArray[np.float64]:
     """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
 
-    Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are our readings.
+    Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions.
     R1: a negative from source r weighs 1/beta_{r,s}, one from several sources the mean of theirs.
     R2: every negative weighs 1 over the harmonic mean of beta_{r,s} over the sources r.
     R3: every negative weighs 1 over the sum of beta_{r,s} over the sources r.
@@ -55,21 +55,21 @@ def weights(sources: NDArray[np.bool_], segment: int, *, reading: Reading, large
     The cap is ours, not the paper's.
     """
     positive = sources[:, segment]
-    beta = betas(sources, segment)
+    ratios = betas(sources, segment)
     result = np.ones(len(sources))
     if positive.all():
         return result
-    present = beta[beta > 0]
-    if reading == "R1":
-        inverse = np.divide(1.0, beta, out=np.zeros_like(beta), where=beta > 0)
+    present = ratios[ratios > 0]
+    if beta == "R1":
+        inverse = np.divide(1.0, ratios, out=np.zeros_like(ratios), where=ratios > 0)
         negatives = sources[~positive]
         result[~positive] = negatives @ inverse / negatives.sum(axis=1)
-    elif reading == "R2":
+    elif beta == "R2":
         result[~positive] = np.mean(1.0 / present)
-    elif reading == "R3":
+    elif beta == "R3":
         result[~positive] = 1.0 / present.sum()
     else:
-        raise ValueError(f"reading {reading!r} is unknown: use R1, R2 or R3")
+        raise ValueError(f"beta {beta!r} is unknown: use R1, R2 or R3")
     if largest:
         result[~positive] = np.minimum(result[~positive], largest)
     return result

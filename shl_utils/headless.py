@@ -124,8 +124,8 @@ def _tell(stamp: runs.Stamp) -> None:
     for reason, n in stamp.get("left_out", {}).items():
         if n:
             print(f"  {n} {reason}")
-    if stamp.get("said"):
-        print(f"  {stamp['said']}", flush=True)
+    if stamp.get("warning"):
+        print(f"  {stamp['warning']}", flush=True)
 
 
 def _execute(stage: str, values: dict, folder: Path) -> str:

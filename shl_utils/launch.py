@@ -52,7 +52,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
     if parameters.nodes > 1 or parameters.accelerate:
         _together(folder, variants, world=here * parameters.nodes)
     else:
-        alone = here == 1 or parameters.at_once > 0
+        alone = here == 1 or parameters.parallel_models > 0
         for late in (False, True):  # what starts from another model has to find it
             part = [v for v in variants if bool(v.origin) is late]
             large = math.inf if alone else _fair_share(folder, part, here)
@@ -118,7 +118,7 @@ def _together(folder: Path, variants: list[Variant], *, world: int, above: float
 def _at_once(asked: list[plans.Plan]) -> int:
     """How many models train side by side: a matter of all that is asked for, not of what is missing. Sums round
     otherwise on another number of threads, and a run that goes on shall end as if it had never stopped."""
-    n = asked[0].variant.parameters.at_once
+    n = asked[0].variant.parameters.parallel_models
     if n:
         return n
     if precision.device() != "cpu":
@@ -203,7 +203,7 @@ def _environment(threads: int, events: str) -> dict[str, str]:
 
 def _stopped(code: int, log: Path) -> str:
     if code < 0:
-        remedy = "as it is when the machine runs out of memory: lower `at_once` or `batch_size`"
+        remedy = "as it is when the machine runs out of memory: lower `parallel_models` or `batch_size`"
         return f"training was ended from outside (signal {-code}), {remedy}; the last it said: {log}"
     return f"training stopped with exit code {code}; {_root_cause(log)} (all of it: {log})"
 

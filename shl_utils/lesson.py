@@ -201,13 +201,13 @@ def _of_negatives(loss, logits: Tensor, weight: float, given: dict[str, float]) 
     return torch.func.vmap(of)(logits).numpy(), len(logits) * moved.grad.numpy()
 
 
-def weights(sources: NDArray[np.bool_], reading: harmonic.Reading, ax: Axes) -> Axes:
+def weights(sources: NDArray[np.bool_], beta: harmonic.Beta, ax: Axes) -> Axes:
     """What the negatives of each segment weigh in training: from the least to the most, and their sum over that of the
     positives. sources: of `harmonic.note_sources`."""
     n = sources.shape[1] - 1
     for s, colour in zip(range(n), colours(n)):
         negatives = ~sources[:, s]
-        given = harmonic.weights(sources, s, reading=reading)[negatives]
+        given = harmonic.weights(sources, s, beta=beta)[negatives]
         if len(given) == 0:
             continue
         ax.plot([given.min(), given.max()], [s, s], color=colour, linestyle="-", linewidth=4)
@@ -217,7 +217,7 @@ def weights(sources: NDArray[np.bool_], reading: harmonic.Reading, ax: Axes) -> 
     ax.axvline(1, color=BOUND, linestyle="--")
     ax.set(xscale="log", xlabel="weight of a negative note (log); dashed: of a positive", ylabel="segment in training")
     ax.set(yticks=range(n))
-    ax.set_title(f"Read as {reading}: from the lightest negative to the heaviest; dot: the median")
+    ax.set_title(f"beta {beta}: from the lightest negative to the heaviest; dot: the median")
     return ax
 
 

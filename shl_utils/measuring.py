@@ -42,9 +42,9 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
     truth = evaluation.test_truth(corpus, gold)
     predicted, maps = [], []
     for i, found in enumerate([linear] if linear else [predictions.of_variant(folder, v, corpus) for v in row.trained]):
-        if row.scoring == "own notes":
+        if row.scoring == "oracle_routing":
             found = scoring.on_own_notes(corpus, gold, found, row.parameters)
-        elif row.scoring == "joint":
+        elif row.scoring == "stacked":
             partner = predictions.of_variant(folder, row.partners[i], corpus)
             found = scoring.joined(corpus, gold, found, partner)
         predicted.append(evaluation.decide(corpus, found, evaluation.cut(corpus, gold, found, row.parameters)))
@@ -55,10 +55,10 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
 
 def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
     """The figures of predicted codes, one array a seed, on the draws that `parameters` ask for."""
-    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap, seed=parameters.seed)
+    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
     points = [metrics.scores(truth, part) for part in predicted]
     samples = [metrics.bootstrap(truth, part, draws) for part in predicted]
-    share = seed_weights(len(predicted), times=parameters.bootstrap, seed=parameters.seed)
+    share = seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
     return Measured(
         points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
         samples={figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in FIGURES},

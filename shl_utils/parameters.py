@@ -28,6 +28,37 @@ STAGES = (
     "08_one_note",
 )
 OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
+# what earlier versions called otherwise: a parameter, or a value of one, and what it is called now
+RENAMED: dict[str | tuple[str, str], str] = {
+    "reading": "beta",
+    "harmonic_max": "max_negative_weight",
+    "negatives": "negatives_per_positive",
+    "start": "initialization",
+    "refine": "warm_start_lr_factor",
+    "clip": "max_grad_norm",
+    "at_once": "parallel_models",
+    "support_floor": "min_positives",
+    "bootstrap": "bootstrap_draws",
+    "beside": "compare_with",
+    "audited": "audited_notes",
+    "positive_weight_max": "max_positive_weight",
+    "warmup": "warmup_share",
+    "validation": "validation_share",
+    "test": "test_share",
+    ("initialization", "fresh"): "prior",
+    ("initialization", "description"): "label_embedding",
+    ("initialization", "unified"): "warm_start",
+    ("initialization", "description+unified"): "label_embedding+warm_start",
+    ("threshold", "label"): "per_code",
+    ("scoring", "own notes"): "oracle_routing",
+    ("scoring", "joint"): "stacked",
+    ("grid", "clip"): "gradient_clipping",
+    ("grid", "rates"): "learning_rates",
+    ("grid", "ours"): "extensions",
+    ("grid", "open"): "open_choices",
+    ("grid", "losses_once"): "losses_one_seed",
+    ("grid", "reread"): "beta",
+}
 # where a source lies, if it has no place of its own
 NEEDED = {
     "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
@@ -48,130 +79,170 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    run: str = _of(None, "demo", "name of the folder under runs/, or an absolute path", min_length=1)
+    run: str = _of(None, "demo", "name of the run's folder under runs/, or an absolute path", min_length=1)
 
     based_on: str = _of(
         None,
         "",
-        "a finished run whose stages are taken over where nothing differs: to change something, at little cost",
+        "a finished run: its stages are copied as long as none of their parameters differ",
     )
-    interactive: bool = _of(None, True, "figures follow sliders; false in `shl run`, unless a file says otherwise")
+    interactive: bool = _of(None, True, "plots with sliders; false under `shl run`, unless a parameter file sets it")
 
     # 00_imbalance
     source: Literal["openi", "mimic3", "mimic4", "codiesp", "reuters", "table", "synthetic"] = _of(
-        "00_imbalance", "openi", "where the notes come from"
+        "00_imbalance", "openi", "the corpus"
     )
     folder: str = _of(
         "00_imbalance",
         "",
-        "of mimic3, mimic4, codiesp; NLTK data for reuters; where synthetic writes; not for openi, table",
+        "data folder of mimic3, mimic4, codiesp; NLTK data for reuters; output of synthetic; else unused",
         kind="path",
     )
     notes_folder: str = _of(
-        "00_imbalance", "", "mimic4: of discharge.csv.gz or note/, if that is not below `folder`", kind="path"
+        "00_imbalance", "", "mimic4: folder of discharge.csv.gz or of note/, if it is not below `folder`", kind="path"
     )
-    icd_version: Literal[9, 10] = _of("00_imbalance", 10, "mimic4: stays coded in ICD-9 or in ICD-10")
-    depth: int = _of("00_imbalance", 1, "openi: MeSH heading (1), with first qualifier (2), ...", ge=1, le=8)
-    language: Literal["english", "spanish"] = _of("00_imbalance", "english", "codiesp: machine translated, or original")
-    code_set: Literal["diagnoses", "procedures", "both"] = _of("00_imbalance", "diagnoses", "codiesp: which codes")
-    table: str = _of("00_imbalance", "", "table: the file, .csv, .jsonl or .parquet", kind="path")
+    icd_version: Literal[9, 10] = _of("00_imbalance", 10, "mimic4: admissions coded in ICD-9 or in ICD-10")
+    depth: int = _of(
+        "00_imbalance", 1, "openi: levels of a MeSH term: 1 is the heading, 2 adds the first qualifier, ...", ge=1, le=8
+    )
+    language: Literal["english", "spanish"] = _of(
+        "00_imbalance", "english", "codiesp: machine translation into English, or the Spanish original"
+    )
+    code_set: Literal["diagnoses", "procedures", "both"] = _of(
+        "00_imbalance", "diagnoses", "codiesp: diagnosis codes, procedure codes or both"
+    )
+    table: str = _of("00_imbalance", "", "table: path of the .csv, .jsonl or .parquet file", kind="path")
     column_names: dict[Literal["id", "text", "codes", "split", "group", "description"], str] = _of(
-        "00_imbalance", {}, "table: its own names of these columns, where they differ"
+        "00_imbalance", {}, "table: its names of these columns, where they differ"
     )
-    separator: str = _of("00_imbalance", ";", "table: between the codes of a note, if not a list", min_length=1)
-    encoding: str = _of("00_imbalance", "utf-8", "table: how its text is written", min_length=1)
+    separator: str = _of(
+        "00_imbalance", ";", "table: separator between the codes of a note, if they are not a list", min_length=1
+    )
+    encoding: str = _of("00_imbalance", "utf-8", "table: text encoding", min_length=1)
     descriptions: str = _of(
-        "00_imbalance", "", "table: a file of such a kind with columns code, description, if not a column", kind="path"
+        "00_imbalance",
+        "",
+        "table: file with columns code and description, if the descriptions are no column",
+        kind="path",
     )
-    private: bool = _of("00_imbalance", True, "table: its notes must never appear in an output")
-    synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: how many notes to write", ge=100, le=1_000_000)
+    private: bool = _of("00_imbalance", True, "table: its notes are private and must not appear in any output")
+    synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: number of notes to generate", ge=100, le=1_000_000)
     synthetic_full: bool = _of(
-        "00_imbalance", False, "synthetic: as much text, and as many other notes, as in MIMIC-III: for measuring"
+        "00_imbalance", False, "synthetic: text length and number of other notes as in MIMIC-III, for benchmarks"
     )
     clean_text: list[Literal["marks", "header"]] = _of(
-        "00_imbalance", [], "what is taken out of the notes: marks of de-identification, the lines about the stay"
+        "00_imbalance", [], "text to remove from the notes: de-identification marks, header lines about the stay"
     )
     split_files: dict[Literal["train", "validation", "test", "table"], str] = _of(
         "00_imbalance",
         {},
-        "a published split by note: a file of ids for each side, or one table of ids and sides",
+        "published split: a file of note ids per split, or one table of ids and splits",
         kind="path",
     )
-    top_codes: int = _of("00_imbalance", 0, "only so many codes, the most frequent of all notes; 0: all", ge=0)
-    min_notes: int = _of("00_imbalance", 3, "a code with fewer notes is dropped before the split", ge=1)
-    validation: float = _of("00_imbalance", 0.15, "share of the notes for choices", gt=0, lt=0.5)
-    test: float = _of("00_imbalance", 0.15, "share of the notes for the final figures", gt=0, lt=0.5)
-    seed: int = _of("00_imbalance", 0, "seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000)
+    top_codes: int = _of("00_imbalance", 0, "keep only this many codes, the most frequent over all notes; 0: all", ge=0)
+    min_notes: int = _of("00_imbalance", 3, "codes with fewer notes are dropped before the split", ge=1)
+    validation_share: float = _of("00_imbalance", 0.15, "share of the notes in the validation split", gt=0, lt=0.5)
+    test_share: float = _of("00_imbalance", 0.15, "share of the notes in the test split", gt=0, lt=0.5)
+    seed: int = _of(
+        "00_imbalance", 0, "random seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000
+    )
 
     # 01_filter
     encoder: str = _of(
-        "01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: name, or folder", min_length=1, kind="path"
+        "01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: model name or local folder", min_length=1, kind="path"
     )
     download: bool = _of(
         "01_filter",
         False,
-        "allow fetching: the encoder from the Hugging Face hub, reuters through NLTK",
+        "allow downloads: the encoder from the Hugging Face hub, reuters through NLTK",
         kind="placement",
     )
     max_tokens: int = _of(
-        "01_filter", 128, "a note is cut to this many tokens, here and in training", ge=8, kind="training"
+        "01_filter",
+        128,
+        "notes are truncated to this many tokens, in the filter and in training",
+        ge=8,
+        kind="training",
     )
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
-        "01_filter", "auto", "fp16 on a GPU, bf16 on a processor that has it, else fp32"
+        "01_filter", "auto", "floating-point precision; auto: fp16 on a GPU, bf16 on a CPU that supports it, else fp32"
     )
-    chunk_tokens: int = _of("01_filter", 64, "tokens of a chunk whose embedding enters the mean", ge=8)
+    chunk_tokens: int = _of(
+        "01_filter", 64, "chunk length in tokens; a note's embedding is the mean over its chunks", ge=8
+    )
     filter_by: Literal["cosine", "quantile"] = _of(
-        "01_filter", "quantile", "scale of the threshold: cosine itself, or its quantile over training labels"
+        "01_filter", "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"
     )
-    filter_threshold: float = _of("01_filter", 0.1, "a code below this similarity is removed", ge=-1, le=1)
+    filter_threshold: float = _of(
+        "01_filter", 0.1, "labels are removed where note and code description are less similar than this", ge=-1, le=1
+    )
     filter_labels: Literal["none", "train", "train+validation", "all"] = _of(
-        "01_filter", "train", "splits whose labels are filtered; 'all' rewrites the test labels too"
+        "01_filter", "train", "splits whose labels are filtered; 'all' changes the test labels too"
     )
 
     # 02_segment
-    segmentation: Literal["eta", "none"] = _of("02_segment", "eta", "by eta, or one segment of all codes")
-    eta: float = _of("02_segment", 0.5, "bound on deviation / smallest count within a segment", gt=0)
+    segmentation: Literal["eta", "none"] = _of(
+        "02_segment", "eta", "segments of codes bounded by eta, or one segment of all codes"
+    )
+    eta: float = _of(
+        "02_segment",
+        0.5,
+        "upper bound on standard deviation / smallest count of the code frequencies in a segment",
+        gt=0,
+    )
 
     # 03_train
-    loss: Loss = _of("03_train", "sh_focal", "loss of every segment")
-    gamma: float = _of(
-        "03_train", 2.0, "exponent of focal and of those built on it: 0 (plain R-BCE, NTR, ...) or at least 1", ge=0
-    )
-    positive_weight_max: float = _of("03_train", 10.0, "weighted_bce: a positive weighs no more than this", gt=0)
+    loss: Loss = _of("03_train", "sh_focal", "loss function of every segment")
+    gamma: float = _of("03_train", 2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
+    max_positive_weight: float = _of("03_train", 10.0, "weighted_bce: upper bound on the weight of a positive", gt=0)
     gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
-    negative_margin: float = _of("03_train", 0.05, "asymmetric: negatives below it cost nothing", ge=0, lt=1)
-    reading: Literal["R1", "R2", "R3"] = _of("03_train", "R1", "reading of beta in the harmonic weights")
-    harmonic_max: float = _of("03_train", 0.0, "no harmonic weight is larger; 0: as they are. A cap is ours", ge=0)
-    negatives: float = _of("03_train", 1.0, "notes without a code of the segment, a pass, per note with one", gt=0)
-    start: Literal["fresh", "description", "unified", "description+unified"] = _of(
-        "03_train", "fresh", "where a model starts; all but fresh are ours, not the paper's (shl_utils/starts.py)"
+    negative_margin: float = _of(
+        "03_train", 0.05, "asymmetric: probability margin; negatives below it have no loss", ge=0, lt=1
     )
-    refine: float = _of("03_train", 0.25, "a start from unified goes on at this share of the learning rates", gt=0)
+    beta: Literal["R1", "R2", "R3"] = _of(
+        "03_train", "R1", "definition of beta in the harmonic weights 1/beta of the negatives"
+    )
+    max_negative_weight: float = _of(
+        "03_train", 0.0, "upper bound on the harmonic weight of a negative; 0: none. Our extension", ge=0
+    )
+    negatives_per_positive: float = _of(
+        "03_train", 1.0, "negative notes sampled per positive note of the segment and pass", gt=0
+    )
+    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _of(
+        "03_train", "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
+    )
+    warm_start_lr_factor: float = _of(
+        "03_train", 0.25, "factor on both learning rates after a warm start from the single model", gt=0
+    )
     pooling: Literal["mean", "attention"] = _of(
-        "03_train", "mean", "what a code looks at: the mean over tokens, or tokens of its choice (not the paper's)"
+        "03_train", "mean", "pooling over tokens: mean, or label-wise attention (our extension)"
     )
-    lora_rank: int = _of("03_train", 8, "rank of the LoRA update", ge=1)
+    lora_rank: int = _of("03_train", 8, "rank of the LoRA adapter", ge=1)
     lora_targets: Literal["attention", "all"] = _of(
-        "03_train", "all", "what LoRA adapts in a layer: query and value, or every linear map"
+        "03_train", "all", "linear maps of a layer that LoRA adapts: query and value, or all"
     )
-    lora_layers: int = _of("03_train", 1, "how many top layers get LoRA; -1 is all of them", ge=-1)
-    lr_lora: float = _of("03_train", 4e-3, "peak learning rate of the adapter, AdamW", gt=0, le=1)
-    lr_head: float = _of("03_train", 2e-2, "peak learning rate of the head, AdamW", gt=0, le=1)
-    epochs: int = _of("03_train", 3, "epochs of every segment; the best by validation stays", ge=1)
-    min_steps: int = _of("03_train", 40, "steps of an epoch at least: a small segment repeats its notes", ge=0)
-    batch_size: int = _of("03_train", 16, "notes a step, all processes together", ge=1)
-    clip: float = _of("03_train", 1.0, "a step's gradient that is longer is cut to this norm; 0: it is not", ge=0)
-    warmup: float = _of("03_train", 0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
-    training_seed: int = _of("03_train", 0, "seed of the weights and of the order of the notes", ge=0, le=1_000_000)
-    at_once: int = _of(
+    lora_layers: int = _of("03_train", 1, "number of top layers with LoRA; -1: all", ge=-1)
+    lr_lora: float = _of("03_train", 4e-3, "peak learning rate of the LoRA adapter, AdamW", gt=0, le=1)
+    lr_head: float = _of("03_train", 2e-2, "peak learning rate of the classification head, AdamW", gt=0, le=1)
+    epochs: int = _of("03_train", 3, "training epochs per segment; the best one on validation is kept", ge=1)
+    min_steps: int = _of("03_train", 40, "minimum number of steps per epoch; small segments repeat their notes", ge=0)
+    batch_size: int = _of("03_train", 16, "global batch size in notes, summed over processes", ge=1)
+    max_grad_norm: float = _of("03_train", 1.0, "gradient clipping by global norm; 0 disables it", ge=0)
+    warmup_share: float = _of(
+        "03_train", 0.1, "share of the steps with linear warm-up of the learning rate", ge=0, lt=1
+    )
+    training_seed: int = _of(
+        "03_train", 0, "random seed of the weights and of the order of the notes", ge=0, le=1_000_000
+    )
+    parallel_models: int = _of(
         "03_train",
         0,
-        "models side by side, each in one process; 0: on a processor one a core, at most 4, if it pays",
+        "models trained in parallel, one process each; 0: one per CPU core, at most 4, if that is faster",
         ge=0,
         kind="placement",
     )
     processes: int = _of(
-        "03_train", 0, "training processes on this machine; 0: one a GPU, or one", ge=0, kind="placement"
+        "03_train", 0, "training processes on this machine; 0: one per GPU, or one", ge=0, kind="placement"
     )
     nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1, kind="placement")
     rendezvous: str = _of(
@@ -181,39 +252,54 @@ class Parameters(BaseModel):
     accelerate: dict[str, str] = _of(
         "03_train",
         {},
-        "FSDP of Accelerate, by its variables ACCELERATE_... and FSDP_...: all processes share each model",
+        "FSDP of Accelerate, by its variables ACCELERATE_... and FSDP_...: shards each model over processes",
         kind="placement",
     )
 
     # 04_evaluate
-    threshold: Literal["half", "global", "segment", "label", "shrunk"] = _of(
-        "04_evaluate", "global", "where a probability becomes a code, chosen on validation"
+    threshold: Literal["half", "global", "segment", "per_code", "shrunk"] = _of(
+        "04_evaluate", "global", "rule of the decision threshold, chosen on validation"
     )
-    support_floor: int = _of("04_evaluate", 5, "positives in validation that a threshold of its own needs", ge=1)
-    bootstrap: int = _of("04_evaluate", 1000, "draws of the bootstrap over test notes behind each interval", ge=100)
+    min_positives: int = _of(
+        "04_evaluate",
+        5,
+        "positives in validation that a threshold of its own needs; below, the global one is used",
+        ge=1,
+    )
+    bootstrap_draws: int = _of(
+        "04_evaluate", 1000, "bootstrap draws for each interval, and permutations for each p", ge=100
+    )
 
     # 05_ablate
     grid: str = _of(
-        "05_ablate", "demo", "rows of the ablation: a file in params/grids, or a path to one", min_length=1, kind="path"
+        "05_ablate",
+        "demo",
+        "experiments of the ablation: name of a file in params/grids, or a path",
+        min_length=1,
+        kind="path",
     )
     sensitivity: str = _of(
-        "05_ablate", "", "grid of one choice at a time, such as sensitivity; empty: none", kind="path"
+        "05_ablate", "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
     )
-    ablation_epochs: int = _of("05_ablate", 3, "epochs of every model in the ablation, the same for all", ge=1)
+    ablation_epochs: int = _of("05_ablate", 3, "training epochs of every model in the ablation", ge=1)
 
     # 07_verdict
-    beside: list[str] = _of("07_verdict", [], "runs whose findings stand beside this one's, as names or paths")
+    compare_with: list[str] = _of(
+        "07_verdict", [], "other runs whose findings are shown with this run's, as names or paths"
+    )
 
     # 08_one_note
     shown_note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
-    audited: int = _of(
-        "08_one_note", 40, "validation notes whose codes are held against the words of their sentences", ge=1
+    audited_notes: int = _of(
+        "08_one_note", 40, "validation notes in the audit of the sentences that decide a code", ge=1
     )
 
     @model_validator(mode="after")
     def _together(self) -> Parameters:
-        if self.validation + self.test >= 0.9:
-            raise ValueError("validation + test leave less than a tenth of the notes for training: lower them")
+        if self.validation_share + self.test_share >= 0.9:
+            raise ValueError(
+                "validation_share + test_share leave less than a tenth of the notes for training: lower them"
+            )
         if 0 < self.gamma < 1:
             raise ValueError("gamma between 0 and 1 has infinite gradients on saturated logits: use 0 or at least 1")
         if self.filter_by == "quantile" and not 0 <= self.filter_threshold < 1:
@@ -222,13 +308,13 @@ class Parameters(BaseModel):
             raise ValueError("lora_layers is 0, which trains no layer: use 1 or more, or -1 for all")
         if self.chunk_tokens > self.max_tokens:
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
-        if self.at_once > 1 and (self.processes > 1 or self.nodes > 1):
-            raise ValueError("at_once trains each model in one process: leave processes and nodes at 1")
+        if self.parallel_models > 1 and (self.processes > 1 or self.nodes > 1):
+            raise ValueError("parallel_models trains each model in one process: leave processes and nodes at 1")
         strange = [name for name in self.accelerate if not name.startswith(("ACCELERATE_", "FSDP_"))]
         if strange or "ACCELERATE_USE_DEEPSPEED" in self.accelerate:
             raise ValueError(f"accelerate takes variables ACCELERATE_... and FSDP_..., no DeepSpeed: {self.accelerate}")
-        if self.accelerate and self.at_once:
-            raise ValueError("accelerate shares each model among all processes: leave at_once at 0")
+        if self.accelerate and self.parallel_models:
+            raise ValueError("accelerate shares each model among all processes: leave parallel_models at 0")
         for name, what in NEEDED.get(self.source, {}).items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")
@@ -299,8 +385,15 @@ def unknown(name: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
+    """What to write in place of an unknown name: its new one, or else the most like it, if there is one."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else ""
+    return now(name) or (f", did you mean {near[0]!r}?" if near else "")
+
+
+def now(name: str, value: Any = None) -> str:
+    """What an old name, or an old value of a parameter, is called now; empty where it was not renamed."""
+    new = RENAMED.get(name if value is None else (name, str(value)))
+    return f": it is called {new} now" if new else ""
 
 
 def _explain(problem: Mapping[str, Any]) -> str:
@@ -311,6 +404,8 @@ def _explain(problem: Mapping[str, Any]) -> str:
     if not name:
         return text
     text += f", got {problem['input']!r}"
+    if problem["type"] == "literal_error":
+        text += now(name, problem["input"])
     field = Parameters.model_fields.get(name)
     if field is not None and field.annotation in (int, float) and isinstance(problem["input"], str):
         text += " (YAML reads 1e-5 and quoted numbers as text: write 1.0e-5)"

@@ -80,9 +80,9 @@ class Plan:
             self.train,
             k,
             loss=parameters.loss,
-            reading=parameters.reading,
-            largest=parameters.harmonic_max,
-            ratio=parameters.negatives,
+            beta=parameters.beta,
+            largest=parameters.max_negative_weight,
+            ratio=parameters.negatives_per_positive,
         )
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
@@ -131,7 +131,7 @@ def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
     if origin:
         files = [origin / name for name in model.FILES]
         return " ".join(map(runs.digest, files)) if all(file.exists() for file in files) else ""
-    return runs.digest(folder / "codes.parquet") if variant.parameters.start == "description" else ""
+    return runs.digest(folder / "codes.parquet") if variant.parameters.initialization == "label_embedding" else ""
 
 
 def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
@@ -148,18 +148,18 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
             "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
             "segments": segments.tolist(),
             "start": start,
-            "code": _code(parameters.loss, parameters.start),
+            "code": _code(parameters.loss, parameters.initialization),
         }
     )
 
 
 @cache
-def _code(loss: str, start: str) -> dependencies.Code:
-    """Of the training under this loss and from this start: what other losses and starts take does not count."""
+def _code(loss: str, initialization: str) -> dependencies.Code:
+    """Of the training under this loss and initialization: what others take does not count."""
     own = {rebalancing.function(loss), *(part for part, users in rebalancing.DERIVED.items() if loss in users)}
     own |= {harmonic.weights, harmonic.betas} if loss in losses.HARMONIC else set()
-    own |= {starts.from_unified} if start in variants.FROM_UNIFIED else set()
-    own |= {starts.description_head, starts.set_head} if "description" in start else set()
+    own |= {starts.from_unified} if initialization in variants.FROM_UNIFIED else set()
+    own |= {starts.description_head, starts.set_head} if "label_embedding" in initialization else set()
     others = {*map(rebalancing.function, losses.NAMES), *rebalancing.DERIVED}
     others |= {harmonic.weights, harmonic.betas, starts.from_unified, starts.description_head, starts.set_head}
     lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}

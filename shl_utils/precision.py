@@ -66,7 +66,7 @@ def check(parameters: Parameters) -> None:
     if have and parameters.processes > have:
         raise ValueError(
             f"processes is {parameters.processes}, but there are {have} GPUs here: set `processes: {have}`, or "
-            "`at_once` for small models side by side on one"
+            "`parallel_models` for small models side by side on one"
         )
     if parameters.loss == "two_way" and processes_here(parameters) * parameters.nodes > 1:
         raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")

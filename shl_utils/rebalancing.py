@@ -18,9 +18,9 @@ from shl_utils.parameters import Parameters
 # which loss a parameter matters to; for the others it may change without a new training
 USED_BY = {
     "gamma": losses.FOCUSED,
-    "reading": losses.HARMONIC,
-    "harmonic_max": losses.HARMONIC,
-    "positive_weight_max": ("weighted_bce",),
+    "beta": losses.HARMONIC,
+    "max_negative_weight": losses.HARMONIC,
+    "max_positive_weight": ("weighted_bce",),
     "gamma_negative": ("asymmetric",),
     "negative_margin": ("asymmetric",),
 }
@@ -92,7 +92,7 @@ def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict
     n, counts = labels.shape[0], np.asarray(labels.sum(axis=0))
     found: dict[str, NDArray[np.float64] | float] = {}
     if name in DERIVED[positive_weights]:
-        found["positive"] = positive_weights(counts, n, largest=parameters.positive_weight_max)
+        found["positive"] = positive_weights(counts, n, largest=parameters.max_positive_weight)
     if name in DERIVED[effective_number_weights]:
         found["code"] = effective_number_weights(counts)
     if name in DERIVED[map_offset]:

@@ -38,7 +38,7 @@ def named(coder: one_note.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.Data
 
 def denied(coder: one_note.Coder, *, most: int = 100) -> pd.DataFrame:
     """Whether models hear a "no": a line a code that they give to the note "There is X.", X its description: `code`,
-    `description`, its probability as it is `said` there and in "There is no X." (`denied`), and its `threshold`.
+    `description`, its probability there (`affirmed`) and in "There is no X." (`negated`), and its `threshold`.
 
     Asked of `most` codes, those of the segments of frequent codes first.
     """
@@ -46,8 +46,8 @@ def denied(coder: one_note.Coder, *, most: int = 100) -> pd.DataFrame:
     texts = [f"There is {no}{x.lower()}." for no in ("", "no ") for x in codes["description"]]
     found = one_note.probabilities(coder, texts, sorted(set(codes["segment"]) - {-1}))
     own = found[np.arange(len(texts)), np.tile(codes.index.to_numpy(), 2)].reshape(2, -1)
-    table = codes[["code", "description"]].assign(said=own[0], denied=own[1], threshold=codes["threshold"])
-    return table[table["said"] >= table["threshold"]].reset_index(drop=True)
+    table = codes[["code", "description"]].assign(affirmed=own[0], negated=own[1], threshold=codes["threshold"])
+    return table[table["affirmed"] >= table["threshold"]].reset_index(drop=True)
 
 
 def _names(sentence: str, description: str) -> bool:

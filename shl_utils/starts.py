@@ -1,9 +1,10 @@
-"""What a segment's model starts from. The paper starts afresh; the other starts are ours, apart from its method.
+"""Initialization of a segment's model. "prior" stands for the paper's; the others are ours, apart from its method.
 
-"fresh": adapter at zero, head at the codes' priors. "description": the head's weights are the embeddings of the codes'
-descriptions, so that a code with a handful of notes is looked for by its name too. "unified": adapter and head of one
-BCE model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks like; it
-goes on at lower learning rates (`refine`). "description+unified": that model itself started at the descriptions.
+"prior": adapter at zero, head bias at the codes' priors. "label_embedding": the head's weights are the embeddings of
+the codes' descriptions, so that a code with a handful of notes is looked for by its name too. "warm_start": adapter and
+head of one BCE model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks
+like; its learning rates are lower (`warm_start_lr_factor`). "label_embedding+warm_start": that BCE model itself was
+initialized with label embeddings.
 """
 
 from __future__ import annotations

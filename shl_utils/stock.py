@@ -2,8 +2,9 @@
 
 One run a model, batches padded to their longest note, and Trainer's own settings but for what decides the result:
 epochs, batch size, our loss and learning rates, and our head, without which a few epochs find only the most frequent
-codes. By itself it cuts gradients to the norm 1, as ours does by default, whatever `clip` says, and it sees one draw of
-the negatives in all epochs. It neither validates between epochs nor writes checkpoints, which is in its favour.
+codes. By itself it clips gradients to the norm 1, as ours does by default, whatever `max_grad_norm` says, and it sees
+one draw of the negatives in all epochs. It neither validates between epochs nor writes checkpoints, which is in its
+favour.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ DEFINITIONS = {
     "macro": f"the same, {metrics.DEFINITIONS['macro_f1_present']}",
     "[low, high]": measuring.INTERVAL,
 }
-TRAINED = ["positives", "negatives_a_pass", "passes_an_epoch", "best_epoch", "trainable_parameters", "seconds"]
+TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
 # arguments of the losses (see `losses`) that are derived from the training notes
 DERIVED = {
     "weights": "weight of a negative",
@@ -91,7 +91,7 @@ def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
 
 def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> dict[str, str]:
     """Of what `ablation` shows, by its name there; `times` and `reference` as `measuring.table` had them."""
-    failed = {"failed trainings": "of the row's segments, and of what they start from or are joined with"}
+    failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
     return (
         DEFINITIONS
         | {

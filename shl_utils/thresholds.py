@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from shl_utils.curves import curve, next_below
 
-RULES = ("half", "global", "segment", "label", "shrunk")
+RULES = ("half", "global", "segment", "per_code", "shrunk")
 
 
 def choose(
@@ -22,8 +22,8 @@ def choose(
 ) -> NDArray[np.float64]:
     """Threshold of every code (codes,): a code at or above it is predicted. Give validation notes, never test notes.
 
-    half: 0.5. global: the one with the largest micro-F1. segment: the same within each segment's codes. label: the
-    largest F1 of each code. shrunk: between the label's and the global one on the logit scale, with weights n and
+    half: 0.5. global: the one with the largest micro-F1. segment: the same within each segment's codes. per_code:
+    the largest F1 of each code. shrunk: between the code's and the global one on the logit scale, with weights n and
     `floor`, n the positives of the code. A segment or code with fewer than `floor` positives gets the global threshold:
     a line drawn through one or two notes is noise, and the lowest score, which a code without any would get, predicts
     it everywhere.
@@ -44,11 +44,11 @@ def choose(
             if positives[codes].sum() >= floor:
                 result[codes] = best(truth[:, codes], probabilities[:, codes])
         return result
-    if rule not in ("label", "shrunk"):
+    if rule not in ("per_code", "shrunk"):
         raise ValueError(f"threshold rule {rule!r} is unknown: use one of {', '.join(RULES)}")
     for code in np.flatnonzero((positives >= floor) & (segment >= 0)):
         result[code] = best(truth[:, [code]], probabilities[:, [code]])
-    if rule == "label":
+    if rule == "per_code":
         return result
     own = np.clip([result, np.full(n_codes, common)], 1e-12, 1 - 1e-7)
     share = positives / (positives + floor)

@@ -16,7 +16,7 @@ def as_dict(coded: Coded, text: str) -> dict[str, Any]:
     """For JSON, and without a word of the note: sentences are places in it, as `cleaning.plain` leaves it."""
     codes = coded.codes.to_dict("records")
     for line in codes:
-        line["sentences"] = [dict(zip(("first", "behind", "without"), s)) for s in line["sentences"]]
+        line["sentences"] = [dict(zip(("start", "end", "probability_without"), s)) for s in line["sentences"]]
     return {"characters": len(text), "read": coded.read, "codes": codes}
 
 

@@ -65,7 +65,7 @@ def training_set(
     segment: int,
     *,
     loss: str,
-    reading: harmonic.Reading,
+    beta: harmonic.Beta,
     ratio: float,
     largest: float = 0.0,
 ) -> TrainingSet:
@@ -77,7 +77,7 @@ def training_set(
     sources = harmonic.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
     weights = np.ones(labels.shape[0])
     if loss in losses.HARMONIC:
-        weights[train] = harmonic.weights(sources, segment, reading=reading, largest=largest)
+        weights[train] = harmonic.weights(sources, segment, beta=beta, largest=largest)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)
 
@@ -110,7 +110,7 @@ def fit(
     # fused would hide from Accelerate which steps fp16 skipped
     optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
     steps = n_batches(task.notes.size, size=parameters.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup_share))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
     course = Course(net, optimizer, schedule, rng, accelerator.scaler, trained(net))
@@ -133,8 +133,8 @@ def fit(
         "frequency_ap": task.frequency_ap(),
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
-        "negatives_a_pass": task.notes.drawn,
-        "passes_an_epoch": task.notes.passes,
+        "negatives_per_pass": task.notes.drawn,
+        "passes_per_epoch": task.notes.passes,
         "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # whose gradient overflowed in fp16
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
         "seconds": round(course.seconds + time.monotonic() - started, 2),
@@ -144,7 +144,7 @@ def fit(
 
 def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
     """With the adapter's and the head's own peak learning rates."""
-    rate = parameters.refine if parameters.start in FROM_UNIFIED else 1.0
+    rate = parameters.warm_start_lr_factor if parameters.initialization in FROM_UNIFIED else 1.0
     adapter = [p for p in net.encoder.parameters() if p.requires_grad]
     groups = [
         {"params": adapter, "lr": rate * parameters.lr_lora},
@@ -169,8 +169,8 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         # DDP averages the gradients over processes, hence the division by world
         loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)
         accelerator.backward(loss)
-        if parameters.clip:
-            accelerator.clip_grad_norm_(trainable, parameters.clip)
+        if parameters.max_grad_norm:
+            accelerator.clip_grad_norm_(trainable, parameters.max_grad_norm)
         optimizer.step()
         if not accelerator.optimizer_step_was_skipped:
             schedule.step()

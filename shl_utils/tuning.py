@@ -16,8 +16,8 @@ from shl_utils.variants import Variant
 
 
 def trials(rows: list[Row]) -> list[Row]:
-    """A row for every setting of those that have several, with the first seed alone, and without what joint rows are
-    joined with: it has no say."""
+    """A row for every setting of those that have several, with the first seed alone, and without what stacked rows are
+    stacked with: it has no say."""
     several = [row for row in rows if len(row.options) > 1]
     return [
         replace(row, scoring="union", settings=(setting,), options=(models[:1],))

@@ -24,7 +24,7 @@ FILTERS = {
 }
 MAIN, REFERENCE = ".", "reference"  # folders of what `03_train` trains and `04_evaluate` predicts with
 PLAIN = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
-FROM_UNIFIED = ("unified", "description+unified")
+FROM_UNIFIED = ("warm_start", "label_embedding+warm_start")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,14 @@ class Variant:
     @property
     def origin(self) -> Variant | None:
         """The model that its segments start from, if they do."""
-        return self.plain if self.parameters.start in FROM_UNIFIED else None
+        return self.plain if self.parameters.initialization in FROM_UNIFIED else None
 
     @property
     def name(self) -> str:
         model = "unified" if self.parameters.segmentation == "none" else "segmented"
-        start = "" if self.parameters.start == "fresh" else f", start {self.parameters.start}"
-        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}{start}"
+        own = self.parameters.initialization
+        initialization = "" if own == "prior" else f", initialization {own}"
+        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}{initialization}"
 
 
 def main(parameters: Parameters) -> Variant:
@@ -59,15 +60,16 @@ def main(parameters: Parameters) -> Variant:
 
 
 def plain_of(parameters: Parameters) -> Parameters:
-    """One model for all codes under plain BCE, on labels as they are, and else like this one: what a start from another
-    model starts from."""
-    start = {"unified": "fresh", "description+unified": "description"}.get(parameters.start, parameters.start)
-    return parameters.model_copy(update=PLAIN | {"start": start})
+    """One model for all codes under plain BCE, on labels as they are, and else like this one: what a warm start
+    starts from."""
+    cold = {"warm_start": "prior", "label_embedding+warm_start": "label_embedding"}
+    own = parameters.initialization
+    return parameters.model_copy(update=PLAIN | {"initialization": cold.get(own, own)})
 
 
 def reference(parameters: Parameters) -> Variant:
     """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
-    return Variant(REFERENCE, parameters.model_copy(update=PLAIN | {"start": "fresh"}))
+    return Variant(REFERENCE, parameters.model_copy(update=PLAIN | {"initialization": "prior"}))
 
 
 def compared(parameters: Parameters) -> list[Variant]:
@@ -80,14 +82,14 @@ def moot(parameters: Parameters) -> set[str]:
     """Names of the parameters that change nothing in a training like this."""
     unused = {name for name, users in rebalancing.USED_BY.items() if parameters.loss not in users}
     one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
-    if parameters.start not in FROM_UNIFIED:
-        unused |= {"refine"}
+    if parameters.initialization not in FROM_UNIFIED:
+        unused |= {"warm_start_lr_factor"}
     if one:  # a note without a code of the only segment has none at all, and of one source all readings say the same
-        unused |= {"eta", "reading"}
+        unused |= {"eta", "beta"}
     if bare:
         unused |= {"filter_by", "filter_threshold"}
     if one and bare:  # the corpus holds no note without a code, so there are no negatives
-        unused |= {"negatives", "harmonic_max"}
+        unused |= {"negatives_per_positive", "max_negative_weight"}
     return unused
 
 

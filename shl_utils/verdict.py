@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils import runs, tables
-from shl_utils.parameters import STAGES
+from shl_utils.parameters import STAGES, check
 
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")
 
@@ -37,14 +37,14 @@ def places(names: list[str]) -> dict[str, Path]:
     folders = {folder: folder.name for folder in map(runs.folder_of, names)}
     for name, n in Counter(folders.values()).items():
         if n > 1:
-            raise ValueError(f"`beside`: {n} runs are called {name}: rename the folder of one")
+            raise ValueError(f"`compare_with`: {n} runs are called {name}: rename the folder of one")
     return {name: folder for folder, name in folders.items()}
 
 
 def several(folders: dict[str, Path]) -> pd.DataFrame:
-    """`of_run` of every run with a column `run`, its name and its own reading, claim by claim."""
+    """`of_run` of every run with a column `run`, its name and its own beta, claim by claim."""
     found = {name: of_run(folder) for name, folder in folders.items()}
-    lines = pd.concat([part.assign(run=f"{name} ({_reading(folders[name])})") for name, part in found.items()])
+    lines = pd.concat([part.assign(run=f"{name} ({_beta(folders[name])})") for name, part in found.items()])
     return lines.loc[lines.index.unique()]
 
 
@@ -55,8 +55,9 @@ def measured_on(folders: dict[str, Path]) -> dict[str, str]:
     return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
 
 
-def _reading(folder: Path) -> str:
-    return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["parameters"]["reading"]
+def _beta(folder: Path) -> str:
+    path = folder / "provenance.json"
+    return check(json.loads(path.read_text(encoding="utf-8"))["parameters"], origin=str(path)).beta
 
 
 def failed(folders: dict[str, Path]) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
         net = fresh(copy.deepcopy(base).to("cpu") if parameters.accelerate else base, prior, parameters)
         if plan.origin:
             starts.from_unified(net, plan.origin, names)
-        elif parameters.start == "description":
+        elif parameters.initialization == "label_embedding":
             _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
         return net
 

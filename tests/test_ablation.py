@@ -64,7 +64,7 @@ def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
         ("- loss: bce", "expected blocks of"),
         ("- loss: []", "expected blocks of"),
         ("- loss: [dice]", "got 'dice'"),
-        ("- scoring: [mine]", "scoring: use one of union, own notes, joint"),
+        ("- scoring: [mine]", "scoring: use one of union, oracle_routing, stacked"),
         ("- max_tokens: [64]", "add `filter_labels: [none]`"),
         ("- lr_lora: [1e-3]", "write 1.0e-5"),
         ("- loss: [bce\n", "not valid YAML"),
@@ -82,11 +82,11 @@ def test_a_missing_grid_is_named():
 
 
 def test_other_factors_stand_in_the_name(tmp_path):
-    rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  reading: [R2]"), check({}))
+    rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  beta: [R2]"), check({}))
     assert [row.name for row in rows] == [
         ablation.BASE,
-        "segmented sh_focal, filter, gamma 1, reading R2",
-        "segmented sh_focal, filter, gamma 3, reading R2",
+        "segmented sh_focal, filter, gamma 1, beta R2",
+        "segmented sh_focal, filter, gamma 3, beta R2",
     ]
     assert [row.trained[0].parameters.gamma for row in rows] == [2.0, 1.0, 3.0]
 
@@ -103,8 +103,11 @@ def test_every_grid_of_the_project_can_be_run(path):
         assert known.setdefault(v.folder, key) == key, "two models do not share a folder"
 
 
-@pytest.mark.parametrize("changed", [{}, {"start": "description+unified"}, {"start": "description", "loss": "sh"}])
-@pytest.mark.parametrize("name", ["smoke", "ours", "sources"])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"initialization": "label_embedding+warm_start"}, {"initialization": "label_embedding", "loss": "sh"}],
+)
+@pytest.mark.parametrize("name", ["smoke", "extensions", "sources"])
 def test_all_that_a_row_predicts_with_is_predicted(name, changed):
     """By `04_evaluate` or for the ablation."""
     parameters = check(changed | {"pooling": "attention"})
@@ -121,19 +124,19 @@ def test_rows_are_paired_by_seed_whatever_their_order(tmp_path):
 
 
 def test_what_is_ours_is_told_apart(tmp_path):
-    text = "- loss: [bce, sh]\n  harmonic_max: [1.0]\n- scoring: [joint, own notes]\n- pooling: [attention]\n"
-    text += "- start: [unified]"
+    text = "- loss: [bce, sh]\n  max_negative_weight: [1.0]\n- scoring: [stacked, oracle_routing]\n"
+    text += "- pooling: [attention]\n- initialization: [warm_start]"
     found = {row.name: row.ours for row in ablation.rows(grid(tmp_path, text), check({}))}
     assert [name for name, ours in found.items() if not ours] == [
         ablation.BASE,
         "segmented bce, filter",
-        "segmented sh_focal, filter, own notes",
+        "segmented sh_focal, filter, oracle routing",
     ]
 
 
 def test_what_joining_takes_counts_too(tmp_path):
-    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [union, joint]\n"
-    text += "  start: [description]\n  training_seed: [0, 1]"
+    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [union, stacked]\n"
+    text += "  initialization: [label_embedding]\n  training_seed: [0, 1]"
     rows = ablation.rows(grid(tmp_path, text), check({}))[1:]
     for v in {v.folder: v for row in rows for v in (*row.trained, *row.partners)}.values():
         fact = {"seconds": 10 if v.parameters.loss == "bce" else 1, "threads": 1, "world": 1, "device": "cpu"}
@@ -158,13 +161,13 @@ def test_single_factors_are_curves_over_their_levels(tmp_path):
 
 
 def test_a_curve_runs_in_the_order_of_the_grid_and_leaves_out_what_changes_nothing(tmp_path):
-    text = "- eta: [0.1, 0.5, 1.0]\n- gamma: [3.0, 2.0]\n- loss: [bce, sh]\n  reading: [R2, R1]"
+    text = "- eta: [0.1, 0.5, 1.0]\n- gamma: [3.0, 2.0]\n- loss: [bce, sh]\n  beta: [R2, R1]"
     rows = ablation.rows(grid(tmp_path, text), check({}))
     curves = measuring.one_factor(pd.DataFrame(index=[row.name for row in rows]), rows)
     assert {name: curve["level"].tolist() for name, curve in curves.items()} == {
         "eta": [0.1, 0.5, 1.0],
         "gamma": [3.0, 2.0],
-        "reading (loss sh)": ["R2", "R1"],
+        "beta (loss sh)": ["R2", "R1"],
     }
 
 
@@ -195,29 +198,28 @@ def test_rows_that_come_to_the_same_are_one(tmp_path):
     _, row = ablation.rows(grid(tmp_path, text), check({}))
     assert row.name == "segmented bce, no filter"
     assert [v.parameters.training_seed for v in row.trained] == [0, 1]
-    own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- reading: [R1]"), check({"ablation_epochs": 1}))
+    own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- beta: [R1]"), check({"ablation_epochs": 1}))
     assert [row.name for row in own] == [ablation.BASE, "segmented sh_focal, filter"]
 
 
 def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
-    text = "- loss: [bce, sh]\n  tune: [{reading: R1}, {reading: R3}, {gamma: 3.0}, {gamma: 1.0}]"
+    text = "- loss: [bce, sh]\n  tune: [{beta: R1}, {beta: R3}, {gamma: 3.0}, {gamma: 1.0}]"
     _, plain, harmonic = ablation.rows(grid(tmp_path, text), check({}))
     assert len(plain.options) == 1
-    assert [setting.reading for setting in harmonic.settings] == ["R1", "R3"]
+    assert [setting.beta for setting in harmonic.settings] == ["R1", "R3"]
 
 
 def test_a_name_says_only_what_counts(tmp_path):
-    text = (
-        "- loss: [bce, sh]\n  filter_labels: [none]\n  reading: [R1, R3]\n  negatives: [1000.0]\n  lr_lora: [1.0e-5]\n"
-    )
-    text += "  filter_threshold: [0.3]\n  harmonic_max: [0.0, 2.5]\n  refine: [0.1]\n  lora_rank: [8]"
+    text = "- loss: [bce, sh]\n  filter_labels: [none]\n  beta: [R1, R3]\n  negatives_per_positive: [1000.0]\n"
+    text += "  lr_lora: [1.0e-5]\n  filter_threshold: [0.3]\n  max_negative_weight: [0.0, 2.5]\n"
+    text += "  warm_start_lr_factor: [0.1]\n  lora_rank: [8]"
     _, *rows = ablation.rows(grid(tmp_path, text), check({}))
     assert [row.name for row in rows] == [
-        "segmented bce, no filter, negatives 1000, lr_lora 1e-05",
-        "segmented sh, no filter, negatives 1000, lr_lora 1e-05",
-        "segmented sh, no filter, negatives 1000, lr_lora 1e-05, harmonic_max 2.5",
-        "segmented sh, no filter, reading R3, negatives 1000, lr_lora 1e-05",
-        "segmented sh, no filter, reading R3, negatives 1000, lr_lora 1e-05, harmonic_max 2.5",
+        "segmented bce, no filter, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
+        "segmented sh, no filter, beta R3, negatives_per_positive 1000, lr_lora 1e-05",
+        "segmented sh, no filter, beta R3, negatives_per_positive 1000, lr_lora 1e-05, max_negative_weight 2.5",
     ]
 
 
@@ -230,13 +232,13 @@ def test_a_name_tells_two_folders_apart_and_holds_no_path(tmp_path):
     ]
 
 
-def test_on_own_notes_eta_counts_for_one_model_too(tmp_path):
+def test_under_oracle_routing_eta_counts_for_one_model_too(tmp_path):
     """It cuts the segments whose notes count, so its rows differ; they share their model."""
-    text = "- segmentation: [none]\n  scoring: [union, own notes]\n  eta: [0.5, 1.0]"
+    text = "- segmentation: [none]\n  scoring: [union, oracle_routing]\n  eta: [0.5, 1.0]"
     _, union, *own = ablation.rows(grid(tmp_path, text), check({}))
     assert [row.name for row in own] == [
-        "unified sh_focal, filter, own notes",
-        "unified sh_focal, filter, own notes, eta 1",
+        "unified sh_focal, filter, oracle routing",
+        "unified sh_focal, filter, oracle routing, eta 1",
     ]
     assert [row.parameters.eta for row in own] == [0.5, 1.0]
     assert union.trained == own[0].trained == own[1].trained
@@ -244,47 +246,48 @@ def test_on_own_notes_eta_counts_for_one_model_too(tmp_path):
 
 MOOT = {
     "gamma": [{"loss": loss} for loss in ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh")],
-    "reading": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
-    "harmonic_max": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
+    "beta": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
+    "max_negative_weight": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
     + [{"segmentation": "none", "filter_labels": "none"}],
-    "positive_weight_max": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
+    "max_positive_weight": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
     "gamma_negative": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
     "negative_margin": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
-    "refine": [{"start": "fresh"}, {"start": "description"}],
+    "warm_start_lr_factor": [{"initialization": "prior"}, {"initialization": "label_embedding"}],
     "eta": [{"segmentation": "none"}],
     "filter_by": [{"filter_labels": "none"}],
     "filter_threshold": [{"filter_labels": "none"}],
-    "negatives": [{"segmentation": "none", "filter_labels": "none"}],
+    "negatives_per_positive": [{"segmentation": "none", "filter_labels": "none"}],
 }
 
 
 @pytest.mark.parametrize("name", [n for n in grids.VARIED if n not in ("scoring", grids.SEED)])
 def test_what_changes_nothing_by_hand(name):
-    """For every factor of a grid, and every loss, cut, filter and start: moot where MOOT says so, and nowhere else."""
-    for loss, segmentation, labels, start in itertools.product(
+    """For every factor of a grid, and every loss, segmentation, filter and initialization: moot where MOOT says so."""
+    for loss, segmentation, labels, initialization in itertools.product(
         losses.NAMES,
         ("none", "eta"),
         ("none", "train", "all"),
-        ("fresh", "description", "unified", "description+unified"),
+        ("prior", "label_embedding", "warm_start", "label_embedding+warm_start"),
     ):
-        asked = {"loss": loss, "segmentation": segmentation, "filter_labels": labels, "start": start}
+        asked = {"loss": loss, "segmentation": segmentation, "filter_labels": labels}
+        asked |= {"initialization": initialization}
         expected = any(case.items() <= asked.items() for case in MOOT.get(name, []))
         assert (name in variants.moot(check(asked))) == expected, asked
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["no filter", "filter"])
-@pytest.mark.parametrize("changed", [{"reading": "R2"}, {"reading": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
+@pytest.mark.parametrize("changed", [{"beta": "R2"}, {"beta": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
 def test_what_changes_nothing_in_one_model_gives_the_same_notes_and_weights(changed, filtered):
     """Readings agree where one segment leaves one source of negatives; without a filter there are none at all."""
     labels = np.tile(np.eye(4, dtype=np.float32), (3, 1))
     labels[::3] *= not filtered
-    asked = {"loss": "sh", "reading": "R1", "largest": 0.0, "ratio": 1.0}
+    asked = {"loss": "sh", "beta": "R1", "largest": 0.0, "ratio": 1.0}
 
     def drawn(asked):
         found = training.training_set(sparse.csr_array(labels), np.zeros(4, dtype=int), np.arange(12), 0, **asked)
         return [part.tolist() for part in found.epoch(np.random.default_rng(0))]
 
-    assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "reading" in changed)
+    assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "beta" in changed)
 
 
 def test_folders_are_ids_whatever_the_values_hold(tmp_path):
@@ -326,27 +329,28 @@ def test_blocks_that_repeat_a_row_add_their_seeds(tmp_path):
 
 
 def test_a_start_of_ours_is_named_and_the_base_stays_plain(tmp_path):
-    asked = check({"start": "unified"})
+    asked = check({"initialization": "warm_start"})
     rows = ablation.rows(grid(tmp_path, "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]"), asked)
-    assert [row.name for row in rows] == [ablation.BASE, ablation.BASE + ", start unified"]
+    assert [row.name for row in rows] == [ablation.BASE, ablation.BASE + ", initialization warm_start"]
     assert rows[0].trained[0].folder == "reference"
     assert rows[1].trained[0].origin.folder == "reference"
 
 
 def test_what_a_row_starts_from_is_like_it_and_trained_too(tmp_path):
-    text = "- lora_rank: [2]\n  start: [unified, description+unified]\n  training_seed: [0, 1]"
+    text = "- lora_rank: [2]\n  initialization: [warm_start, label_embedding+warm_start]\n  training_seed: [0, 1]"
     _, *rows = ablation.rows(grid(tmp_path, text), check({}))
-    for row, start in zip(rows, ("fresh", "description")):
+    for row, initialization in zip(rows, ("prior", "label_embedding")):
         for seed, model in enumerate(row.trained):
             asked = model.origin.parameters
-            assert (asked.start, asked.loss, asked.segmentation, asked.filter_labels) == (start, "bce", "none", "none")
+            assert (asked.loss, asked.segmentation, asked.filter_labels) == ("bce", "none", "none")
+            assert asked.initialization == initialization
             assert (asked.lora_rank, asked.training_seed) == (2, seed)
             assert model.origin.folder in {found.folder for found in ablation.models(rows)}
 
 
 def test_a_row_is_joined_with_a_unified_model_of_a_seed_of_its_own(tmp_path):
-    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [joint]\n"
-    text += "  start: [description]\n  training_seed: [0, 1, 2]"
+    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [stacked]\n"
+    text += "  initialization: [label_embedding]\n  training_seed: [0, 1, 2]"
     _, plain, other = rows = ablation.rows(grid(tmp_path, text), check({}))
     like = [v.parameters.model_copy(update={"training_seed": 0}) for v in plain.partners]
     assert like == [plain.trained[0].parameters] * 3
@@ -374,12 +378,12 @@ def test_seeds_that_leave_none_for_a_partner_are_refused_at_once(tmp_path, seeds
     text = f"- scoring: [{{}}]\n  training_seed: [{seeds}]"
     ablation.rows(grid(tmp_path, text.format("union")), check({}))
     with pytest.raises(ValueError, match="training_seed"):
-        ablation.rows(grid(tmp_path, text.format("joint")), check({}))
+        ablation.rows(grid(tmp_path, text.format("stacked")), check({}))
 
 
 def test_a_seed_that_is_no_number_names_the_file(tmp_path):
     with pytest.raises(ValueError, match=r"grid\.yaml: training_seed"):
-        ablation.rows(grid(tmp_path, "- scoring: [joint]\n  training_seed: [first]"), check({}))
+        ablation.rows(grid(tmp_path, "- scoring: [stacked]\n  training_seed: [first]"), check({}))
 
 
 def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
@@ -396,7 +400,7 @@ def test_a_grid_without_the_base_compares_its_own_levels(tmp_path):
 def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     """What a block does not vary is as in the run; a cap means nothing to BCE."""
     text = "- segmentation: [none, eta]\n  loss: [bce]\n  filter_labels: [none]\n"
-    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  harmonic_max: [1.0]\n"
+    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  max_negative_weight: [1.0]\n"
     text += "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]\n  pooling: [attention]\n  eta: [0.5]\n"
     rows = ablation.rows(grid(tmp_path, text), check({}))
     values = {"unified": 0.5, "segmented bce": 0.6, "segmented sh": 0.8, "pooling": 0.9}
@@ -404,47 +408,47 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     table = effects.on_average(measured, rows)
     assert table["pairs"].tolist() == [1, 1, 1]
     found = {"eta for none (segmentation)": 0.1, "attention for mean (pooling)": 0.4}
-    found["sh with harmonic_max 1 for bce (loss)"] = 0.2
+    found["sh with max_negative_weight 1 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(found)
 
 
 def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
-    text = "- loss: [bce, sh]\n  harmonic_max: [0.0, 1.0]\n  scoring: [union, joint]\n"
+    text = "- loss: [bce, sh]\n  max_negative_weight: [0.0, 1.0]\n  scoring: [union, stacked]\n"
     text += "  segmentation: [eta]\n  filter_labels: [none]"
     rows = ablation.rows(grid(tmp_path, text), check({}))
     value = {("bce", 0.0): 0.5, ("bce", 1.0): 0.5, ("sh", 0.0): 0.3, ("sh", 1.0): 0.6}
-    worth = {row.name: value[row.parameters.loss, row.parameters.harmonic_max] for row in rows}
-    measured = {row.name: invented(worth[row.name] + 0.01 * (row.scoring == "joint")) for row in rows}
+    worth = {row.name: value[row.parameters.loss, row.parameters.max_negative_weight] for row in rows}
+    measured = {row.name: invented(worth[row.name] + 0.01 * (row.scoring == "stacked")) for row in rows}
     table = effects.on_average(measured, rows)["micro_f1"]
     assert table["sh for bce (loss)"] == pytest.approx(-0.2)
-    assert table["sh with harmonic_max 1 for bce (loss)"] == pytest.approx(0.1)
-    assert table["joint for union (scoring)"] == pytest.approx(0.01), "never capped against not"
-    assert table["1 for 0 (harmonic_max)"] == pytest.approx(0.3)
+    assert table["sh with max_negative_weight 1 for bce (loss)"] == pytest.approx(0.1)
+    assert table["stacked for union (scoring)"] == pytest.approx(0.01), "never capped against not"
+    assert table["1 for 0 (max_negative_weight)"] == pytest.approx(0.3)
 
 
 def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone():
-    found = effects.pairs(ablation.rows("clip", check({})), "loss", "bce", "sh")
+    found = effects.pairs(ablation.rows("gradient_clipping", check({})), "loss", "bce", "sh")
     assert len(found) == 4
-    assert all(a.parameters.clip == b.parameters.clip for a, b in found)
+    assert all(a.parameters.max_grad_norm == b.parameters.max_grad_norm for a, b in found)
 
 
 def test_seeds_widen_the_interval_as_far_as_they_differ():
     truth = np.eye(40, dtype=np.int8)
     good, bad = truth.copy(), np.zeros_like(truth)
-    found = measuring.measured_on(truth, [good, good, bad], check({"bootstrap": 4000}))
+    found = measuring.measured_on(truth, [good, good, bad], check({"bootstrap_draws": 4000}))
     # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
     assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
 
 
 @pytest.fixture
 def factorial(tmp_path):
-    """Rows of a grid whose loss costs 0.1, segments bring 0.02, the filter 0.05, own notes 0.2; with the filter on
+    """Rows of a grid whose loss costs 0.1, segments bring 0.02, the filter 0.05, oracle routing 0.2; with the filter on
     them, segments bring 0.06 more."""
-    rows = ablation.rows(grid(tmp_path, BLOCK + "  scoring: [union, own notes]"), check({}))
+    rows = ablation.rows(grid(tmp_path, BLOCK + "  scoring: [union, oracle_routing]"), check({}))
 
     def value(row):
         loss, segments = row.choices["loss"] == "sh_focal", row.choices["segmentation"] == "eta"
-        filtered, own = row.choices["filter_labels"] == "all", row.choices["scoring"] == "own notes"
+        filtered, own = row.choices["filter_labels"] == "all", row.choices["scoring"] == "oracle_routing"
         return 0.5 - 0.1 * loss + 0.02 * segments + 0.05 * filtered + 0.2 * own + 0.06 * (segments and filtered)
 
     return rows, {row.name: invented(value(row)) for row in rows}
@@ -465,7 +469,7 @@ def test_shares_by_hand_add_up_to_the_gain(factorial):
     rows, measured = factorial
     parts = effects.shares(measured, rows, loss="sh_focal")["micro_f1"]
     assert parts["loss: sh_focal"] == pytest.approx(-0.1)
-    assert parts["scoring: own notes"] == pytest.approx(0.2)
+    assert parts["scoring: oracle routing"] == pytest.approx(0.2)
     assert parts["segmentation: eta"] == pytest.approx(0.02 + 0.03), "an interaction is shared half and half"
     assert parts["filter_labels: all"] == pytest.approx(0.05 + 0.03)
     assert parts["all together"] == pytest.approx(0.23) == parts.iloc[:-1].sum()

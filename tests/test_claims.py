@@ -9,16 +9,16 @@ from shl_utils.baselines import LINEAR
 from shl_utils.parameters import check
 
 METHOD = "- loss: [bce, sh, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, train, all]\n"
-METHOD += "  scoring: [union, own notes]\n"
+METHOD += "  scoring: [union, oracle_routing]\n"
 
 
 def value(row):
-    """Segments bring 0.02, each filter 0.05, own notes 0.2; in segments, sh costs 0.1 and focusing 0.04 more."""
+    """Segments bring 0.02, each filter 0.05, oracle routing 0.2; in segments, sh costs 0.1 and focusing 0.04 more."""
     asked = row.parameters
     segmented = asked.segmentation == "eta"
     loss = {"sh": -0.1, "sh_focal": -0.14}.get(asked.loss, 0) * segmented
     filtered = {"none": 0, "train": 0.05, "all": 0.1}[asked.filter_labels]
-    return 0.5 + 0.02 * segmented + loss + filtered + 0.2 * (row.scoring == "own notes")
+    return 0.5 + 0.02 * segmented + loss + filtered + 0.2 * (row.scoring == "oracle_routing")
 
 
 def measure(tmp_path, text, worth=value, **changed):
@@ -38,59 +38,60 @@ def measure(tmp_path, text, worth=value, **changed):
 def test_claims_by_hand(tmp_path):
     gain, measured_by = measure(tmp_path, METHOD)
     known = {
-        "Read as R1, the whole method beats one BCE model": 0.02 - 0.14 + 0.05,
-        "Read as R1, without its filter, it beats one BCE model": 0.02 - 0.14,
-        "Read as R1, the whole method beats a linear model": 0.43 - 0.4,
-        "Read as R1, without its filter, it beats a linear model": 0.38 - 0.4,
+        "With beta R1, the whole method beats one BCE model": 0.02 - 0.14 + 0.05,
+        "With beta R1, without its filter, it beats one BCE model": 0.02 - 0.14,
+        "With beta R1, the whole method beats a linear model": 0.43 - 0.4,
+        "With beta R1, without its filter, it beats a linear model": 0.38 - 0.4,
         "Segments beat one model": 0.02 - (0.1 + 0.14) / 3,
         "In segments, the harmonic loss beats BCE": -0.14,
         "In segments, its weights alone beat BCE": -0.1,
         "The filter on training labels helps": 0.05,
         "(Filtering the test labels too lifts F1)": 0.05,
-        "(Scoring a segment on its own notes lifts F1)": 0.2,
+        "(Oracle routing of notes to segments lifts F1)": 0.2,
         "(With both, the method beats one BCE model)": 0.02 - 0.14 + 0.1 + 0.2,
     }
     assert gain.dropna().to_dict() == pytest.approx(known)
-    assert measured_by["Read as R1, the whole method beats one BCE model"] == "segmented sh_focal, filter"
+    assert measured_by["With beta R1, the whole method beats one BCE model"] == "segmented sh_focal, filter"
     assert measured_by["In segments, its weights alone beat BCE"] == "sh for bce (loss), 2 pairs"
 
 
 def test_the_order_of_levels_in_a_grid_does_not_matter(tmp_path):
     turned = METHOD.replace("bce, sh, sh_focal", "sh_focal, bce, sh").replace("none, eta", "eta, none")
-    turned = turned.replace("none, train, all", "all, train, none").replace("union, own notes", "own notes, union")
+    turned = turned.replace("none, train, all", "all, train, none")
+    turned = turned.replace("union, oracle_routing", "oracle_routing, union")
     assert measure(tmp_path, turned)[0].to_dict() == pytest.approx(measure(tmp_path, METHOD)[0].to_dict(), nan_ok=True)
 
 
 def test_a_row_of_another_reading_speaks_for_that_reading_alone(tmp_path):
-    text = "- loss: [sh_focal]\n  filter_labels: [none, train]\n  reading: [R3]\n- filter_labels: [train]\n"
+    text = "- loss: [sh_focal]\n  filter_labels: [none, train]\n  beta: [R3]\n- filter_labels: [train]\n"
     gain, measured_by = measure(tmp_path, text)
-    assert measured_by["Read as R3, the whole method beats one BCE model"] == "segmented sh_focal, filter, reading R3"
-    assert gain["Read as R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
+    assert measured_by["With beta R3, the whole method beats one BCE model"] == "segmented sh_focal, filter, beta R3"
+    assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
     assert np.isnan(gain["The filter on training labels helps"]), "R1 has no row without the filter"
-    gain, _ = measure(tmp_path, text, reading="R3")
+    gain, _ = measure(tmp_path, text, beta="R3")
     assert gain["The filter on training labels helps"] == pytest.approx(0.05)
-    assert gain["Read as R3, without its filter, it beats one BCE model"] == pytest.approx(-0.12)
-    assert np.isnan(gain["Read as R1, the whole method beats one BCE model"])
+    assert gain["With beta R3, without its filter, it beats one BCE model"] == pytest.approx(-0.12)
+    assert np.isnan(gain["With beta R1, the whole method beats one BCE model"])
 
 
 def test_a_row_with_something_else_unlike_the_run_is_not_the_method(tmp_path):
     gain, _ = measure(tmp_path, "- loss: [sh_focal]\n  gamma: [1.0]\n")
     assert gain.isna().all()
     gain, _ = measure(tmp_path, "- loss: [sh_focal]\n  gamma: [1.0]\n", gamma=1.0)
-    assert gain["Read as R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
+    assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
 
 
 def test_a_run_of_a_loss_that_is_not_the_papers_tests_no_reading(tmp_path):
     gain, _ = measure(tmp_path, METHOD, loss="bce")
-    assert gain[[claim.startswith("Read as") for claim in gain.index]].isna().all()
+    assert gain[[claim.startswith("With beta R") for claim in gain.index]].isna().all()
     assert np.isnan(gain["In segments, the harmonic loss beats BCE"])
     assert gain["In segments, its weights alone beat BCE"] == pytest.approx(-0.1)
 
 
 def test_rows_with_something_of_ours_speak_for_themselves(tmp_path):
     ours = "- loss: [bce, sh]\n  segmentation: [none, eta]\n  filter_labels: [none]\n  pooling: [attention]\n"
-    ours += "  harmonic_max: [1.0]\n"
-    union = METHOD.replace(", own notes", "")
+    ours += "  max_negative_weight: [1.0]\n"
+    union = METHOD.replace(", oracle_routing", "")
     gain, _ = measure(tmp_path, union + ours, lambda row: value(row) + row.ours)
     assert gain["In segments, its weights alone beat BCE"] == pytest.approx(-0.1)
     assert gain["In segments of ours, harmonic weights beat BCE"] == pytest.approx(-0.1)
@@ -99,7 +100,7 @@ def test_rows_with_something_of_ours_speak_for_themselves(tmp_path):
 
 def test_every_claim_is_tested_by_a_grid_of_the_project():
     tested = set()
-    for name in ("factorial", "sources", "ours"):
+    for name in ("factorial", "sources", "extensions"):
         run = check({})
         rows = ablation.rows(name, run)
         table = claims.measure({row.name: invented(value(row)) for row in rows} | {LINEAR: invented(0.4)}, rows, run)

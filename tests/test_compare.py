@@ -20,7 +20,7 @@ def other(smoke, tmp_path_factory):
     shutil.copytree(smoke[0], root / "smoke")
     shutil.copytree(smoke[0], root / "labels")
     text = (PROJECT / "params" / "smoke.yaml").read_text()
-    (root / "labels.yaml").write_text(re.sub("run: .*", "run: labels\nthreshold: label", text))
+    (root / "labels.yaml").write_text(re.sub("run: .*", "run: labels\nthreshold: per_code", text))
     done = shl("run", root / "labels.yaml", "--until", "04_evaluate", SHL_RUNS=str(root))
     assert done.returncode == 0, done.stderr
     return root
@@ -40,7 +40,7 @@ def test_models_of_two_runs_stand_side_by_side(smoke, other):
                 assert line[figure] == pytest.approx(row[figure], abs=1e-9)
     gain = found.table["micro_f1"] - found.table["micro_f1"].iloc[0]
     assert found.table["micro_f1_gain"].to_numpy() == pytest.approx(gain.to_numpy())
-    assert found.settings.to_dict("index") == {"threshold": {"smoke": "global", "labels": "label"}}
+    assert found.settings.to_dict("index") == {"threshold": {"smoke": "global", "labels": "per_code"}}
 
 
 def test_runs_that_differ_in_their_seed_alone_are_one_row_and_the_same_models_count_once(smoke, tmp_path):

@@ -128,7 +128,7 @@ def test_the_linear_model_reads_characters_where_a_script_has_no_spaces():
     notes = japanese([["fever"], ["cough"], ["cough", "rash"], ["rash", "fever"], ["rash"]] * 20)
     assert baselines.terms(notes) == baselines.CHARACTERS
     linear = baselines.tfidf_logistic(notes, baselines.terms(notes))
-    figures, _ = evaluation.compare(notes, notes.labels, {"m": linear}, one(bootstrap=100), reference="m")
+    figures, _ = evaluation.compare(notes, notes.labels, {"m": linear}, one(bootstrap_draws=100), reference="m")
     assert figures.loc["m", "micro_f1"] > 0.9
 
 
@@ -153,12 +153,12 @@ def test_codes_without_a_training_note_go_through_every_stage():
     segments = variants.segment_of_code(table, notes)
     assert segments.tolist() == [0, 0, -1]
     assert variants.named_segments(segments).tolist() == ["0", "0", "no model"]
-    drawn = training.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", reading="R1", ratio=1.0)
+    drawn = training.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", beta="R1", ratio=1.0)
     assert np.isfinite(drawn.weights).all()
     linear = baselines.tfidf_logistic(notes, baselines.terms(notes))
     assert (linear.probabilities[:, 2] == 0).all()
     gold = notes.labels
-    figures, predicted = evaluation.compare(notes, gold, {"m": linear}, one(bootstrap=100), reference="m")
+    figures, predicted = evaluation.compare(notes, gold, {"m": linear}, one(bootstrap_draws=100), reference="m")
     assert figures.loc["m", "codes_present"] == 3, "the unseen code is in the label universe"
     assert figures.loc["m", "macro_f1_present"] < 0.7
     bins = metrics.frequency_bin(evaluation.train_counts(notes))

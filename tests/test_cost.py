@@ -20,7 +20,7 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
     assert {"main", "reference"} < set(lines["model"])
     fact = json.loads((folder / "reference" / "segments" / "0" / "segment.json").read_text())
     reference = lines[lines["model"] == "reference"].iloc[0]
-    assert reference["notes"] == (fact["positives"] + fact["negatives_a_pass"]) * len(fact["history"])
+    assert reference["notes"] == (fact["positives"] + fact["negatives_per_pass"]) * len(fact["history"])
     assert reference["core_seconds"] == fact["seconds"] * fact["threads"]
     sums = cost.models(lines)
     assert sums["segments"].sum() == len(lines)

@@ -100,7 +100,7 @@ def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
 def test_what_a_loss_takes_counts_for_it_alone():
     reached = dependencies._reached({("shl_utils.rebalancing", "fitted")}, set())
     assert ("shl_utils.losses", "focal") in reached, "reached through getattr"
-    assert plans._code("bce", "fresh") != plans._code("bce", "unified")
+    assert plans._code("bce", "prior") != plans._code("bce", "warm_start")
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_what_a_loss_takes_counts_for_it_alone():
     ],
 )
 def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
-    before = {loss: plans._code(loss, "fresh") for loss in losses.NAMES}
+    before = {loss: plans._code(loss, "prior") for loss in losses.NAMES}
     changed("shl_utils/losses.py", line, line.replace("return ", "return 1 * "))
-    assert {loss for loss in losses.NAMES if plans._code(loss, "fresh") != before[loss]} == users
+    assert {loss for loss in losses.NAMES if plans._code(loss, "prior") != before[loss]} == users
 
 
 def test_what_is_put_into_a_table_counts():

@@ -45,7 +45,7 @@ def flipped(gold, rows):
 @pytest.mark.parametrize("rule", thresholds.RULES)
 def test_thresholds_know_validation_and_nothing_of_the_test(corpus, found, rule):
     def cut(gold, predictions):
-        return evaluation.cut(corpus, gold, predictions, check({"threshold": rule, "support_floor": 2})).tolist()
+        return evaluation.cut(corpus, gold, predictions, check({"threshold": rule, "min_positives": 2})).tolist()
 
     other = found.probabilities.copy()
     other[np.isin(found.rows, corpus.rows("test"))] = 0.5
@@ -57,7 +57,7 @@ def test_thresholds_know_validation_and_nothing_of_the_test(corpus, found, rule)
 
 
 def test_the_table_that_is_saved_holds_the_line_of_every_rule(corpus, found):
-    parameters = check({"threshold": "label", "support_floor": 2})
+    parameters = check({"threshold": "per_code", "min_positives": 2})
     table = evaluation.limits_table(corpus, corpus.labels, found, parameters)
     assert table.columns.tolist() == ["code", "model", *thresholds.RULES]
     assert table["code"].tolist() == CODES
@@ -72,13 +72,13 @@ def test_the_table_that_is_saved_holds_the_line_of_every_rule(corpus, found):
 
 
 def test_test_notes_are_decided_under_the_line_of_the_rule(corpus, found):
-    parameters = check({"support_floor": 2})
+    parameters = check({"min_positives": 2})
     limits = evaluation.limits_table(corpus, corpus.labels, found, parameters)
     shown = evaluation.by_rule(corpus, corpus.labels, {"m": found}, {"m": limits})
     test = corpus.rows("test")
     for rule in thresholds.RULES:
         expected = found.of(test) >= limits[rule].to_numpy()
-        asked = check({"threshold": rule, "support_floor": 2, "bootstrap": 100})
+        asked = check({"threshold": rule, "min_positives": 2, "bootstrap_draws": 100})
         _, decided = evaluation.compare(corpus, corpus.labels, {"m": found}, asked, reference="m")
         assert decided["m"].tolist() == expected.tolist()
         figure = f1_score(corpus.labels[test].toarray(), expected, average="micro")
@@ -86,7 +86,7 @@ def test_test_notes_are_decided_under_the_line_of_the_rule(corpus, found):
 
 
 def test_every_figure_stands_beside_its_whole_definition(corpus, found):
-    table, _ = evaluation.compare(corpus, corpus.labels, {"m": found}, check({"bootstrap": 100}), reference="m")
+    table, _ = evaluation.compare(corpus, corpus.labels, {"m": found}, check({"bootstrap_draws": 100}), reference="m")
     shown = tables.all_figures(table)
     assert shown["definition"].to_dict() == metrics.DEFINITIONS | ranking.DEFINITIONS
     assert shown["m"].to_dict() == pytest.approx(table.loc["m", shown.index].to_dict(), abs=6e-4)

@@ -38,7 +38,7 @@ def test_a_training_fails_where_it_diverges_or_the_loss_never_falls_or_frequenci
 
 
 def test_failures_are_found_in_the_models_and_in_what_they_start_from(tmp_path):
-    main = variants.main(check({"start": "unified"}))
+    main = variants.main(check({"initialization": "warm_start"}))
     good, flat = fact([0.9, 0.5], [0.4, 0.6]), fact([0.5, 0.6], [0.4, 0.6])
     for segment, told in ((0, flat), (2, good), (10, fact([0.9, 0.5], [0.1, 0.2], segment=10))):
         runs.write_json(tmp_path / "segments" / str(segment) / "segment.json", told)

@@ -48,7 +48,7 @@ def test_steps_that_overflow_are_skipped_counted_and_do_not_move_the_schedule(pl
     monkeypatch.setattr(worker, "SCALE", 2.0**36)
     facts, _ = trained(folder, parameters.model_copy(update={"epochs": 4}))
     for fact in facts:
-        notes = fact["passes_an_epoch"] * (fact["positives"] + fact["negatives_a_pass"])
+        notes = fact["passes_per_epoch"] * (fact["positives"] + fact["negatives_per_pass"])
         assert 0 < fact["skipped_steps"] <= 4 * n_batches(notes, size=parameters.batch_size)
     assert any(fact["history"][-1]["loss"] < fact["history"][0]["loss"] for fact in facts), "the later steps were taken"
 
@@ -57,7 +57,7 @@ def test_models_side_by_side_on_one_card_are_those_in_turn(place):
     folder, parameters = place
     one, _ = trained(folder, parameters)
     shutil.rmtree(folder / "segments")
-    two, _ = trained(folder, parameters.model_copy(update={"at_once": 2}))
+    two, _ = trained(folder, parameters.model_copy(update={"parallel_models": 2}))
     for a, b in zip(one, two, strict=True):
         assert b["history"][-1]["loss"] == pytest.approx(a["history"][-1]["loss"], rel=2e-2)
 
@@ -65,5 +65,5 @@ def test_models_side_by_side_on_one_card_are_those_in_turn(place):
 def test_more_processes_than_cards_are_refused(place):
     _, parameters = place
     wrong = parameters.model_copy(update={"processes": torch.cuda.device_count() + 1})
-    with pytest.raises(ValueError, match="or `at_once` for small models side by side on one"):
+    with pytest.raises(ValueError, match="or `parallel_models` for small models side by side on one"):
         precision.check(wrong)

@@ -37,36 +37,36 @@ def test_betas_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("reading", "expected"),
+    ("beta", "expected"),
     [
         ("R1", [1, 1, 2 / 3, 2 / 3, (2 / 3 + 1) / 2, 1, 2]),
         ("R2", [1, 1, *[(2 / 3 + 1 + 2) / 3] * 5]),  # 1 / harmonic mean = mean of the inverses
         ("R3", [1, 1, *[1 / (1.5 + 1 + 0.5)] * 5]),
     ],
 )
-def test_weights_by_hand(reading, expected):
+def test_weights_by_hand(beta, expected):
     sources = harmonic.note_sources(LABELS, SEGMENTS)
-    assert harmonic.weights(sources, 0, reading=reading).tolist() == pytest.approx(expected)
+    assert harmonic.weights(sources, 0, beta=beta).tolist() == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=40).filter(lambda s: 0 in s))
 def test_r1_gives_each_source_the_weight_of_the_positives(source_of_note):
     # notes from one source each; source 3 is "no code"
     sources = np.eye(4, dtype=bool)[source_of_note]
-    weights = harmonic.weights(sources, 0, reading="R1")
+    weights = harmonic.weights(sources, 0, beta="R1")
     positives = source_of_note.count(0)
     for r in set(source_of_note):
         assert weights[np.array(source_of_note) == r].sum() == pytest.approx(positives)
 
 
 @given(st.integers(1, 5), st.integers(0, 30), st.sampled_from(["R1", "R2", "R3"]))
-def test_any_mix_is_finite_and_positive(n_segments, seed, reading):
+def test_any_mix_is_finite_and_positive(n_segments, seed, beta):
     rng = np.random.default_rng(seed)
     labels = sparse.csr_array((rng.random((30, n_segments + 2)) < 0.2).astype(float))
     segments = np.append(np.arange(n_segments), [0, n_segments - 1])
     sources = harmonic.note_sources(labels, segments)
     for s in np.flatnonzero(sources[:, :-1].any(axis=0)):
-        weights = harmonic.weights(sources, s, reading=reading)
+        weights = harmonic.weights(sources, s, beta=beta)
         assert np.isfinite(weights).all()
         assert (weights > 0).all()
         assert (weights[sources[:, s]] == 1).all()
@@ -74,7 +74,7 @@ def test_any_mix_is_finite_and_positive(n_segments, seed, reading):
 
 def test_a_cap_holds_negatives_only():
     sources = harmonic.note_sources(LABELS, SEGMENTS)
-    capped = harmonic.weights(sources, 0, reading="R1", largest=0.7)
+    capped = harmonic.weights(sources, 0, beta="R1", largest=0.7)
     assert capped.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7])
 
 
@@ -84,4 +84,4 @@ def test_a_segment_without_notes_is_refused():
 
 
 def test_no_negatives_at_all():
-    assert harmonic.weights(np.array([[True, False]]), 0, reading="R2").tolist() == [1]
+    assert harmonic.weights(np.array([[True, False]]), 0, beta="R2").tolist() == [1]

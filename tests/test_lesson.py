@@ -27,7 +27,7 @@ def test_the_toy_s_weights_are_those_of_the_text():
     assert inverse[0, 1] == 1
     assert inverse[0, 2] == pytest.approx(3 / 17)
     assert np.isnan(inverse[2]).all(), "every note has a code of segment 2"
-    given = harmonic.weights(sources, 0, reading="R1")
+    given = harmonic.weights(sources, 0, beta="R1")
     assert given[0] == pytest.approx((1 + 3 / 17) / 2)
 
 

@@ -20,11 +20,11 @@ GRID = """
 - loss: [bce]
   segmentation: [none]
   filter_labels: [none]
-  scoring: [own notes]
+  scoring: [oracle_routing]
   training_seed: [0, 1]
 """
-PARAMETERS = check({"threshold": "half", "bootstrap": 200})  # at a half, what is predicted can be seen
-OWN = "unified bce, no filter, own notes"
+PARAMETERS = check({"threshold": "half", "bootstrap_draws": 200})  # at a half, what is predicted can be seen
+OWN = "unified bce, no filter, oracle routing"
 
 
 def corpus_of(**labels):
@@ -154,7 +154,7 @@ def test_a_linear_model_stands_in_for_a_row_with_its_own_predictions(ablated, tm
 
 def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
     corpus = corpus_of(train="ab ab ab abc", validation="abc", test="a b c ac")
-    union, own = grid(tmp_path, "- scoring: [union, own notes]\n  loss: [bce]\n  filter_labels: [none]")[1:]
+    union, own = grid(tmp_path, "- scoring: [union, oracle_routing]\n  loss: [bce]\n  filter_labels: [none]")[1:]
     keep(tmp_path, corpus, union, 0, np.full((5, 3), 0.9))
     # all 12 pairs are predicted, 5 are right; a and b are one segment, which is silent on the note of c alone, and c is
     # silent on those of a alone and b alone: 8 are left, 5 still right

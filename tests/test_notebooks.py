@@ -358,7 +358,7 @@ def private_run(tmp_path_factory):
         csv.writer(file).writerows([header, *rows])
     path = root / "private.yaml"
     lines = ["run: private", "source: mimic3", f"folder: '{tables}'", "max_tokens: 64", "epochs: 1", "min_steps: 0"]
-    path.write_text("\n".join([*lines, "ablation_epochs: 1", "bootstrap: 100"]))
+    path.write_text("\n".join([*lines, "ablation_epochs: 1", "bootstrap_draws: 100"]))
     done = shl("run", path, SHL_RUNS=str(root / "runs"))
     assert done.returncode == 0, done.stderr
     return root / "runs" / "private", done
@@ -445,7 +445,8 @@ def table_run(tmp_path_factory):
     root = tmp_path_factory.mktemp("table")
     pd.DataFrame(table_rows()).to_csv(root / "notes.csv", index=False)
     lines = ["run: own", "source: table", f"table: '{root / 'notes.csv'}'", "min_notes: 1", "eta: 0.2", "grid: smoke"]
-    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1", "bootstrap: 100"]
+    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1"]
+    lines += ["bootstrap_draws: 100"]
     (root / "own.yaml").write_text("\n".join(lines))
     done = shl("run", root / "own.yaml", SHL_RUNS=str(root / "runs"))
     assert done.returncode == 0, done.stderr

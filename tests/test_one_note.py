@@ -44,9 +44,9 @@ def test_what_is_denied_is_asked_as_a_note_of_its_own(finished):
     coder = finished[1]
     heard = sentence_audit.denied(coder)
     assert len(heard), "some code is given where it is asserted"
-    assert (heard["said"] >= heard["threshold"]).all()
+    assert (heard["affirmed"] >= heard["threshold"]).all()
     first = heard.iloc[0]
-    for column, no in (("said", ""), ("denied", "no ")):
+    for column, no in (("affirmed", ""), ("negated", "no ")):
         alone = one_note.code(coder, f"There is {no}{first['description'].lower()}.", sentences=False).codes
         given = alone.set_index("code").loc[first["code"], "probability"]
         assert first[column] == pytest.approx(given, abs=1e-3)
@@ -99,6 +99,9 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     assert [line["note"] for line in found] == ["0", "1"]
     assert found[0]["codes"] == found[1]["codes"]
     assert len(found[0]["codes"]) == len(notes.codes)
+    sentence = next(line["sentences"] for line in found[0]["codes"] if line["sentences"])[0]
+    assert list(sentence) == ["start", "end", "probability_without"]
+    assert (sentence["start"], sentence["end"]) == (first, behind)
     command = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
     done = subprocess.run(command, input=" ", capture_output=True, text=True)
     assert done.returncode == 2

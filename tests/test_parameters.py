@@ -10,10 +10,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from shl_utils import parameter_file, parameters
-from shl_utils.parameters import STAGES, Parameters
+from shl_utils import grid, parameter_file, parameters
+from shl_utils.parameters import RENAMED, STAGES, Parameters
 
 PROJECT = Path(__file__).parent.parent
+NAMES = [old for old in RENAMED if isinstance(old, str)]
+VALUES = [old for old in RENAMED if old not in NAMES and old[0] in Parameters.model_fields and old[0] != "grid"]
 
 
 def write(tmp_path, text):
@@ -47,13 +49,13 @@ def write(tmp_path, text):
         ("source: table\ntable: x.csv\ncolumn_names: {text: 3}", "Input should be a valid string"),
         ("source: table\ntable: x.csv\nprivate: 0", "private: Input should be a valid boolean"),
         ("separator: ''", "separator: String should have at least 1 character"),
-        ("validation: 0.45\ntest: 0.46", "leave less than a tenth"),
+        ("validation_share: 0.45\ntest_share: 0.46", "leave less than a tenth"),
         ("filter_threshold: -0.5", "is a quantile here"),
         ("eta: .inf", "eta: Input should be a finite number"),
         ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),
         ("lora_layers: 0", "trains no layer"),
-        ("at_once: 2\nprocesses: 2", "leave processes and nodes at 1"),
-        ("at_once: 2\naccelerate: {FSDP_VERSION: '2'}", "leave at_once at 0"),
+        ("parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
+        ("parallel_models: 2\naccelerate: {FSDP_VERSION: '2'}", "leave parallel_models at 0"),
         ("accelerate: {USE_FSDP: 'true'}", "takes variables ACCELERATE_"),
         ("accelerate: {ACCELERATE_USE_DEEPSPEED: 'true'}", "no DeepSpeed"),
         ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
@@ -100,6 +102,49 @@ def test_our_own_files_are_valid_and_hold_differences_only(path):
 def test_a_misspelt_variable_of_a_notebook_stops_it():
     with pytest.raises(ValueError, match="unknown parameter 'los', did you mean 'loss'"):
         parameters.from_namespace({"run": "x", "loss": "bce", "los": "sh"})
+
+
+@pytest.mark.parametrize("old", NAMES)
+def test_a_renamed_parameter_is_refused_with_its_new_name(tmp_path, old):
+    new = RENAMED[old]
+    assert new in Parameters.model_fields
+    assert old not in Parameters.model_fields
+    message = re.escape(f"unknown parameter {old!r}: it is called {new} now")
+    with pytest.raises(ValueError, match=message):
+        parameter_file.load(write(tmp_path, f"run: x\n{old}: 1"))
+    with pytest.raises(ValueError, match=message):
+        parameters.from_namespace({"run": "x", old: 1})
+    for text in (f"- {old}: [1]", f"- loss: [bce]\n  tune: [{{{old}: 1}}]"):
+        with pytest.raises(ValueError, match=rf"{old}'.*: it is called {new} now"):
+            list(grid.combinations(str(write(tmp_path, text)), Parameters()))
+
+
+@pytest.mark.parametrize(("name", "old"), VALUES)
+def test_a_renamed_value_is_refused_with_its_new_name(tmp_path, name, old):
+    new = RENAMED[name, old]
+    parameters.check({name: new})
+    message = re.escape(f"got {old!r}: it is called {new} now")
+    with pytest.raises(ValueError, match=message):
+        parameter_file.load(write(tmp_path, f"run: x\n{name}: {old}"))
+    with pytest.raises(ValueError, match=message):
+        parameters.from_namespace({"run": "x", name: old})
+    if name in grid.VARIED:
+        with pytest.raises(ValueError, match=message):
+            list(grid.combinations(str(write(tmp_path, f"- {name}: [{old}]")), Parameters()))
+
+
+@pytest.mark.parametrize("old", [value for name, value in RENAMED.keys() - NAMES if name == "scoring"])
+def test_a_renamed_scoring_is_refused_with_its_new_name(tmp_path, old):
+    assert RENAMED["scoring", old] in grid.SCORING
+    with pytest.raises(ValueError, match=f"got '{old}': it is called {RENAMED['scoring', old]} now"):
+        list(grid.combinations(str(write(tmp_path, f"- scoring: [{old}]")), Parameters()))
+
+
+@pytest.mark.parametrize("old", [value for name, value in RENAMED.keys() - NAMES if name == "grid"])
+def test_a_renamed_grid_is_refused_with_its_new_name(old):
+    assert grid.path_of(RENAMED["grid", old]).is_file()
+    with pytest.raises(ValueError, match=f"grid '{old}': it is called {RENAMED['grid', old]} now"):
+        list(grid.combinations(old, Parameters()))
 
 
 def test_a_readers_own_variables_do_not_stop_a_second_call():

@@ -43,12 +43,12 @@ def plan(**asked):
 
 @pytest.mark.parametrize("loss", losses.HARMONIC)
 @pytest.mark.parametrize("largest", [0.0, 0.7])
-@pytest.mark.parametrize("reading", ["R1", "R2", "R3"])
-def test_training_notes_weigh_as_the_reading_and_the_cap_say(loss, reading, largest):
-    asked = plan(loss=loss, reading=reading, harmonic_max=largest)
+@pytest.mark.parametrize("beta", ["R1", "R2", "R3"])
+def test_training_notes_weigh_as_beta_and_the_cap_say(loss, beta, largest):
+    asked = plan(loss=loss, beta=beta, max_negative_weight=largest)
     for k in range(3):
         notes = asked.training_set(k)
-        expected = harmonic.weights(SOURCES, k, reading=reading, largest=largest)
+        expected = harmonic.weights(SOURCES, k, beta=beta, largest=largest)
         assert notes.weights[TRAIN].tolist() == pytest.approx(expected.tolist())
         assert notes.positives.tolist() == TRAIN[SOURCES[:, k]].tolist()
         assert notes.negatives.tolist() == TRAIN[~SOURCES[:, k]].tolist()
@@ -57,10 +57,10 @@ def test_training_notes_weigh_as_the_reading_and_the_cap_say(loss, reading, larg
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"reading": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
-        ({"reading": "R2"}, [1, 1, *[11 / 9] * 5]),
-        ({"reading": "R3"}, [1, 1, *[1 / 3] * 5]),
-        ({"reading": "R1", "harmonic_max": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
+        ({"beta": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
+        ({"beta": "R2"}, [1, 1, *[11 / 9] * 5]),
+        ({"beta": "R3"}, [1, 1, *[1 / 3] * 5]),
+        ({"beta": "R1", "max_negative_weight": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
     ],
 )
 def test_weights_of_the_first_segment_by_hand(asked, expected):
@@ -70,7 +70,7 @@ def test_weights_of_the_first_segment_by_hand(asked, expected):
 
 @pytest.mark.parametrize("loss", [name for name in losses.NAMES if name not in losses.HARMONIC])
 def test_under_other_losses_all_notes_weigh_the_same(loss):
-    weights = plan(loss=loss, reading="R3", harmonic_max=0.7).training_set(0).weights
+    weights = plan(loss=loss, beta="R3", max_negative_weight=0.7).training_set(0).weights
     assert weights.tolist() == [1] * LABELS.shape[0]
 
 
@@ -79,9 +79,12 @@ def test_under_other_losses_all_notes_weigh_the_same(loss):
     [
         ({"loss": "bce"}, {}),
         ({"loss": "sh"}, {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2}}),
-        ({"loss": "sh_focal", "harmonic_max": 0.7}, {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}}),
+        (
+            {"loss": "sh_focal", "max_negative_weight": 0.7},
+            {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}},
+        ),
         ({"loss": "weighted_bce"}, {"positive": dict.fromkeys(EDGES, 6)}),
-        ({"loss": "weighted_bce", "positive_weight_max": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
+        ({"loss": "weighted_bce", "max_positive_weight": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
         ({"loss": "class_balanced"}, {"code": dict.fromkeys(EDGES, 1)}),
         ({"loss": "ntr"}, {"bias": dict.fromkeys(EDGES, -0.08959)}),  # -0.05 log 6
         ({"loss": "r_bce"}, {"rarity": dict.fromkeys(EDGES, 1), "offset": 0.9}),
@@ -98,7 +101,7 @@ def test_a_segment_without_negatives_has_no_weights_to_tell():
 
 
 def test_the_table_of_segments_shows_what_each_loss_took():
-    told = {"positives": 2, "negatives_a_pass": 2, "passes_an_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
+    told = {"positives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
     told |= {"seconds": 1.5, "codes": ["a", "b"], "history": [{"validation_ap": 0.25}], "frequency_ap": 0.125}
     took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
     table = tables.segments({0: told | {"derived": took}, 1: told})

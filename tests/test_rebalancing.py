@@ -11,7 +11,7 @@ from shl_utils.parameters import check
 
 # 4 notes, 3 codes with 3, 2 and 1 notes
 LABELS = sparse.csr_array(np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.float32))
-ASKED = {"gamma": 3.0, "positive_weight_max": 2.0, "gamma_negative": 2.0, "negative_margin": 0.2}  # no defaults
+ASKED = {"gamma": 3.0, "max_positive_weight": 2.0, "gamma_negative": 2.0, "negative_margin": 0.2}  # no defaults
 
 # by hand, from 3, 2 and 1 notes of 4
 POSITIVE = torch.tensor([1 / 3, 1, 2])  # the last would be 3: clipped

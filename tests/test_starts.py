@@ -46,7 +46,8 @@ def fresh_run(small_run, tmp_path):
 def test_a_segment_starts_as_the_unified_model(fresh_run):
     folder, parameters = fresh_run
     # side by side too, what is started from comes first
-    parameters = parameters.model_copy(update={"start": "unified", "pooling": "attention", "at_once": 2})
+    asked = {"initialization": "warm_start", "pooling": "attention", "parallel_models": 2}
+    parameters = parameters.model_copy(update=asked)
     notes = corpus.read(folder)
     wanted = variants.compared(parameters)
     variants.write_segments(folder, notes, wanted[1:])
@@ -72,14 +73,15 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
 def test_it_goes_on_at_a_share_of_the_learning_rates(fresh_run):
     folder, parameters = fresh_run
     moved = {}
-    for refine in (1e-6, 0.5):
-        wanted = variants.compared(parameters.model_copy(update={"start": "unified", "refine": refine}))
+    for factor in (1e-6, 0.5):
+        asked = {"initialization": "warm_start", "warm_start_lr_factor": factor}
+        wanted = variants.compared(parameters.model_copy(update=asked))
         variants.write_segments(folder, corpus.read(folder), wanted[1:])
         launch.train(folder, wanted)
         unified, own = folder / "reference" / "segments" / "0", folder / "segments" / "0"
         codes = [json.loads((place / "segment.json").read_text())["codes"] for place in (unified, own)]
         heads = [load_file(place / "head.safetensors")["weight"] for place in (unified, own)]
-        moved[refine] = (heads[1] - heads[0][[codes[0].index(code) for code in codes[1]]]).abs().max().item()
+        moved[factor] = (heads[1] - heads[0][[codes[0].index(code) for code in codes[1]]]).abs().max().item()
     assert moved[1e-6] < 1e-4 < 1e-2 < moved[0.5]
 
 
@@ -88,8 +90,8 @@ def test_description_start_trains(fresh_run):
     folder, parameters = fresh_run
     heads = {}
     notes = corpus.read(folder)
-    for start in ("fresh", "description", "description+unified"):
-        models = variants.with_origins([variants.main(parameters.model_copy(update={"start": start}))])
+    for start in ("prior", "label_embedding", "label_embedding+warm_start"):
+        models = variants.with_origins([variants.main(parameters.model_copy(update={"initialization": start}))])
         variants.write_segments(folder, notes, models[1:])
         launch.train(folder, models)
         heads[start] = (folder / "segments" / "0" / "head.safetensors").read_bytes()

@@ -85,7 +85,7 @@ def test_training_is_the_same_whatever_accelerate_is_told_outside(small_run, tmp
         for path in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes((small_run[0] / path).read_bytes())
-        changes = {"run": str(folder), "at_once": 1, "epochs": 1}
+        changes = {"run": str(folder), "parallel_models": 1, "epochs": 1}
         launch.train(folder, [variants.main(small_run[1].model_copy(update=changes))])
         weights.append([path.read_bytes() for path in sorted(folder.glob("segments/*/*.safetensors"))])
         for variable, value in STRANGE.items():

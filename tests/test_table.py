@@ -580,7 +580,7 @@ def fifty_thousand(tmp_path_factory):
 def test_fifty_thousand_codes_leave_each_side_its_notes(fifty_thousand):
     parameters, notes = fifty_thousand
     assert len(notes.codes) == 50_022
-    assert splitting.short(notes.split, validation=parameters.validation, test=parameters.test) == []
+    assert splitting.short(notes.split, validation=parameters.validation_share, test=parameters.test_share) == []
     counts = evaluation.train_counts(notes)
     assert counts[notes.labels.sum(axis=0) > 1].all(), "a code with two notes can be learned"
     assert 0 < (counts == 0).sum() <= 40

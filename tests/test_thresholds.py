@@ -30,10 +30,10 @@ def f1(limits):
 def test_rules_by_hand():
     assert choose("half").tolist() == [0.5] * 4
     assert len(set(choose("global"))) == 1
-    label = choose("label")
-    assert label[0] == pytest.approx(0.75)
-    assert label[1] == pytest.approx(0.2)
-    assert label[2] == choose("global")[0], "one positive is below the floor"
+    own = choose("per_code")
+    assert own[0] == pytest.approx(0.75)
+    assert own[1] == pytest.approx(0.2)
+    assert own[2] == choose("global")[0], "one positive is below the floor"
     segment = choose("segment")
     assert segment[0] == pytest.approx(0.75)
     assert segment[1] == segment[2] == pytest.approx(0.25), "the segment's codes share one"
@@ -41,9 +41,9 @@ def test_rules_by_hand():
 
 
 def test_shrunk_lies_between_by_support():
-    common, label, shrunk = choose("global")[0], choose("label", floor=4), choose("shrunk", floor=4)
+    common, own, shrunk = choose("global")[0], choose("per_code", floor=4), choose("shrunk", floor=4)
     # 4 positives against a floor of 4: half way on the logit scale
-    assert shrunk[0] == pytest.approx(expit((logit(label[0]) + logit(common)) / 2), rel=1e-4)
+    assert shrunk[0] == pytest.approx(expit((logit(own[0]) + logit(common)) / 2), rel=1e-4)
     assert shrunk[2] == pytest.approx(common, rel=1e-4)
 
 
@@ -54,7 +54,7 @@ def test_a_code_without_a_model_is_never_predicted(rule):
     assert not (limits <= PROBABILITIES)[:, 3].any()
 
 
-@pytest.mark.parametrize("rule", ["label", "shrunk", "segment"])
+@pytest.mark.parametrize("rule", ["per_code", "shrunk", "segment"])
 def test_a_code_without_a_positive_is_not_predicted_everywhere(rule):
     truth = TRUTH.copy()
     truth[0, 2] = 0

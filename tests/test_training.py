@@ -304,7 +304,7 @@ def test_what_one_has_claimed_another_leaves(tmp_path):
 def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     folder, parameters = copy_run(small_run, tmp_path / "side by side")
-    launch.train(folder, [variants.main(parameters.model_copy(update={"at_once": 2}))])
+    launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
     assert [fact["threads"] for fact in facts(folder)] == [max(precision.cores() // 2, 1)] * len(facts(folder))
     assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(facts(folder)))]
     assert not (folder / launch.CONFIG).exists()
@@ -320,7 +320,7 @@ def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_pa
 @side_by_side
 def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
-    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"at_once": 2}'])
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"parallel_models": 2}'])
     while not list(folder.glob("segments/*/segment.json")):
         assert process.poll() is None, "training ended before it could be killed"
         time.sleep(0.02)
@@ -332,7 +332,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
         assert time.monotonic() < deadline, "a trainer went on alone"
         time.sleep(0.05)
     done = {path: path.stat().st_mtime_ns for path in folder.glob("segments/*/segment.json")}
-    launch.train(folder, [variants.main(parameters.model_copy(update={"at_once": 2}))])
+    launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
     assert all(path.stat().st_mtime_ns == made for path, made in done.items()), "what was done is kept"
     assert len(facts(folder)) == len(facts(trained[0]))
     assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
@@ -341,7 +341,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
 @side_by_side
 def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "no reference")
-    main = variants.main(parameters.model_copy(update={"at_once": 2, "start": "unified"}))
+    main = variants.main(parameters.model_copy(update={"parallel_models": 2, "initialization": "warm_start"}))
     with pytest.raises(RuntimeError, match=r"exit code 1; FileNotFoundError: .* holds no unified model to start from"):
         launch.train(folder, [main])
 
@@ -397,7 +397,7 @@ def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(train
 
 
 def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
-    parameters = check({"start": "unified"})
+    parameters = check({"initialization": "warm_start"})
     main = variants.main(parameters)
     for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
         fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
@@ -453,7 +453,7 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
 @pytest.mark.parametrize("clip", [0.0, 0.05])
 def test_gradients_are_cut_to_their_norm(small_run, clip):
     folder, parameters = small_run
-    parameters = parameters.model_copy(update={"clip": clip})
+    parameters = parameters.model_copy(update={"max_grad_norm": clip})
     notes, main = corpus.read(folder), variants.main(parameters)
     base, seen = features.Prepared(folder, notes.notes["text"]).of(parameters)
     plan = next(plans.of(folder, [main], notes))

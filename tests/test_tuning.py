@@ -13,7 +13,7 @@ GRID = """
 - segmentation: [eta]
   filter_labels: [none]
   loss: [focal, sh_focal]
-  scoring: [union, own notes]
+  scoring: [union, oracle_routing]
   training_seed: [0, 1]
   tune:
   - {lr_head: 1.0e-2}
@@ -39,8 +39,8 @@ def test_every_row_tries_every_setting_with_the_first_seed(tmp_path):
 
 
 def test_what_joint_rows_are_joined_with_has_no_trials(tmp_path):
-    joint = GRID.replace("own notes", "joint").replace("lr_head: 4.0e-2", "pooling: attention")
-    rows = ablation.rows(grid(tmp_path, joint), check({}))
+    stacked = GRID.replace("oracle_routing", "stacked").replace("lr_head: 4.0e-2", "pooling: attention")
+    rows = ablation.rows(grid(tmp_path, stacked), check({}))
     assert {v.parameters.training_seed for v in ablation.models(tuning.trials(rows))} == {0}
 
 
@@ -89,7 +89,7 @@ def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_te
     chosen, table = tuning.choose(tmp_path, notes, rows)
     found = {row.name: [v.parameters.lr_head for v in row.trained] for row in chosen}
     assert found[ablation.BASE] == [parameters.lr_head] * 2
-    for scoring in ("", ", own notes"):
+    for scoring in ("", ", oracle routing"):
         assert found["segmented focal, no filter" + scoring] == [0.02, 0.02], "the other seed follows the first"
         assert found["segmented sh_focal, no filter" + scoring] == [0.04, 0.04]
     assert len(table) == 6

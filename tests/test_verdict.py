@@ -6,16 +6,16 @@ import pytest
 from shl_utils import figures, measuring, runs, tables, verdict
 
 FOUND = {
-    "Read as R1, the whole method beats one BCE model": (-0.1, -0.12, -0.08),
+    "With beta R1, the whole method beats one BCE model": (-0.1, -0.12, -0.08),
     "Segments beat one model": (0.02, 0.01, 0.03),
     "The filter on training labels helps": (0.01, -0.01, 0.03),
     "In segments, its weights alone beat BCE": (float("nan"),) * 3,
 }
 
 
-def write(folder, *, reading="R1", failed=0):
+def write(folder, *, beta="R1", failed=0):
     folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json(folder / "provenance.json", {"parameters": {"reading": reading}})
+    runs.write_json(folder / "provenance.json", {"parameters": {"beta": beta}})
     lines = [{"claim": claim, "measured": "a row", "figure": figure} for claim in FOUND for figure in measuring.FIGURES]
     ends = pd.DataFrame([FOUND[line["claim"]] for line in lines], columns=["gain", "low", "high"])
     pd.DataFrame(lines).join(ends).to_parquet(folder / "claims.parquet")
@@ -31,12 +31,12 @@ def test_a_verdict_is_where_the_interval_lies(tmp_path):
 
 
 def test_runs_stand_side_by_side(tmp_path):
-    folders = {name: write(tmp_path / name, reading=reading) for name, reading in (("first", "R1"), ("second", "R3"))}
+    folders = {name: write(tmp_path / name, beta=beta) for name, beta in (("first", "R1"), ("second", "R3"))}
     lines = verdict.several(folders)
     shown = tables.verdict(lines)
     said = shown[shown["micro"] != "not tested"]
     assert said.index.get_level_values("run").tolist() == ["first (R1)", "second (R3)"] * 3
-    whole = shown.loc["Read as R1, the whole method beats one BCE model"]
+    whole = shown.loc["With beta R1, the whole method beats one BCE model"]
     assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
     _, axes = figures.plt.subplots(1, 2)
     assert len(figures.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 3
