@@ -40,8 +40,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
 
     Where and in how many processes is the same for all of them: what the first one's parameters say. Several processes
     on one machine take the small segments each by itself, since a few notes are not worth an exchange of gradients at
-    every step, and the large ones together. Several machines take all together, and so do processes that share each
-    model's weights.
+    every step, and the large ones together. Several machines take all together.
     """
     if not variants:
         return
@@ -49,7 +48,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
     for variant in variants:
         precision.check(variant.parameters)
     here = precision.processes_here(parameters)
-    if parameters.nodes > 1 or parameters.accelerate:
+    if parameters.nodes > 1:
         _together(folder, variants, world=here * parameters.nodes)
     else:
         alone = here == 1 or parameters.at_once > 0
@@ -161,8 +160,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
     with _followed(folder / f"progress.{node}.jsonl") as events:
         log = folder / f"launch.{node}.log"
-        env = _environment(precision.cores() // here, events) | parameters.accelerate
-        code, log = _side_by_side([command], [log], [env])
+        code, log = _side_by_side([command], [log], [_environment(precision.cores() // here, events)])
     if code:
         raise RuntimeError(_stopped(code, log))
 

@@ -178,13 +178,6 @@ class Parameters(BaseModel):
         "03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
     )
 
-    accelerate: dict[str, str] = _of(
-        "03_train",
-        {},
-        "FSDP of Accelerate, by its variables ACCELERATE_... and FSDP_...: all processes share each model",
-        kind="placement",
-    )
-
     # 04_evaluate
     threshold: Literal["half", "global", "segment", "label", "shrunk"] = _of(
         "04_evaluate", "global", "where a probability becomes a code, chosen on validation"
@@ -224,11 +217,6 @@ class Parameters(BaseModel):
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
         if self.at_once > 1 and (self.processes > 1 or self.nodes > 1):
             raise ValueError("at_once trains each model in one process: leave processes and nodes at 1")
-        strange = [name for name in self.accelerate if not name.startswith(("ACCELERATE_", "FSDP_"))]
-        if strange or "ACCELERATE_USE_DEEPSPEED" in self.accelerate:
-            raise ValueError(f"accelerate takes variables ACCELERATE_... and FSDP_..., no DeepSpeed: {self.accelerate}")
-        if self.accelerate and self.at_once:
-            raise ValueError("accelerate shares each model among all processes: leave at_once at 0")
         for name, what in NEEDED.get(self.source, {}).items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")

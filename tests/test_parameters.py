@@ -53,9 +53,6 @@ def write(tmp_path, text):
         ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),
         ("lora_layers: 0", "trains no layer"),
         ("at_once: 2\nprocesses: 2", "leave processes and nodes at 1"),
-        ("at_once: 2\naccelerate: {FSDP_VERSION: '2'}", "leave at_once at 0"),
-        ("accelerate: {USE_FSDP: 'true'}", "takes variables ACCELERATE_"),
-        ("accelerate: {ACCELERATE_USE_DEEPSPEED: 'true'}", "no DeepSpeed"),
         ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
     ],
 )
