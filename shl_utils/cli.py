@@ -41,9 +41,6 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--different", action="store_true", help="other data too, each by itself and without gains")
     compare.add_argument("--out", type=_path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
     compare.set_defaults(do=_compare)
-    report = commands.add_parser("report", help="one page of a run's parameters, provenance, figures and tables")
-    report.add_argument("run", help="its name under runs/, or its folder")
-    report.set_defaults(do=lambda given: _report(given.run))
     for name, what in (("site", "pages and a reference"), ("slides", "slides")):
         shown = commands.add_parser(
             name, help=f"a run's notebooks as {what} in a new folder, to work without a network"
@@ -139,14 +136,6 @@ def _compare(given: argparse.Namespace) -> int:
     print(tables.listed(found.definitions))
     if given.out:
         print("Written to " + ", ".join(map(str, compare.write(found, given.out))))
-    return 0
-
-
-def _report(run: str) -> int:
-    from shl_utils import report
-
-    (folder,) = _begun([run])
-    print(f"Written to {report.write(folder)}")
     return 0
 
 

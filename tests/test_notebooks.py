@@ -18,7 +18,19 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import corpus, evaluation, filtering, headless, plans, precision, predictions, runs, tables, variants
+from shl_utils import (
+    corpus,
+    evaluation,
+    filtering,
+    headless,
+    plans,
+    precision,
+    predictions,
+    runs,
+    site,
+    tables,
+    variants,
+)
 from shl_utils.parameters import STAGES, check
 from shl_utils.sources import synthetic
 
@@ -383,10 +395,12 @@ def leaks(folder, *secrets):
     return found
 
 
-def test_no_text_of_a_private_note_reaches_an_output(private_run):
+def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
     folder, done = private_run
     assert SECRET not in done.stdout + done.stderr
     assert leaks(folder) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
+    site.site(folder, tmp_path / "site")
+    assert leaks(tmp_path / "site") == []
 
 
 def test_no_codes_of_a_single_private_note_are_shown(private_run):
