@@ -30,7 +30,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     run.add_argument("--force", action="store_true", help="redo every stage")
     run.add_argument("--json", type=_path, metavar="FILE", help="write there how far each run is, as `status --json`")
-    run.add_argument("--junit", type=_path, metavar="FILE", help="write there the stages as test cases, for CI servers")
     run.set_defaults(do=_run)
     status = commands.add_parser("status", help="how far runs are, and what stopped them; exit code 0 if all are done")
     status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; all, if none is given")
@@ -41,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--different", action="store_true", help="other data too, each by itself and without gains")
     compare.add_argument("--out", type=_path, metavar="NAME", help="write NAME.md, NAME.html and NAME.json as well")
     compare.set_defaults(do=_compare)
-    for name, what in (("site", "pages and a reference"), ("slides", "slides")):
+    for name, what in (("site", "pages"), ("slides", "slides")):
         shown = commands.add_parser(
             name, help=f"a run's notebooks as {what} in a new folder, to work without a network"
         )
@@ -105,7 +104,7 @@ def _done(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     asked = headless.read_all(given.files)
-    done = headless.run(asked, until=given.until, force=given.force, as_json=given.json, junit=given.junit)
+    done = headless.run(asked, until=given.until, force=given.force, as_json=given.json)
     return 0 if done else 1
 
 

@@ -55,13 +55,11 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def run(
-    asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None, junit: Path | None = None
-) -> bool:
+def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
     """Run all, one behind the other; whether all went through.
 
-    A run that fails does not keep the next from its turn. as_json, junit: files for what `summary` says of each, also
-    written if this is interrupted. ValueError if another process is at one of these runs.
+    A run that fails does not keep the next from its turn. as_json: a file for what `summary` says of each, also written
+    if this is interrupted. ValueError if another process is at one of these runs.
     """
     folders = [runs.folder_of(full.run) for _, full in asked]
     with ExitStack() as stack:
@@ -73,8 +71,6 @@ def run(
             told = [summary.of(folder, until=until) for folder in folders]
             if as_json:
                 runs.write_json(as_json, told)
-            if junit:
-                summary.write_junit(junit, told)
     if len(told) > 1:
         print("\n" + summary.table(told))
     return all(done)

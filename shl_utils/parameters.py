@@ -22,7 +22,6 @@ Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
-SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train")  # the notebooks that have some
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
     "08_one_note",

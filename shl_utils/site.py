@@ -10,8 +10,6 @@ import importlib.util
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,8 +48,7 @@ NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.
 
 
 def site(folder: Path, target: Path) -> Path:
-    """Write an index with parameters and provenance, a page a notebook, and the reference of the package into the new
-    folder `target`.
+    """Write an index with parameters and provenance, and a page a notebook, into the new folder `target`.
 
     ValueError for a run that is not finished, for a `target` that is there, and for a page that would show the text of
     a private note.
@@ -68,11 +65,9 @@ def site(folder: Path, target: Path) -> Path:
         (partial / f"{stage}.html").write_text(text, encoding="utf-8")
         first = notebook.cells[0].source
         lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
-    subprocess.run([sys.executable, "-m", "pdoc", "--output-directory", partial / "api", "shl_utils"], check=True)
     parts = [
         page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
         f"<ol start=0>{''.join(lines)}</ol>",
-        '<p><a href="api/shl_utils.html">Reference of the package</a></p>',
         *_provenance(folder),
     ]
     (partial / "index.html").write_text(page.page(f"shl: run {folder.name}", parts), encoding="utf-8")

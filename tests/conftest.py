@@ -18,6 +18,7 @@ from shl_utils import cli, corpus, filtering, runs, sources, variants
 from shl_utils.parameters import check
 
 PROJECT = Path(__file__).parents[1]
+SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train")  # the notebooks that have some
 SETTINGS = {
     "depth": 1,
     "min_notes": 4,

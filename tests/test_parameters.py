@@ -4,16 +4,14 @@ import ast
 import difflib
 import os
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import PROJECT, SLIDERS
 from nbclient import NotebookClient
 
 from shl_utils import parameter_file, parameters
 from shl_utils.parameters import STAGES, Parameters
-
-PROJECT = Path(__file__).parent.parent
 
 
 def write(tmp_path, text):
@@ -115,7 +113,7 @@ def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
     (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
     defaults = Parameters().model_dump()
-    common = ["run", "interactive"] if stage in parameters.SLIDERS else ["run"]
+    common = ["run", "interactive"] if stage in SLIDERS else ["run"]
     common += ["based_on"] if stage != STAGES[0] else []
     assert assigned == {name: defaults[name] for name in [*common, *parameters.owned_by(stage)]}
     assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"
