@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from shl_utils import dependencies, grid, parameter_file, parameters, progress, runs, summary, surroundings
+from shl_utils import dependencies, grid, parameter_file, parameters, runs, summary, surroundings
 from shl_utils.parameters import STAGES, Parameters
 
 SHOWS = "shl"  # in the metadata of an executed notebook: of what stage its figures are
@@ -136,11 +136,9 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     target = folder / "notebooks" / f"{stage}.ipynb"
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    events = folder / "progress.jsonl"
-    variables = surroundings.closed(os.environ) | {progress.VARIABLE: str(events)}
     try:
         target.parent.mkdir(exist_ok=True)
-        with progress.follow(events), kernels.started(variables) as kernel:
+        with kernels.started(surroundings.closed(os.environ)) as kernel:
             executed = papermill.execute_notebook(
                 runs.notebook(stage),
                 target,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -173,8 +172,6 @@ def _main(path: str) -> None:
         wanted = [_read(told) for told in config["variants"]]
         train(Path(config["folder"]), wanted, **config["how"])
 
-    if os.environ.get("RANK", "0") != "0":
-        os.environ.pop(progress.VARIABLE, None)
     work()
 
 

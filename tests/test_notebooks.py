@@ -73,6 +73,7 @@ def test_figures_are_complete_and_measured_on_given_labels(smoke):
     assert len(table) == 7
     assert "TF-IDF + logistic" in table["row"].tolist()
     assert "| unified bce, no filter |" in smoke[1].stdout
+    assert "\r" not in smoke[1].stderr, "bars are lines where no terminal is"
 
 
 def test_what_is_printed_is_defined_where_it_is_printed(smoke):
