@@ -13,8 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from shl_utils import shards
-
 
 @dataclass
 class Course:
@@ -43,9 +41,8 @@ class Course:
             self.best, self.best_weights = len(self.history) - 1, weights
             self.best_score = self.best_score if unknown else score
 
-    def save(self, path: Path, key: str, seconds: float, *, write: bool = True) -> None:
-        """A call for all processes, one of which has to `write`. key: of what the training depends on. seconds: of this
-        attempt so far."""
+    def save(self, path: Path, key: str, seconds: float) -> None:
+        """key: of what the training depends on. seconds: of this attempt so far."""
         facts = {
             "history": self.history,
             "best": self.best,
@@ -60,9 +57,7 @@ class Course:
         # a copy of their own: safetensors refuses two names for one tensor, as in the best epoch
         tensors |= {f"now/{name}": values for name, values in trained(self.net).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i}/{name}": shards.whole(values).cpu() for name, values in state.items()}
-        if not write:
-            return
+            tensors |= {f"optimizer/{i}/{name}": values.cpu() for name, values in state.items()}
         partial = path.with_name(path.name + ".part")
         save_file(tensors, partial, metadata={"key": key, "facts": json.dumps(facts)})
         partial.replace(path)  # a kill leaves the file of an earlier epoch, or this one
@@ -80,25 +75,24 @@ class Course:
         self.best, self.best_score = facts["best"], facts["best_score"]
         self.history, self.seconds = facts["history"], facts["seconds"]
         self.best_weights = _below("best", tensors)
-        shards.load(self.net, _below("now", tensors))
+        self.net.load_state_dict(_below("now", tensors), strict=False)
         self.rng.bit_generator.state = facts["rng"]
         self.schedule.last_epoch = facts["steps"]
         if self.scaler:
             self.scaler.load_state_dict(facts["scaler"])
         state = self.optimizer.state_dict()
         state["state"] = {}
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for name, values in _below("optimizer", tensors).items():
             i, what = name.split("/")
-            state["state"].setdefault(int(i), {})[what] = shards.like(values, parameters[int(i)])
+            state["state"].setdefault(int(i), {})[what] = values
         for group, rate in zip(state["param_groups"], facts["rates"]):
             group["lr"] = rate
         self.optimizer.load_state_dict(state)
 
 
 def trained(net: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights that are trained, a call for all processes."""
-    return {n: shards.whole(p.detach()).cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
+    """A copy of the weights that are trained."""
+    return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
 
 
 def _below(group: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -32,9 +32,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--json", type=_path, metavar="FILE", help="write the status of each run to FILE, as `status --json`"
     )
-    run.add_argument(
-        "--junit", type=_path, metavar="FILE", help="write the stages to FILE as JUnit test cases, for CI servers"
-    )
     run.set_defaults(do=_run)
     status = commands.add_parser("status", help="status of runs, and their errors; exit code 0 if all are done")
     status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; default: all")
@@ -49,12 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--out", type=_path, metavar="NAME", help="also write NAME.md, NAME.html and NAME.json")
     compare.set_defaults(do=_compare)
-    report = commands.add_parser(
-        "report", help="write one HTML page with a run's parameters, provenance, figures and tables"
-    )
-    report.add_argument("run", help="its name under runs/, or its folder")
-    report.set_defaults(do=lambda given: _report(given.run))
-    for name, what in (("site", "web pages with an API reference"), ("slides", "slides")):
+    for name, what in (("site", "web pages"), ("slides", "slides")):
         shown = commands.add_parser(name, help=f"write a run's notebooks as {what} into a new folder, for use offline")
         shown.add_argument("run", help="its name under runs/, or its folder")
         shown.add_argument("target", type=_path, help="the new folder")
@@ -130,7 +122,7 @@ def _done(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     asked = headless.read_all(given.files)
-    done = headless.run(asked, until=given.until, force=given.force, as_json=given.json, junit=given.junit)
+    done = headless.run(asked, until=given.until, force=given.force, as_json=given.json)
     return 0 if done else 1
 
 
@@ -161,14 +153,6 @@ def _compare(given: argparse.Namespace) -> int:
     print(tables.listed(found.definitions))
     if given.out:
         print("Written to " + ", ".join(map(str, compare.write(found, given.out))))
-    return 0
-
-
-def _report(run: str) -> int:
-    from shl_utils import report
-
-    (folder,) = _begun([run])
-    print(f"Written to {report.write(folder)}")
     return 0
 
 

@@ -17,7 +17,7 @@ KINDS = {
 }
 REST = "notes, labels and tables"
 # relics of a stop, and what speeds up the next training; an interrupted epoch's weights are among them
-DISPOSABLE = ("trunk", "bench/*/", "**/*.part", "**/*.epoch", "**/*.lock", "launch.*", "progress.*")
+DISPOSABLE = ("trunk", "bench/*/", "**/*.part", "**/*.epoch", "**/*.lock", "launch.*")
 
 
 def size(path: Path) -> int:

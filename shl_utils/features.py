@@ -69,8 +69,7 @@ class Prepared:
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
         encoder.check(self._tokenizer, model, parameters.max_tokens)
-        if not parameters.accelerate:  # which moves the pieces
-            model.to(precision.device())  # whole, before it is divided: views share its weights, but move on their own
+        model.to(precision.device())  # whole, before it is divided: views share its weights, but move on their own
         parts = divided(model, parameters)
         if not parts:
             if top_layers(model, parameters) < encoder.n_layers(model):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from shl_utils import dependencies, grid, parameter_file, parameters, progress, runs, summary, surroundings
+from shl_utils import dependencies, grid, parameter_file, parameters, runs, summary, surroundings
 from shl_utils.parameters import STAGES, Parameters
 
 SHOWS = "shl"  # in the metadata of an executed notebook: of what stage its figures are
@@ -55,13 +55,11 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def run(
-    asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None, junit: Path | None = None
-) -> bool:
+def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
     """Run all, one behind the other; whether all went through.
 
-    A run that fails does not keep the next from its turn. as_json, junit: files for what `summary` says of each, also
-    written if this is interrupted. ValueError if another process is at one of these runs.
+    A run that fails does not keep the next from its turn. as_json: a file for what `summary` says of each, also written
+    if this is interrupted. ValueError if another process is at one of these runs.
     """
     folders = [runs.folder_of(full.run) for _, full in asked]
     with ExitStack() as stack:
@@ -73,8 +71,6 @@ def run(
             told = [summary.of(folder, until=until) for folder in folders]
             if as_json:
                 runs.write_json(as_json, told)
-            if junit:
-                summary.write_junit(junit, told)
     if len(told) > 1:
         print("\n" + summary.table(told))
     return all(done)
@@ -140,11 +136,9 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     target = folder / "notebooks" / f"{stage}.ipynb"
     # our own check is stricter than papermill's warning about parameters of other stages
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    events = folder / "progress.jsonl"
-    variables = surroundings.closed(os.environ) | {progress.VARIABLE: str(events)}
     try:
         target.parent.mkdir(exist_ok=True)
-        with progress.follow(events), kernels.started(variables) as kernel:
+        with kernels.started(surroundings.closed(os.environ)) as kernel:
             executed = papermill.execute_notebook(
                 runs.notebook(stage),
                 target,

@@ -15,8 +15,7 @@ class Head(nn.Linear):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """hidden (notes, tokens, width) and mask (notes, tokens) to logits (notes, codes)."""
-        weight, bias = self.weight.float(), self.bias.float()  # FSDP hands them on in half precision
-        return nn.functional.linear(mean_pool(hidden, mask), weight, bias)
+        return super().forward(mean_pool(hidden, mask))
 
 
 class AttentiveHead(Head):
@@ -32,10 +31,9 @@ class AttentiveHead(Head):
         self.query = nn.Parameter(torch.zeros(n_codes, width))
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        weight, query, bias = self.weight.float(), self.query.float(), self.bias.float()
-        scores = hidden @ (query.T * hidden.shape[-1] ** -0.5)  # the smaller of the two is scaled
+        scores = hidden @ (self.query.T * hidden.shape[-1] ** -0.5)  # the smaller of the two is scaled
         attention = scores.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).softmax(dim=1)
-        return (attention * (hidden @ weight.T)).sum(dim=1) + bias
+        return (attention * (hidden @ self.weight.T)).sum(dim=1) + self.bias
 
 
 POOLING = {"mean": Head, "attention": AttentiveHead}

@@ -21,7 +21,7 @@ from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
 
-from shl_utils import locks
+from shl_utils import locks, progress
 
 # Sockets that are files in a closed folder are out of reach for others on the machine; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")
@@ -125,6 +125,9 @@ def _sweep(place: str) -> None:
 
 def _serve() -> None:
     from ipykernel.kernelapp import IPKernelApp
+
+    with suppress(OSError):  # it may be closed; a copy, since IPython takes the original for the notebook's outputs
+        progress.ASIDE = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
 
     class Bare(IPKernelApp):
         """Without what the user or the machine has configured for IPython."""

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
 
     Where and in how many processes is the same for all of them: what the first one's parameters say. Several processes
     on one machine take the small segments each by itself, since a few notes are not worth an exchange of gradients at
-    every step, and the large ones together. Several machines take all together, and so do processes that share each
-    model's weights.
+    every step, and the large ones together. Several machines take all together.
     """
     if not variants:
         return
@@ -49,7 +48,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
     for variant in variants:
         precision.check(variant.parameters)
     here = precision.processes_here(parameters)
-    if parameters.nodes > 1 or parameters.accelerate:
+    if parameters.nodes > 1:
         _together(folder, variants, world=here * parameters.nodes)
     else:
         alone = here == 1 or parameters.parallel_models > 0
@@ -78,21 +77,22 @@ def _apart(folder: Path, variants: list[Variant], n: int, *, below: float) -> No
         return
     corpus = corpora.read(folder)
     asked = list(plans.of(folder, variants, corpus))
-    n, due = n or _at_once(asked), [plan.variant.parameters for plan in asked for _ in plan.missing(0, below)]
+    n, due = n or _at_once(asked), [(plan, k) for plan in asked for k in plan.missing(0, below)]
     if n == 1 and due:
         with surroundings.shut():
             worker.train(folder, variants, below=below)
     if n == 1 or not due:
         return
     prepared = features.Prepared(folder, corpus.notes["text"])
-    for parameters in {features.path_of(folder, p): p for p in due}.values():
+    all_parameters = [plan.variant.parameters for plan, _ in due]
+    for parameters in {features.path_of(folder, p): p for p in all_parameters}.values():
         prepared.of(parameters)  # here, with all cores
     del prepared
     config = {"world": 1, "shared": True, "below": below}
-    with _described(folder, variants, config), _followed(folder / "progress.0.jsonl") as events:
+    with _described(folder, variants, config), _counted(due):
         logs = [folder / f"launch.{i}.log" for i in range(min(n, len(due)))]
         command = [sys.executable, "-m", "shl_utils.worker", str(folder / CONFIG)]
-        env = _environment(precision.cores() // n, events)
+        env = _environment(precision.cores() // n)
         code, log = _side_by_side([command] * len(logs), logs, [env | _gpu(i) for i in range(len(logs))])
     if code:
         raise RuntimeError(_stopped(code, log))
@@ -109,10 +109,20 @@ def _gpu(i: int) -> dict[str, str]:
 
 def _together(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
     """Every segment of at least `above` notes in `world` processes that share each step."""
-    if not any(plan.missing(above, math.inf) for plan in plans.of(folder, variants, corpora.read(folder))):
-        return
-    with _described(folder, variants, {"world": world, "shared": False, "above": above}):
-        join(folder, variants[0].parameters, node=0)
+    asked = plans.of(folder, variants, corpora.read(folder))
+    due = [(plan, k) for plan in asked for k in plan.missing(above, math.inf)]
+    if due:
+        with _described(folder, variants, {"world": world, "shared": False, "above": above}), _counted(due):
+            join(folder, variants[0].parameters, node=0)
+
+
+def _counted(due: list[tuple[plans.Plan, int]]) -> AbstractContextManager[None]:
+    """A bar over segments that other processes train, each of which has its own in its log."""
+
+    def share() -> float:
+        return 100 * sum(plan.holds(k) for plan, k in due) / len(due)
+
+    return progress.watched(share, f"train {len(due)} segments")
 
 
 def _at_once(asked: list[plans.Plan]) -> int:
@@ -159,10 +169,8 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     command += [f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
     command += ["--rdzv-conf", f"timeout={WAIT}"]
     command += ["-m", "shl_utils.worker", str(folder / CONFIG)]
-    with _followed(folder / f"progress.{node}.jsonl") as events:
-        log = folder / f"launch.{node}.log"
-        env = _environment(precision.cores() // here, events) | parameters.accelerate
-        code, log = _side_by_side([command], [log], [env])
+    log = folder / f"launch.{node}.log"
+    code, log = _side_by_side([command], [log], [_environment(precision.cores() // here)])
     if code:
         raise RuntimeError(_stopped(code, log))
 
@@ -183,22 +191,14 @@ def _told(variant: Variant) -> dict[str, Any]:
     return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "plain": plain}
 
 
-@contextmanager
-def _followed(events: Path) -> Iterator[str]:
-    """Where processes write their progress: whoever follows us follows them too, else we draw it."""
-    above = os.environ.get(progress.VARIABLE)
-    with nullcontext() if above else progress.follow(events):
-        yield above or str(events)
-
-
-def _environment(threads: int, events: str) -> dict[str, str]:
-    """Of a trainer: nothing of another launch, a share of the cores, and where to write its progress."""
+def _environment(threads: int) -> dict[str, str]:
+    """Of a trainer: nothing of another launch, and a share of the cores."""
     env = surroundings.closed(os.environ)
     if sys.platform == "win32":
         env["USE_LIBUV"] = "0"  # PyTorch is built without it there, and asks for it
     asked = env.get("OMP_NUM_THREADS", "")
     threads = max(min(threads, int(asked)) if asked.isdecimal() else threads, 1)
-    return env | {"OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid()), progress.VARIABLE: events}
+    return env | {"OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid())}
 
 
 def _stopped(code: int, log: Path) -> str:

@@ -45,7 +45,7 @@ def alt(figure: Figure) -> str:
 
 
 def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
-    """PNG in base64, and metadata with its words, for `site` and `report`: JupyterLab shows none."""
+    """PNG in base64, and metadata with its words, for `site`: JupyterLab shows none."""
     return print_figure(figure, fmt="png", base64=True), {"alt": alt(figure)}
 
 

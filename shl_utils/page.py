@@ -14,9 +14,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; font-size: 0.9em; display: block; overflow-x: auto }
 th, td { padding: 0.2rem 0.6rem; text-align: left; border-bottom: 1px solid #8886; vertical-align: top }
 thead th { border-bottom: 2px solid #888a }
-figure { margin: 1.5rem 0 }
-img { max-width: 100%; height: auto; background: white }
-figcaption, .small { font-size: 0.9em; opacity: 0.8 }
+.small { font-size: 0.9em; opacity: 0.8 }
 """
 
 
@@ -33,13 +31,8 @@ def sorting() -> str:
     return Path(__file__).with_name("tables.html").read_text(encoding="utf-8")
 
 
-def heading(text: str, *, level: int = 2) -> str:
-    return f"<h{level}>{html.escape(text)}</h{level}>"
-
-
-def folded(title: str, part: str) -> str:
-    """A part that opens on a click."""
-    return f"<details><summary>{html.escape(title)}</summary>{part}</details>"
+def heading(text: str) -> str:
+    return f"<h2>{html.escape(text)}</h2>"
 
 
 def paragraph(text: str) -> str:
@@ -54,10 +47,3 @@ def table(shown: pd.DataFrame) -> str:
 def listed(definitions: Mapping[str, str]) -> str:
     lines = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(text)}</li>" for name, text in definitions.items())
     return f"<ul class=small>{lines}</ul>"
-
-
-def picture(png: str, caption: str, alt: str = "") -> str:
-    """png: base64, as notebooks hold it. alt: what it shows, in words; the caption, if there are none."""
-    data, text = "".join(png.split()), html.escape(caption)
-    words = html.escape(alt) or text
-    return f'<figure><img src="data:image/png;base64,{data}" alt="{words}"><figcaption>{text}</figcaption></figure>'

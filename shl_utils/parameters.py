@@ -22,7 +22,6 @@ Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
     *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
 ]
-SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train")  # the notebooks that have some
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
     "08_one_note",
@@ -249,13 +248,6 @@ class Parameters(BaseModel):
         "03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
     )
 
-    accelerate: dict[str, str] = _of(
-        "03_train",
-        {},
-        "FSDP of Accelerate, by its variables ACCELERATE_... and FSDP_...: shards each model over processes",
-        kind="placement",
-    )
-
     # 04_evaluate
     threshold: Literal["half", "global", "segment", "per_code", "shrunk"] = _of(
         "04_evaluate", "global", "rule of the decision threshold, chosen on validation"
@@ -310,11 +302,6 @@ class Parameters(BaseModel):
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
         if self.parallel_models > 1 and (self.processes > 1 or self.nodes > 1):
             raise ValueError("parallel_models trains each model in one process: leave processes and nodes at 1")
-        strange = [name for name in self.accelerate if not name.startswith(("ACCELERATE_", "FSDP_"))]
-        if strange or "ACCELERATE_USE_DEEPSPEED" in self.accelerate:
-            raise ValueError(f"accelerate takes variables ACCELERATE_... and FSDP_..., no DeepSpeed: {self.accelerate}")
-        if self.accelerate and self.parallel_models:
-            raise ValueError("accelerate shares each model among all processes: leave parallel_models at 0")
         for name, what in NEEDED.get(self.source, {}).items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")

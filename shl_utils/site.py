@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import json
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 
-from shl_utils import headless, page, runs
-from shl_utils.parameters import STAGES
+from shl_utils import headless, page, runs, scan, summary
+from shl_utils.parameters import STAGES, Parameters
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
@@ -31,6 +32,8 @@ DECK = """<style>
 .reveal .slides section:not(.stack):not(:has(section)) { max-height: 790px; overflow-y: auto }
 .reveal img { max-height: 520px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
 </style>"""
+FOLDED = """{% extends 'lab/index.html.j2' %}
+{% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock %}"""
 NOTHING = {
     "mathjax_url": "",
     "require_js_url": "",
@@ -45,9 +48,10 @@ NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.
 
 
 def site(folder: Path, target: Path) -> Path:
-    """Write an index, a page a notebook, and the reference of the package into the new folder `target`.
+    """Write an index with parameters and provenance, and a page a notebook, into the new folder `target`.
 
-    ValueError for a private source, for a run that is not finished, and for a `target` that is there.
+    ValueError for a run that is not finished, for a `target` that is there, and for a page that would show the text of
+    a private note.
     """
     from nbconvert import HTMLExporter
 
@@ -55,20 +59,19 @@ def site(folder: Path, target: Path) -> Path:
     partial = _begun(target)
     lines = []
     for stage, notebook in found.items():
-        exporter = HTMLExporter(**NOTHING)
+        exporter = HTMLExporter(**NOTHING, raw_template=FOLDED)
         text, _ = exporter.from_notebook_node(notebook)
         text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
         (partial / f"{stage}.html").write_text(text, encoding="utf-8")
         first = notebook.cells[0].source
         lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
-    subprocess.run([sys.executable, "-m", "pdoc", "--output-directory", partial / "api", "shl_utils"], check=True)
     parts = [
         page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
         f"<ol start=0>{''.join(lines)}</ol>",
-        '<p><a href="api/shl_utils.html">Reference of the package</a></p>',
+        *_provenance(folder),
     ]
     (partial / "index.html").write_text(page.page(f"shl: run {folder.name}", parts), encoding="utf-8")
-    partial.rename(target)
+    _end(partial, folder, target)
     return target / "index.html"
 
 
@@ -85,8 +88,35 @@ def slides(folder: Path, target: Path) -> Path:
         text, _ = exporter.from_notebook_node(_as_deck(notebook))
         text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
         (partial / f"{stage}.html").write_text(text, encoding="utf-8")
-    partial.rename(target)
+    _end(partial, folder, target)
     return target / f"{STAGES[0]}.html"
+
+
+def _provenance(folder: Path) -> Iterator[str]:
+    facts, told = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), summary.of(folder)
+    yield page.heading("What was asked")
+    asked, defaults = facts["parameters"], Parameters().model_dump()
+    table = pd.DataFrame({"value": asked, "default": {name: defaults.get(name) for name in asked}}).astype(str)
+    yield page.table(table[table["value"] != table["default"]])
+    yield page.heading("What made it")
+    made = [_made(stage, facts["stages"][stage["stage"]]) for stage in told["stages"]]
+    yield page.table(pd.DataFrame(made).set_index("stage"))
+    last = facts["stages"][STAGES[-1]]
+    about = last["versions"] | {name: str(value) for name, value in last["hardware"].items()}
+    about |= {f"fingerprint of {name}": value for name, value in told["fingerprints"].items()}
+    yield page.table(pd.DataFrame({"": about}))
+
+
+def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
+    git, computed = stamp.get("git") or {}, stamp.get("computed", ())  # nothing where no model computed a figure
+    return {
+        "stage": stage["stage"],
+        "finished": stage["finished"],
+        "seconds of the last attempt": stage["seconds_of_last_attempt"],
+        "peak memory, MB": stage.get("peak_memory_mb", ""),
+        "revision": git.get("revision", "none")[:12] + (" with changes" if git.get("dirty") else ""),
+        **{f: ", ".join({str(one[f]): 0 for one in computed}) for f in ("device", "precision", "processes")},
+    }
 
 
 def _dark(exporter: Any) -> str:
@@ -96,13 +126,11 @@ def _dark(exporter: Any) -> str:
 
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
-    """The executed notebooks of a finished run of an open source."""
+    """The executed notebooks of a finished run."""
     states = runs.states(folder)
     late = [stage for stage, state in states.items() if not state.done]
     if late:
         raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
-    if runs.read_stamp(folder, STAGES[0])["private"]:
-        raise ValueError(f"{folder} is of a private source: its notebooks are not for others")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError(f"latex2mathml is missing: {NEEDS}")
     stale = [stage for stage in STAGES if not headless.is_shown(folder, stage)]
@@ -120,6 +148,17 @@ def _begun(target: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     return partial
+
+
+def _end(partial: Path, folder: Path, target: Path) -> None:
+    """Put the pages in their place, but those that show the text of a private note: ValueError, and they are gone."""
+    leaks = scan.found([partial], [folder]) if runs.read_stamp(folder, STAGES[0])["private"] else []
+    if leaks:
+        shutil.rmtree(partial)
+        raise ValueError(
+            f"{folder}: {leaks[0].file.name} would show text of {leaks[0].notes} notes: nothing is written"
+        )
+    partial.rename(target)
 
 
 def _reveal() -> Path:

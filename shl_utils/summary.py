@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from shl_utils import runs
 from shl_utils.parameters import STAGES
@@ -69,26 +68,6 @@ def table(told: Sequence[Summary]) -> str:
         )
         lines.append(f"{one['run']}: {state}{error}" + (f"\n    micro / macro: {figures}" if figures else ""))
     return "\n".join(lines)
-
-
-def write_junit(path: Path, told: Sequence[Summary]) -> None:
-    """The stages of all runs as test cases of JUnit's XML, which CI servers read: passed, failed, or skipped."""
-    root = ElementTree.Element("testsuites", name="shl")
-    for one in told:
-        failed = [line for line in one["stages"] if line["state"] == "failed"]
-        skipped = [line for line in one["stages"] if line["state"] not in ("done", "failed")]
-        counts = {"tests": len(one["stages"]), "failures": len(failed), "skipped": len(skipped), "errors": 0}
-        suite = ElementTree.SubElement(root, "testsuite", {"name": one["run"]} | {k: str(n) for k, n in counts.items()})
-        for line in one["stages"]:
-            seconds = str(line.get("seconds_of_last_attempt", 0))
-            case = ElementTree.SubElement(suite, "testcase", classname=one["run"], name=line["stage"], time=seconds)
-            if line in failed:
-                ElementTree.SubElement(case, "failure", message=line["error"].splitlines()[0]).text = line["error"]
-            elif line in skipped:
-                ElementTree.SubElement(case, "skipped", message=line["state"])
-    ElementTree.indent(root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

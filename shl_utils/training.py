@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from shl_utils import harmonic, losses, precision, shards
+from shl_utils import harmonic, losses, precision
 from shl_utils.checkpoint import Course, trained
 from shl_utils.curves import curve
 from shl_utils.model import SegmentModel, merged, predict, to_device
@@ -105,8 +105,7 @@ def fit(
     set_seed(task.seed)
     started = time.monotonic()
     net = build(task.prior())
-    if not parameters.accelerate:  # which moves the pieces
-        net.to(accelerator.device)
+    net.to(accelerator.device)
     # fused would hide from Accelerate which steps fp16 skipped
     optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
     steps = n_batches(task.notes.size, size=parameters.batch_size)
@@ -123,9 +122,9 @@ def fit(
             course.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break
         course.add(loss, _validate(net, task, accelerator), weights)
-        if epoch + 1 < task.epochs:
-            course.save(path, key, time.monotonic() - started, write=accelerator.is_main_process)
-    net = build(task.prior()) if shards.any_in(net) else accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        if epoch + 1 < task.epochs and accelerator.is_main_process:
+            course.save(path, key, time.monotonic() - started)
+    net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     net.load_state_dict(course.best_weights, strict=False)
     facts = {
         "history": course.history,
@@ -187,10 +186,6 @@ def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
     if not truth.any():
         return float("nan")
     asked = {"device": str(accelerator.device), "dtype": precision.DTYPES[effective_precision(accelerator)]}
-    if shards.any_in(net):  # every process needs the others' pieces for each note, so all go through all of them
-        scores = predict(net, task.features, rows, **asked)
-        shards.part(net)
-        return curve(truth, scores).average_precision
     mine = np.arange(len(rows))[accelerator.process_index :: accelerator.num_processes]
     part = predict(merged(net), task.features, rows[mine], **asked)
     scores = np.empty_like(truth)

@@ -6,10 +6,8 @@ python -m shl_utils.worker CONFIG    is what `launch` starts; CONFIG is written 
 
 from __future__ import annotations
 
-import copy
 import json
 import math
-import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -50,10 +48,6 @@ def accelerator_for(asked: str, *, world: int) -> Accelerator:
         # while one encodes all notes the others wait, which may take hours; whoever ends, ends all
         kwargs_handlers=[GradScalerKwargs(init_scale=SCALE), InitProcessGroupKwargs(timeout=timedelta(days=2))],
     )
-    if os.environ.get("ACCELERATE_USE_FSDP") and not accelerator.is_fsdp2:
-        raise ValueError(
-            "Accelerate parts weights by FSDP on several GPUs only, and we train so with FSDP_VERSION 2 only"
-        )
     got = training.effective_precision(accelerator), accelerator.num_processes
     if got != (wanted, world):
         raise ValueError(f"asked for {wanted} in {world} processes, got {got[0]} in {got[1]}: start through `launch`")
@@ -96,8 +90,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: features.Prepar
     names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
     def build(prior: NDArray) -> model.SegmentModel:
-        # FSDP takes its pieces from weights of this model's own, which no other shares
-        net = fresh(copy.deepcopy(base).to("cpu") if parameters.accelerate else base, prior, parameters)
+        net = fresh(base, prior, parameters)
         if plan.origin:
             starts.from_unified(net, plan.origin, names)
         elif parameters.initialization == "label_embedding":
@@ -179,8 +172,6 @@ def _main(path: str) -> None:
         wanted = [_read(told) for told in config["variants"]]
         train(Path(config["folder"]), wanted, **config["how"])
 
-    if os.environ.get("RANK", "0") != "0":
-        os.environ.pop(progress.VARIABLE, None)
     work()
 
 

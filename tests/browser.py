@@ -16,12 +16,12 @@ import urllib.request
 import nbformat
 import pytest
 import yaml
-from conftest import PROJECT
+from conftest import PROJECT, SLIDERS
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from shl_utils.parameters import SLIDERS, STAGES
+from shl_utils.parameters import STAGES
 
 SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 PICTURES = PROJECT / "runs" / "browser"

@@ -153,7 +153,6 @@ FAULTS = [
     Fault("fp16 without a GPU", "precision: fp16", "needs a GPU"),
     Fault("two ways of several processes", "parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
     Fault("a meeting place without port", "rendezvous: host", "rendezvous: String should match"),
-    Fault("DeepSpeed", 'accelerate: {ACCELERATE_USE_DEEPSPEED: "true"}', "no DeepSpeed"),
     Fault("one code alone", "top_codes: 1", "at least two codes are needed"),
     Fault("an unknown grid", "grid: factorail", "factorail.yaml is missing"),
     Fault("a grid that is no name", "grid: {}", "grid: Input should be a valid string"),

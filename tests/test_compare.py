@@ -1,4 +1,4 @@
-"""Runs side by side, and one run on a page."""
+"""Runs side by side."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import baselines, compare, page, report, runs
+from shl_utils import baselines, compare, runs
 
 pytestmark = pytest.mark.slow
 
@@ -118,33 +118,3 @@ def test_the_command_writes_what_it_shows(other, tmp_path):
     missing = shl("compare", "smoke", "nothing", SHL_RUNS=str(other))
     assert missing.returncode == 2
     assert missing.stderr == "shl: no run nothing; there are: labels, smoke\n"
-
-
-def test_a_report_needs_nothing_but_itself_and_shows_no_note(other):
-    done = shl("report", "smoke", SHL_RUNS=str(other))
-    assert done.returncode == 0, done.stderr
-    text = (other / "smoke" / report.FILE).read_text()
-    assert text.count("<img") == text.count("data:image/png;base64,") > 10
-    assert "<script" not in text.replace(page.sorting(), ""), "no script but the one that sorts"
-    assert not re.search(r"(src|href)=.?(https?:)?//", text)
-    for words in ("What was asked", "max_tokens", "fingerprint of codes", "0 · The long tail", "7 · Verdict"):
-        assert words in text
-    for note in pd.read_parquet(other / "smoke" / "corpus.parquet")["text"]:
-        assert note[:60] not in text
-    assert "labels: 05_ablate: outdated" in shl("status", "labels", SHL_RUNS=str(other)).stdout
-
-
-def test_a_report_that_would_show_a_note_is_not_written(other, tmp_path):
-    folder = tmp_path / "smoke"
-    shutil.copytree(other / "smoke", folder)
-    note = pd.read_parquet(folder / "corpus.parquet")["text"].iloc[0]
-    path = folder / "notebooks" / "02_segment.ipynb"
-    book = json.loads(path.read_text())
-    cell = next(cell for cell in book["cells"] if cell["cell_type"] == "code")
-    words = "".join(f"<td>{word}</td>" for word in note.split())
-    cell["outputs"] = [{"output_type": "display_data", "data": {"text/html": f"<table><tr>{words}</tr></table>"}}]
-    path.write_text(json.dumps(book))
-    (folder / report.FILE).unlink(missing_ok=True)
-    with pytest.raises(ValueError, match=r"would show text of \d+ notes"):
-        report.write(folder)
-    assert not (folder / report.FILE).exists()

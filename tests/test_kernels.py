@@ -152,3 +152,9 @@ def test_what_the_user_has_set_up_stays_outside(monkeypatch, tmp_path):
     code += "sys.flags.optimize, os.environ['MPLBACKEND'], sys.warnoptions)"
     expected = f"False {sys.executable} {Path(kernels.__file__).with_name('__init__.py')} 0 "
     assert ask(code) == expected + "module://matplotlib_inline.backend_inline []"
+
+
+def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
+    code = "import time; from shl_utils import progress; progress.LINE_EVERY = 0.01\n"
+    assert ask(code + "for _ in progress.over('abc', 'letters'): time.sleep(0.1)\nprint('done')") == "done"
+    assert "letters: 67%, " in capfd.readouterr().err

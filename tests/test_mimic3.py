@@ -349,7 +349,9 @@ def test_what_macos_and_spreadsheets_leave_beside_the_tables_is_no_table(tmp_pat
 
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the tables of the open MIMIC-III demo are not beside the repository")
 def test_codes_of_the_open_demo():
-    codes, dropped = mimic3.read_codes(DEMO)
+    named = {name: mimic3.COLUMNS[name] for name in ("DIAGNOSES_ICD", "PROCEDURES_ICD")}  # it has no notes
+    with physionet.opened([DEMO], named, mimic3.DOWNLOAD) as tables:
+        codes, dropped = mimic3._read_codes(tables)
     assert codes.shape == (2247, 2)  # 1,761 diagnoses and 506 procedures, of which 20 repeat
     assert dropped == {"code repeated in its admission": 20}
     assert codes["note"].nunique() == 129

@@ -4,16 +4,15 @@ import ast
 import difflib
 import os
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import PROJECT, SLIDERS
 from nbclient import NotebookClient
 
 from shl_utils import grid, parameter_file, parameters
 from shl_utils.parameters import RENAMED, STAGES, Parameters
 
-PROJECT = Path(__file__).parent.parent
 NAMES = [old for old in RENAMED if isinstance(old, str)]
 VALUES = [old for old in RENAMED if old not in NAMES and old[0] in Parameters.model_fields and old[0] != "grid"]
 
@@ -55,9 +54,6 @@ def write(tmp_path, text):
         ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),
         ("lora_layers: 0", "trains no layer"),
         ("parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
-        ("parallel_models: 2\naccelerate: {FSDP_VERSION: '2'}", "leave parallel_models at 0"),
-        ("accelerate: {USE_FSDP: 'true'}", "takes variables ACCELERATE_"),
-        ("accelerate: {ACCELERATE_USE_DEEPSPEED: 'true'}", "no DeepSpeed"),
         ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
     ],
 )
@@ -163,7 +159,7 @@ def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
     (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
     defaults = Parameters().model_dump()
-    common = ["run", "interactive"] if stage in parameters.SLIDERS else ["run"]
+    common = ["run", "interactive"] if stage in SLIDERS else ["run"]
     common += ["based_on"] if stage != STAGES[0] else []
     assert assigned == {name: defaults[name] for name in [*common, *parameters.owned_by(stage)]}
     assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"

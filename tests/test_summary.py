@@ -1,7 +1,6 @@
 """How far a run is, said to people and to machines."""
 
 import json
-from xml.etree import ElementTree
 
 import pytest
 
@@ -76,17 +75,6 @@ def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
 def test_a_run_that_was_not_begun_has_no_stage(tmp_path):
     assert set(states(tmp_path)) == {"not run"}
     assert summary.table([summary.of(tmp_path)]) == f"{tmp_path.name}: 00_imbalance: not run"
-
-
-def test_junit_lists_stages_as_test_cases(folder, tmp_path):
-    path = tmp_path / "reports" / "junit.xml"
-    summary.write_junit(path, [summary.of(folder), summary.of(tmp_path / "none")])
-    suites = ElementTree.parse(path).getroot().findall("testsuite")
-    assert [suite.get("name") for suite in suites] == ["r", "none"]
-    assert (suites[0].get("tests"), suites[0].get("failures"), suites[0].get("skipped")) == (str(len(STAGES)), "1", "5")
-    (failure,) = suites[0].findall("testcase/failure")
-    assert failure.get("message") == "ValueError: <no> & more"
-    assert [case.get("name") for case in suites[0].findall("testcase")] == list(STAGES)
 
 
 def test_two_commands_do_not_work_on_one_run(tmp_path):

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from shl_utils import launch, parameters, provenance, surroundings, variants, worker
+from shl_utils import launch, provenance, surroundings, variants, worker
 
 STRANGE = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
@@ -92,16 +92,6 @@ def test_training_is_the_same_whatever_accelerate_is_told_outside(small_run, tmp
             monkeypatch.setenv(variable, value)
     assert weights[0] == weights[1]
     assert weights[0]
-
-
-def test_the_parameter_accelerate_reaches_a_trainer(outside, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(launch, "_side_by_side", lambda commands, logs, envs: seen.extend(envs) or (0, logs[0]))
-    (tmp_path / launch.CONFIG).write_text("{}", encoding="utf-8")
-    asked = parameters.check({"run": str(tmp_path), "accelerate": {"FSDP_VERSION": "1"}})
-    launch.join(tmp_path, asked, node=0)
-    assert seen[0]["FSDP_VERSION"] == "1"
-    assert "ACCELERATE_USE_FSDP" not in seen[0]
 
 
 def test_processes_wait_for_each_other_as_long_as_a_corpus_takes():

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from shl_utils.sources import mimic3, synthetic, wording
+from shl_utils.sources import synthetic, wording
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +176,5 @@ def test_paraphrases_are_plain_and_end_with_the_title(title):
     assert all(wording and wording == " ".join(wording.split()).lower() for wording in wordings)
 
 
-def test_codes_of_the_tables_are_undotted_and_of_the_book(folder, corpus):
-    codes, _ = mimic3.read_codes(folder)
-    assert set(codes["code"]) == set(corpus.descriptions)
+def test_codes_of_the_tables_are_of_the_book(corpus):
+    assert set(frequencies(corpus)) == set(corpus.descriptions)

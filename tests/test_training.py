@@ -221,60 +221,6 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
 
 
-SHARDED = """
-import json, sys
-from pathlib import Path
-from accelerate import Accelerator
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from shl_utils import checkpoint, encoder, shards, variants, worker
-from shl_utils.parameters import check
-
-def prepare(accelerator, net, optimizer):  # as Accelerate does for FSDP, but on processors too
-    mesh, before = init_device_mesh("cpu", (accelerator.num_processes,)), dict(net.named_parameters())
-    for part in (*encoder.encoder_layers(net.encoder), net):
-        fully_shard(part, mesh=mesh)
-    assert shards.any_in(net)
-    after = {id(before[name]): p for name, p in net.named_parameters()}
-    for group in optimizer.param_groups:
-        group["params"] = [after[id(p)] for p in group["params"]]
-    return net, optimizer
-
-def stopped(*arguments, **options):
-    save(*arguments, **options)
-    raise InterruptedError
-
-Accelerator.prepare, save = prepare, checkpoint.Course.save
-folder = Path(sys.argv[1])
-fsdp = {"accelerate": {"FSDP_VERSION": "2"}}
-wanted = [variants.main(check(json.loads((folder / "parameters.json").read_text()) | fsdp))]
-checkpoint.Course.save = stopped
-try:
-    worker.train(folder, wanted, world=2)
-except InterruptedError:
-    checkpoint.Course.save = save
-    worker.train(folder, wanted, world=2)
-"""
-
-
-@two_devices
-def test_weights_in_pieces_over_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
-    """FSDP2 as PyTorch has it, with a first segment that stops behind an epoch and goes on."""
-    folder, parameters = copy_run(small_run, tmp_path / "in pieces")
-    (tmp_path / "sharded.py").write_text(SHARDED)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, tmp_path / "sharded.py", folder], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert two["trainable_parameters"] == one["trainable_parameters"]
-        for a, b in zip(one["history"], two["history"], strict=True):
-            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
-            assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
-    (one,), (two,) = (predictions.compute(f, [variants.main(parameters)]) for f in (trained[0], folder))
-    assert two.probabilities == pytest.approx(one.probabilities, abs=1e-3)
-
-
 @two_devices
 def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "parted")
@@ -473,14 +419,6 @@ def test_gradients_are_cut_to_their_norm(small_run, clip):
     training._epoch(net, task, parameters, accelerator, accelerator.prepare(optimizer), schedule, rng, lambda n: None)
     assert len(norms) > 1
     assert (max(norms) <= clip * 1.001) == (clip > 0)
-
-
-@two_devices
-def test_fsdp_without_several_gpus_is_refused(small_run, tmp_path):
-    folder, parameters = copy_run(small_run, tmp_path / "fsdp")
-    parted = parameters.model_copy(update={"accelerate": {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}})
-    with pytest.raises(RuntimeError, match="Accelerate parts weights by FSDP on several GPUs only"):
-        launch.train(folder, [variants.main(parted)])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is right on a GPU")

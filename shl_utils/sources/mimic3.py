@@ -71,16 +71,6 @@ def load(folder: Path, *, generated: bool = False) -> Corpus:
     return replace(corpus, counts=physionet.beside(tables.rows | physionet.results(corpus), EXPECTED))
 
 
-def read_codes(folder: Path) -> tuple[pd.DataFrame, Counts]:
-    """The dotted codes alone, and counts of what was dropped; needs DIAGNOSES_ICD and PROCEDURES_ICD only.
-
-    One row an assignment: `note` (HADM_ID) and `code`, sorted, without repeats. Raises as `load` does.
-    """
-    named = {name: COLUMNS[name] for name in ("DIAGNOSES_ICD", "PROCEDURES_ICD")}
-    with physionet.opened([Path(folder)], named, DOWNLOAD) as tables:
-        return _read_codes(tables)
-
-
 def _read_codes(tables: Tables) -> tuple[pd.DataFrame, Counts]:
     dropped: Counts = {}
     parts = []
