@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import ablation, figures, looks
+from shl_utils import evaluation, figures, looks
 
 METHOD = "segmented sh_focal, filter"
 REPEATED = ["unified sh, no filter", "unified sh_focal, no filter"]  # no negative: the rows of bce and focal
@@ -15,7 +15,7 @@ def main(folder: str, target: str) -> None:
     """Gains of the comparable rows over one BCE model, by the finished run in `folder`."""
     looks.use()
     table = pd.read_parquet(Path(folder) / "ablation.parquet").set_index("row")
-    table = table[table["comparable"]].drop(index=[ablation.BASE, *REPEATED], errors="ignore")
+    table = table[table["comparable"]].drop(index=[evaluation.BASE, *REPEATED], errors="ignore")
     table = table.rename(index={METHOD: f"the paper's: {METHOD}"})
     picture, axes = figures.plt.subplots(1, 2, figsize=(11, 1.2 + 0.33 * len(table)))
     figures.gains(table, axes)

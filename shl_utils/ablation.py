@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shl_utils import encoder, grid, launch, predictions, probe, runs, variants
+from shl_utils import encoder, evaluation, grid, launch, predictions, probe, storage, variants
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
-BASE = "unified bce, no filter"
 FOLDER = "ablation"  # of the models of all rows, each in one named by an id; its SETTINGS say what it is
 SETTINGS = "settings.json"
 DEFAULTS = Parameters()
@@ -30,7 +29,7 @@ class Row:
     gold: a reading of the paper, not a way to code a note) or "stacked" (the union, calibrated together with one BCE
     model of all codes: ours, see `recalibration`).
     settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
-    one a seed. run: the parameters that the grid varies. added: BASE, where the grid does not have it.
+    one a seed. run: the parameters that the grid varies. added: evaluation.BASE, where the grid does not have it.
     """
 
     places: dict[int, dict[str, Any]]
@@ -106,7 +105,7 @@ class Row:
 
 
 def rows(name: str, parameters: Parameters) -> list[Row]:
-    """The rows of the grid called `name` over the run's parameters, each once, and BASE always.
+    """The rows of the grid called `name` over the run's parameters, each once, and evaluation.BASE always.
 
     Combinations that differ only in what changes nothing are one row. Models are trained under filter_labels "train"
     where the row says "all": the rows differ in what they are measured on, so they share them. Models that an earlier
@@ -118,22 +117,24 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
         row = _row(number, combination, parameters)
         found[row.name] = _merged(found[row.name], row) if row.name in found else row
         every_seed |= dict.fromkeys(combination.seeds)
-    if BASE not in found:
+    if evaluation.BASE not in found:
         changed = variants.PLAIN | {"initialization": "prior", "epochs": parameters.ablation_epochs}
         settings = (parameters.model_copy(update=changed),)
         base = _row(-1, grid.Combination(dict(variants.PLAIN), settings, tuple(every_seed)), parameters)
-        found = {BASE: replace(base, added=True)} | found
+        found = {evaluation.BASE: replace(base, added=True)} | found
     _check_seeds(found, grid.path_of(name))
     return list(found.values())
 
 
 def _check_seeds(found: dict[str, Row], path: Path) -> None:
-    """ValueError where the seeds of a row cannot be paired with those of BASE: before they are trained."""
-    base = len(found[BASE].options[0])
+    """ValueError where the seeds of a row cannot be paired with those of evaluation.BASE: before they are trained."""
+    base = len(found[evaluation.BASE].options[0])
     for row in found.values():
         n = len(row.options[0])
         if row.comparable and n != base and 1 not in (n, base):
-            raise ValueError(f"{path}: {row.name} has {n} seeds and {BASE} {base}: give all the same {grid.SEED}")
+            raise ValueError(
+                f"{path}: {row.name} has {n} seeds and {evaluation.BASE} {base}: give all the same {grid.SEED}"
+            )
 
 
 def _row(number: int, combination: grid.Combination, run: Parameters) -> Row:
@@ -176,7 +177,7 @@ def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
 
 def _id(settings: dict[str, Any]) -> str:
     """A name that every file system takes, whatever the settings hold: paths, blanks, any script."""
-    return runs.short(settings)[:10]
+    return storage.short(settings)[:10]
 
 
 def _without_moot(parameters: Parameters) -> Parameters:
@@ -206,7 +207,7 @@ def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
     in SETTINGS what it differs in from the run."""
     _check_encoders(wanted)
     for variant in (variant for variant in wanted if variant.settings):
-        runs.write_json(folder / variant.folder / SETTINGS, variant.settings)
+        storage.write_json(folder / variant.folder / SETTINGS, variant.settings)
     variants.write_segments(folder, corpus, wanted)
     launch.train(folder, wanted)
     predictions.keep(folder, wanted, corpus)

@@ -37,8 +37,8 @@ from shl_utils import (
     predictions,
     provenance,
     ranking,
-    runs,
     stock,
+    storage,
     tokens,
     variants,
     worker,
@@ -106,14 +106,14 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     if any(before.get(name) != value for name, value in found.items()):
         before = {"matrix": matrix_rates(), "ways": {}}
     found = before | found
-    runs.write_json(target, found)
+    storage.write_json(target, found)
     for number in only or range(len(listed)):
         way = listed[number]
         print(f"{way.name}: running", flush=True)
         # counted here, so that the memory it takes is not the way's
         found["ways"][way.name] = _in_a_process(folder, way, number) | _operations(folder, way) | provenance.revision()
         print(f"{way.name}: {found['ways'][way.name]['seconds']:.0f} s", flush=True)
-        runs.write_json(target, found)
+        storage.write_json(target, found)
     return target
 
 
@@ -253,7 +253,7 @@ def main(arguments: list[str]) -> None:
     folder, number = Path(arguments[0]), int(arguments[1])
     asked = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
     way = ways(check(asked["parameters"]), asked["rate"])[number]
-    runs.write_json(folder / way.variant.folder / "found.json", _measure(folder, way))
+    storage.write_json(folder / way.variant.folder / "found.json", _measure(folder, way))
 
 
 if __name__ == "__main__":

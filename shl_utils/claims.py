@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from shl_utils import effects, grid, losses
-from shl_utils.ablation import BASE, Row
+from shl_utils.ablation import Row
 from shl_utils.baselines import LINEAR
-from shl_utils.measuring import FIGURES, Measured
+from shl_utils.evaluation import BASE, FIGURES, Measured
 from shl_utils.parameters import Parameters
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what tells the method's rows from each other
@@ -20,25 +20,21 @@ Found = tuple[str, list[effects.Difference]]
 
 
 def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> pd.DataFrame:
-    """A line a claim and figure: `claim`, `measured` (by what rows), `figure`, and `gain` with its 95% interval, `low`
-    and `high`; NaN where the grid holds no such rows.
+    """A line per claim and figure: `claim`, `papers` (whether it is one of the paper's, and not about variants of ours
+    or easier questions), `measured` (by what rows), `figure`, and `gain` with its 95% interval, `low` and `high`; NaN
+    where the grid holds no such rows.
 
     measured: of all `rows`, and of LINEAR. run: its loss, if harmonic, is taken for the paper's, and so is its beta
     where a claim names none. Only rows without anything of ours speak of the paper's claims.
     """
     lines = []
-    for claim, (name, differences) in _claims(measured, rows, run):
+    for claim, papers, (name, differences) in _claims(measured, rows, run):
         found = effects.summary(differences) if differences else {}
-        lines += [[claim, name, f, *(found.get(f"{f}{end}", math.nan) for end in ENDS)] for f in FIGURES]
-    return pd.DataFrame(lines, columns=["claim", "measured", "figure", "gain", "low", "high"])
+        lines += [[claim, papers, name, f, *(found.get(f"{f}{end}", math.nan) for end in ENDS)] for f in FIGURES]
+    return pd.DataFrame(lines, columns=["claim", "papers", "measured", "figure", "gain", "low", "high"])
 
 
-def is_the_papers(claim: str) -> bool:
-    """Whether a claim is neither about what is measured, in parentheses, nor about variants of ours."""
-    return not claim.startswith("(") and " of ours" not in claim
-
-
-def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, Found]]:
+def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, bool, Found]]:
     theirs, ours = [row for row in rows if not row.ours], [row for row in rows if row.ours]
     own = [row for row in theirs if row.levels(["beta"]).get("beta", run.beta) == run.beta]
     segmented, ours_segmented = ([row for row in side if row.parameters.segmentation == "eta"] for side in (own, ours))
@@ -58,18 +54,18 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
     for beta in sorted({"R1", "R3", run.beta}):  # the default, the kindest on openi, and the run's own
         for rival, reference in (("one BCE model", BASE), ("a linear model", LINEAR)):
             whole, bare = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
-            yield f"With beta {beta}, the whole method beats {rival}", whole
-            yield f"With beta {beta}, without its filter, it beats {rival}", bare
+            yield f"With beta {beta}, the whole method beats {rival}", True, whole
+            yield f"With beta {beta}, without its filter, it beats {rival}", True, bare
     both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
-    yield "Segments beat one model", change(own, "segmentation", "none", "eta")
-    yield "In segments, the harmonic loss beats BCE", change(segmented, "loss", "bce", _harmonic(run))
-    yield "In segments, its weights alone beat BCE", change(segmented, "loss", "bce", "sh")
-    yield "The filter on training labels helps", change(own, "filter_labels", "none", "train")
-    yield "(Filtering the test labels too lifts F1)", change(own, "filter_labels", "train", "all")
-    yield "(Oracle routing of notes to segments lifts F1)", change(own, "scoring", "union", "oracle_routing")
-    yield "(With both, the method beats one BCE model)", over(BASE, **both)
-    yield "In variants of ours, segments beat one model", change(ours, "segmentation", "none", "eta")
-    yield "In segments of ours, harmonic weights beat BCE", change(ours_segmented, "loss", "bce", "sh")
+    yield "Segments beat one model", True, change(own, "segmentation", "none", "eta")
+    yield "In segments, the harmonic loss beats BCE", True, change(segmented, "loss", "bce", _harmonic(run))
+    yield "In segments, its weights alone beat BCE", True, change(segmented, "loss", "bce", "sh")
+    yield "The filter on training labels helps", True, change(own, "filter_labels", "none", "train")
+    yield "(Filtering the test labels too lifts F1)", False, change(own, "filter_labels", "train", "all")
+    yield "(Oracle routing of notes to segments lifts F1)", False, change(own, "scoring", "union", "oracle_routing")
+    yield "(With both, the method beats one BCE model)", False, over(BASE, **both)
+    yield "In variants of ours, segments beat one model", False, change(ours, "segmentation", "none", "eta")
+    yield "In segments of ours, harmonic weights beat BCE", False, change(ours_segmented, "loss", "bce", "sh")
 
 
 def _method(rows: list[Row], run: Parameters, **parts: str) -> Row | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from shl_utils import sources
+from shl_utils import raw_corpus
 
 # marks: of de-identification, [**2151-7-16**] in MIMIC-III and ___ in MIMIC-IV; a tokenizer spends ten tokens on one.
 # header: the lines a discharge summary begins with that say who was where when, up to the first other line.
@@ -54,7 +54,7 @@ def clean(text: str, wanted: Iterable[str]) -> str:
     return text
 
 
-def cleaned(source: sources.Corpus, wanted: Iterable[str]) -> tuple[sources.Corpus, dict[str, int]]:
+def cleaned(source: raw_corpus.RawCorpus, wanted: Iterable[str]) -> tuple[raw_corpus.RawCorpus, dict[str, int]]:
     """The source with its notes cleaned, and what was dropped so far, with the notes that this left blank."""
     texts = pd.Series([clean(text, wanted) for text in source.notes["text"]], index=source.notes.index, dtype=object)
     filled = texts.str.contains(r"\S")

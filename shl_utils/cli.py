@@ -33,10 +33,10 @@ def _parser() -> argparse.ArgumentParser:
         "--json", type=_path, metavar="FILE", help="write the status of each run to FILE, as `status --json`"
     )
     run.set_defaults(do=_run)
-    status = commands.add_parser("status", help="status of runs, and their errors; exit code 0 if all are done")
-    status.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; default: all")
-    status.add_argument("--json", action="store_true", help="print JSON")
-    status.set_defaults(do=lambda given: _status(given.runs, as_json=given.json))
+    stood = commands.add_parser("status", help="status of runs, and their errors; exit code 0 if all are done")
+    stood.add_argument("runs", nargs="*", metavar="run", help="names under runs/, or folders; default: all")
+    stood.add_argument("--json", action="store_true", help="print JSON")
+    stood.set_defaults(do=lambda given: _status(given.runs, as_json=given.json))
     compare = commands.add_parser("compare", help="compare finished runs on the same data, with paired intervals")
     compare.add_argument(
         "runs", nargs="+", metavar="run", help="name under runs/, or folder; gains are over the first run"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shl_utils import baselines, evaluation, filtering, measuring, page, predictions, ranking, runs, tables, variants
+from shl_utils import baselines, evaluation, filtering, page, predictions, ranking, runs, storage, tables, variants
 from shl_utils import corpus as corpora
 from shl_utils.corpus import Corpus
-from shl_utils.measuring import Measured
+from shl_utils.evaluation import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
 
 STAGE = "04_evaluate"
@@ -66,9 +66,9 @@ def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
     how = {"times": loaded[0].parameters.bootstrap_draws, "seed": loaded[0].parameters.seed}
     first = next(iter(found))
     if paired:
-        table = measuring.table({name: one for name, (one, _) in found.items()}, [], reference=first, **how)
+        table = evaluation.table({name: one for name, (one, _) in found.items()}, reference=first, **how)
     else:
-        table = pd.concat(measuring.table({n: one}, [], reference=n, **how) for n, (one, _) in found.items())
+        table = pd.concat(evaluation.table({n: one}, reference=n, **how) for n, (one, _) in found.items())
     table["core_seconds"] = [seconds for _, seconds in found.values()]
     table["failed"] = 0
     told = tables.definitions(table, times=how["times"], reference=first) | {"measured on": _prints(loaded)}
@@ -88,7 +88,9 @@ def write(compared: Compared, target: Path) -> list[Path]:
         page.listed(compared.definitions),
     ]
     files[1].write_text(page.page("Runs side by side", parts), encoding="utf-8")
-    runs.write_json(files[2], {"paired": compared.paired, "models": json.loads(compared.table.to_json(orient="index"))})
+    storage.write_json(
+        files[2], {"paired": compared.paired, "models": json.loads(compared.table.to_json(orient="index"))}
+    )
     return files
 
 
@@ -155,7 +157,7 @@ def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
 
 def _together(parts: list[tuple], parameters: Parameters) -> Measured:
     """One row of the seeds in `parts`."""
-    one = measuring.measured_on(parts[0][0], [predicted for _, predicted, _ in parts], parameters)
+    one = evaluation.measured_on(parts[0][0], [predicted for _, predicted, _ in parts], parameters)
     return replace(one, points=one.points | {"map": float(np.mean([value for *_, value in parts]))})
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import cleaning, sources, split_files, splitting
+from shl_utils import cleaning, raw_corpus, split_files, splitting
 from shl_utils.parameters import Parameters
 
 APART = (
@@ -85,7 +85,7 @@ def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(flat), dtype=np.float32), flat, offsets), shape=shape)
 
 
-def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
+def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
     """Drop codes with fewer than `min_notes` notes and notes left without a code; split the rest.
 
     Notes are cleaned first, see `cleaning`. Codes are counted over all notes of the source; then `top_codes` keeps the
@@ -127,7 +127,7 @@ def build(source: sources.Corpus, parameters: Parameters) -> tuple[Corpus, dict[
     return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
 
 
-def _kept(source: sources.Corpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
+def _kept(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
     """The codes that stay, of two alike in frequency the first by name before the other, and what was left out."""
     counts = Counter(code for row in source.notes["codes"] for code in row)
     enough = [code for code, n in counts.items() if n >= parameters.min_notes]
@@ -168,7 +168,7 @@ def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> 
     return pd.Series(cut, training.index).reindex(notes.index).fillna(notes["split"])
 
 
-def source_check(source: sources.Corpus) -> None:
+def source_check(source: raw_corpus.RawCorpus) -> None:
     """What every source promises; broken by none of ours, perhaps by the next one."""
     notes = source.notes
     if notes.empty:

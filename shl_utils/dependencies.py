@@ -19,13 +19,24 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+
+from shl_utils import storage
 
 PACKAGE = Path(__file__).parent
 # parameters: their values are in every stamp and key
 BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
-    for name in ("dependencies", "locks", "parameters", "probe", "progress", "provenance", "runs")
+    for name in (
+        "dependencies",
+        "label_check",
+        "locks",
+        "parameters",
+        "probe",
+        "progress",
+        "provenance",
+        "runs",
+        "storage",
+    )
 }
 UNCOUNTED = {"parameters", "exercise"}  # tags of cells
 MAIN = "__main__"  # what runs only where the module is started by itself
@@ -72,7 +83,7 @@ def _notebook(path: Path) -> tuple[set[Name], str]:
 def _notebook_in(path: Path, state: tuple[int, int]) -> tuple[set[Name], str]:
     source = _source_of(path)
     uses = set().union(*_parsed(source, path, path.stem).uses.values())
-    return uses, short(list(filter(None, _bare(source, ast.parse(source)))))
+    return uses, storage.short(list(filter(None, _bare(source, ast.parse(source)))))
 
 
 def _source_of(path: Path) -> str:
@@ -85,7 +96,7 @@ def _source_of(path: Path) -> str:
 
 
 def digest(code: Code) -> str:
-    return short(code)
+    return storage.short(code)
 
 
 def changed(before: Code, now: Code) -> list[str]:
@@ -108,7 +119,7 @@ def _digests(reached: set[Name]) -> Code:
         by_file.setdefault(_relative(parsed.path), []).append((name, parsed.texts[name]))
         for file in sorted(parsed.files[name]):
             by_file[_relative(file)] = [(file.name, [hashlib.sha256(file.read_bytes()).hexdigest()])]
-    return {file: short(parts) for file, parts in by_file.items()}
+    return {file: storage.short(parts) for file, parts in by_file.items()}
 
 
 def _reached(roots: Iterable[Name], without: set[Name]) -> set[Name]:
@@ -266,8 +277,3 @@ def _state(path: Path) -> tuple[int, int]:
 
 def _relative(path: Path) -> str:
     return path.relative_to(PACKAGE.parent).as_posix() if PACKAGE.parent in path.parents else path.name
-
-
-def short(value: Any) -> str:
-    """By which values that JSON can hold are told apart."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

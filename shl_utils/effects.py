@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shl_utils import grid, metrics
+from shl_utils import grid, resampling
 from shl_utils.ablation import Row
-from shl_utils.measuring import FIGURES, Measured
+from shl_utils.evaluation import FIGURES, Measured
 
 Choices = dict[str, Any]
 Difference = dict[str, NDArray[np.float64]]  # figure to (1 + draws,): that of the points, then those of the samples
@@ -155,6 +155,6 @@ def summary(differences: list[Difference]) -> dict[str, float]:
     line = {}
     for figure in FIGURES:
         values = np.mean([d[figure] for d in differences], axis=0)
-        low, high = metrics.interval(values[1:])
+        low, high = resampling.interval(values[1:])
         line |= {figure: values[0], f"{figure}_low": low, f"{figure}_high": high}
     return line

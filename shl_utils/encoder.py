@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from shl_utils import tokens
 from shl_utils.encoder_files import digest, local
 from shl_utils.parameters import Parameters
+from shl_utils.pooling import mean_pool
 from shl_utils.tokens import Ragged, by_length
 
 
@@ -80,12 +81,6 @@ def _remedy(name: str, error: str, download: bool) -> str:
     if local(name):
         return "the folder lacks a part of it, or one is damaged"
     return "check the name and the network" if download else "give a folder, or set `download: true`"
-
-
-def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the tokens of each row, in float32: (rows, tokens, width) and (rows, tokens) to (rows, width)."""
-    mask = mask.unsqueeze(-1).to(torch.float32)
-    return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
 def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> NDArray[np.float32]:

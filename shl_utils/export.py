@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils import cleaning, encoder_files, model, runs, standalone, tables, variants
+from shl_utils import cleaning, encoder_files, model, runs, standalone, storage, tables, variants
 from shl_utils.encoder_files import MINILM
 from shl_utils.one_note import STAGE
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, owned_by
@@ -61,11 +61,11 @@ def export(folder: Path, target: Path) -> Path:
             shutil.copy(place / name, partial / f"segment-{k}" / name)
         config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
         base = {"base_model_name_or_path": known["encoder"] or None}
-        runs.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
+        storage.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
         parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
     about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
     about |= {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
-    runs.write_json(partial / "about.json", about)
+    storage.write_json(partial / "about.json", about)
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
     codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
     codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)

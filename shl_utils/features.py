@@ -14,7 +14,7 @@ from torch import nn
 
 from shl_utils import dependencies, encoder, encoder_files, precision, stored, tokens
 from shl_utils.parameters import Parameters
-from shl_utils.runs import digest, short
+from shl_utils.storage import digest, short
 from shl_utils.tokens import Ragged
 
 

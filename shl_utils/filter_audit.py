@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shl_utils import filtering
+from shl_utils import label_filter
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
 
@@ -114,7 +114,7 @@ def sweep(
     for kind, values in (("cosine", COSINES), ("quantile", QUANTILES)):
         for value in values:
             asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
-            limit = filtering.cosine_threshold(similarity, corpus.split, asked)
+            limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
             kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
             line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
             line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()

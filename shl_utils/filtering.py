@@ -10,19 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils import dependencies, encoder, precision, probe, runs, tokens
+from shl_utils import dependencies, encoder, label_filter, precision, probe, storage, tokens
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters
-
-SPLITS_FILTERED = {
-    "none": (),
-    "train": ("train",),
-    "train+validation": ("train", "validation"),
-    "all": ("train", "validation", "test"),
-}
 
 
 def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -44,10 +36,12 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
         chunk_tokens=parameters.chunk_tokens,
     )
     pieces = encoder.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
-    notes = average(pieces, note_of_chunk, n=len(corpus.notes))
+    notes = label_filter.average(pieces, note_of_chunk, n=len(corpus.notes))
     described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
     codes = encoder.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
-    return pairwise(notes, codes, corpus.labels), pairwise(notes, codes, _shuffled(corpus.labels, parameters.seed))
+    return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(
+        notes, codes, _shuffled(corpus.labels, parameters.seed)
+    )
 
 
 def kept(
@@ -56,9 +50,9 @@ def kept(
     """`similarities`, and on what they were computed; kept in the run's `folder`, since they may take minutes."""
     by, path = precision.computing(parameters), folder / "trunk" / "similarities.parquet"
     counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
-    data = [runs.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
+    data = [storage.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
     code = dependencies.of(similarities)
-    key = runs.short([data, encoder.identity(parameters), counts, by.precision, code])
+    key = storage.short([data, encoder.identity(parameters), counts, by.precision, code])
     about = pq.read_schema(path).metadata if path.exists() else {}
     if about.get(b"key", b"").decode() != key:
         own, chance = similarities(corpus, parameters)
@@ -79,48 +73,6 @@ def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:
     return sparse.csr_array((np.ones(labels.nnz, np.float32), codes, labels.indptr), shape=labels.shape)
 
 
-def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
-    """Mean of the pieces of each of n owners, at unit length: (pieces, width) to (n, width)."""
-    sums = np.zeros((n, pieces.shape[1]), dtype=np.float32)
-    np.add.at(sums, owner, pieces)
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-
-
-def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array, *, block: int = 65536) -> pd.DataFrame:
-    """Cosine of unit vectors notes (n, width) and codes (c, width) at the assignments of labels (n, c)."""
-    rows, columns = labels.nonzero()
-    values = np.empty(len(rows), dtype=np.float32)
-    for a in range(0, len(rows), block):
-        part = slice(a, a + block)
-        values[part] = np.einsum("ij,ij->i", notes[rows[part]], codes[columns[part]])
-    return pd.DataFrame({"note": rows, "code": columns, "similarity": values})
-
-
-def cosine_threshold(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> float:
-    """The threshold as a cosine; a quantile is taken over the training assignments alone."""
-    if parameters.filter_by == "cosine":
-        return parameters.filter_threshold
-    training = table["similarity"][split[table["note"]] == "train"]
-    return float(np.quantile(training, parameters.filter_threshold))
-
-
-def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> tuple[pd.DataFrame, float]:
-    """Add `kept` to the table of similarities; also the cosine threshold. Splits not to be filtered keep all.
-
-    Raises ValueError where no training label is left.
-    """
-    threshold = cosine_threshold(table, split, parameters)
-    note_split = split[table["note"]]
-    touched = np.isin(note_split, SPLITS_FILTERED[parameters.filter_labels])
-    table = table.assign(kept=~touched | (table["similarity"] >= threshold).to_numpy())
-    if not table["kept"][note_split == "train"].any():
-        raise ValueError(
-            f"the filter removes every training label: the largest similarity is "
-            f"{table['similarity'].max():.2f}, the threshold {threshold:.2f}; lower `filter_threshold`"
-        )
-    return table, threshold
-
-
 def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
     """With the names of notes and codes in place of their numbers."""
     named = table.assign(
@@ -136,7 +88,7 @@ def read_labels(path: Path, corpus: Corpus, parameters: Parameters) -> sparse.cs
     named = pd.read_parquet(path, columns=["note", "code", "similarity"])
     rows = pd.Index(corpus.notes["note"]).get_indexer(named["note"])
     columns = pd.Index(corpus.codes["code"]).get_indexer(named["code"])
-    table, _ = apply(named.assign(note=rows, code=columns), corpus.split, parameters)
+    table, _ = label_filter.apply(named.assign(note=rows, code=columns), corpus.split, parameters)
     table = table[table["kept"]]
     values = np.ones(len(table), dtype=np.float32)
     return sparse.csr_array((values, (table["note"], table["code"])), shape=corpus.labels.shape)

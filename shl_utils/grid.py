@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from shl_utils import places, provenance
-from shl_utils.parameter_file import read_yaml
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, now, owned_by, resolved
+from shl_utils.parameter_file import read_yaml, resolved
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, now, owned_by
 
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "oracle_routing", "stacked")  # see `scoring`

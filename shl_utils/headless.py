@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -12,10 +11,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from shl_utils import dependencies, grid, parameter_file, parameters, runs, summary, surroundings
+from shl_utils import grid, parameter_file, parameters, runs, storage, summary, surroundings
 from shl_utils.parameters import STAGES, Parameters
 
-SHOWS = "shl"  # in the metadata of an executed notebook: of what stage its figures are
 Read = tuple[dict, Parameters]  # a file's differences, and the full set
 
 
@@ -70,7 +68,7 @@ def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None 
         finally:
             told = [summary.of(folder, until=until) for folder in folders]
             if as_json:
-                runs.write_json(as_json, told)
+                storage.write_json(as_json, told)
     if len(told) > 1:
         print("\n" + summary.table(told))
     return all(done)
@@ -84,7 +82,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
         state = runs.states(folder, full, until=stage)[stage]
         if force:
             runs.forget(folder, stage)
-        elif state.done and is_shown(folder, stage):
+        elif state.done and runs.is_shown(folder, stage):
             print(f"{stage}: done before, kept")
             continue
         elif full.based_on and state.word == "not run":
@@ -148,7 +146,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 km=kernel,
                 start_timeout=kernels.patience(),
             )
-        executed.metadata[SHOWS] = _shown(runs.read_stamp(folder, stage))
+        executed.metadata[runs.SHOWS] = runs.shown(runs.read_stamp(folder, stage))
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
@@ -159,16 +157,3 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     except OSError as error:
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def is_shown(folder: Path, stage: str) -> bool:
-    """Whether the executed notebook, if there is one, shows what the stage has left: it may have been done since, by
-    hand, with other results or by other code."""
-    path, stamp = folder / "notebooks" / f"{stage}.ipynb", runs.read_stamp(folder, stage)
-    if not path.exists():
-        return True
-    return bool(stamp) and json.loads(path.read_text(encoding="utf-8"))["metadata"].get(SHOWS) == _shown(stamp)
-
-
-def _shown(stamp: runs.Stamp) -> dict[str, str]:
-    return {"id": stamp.get("id", ""), "code": dependencies.digest(stamp.get("code", {}))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from shl_utils import claims, tables
+from shl_utils import tables
 
 NAMES = {figure: f"{title}-F1" for figure, title in tables.FIGURES.items()}
 
@@ -42,7 +42,7 @@ def of_costs(ratios: pd.Series) -> str:
 
 def of_verdicts(lines: pd.DataFrame) -> str:
     """Of `verdict.several`: how the paper's claims that were tested fared, without what is not comparable or ours."""
-    theirs = lines[[claims.is_the_papers(claim) for claim in lines.index]]
+    theirs = lines[lines["papers"]]
     runs = theirs["run"].nunique()
     tested = theirs[theirs["verdict"] != "not tested"]
     parts = []

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from shl_utils.encoder import mean_pool
-
-
-class Head(nn.Linear):
-    """Every code looks at the mean over the note's tokens."""
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """hidden (notes, tokens, width) and mask (notes, tokens) to logits (notes, codes)."""
-        return super().forward(mean_pool(hidden, mask))
+from shl_utils.pooling import Head
 
 
 class AttentiveHead(Head):
@@ -34,11 +24,3 @@ class AttentiveHead(Head):
         scores = hidden @ (self.query.T * hidden.shape[-1] ** -0.5)  # the smaller of the two is scaled
         attention = scores.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).softmax(dim=1)
         return (attention * (hidden @ self.weight.T)).sum(dim=1) + self.bias
-
-
-POOLING = {"mean": Head, "attention": AttentiveHead}
-
-
-def pooling_of(state: Mapping[str, Tensor]) -> str:
-    """Which of POOLING a saved head is."""
-    return "attention" if "query" in state else "mean"

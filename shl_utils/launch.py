@@ -7,32 +7,27 @@ started as they are.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import math
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from shl_utils import corpus as corpora
-from shl_utils import features, plans, precision, progress, runs, surroundings, worker
+from shl_utils import features, plans, precision, processes, progress, storage, surroundings, worker
 from shl_utils.parameters import Parameters
 from shl_utils.variants import Variant
 
 CONFIG = "launch.json"
 WORTH = 30_000  # notes to be seen from which processes side by side make up for their start, some seconds
 WAIT = 3600  # seconds in which the machines of one launch have to meet: the next is started by hand, or is busy
-PARENT = "SHL_PARENT"  # number of the process that starts a trainer, in its environment
 
 
 def train(folder: Path, variants: list[Variant]) -> None:
@@ -178,7 +173,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
 @contextmanager
 def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> Iterator[None]:
     """What is to be trained, in a file for the processes that train it; how: other arguments of `worker.train`."""
-    runs.write_json(folder / CONFIG, {"folder": str(folder), "variants": [_told(v) for v in variants], "how": how})
+    storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": [_told(v) for v in variants], "how": how})
     try:
         yield
     finally:
@@ -198,7 +193,7 @@ def _environment(threads: int) -> dict[str, str]:
         env["USE_LIBUV"] = "0"  # PyTorch is built without it there, and asks for it
     asked = env.get("OMP_NUM_THREADS", "")
     threads = max(min(threads, int(asked)) if asked.isdecimal() else threads, 1)
-    return env | {"OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid())}
+    return env | {"OMP_NUM_THREADS": str(threads), processes.PARENT: str(os.getpid())}
 
 
 def _stopped(code: int, log: Path) -> str:
@@ -218,31 +213,8 @@ def _root_cause(log: Path) -> str:
     return lines[-1] if lines else "no output"
 
 
-def die_with_parent() -> None:
-    """End when the parent does, so that a killed kernel leaves no trainer running."""
-    parent = int(os.environ.get(PARENT) or os.getppid())
-    os.environ[PARENT] = str(os.getpid())  # for the processes that this one starts
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-    else:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    if not _lives(parent):
-        sys.exit("the process that started this one is gone")  # it died before we asked
-
-
-def _lives(parent: int) -> bool:
-    """On Windows the launcher of a virtual environment stands between; elsewhere a dead parent's child gets another."""
-    return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
-
-
-def _end_with(parent: int) -> None:
-    while _lives(parent):
-        time.sleep(1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
     from torch.distributed.run import main
 
-    die_with_parent()
+    processes.die_with_parent()
     main(sys.argv[1:])

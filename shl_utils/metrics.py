@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 DEFINITIONS = {
     "micro_f1": "over all (note, code) pairs",
@@ -26,7 +24,6 @@ DEFINITIONS = {
     "positives": "true (note, code) pairs",
     "predicted_on_absent_codes": "false alarms on codes without a positive: the mean over present codes ignores them",
 }
-INTERVAL = "95%, of a Bayesian bootstrap over test notes, for macro-F1 over codes too"
 BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in training notes
 
 
@@ -106,53 +103,3 @@ def frequency_bin(train_counts: NDArray[np.int64]) -> pd.Series:
     names = [f"{low}-{high - 1}" if np.isfinite(high) else f"{low}+" for low, high in pairwise(BINS)]
     bins, names = (BINS, names) if np.all(train_counts) else ((0, *BINS), ["0", *names])
     return pd.Series(pd.cut(train_counts, bins, right=False, labels=names))
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Weights of a Bayesian bootstrap. notes: (times, notes). codes: (times, codes)."""
-
-    notes: NDArray[np.float32]
-    codes: NDArray[np.float32]
-
-
-def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
-    """Exponential weights with mean 1 for notes and for codes; the same seed gives the same, so models are paired.
-
-    Smooth weights (Rubin 1981), since whole resamples would lose a code with one note in the test from a third of them.
-    Codes are weighed too (Owen and Eckles 2012): such a code is found or not in every draw of notes alike, and notes
-    alone would say that the mean over codes is surer than it is.
-    """
-    rng = np.random.default_rng(seed)
-    notes, codes = (rng.exponential(size=(times, n)).astype(np.float32) for n in (n_notes, n_codes))
-    return Draws(notes, codes)
-
-
-def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDArray[np.float64]]:
-    """micro_f1 (notes drawn) and macro_f1_present (notes and codes drawn) under every draw: (times,) each."""
-    present = truth.any(axis=0)
-    by_code = [sparse.csr_array(part.T).astype(np.float32) for part in (truth & predicted, truth, predicted)]
-    parts = []
-    for block in blocks(*draws.codes.shape):
-        hit, true, said = (weighted_sum(part, draws.notes[block]) for part in by_code)
-        per_code, weights = f1(hit, true, said)[:, present], draws.codes[block][:, present]
-        macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
-        parts.append((f1(hit.sum(axis=1), true.sum(axis=1), said.sum(axis=1)), macro))
-    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
-
-
-def blocks(times: int, n_codes: int) -> list[slice]:
-    """Draws in blocks: an array of (draws, codes) takes 80 MB at most, however many codes there are."""
-    size = max(10_000_000 // n_codes, 1)
-    return [slice(first, first + size) for first in range(0, times, size)]
-
-
-def weighted_sum(by_code: sparse.csr_array, weights: NDArray) -> NDArray[np.float64]:
-    """(times, codes) from (codes, notes) and weights (times, notes)."""
-    return np.asarray((by_code @ weights.T).T, dtype=np.float64)
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Middle 95% of bootstrap values."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)

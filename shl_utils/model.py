@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from shl_utils.encoder import autocast, encoder_layers, n_layers
-from shl_utils.heads import POOLING, Head, pooling_of
+from shl_utils.heads import AttentiveHead
+from shl_utils.pooling import Head
 from shl_utils.tokens import Ragged, by_length
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
+POOLING = {"mean": Head, "attention": AttentiveHead}
 
 
 class SegmentModel(nn.Module):
@@ -129,3 +132,8 @@ def predict(
         with torch.inference_mode(), autocast(device, dtype):
             result[batch] = model(inputs, mask).sigmoid().cpu().numpy()
     return result
+
+
+def pooling_of(state: Mapping[str, Tensor]) -> str:
+    """Which of POOLING a saved head is."""
+    return "attention" if "query" in state else "mean"

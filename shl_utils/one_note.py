@@ -72,7 +72,7 @@ def load(folder: Path) -> Coder:
         segment=segments.reindex(codes["code"], fill_value=-1).to_numpy(),
         threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
     )
-    nets = [predictions.segment_model(base, folder, main, k) for k in range(segments.max() + 1)]
+    nets = [predictions.load_segment(base, folder, main, k) for k in range(segments.max() + 1)]
     return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import os
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from shl_utils.parameters import check, resolved
+from shl_utils import places
+from shl_utils.parameters import PATHS, Parameters, check
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -54,3 +56,29 @@ def load(path: Path) -> dict[str, Any]:
     if "run" not in values:
         raise ValueError(f"{path}: `run` is missing: name the run's folder, so that no other run is overwritten")
     return values
+
+
+def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The same, with paths made absolute that are relative to the folder `base`: so a stamp says which file was read.
+
+    `encoder`, `grid` and `sensitivity` may be names: paths are those that end as a file does, or where a folder is.
+    """
+
+    def absolute(path: Any) -> Any:
+        return os.path.normpath(base / places.expanded(path)) if isinstance(path, str) and path else path
+
+    result = dict(values)
+    for name in PATHS & values.keys():
+        value = values[name]
+        if isinstance(value, dict):
+            result[name] = {key: absolute(path) for key, path in value.items()}
+        elif not (isinstance(value, str) and _is_name(name, value, base)):
+            result[name] = absolute(value)
+    return result
+
+
+def _is_name(parameter: str, value: str, base: Path) -> bool:
+    if parameter == "encoder":
+        here = value.startswith((".", "~")) or (base / value).is_dir()
+        return not here or value == Parameters.model_fields["encoder"].default
+    return parameter in ("grid", "sensitivity") and not Path(value).suffix

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import ast
 import difflib
-import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from shl_utils import places
 
 Loss = Literal[
     *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
@@ -330,32 +326,6 @@ def of_training(parameters: Parameters) -> set[str]:
     fields = type(parameters).model_fields.items()
     about = {name: (field.json_schema_extra["stage"], field.json_schema_extra["kind"]) for name, field in fields}
     return {name for name, (stage, kind) in about.items() if (stage, kind) == ("03_train", "") or kind == "training"}
-
-
-def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The same, with paths made absolute that are relative to the folder `base`: so a stamp says which file was read.
-
-    `encoder`, `grid` and `sensitivity` may be names: paths are those that end as a file does, or where a folder is.
-    """
-
-    def absolute(path: Any) -> Any:
-        return os.path.normpath(base / places.expanded(path)) if isinstance(path, str) and path else path
-
-    result = dict(values)
-    for name in PATHS & values.keys():
-        value = values[name]
-        if isinstance(value, dict):
-            result[name] = {key: absolute(path) for key, path in value.items()}
-        elif not (isinstance(value, str) and _is_name(name, value, base)):
-            result[name] = absolute(value)
-    return result
-
-
-def _is_name(parameter: str, value: str, base: Path) -> bool:
-    if parameter == "encoder":
-        here = value.startswith((".", "~")) or (base / value).is_dir()
-        return not here or value == Parameters.model_fields["encoder"].default
-    return parameter in ("grid", "sensitivity") and not Path(value).suffix
 
 
 def check(values: Mapping[str, Any], *, origin: str = "parameters") -> Parameters:

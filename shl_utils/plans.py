@@ -23,8 +23,8 @@ from shl_utils import (
     model,
     precision,
     rebalancing,
-    runs,
     starts,
+    storage,
     training,
     variants,
 )
@@ -106,7 +106,7 @@ class Plan:
 
 def of(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
     """Each made when it is asked for: what it starts from may have been trained just before."""
-    digest, train = runs.digest(folder / "corpus.parquet"), corpus.rows("train")
+    digest, train = storage.digest(folder / "corpus.parquet"), corpus.rows("train")
     for variant in wanted:
         labels = variants.training_labels(corpus, variant, folder)
         segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
@@ -130,8 +130,8 @@ def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
     """What the start depends on, besides the parameters."""
     if origin:
         files = [origin / name for name in model.FILES]
-        return " ".join(map(runs.digest, files)) if all(file.exists() for file in files) else ""
-    return runs.digest(folder / "codes.parquet") if variant.parameters.initialization == "label_embedding" else ""
+        return " ".join(map(storage.digest, files)) if all(file.exists() for file in files) else ""
+    return storage.digest(folder / "codes.parquet") if variant.parameters.initialization == "label_embedding" else ""
 
 
 def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
@@ -139,7 +139,7 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 
     All segments count for each one: the harmonic weights of one depend on where the others begin.
     """
-    return runs.short(
+    return storage.short(
         {
             "parameters": parameters.model_dump(include=of_training(parameters) - variants.moot(parameters)),
             "encoder": encoder.identity(parameters),
@@ -154,12 +154,12 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 
 
 @cache
-def _code(loss: str, initialization: str) -> dependencies.Code:
+def _code(loss: str, initialized: str) -> dependencies.Code:
     """Of the training under this loss and initialization: what others take does not count."""
     own = {rebalancing.function(loss), *(part for part, users in rebalancing.DERIVED.items() if loss in users)}
     own |= {harmonic.weights, harmonic.betas} if loss in losses.HARMONIC else set()
-    own |= {starts.from_unified} if initialization in variants.FROM_UNIFIED else set()
-    own |= {starts.description_head, starts.set_head} if "label_embedding" in initialization else set()
+    own |= {starts.from_unified} if initialized in variants.FROM_UNIFIED else set()
+    own |= {starts.description_head, starts.set_head} if "label_embedding" in initialized else set()
     others = {*map(rebalancing.function, losses.NAMES), *rebalancing.DERIVED}
     others |= {harmonic.weights, harmonic.betas, starts.from_unified, starts.description_head, starts.set_head}
     lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}

@@ -18,7 +18,7 @@ from torch import nn
 from shl_utils import corpus as corpora
 from shl_utils import dependencies, encoder, features, model, precision, progress, variants
 from shl_utils.corpus import Corpus
-from shl_utils.runs import digest, short
+from shl_utils.storage import digest, short
 from shl_utils.variants import Variant
 
 
@@ -52,13 +52,13 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
             segments = variants.segment_of_code(table, corpus)
             probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
             for k in range(segments.max() + 1):
-                net = segment_model(base, folder, variant, k)
+                net = load_segment(base, folder, variant, k)
                 probabilities[:, segments == k] = model.predict(net, seen, rows, device=by.device, dtype=by.dtype)
                 bar.update(1)
             yield Predictions(rows, probabilities, segments)
 
 
-def segment_model(base: nn.Module, folder: Path, variant: Variant, k: int) -> model.SegmentModel:
+def load_segment(base: nn.Module, folder: Path, variant: Variant, k: int) -> model.SegmentModel:
     """The trained model of segment `k`, merged, over the encoder `base`, on the device."""
     top, _ = features.trained_part(base, variant.parameters)
     return model.load(top, folder / variant.folder / "segments" / str(k)).to(precision.device())

@@ -1,4 +1,4 @@
-"""What would fail late is tried before time is spent: adapters on an encoder, filters on the labels of each split.
+"""Whether an adapter fits an encoder, tried before time is spent.
 
 Nothing is made by it, so no result depends on it.
 """
@@ -6,14 +6,11 @@ Nothing is made by it, so no result depends on it.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils import features, model
 from shl_utils.parameters import Parameters
-from shl_utils.splitting import SPLITS
 
 
 def check_adapter(base: nn.Module, parameters: Parameters) -> None:
@@ -45,27 +42,3 @@ def _no_adapter(base: nn.Module, parameters: Parameters) -> str:
     except Exception as error:  # whatever PEFT or a model of another kind says
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""
-
-
-def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> None:
-    """ValueError where the filter of the run, or of a row of its grids that reads the notes alike, leaves training,
-    validation or test without a label: nothing could be learned, chosen or measured."""
-    from shl_utils import ablation, filtering  # which lead here themselves
-
-    grids = filter(None, (parameters.grid, parameters.sensitivity))
-    asked = {"the run": parameters} | {
-        f"row {row.name}": setting
-        for name in grids
-        for row in ablation.rows(name, parameters)
-        for setting in row.settings
-    }
-    for name, one in asked.items():
-        if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):
-            table, _ = filtering.apply(similarity, split, one)
-            left = set(split[table["note"][table["kept"]]])
-            bare = [side for side in SPLITS if side not in left]
-            if bare:
-                raise ValueError(
-                    f"the filter of {name} leaves no label in {' and '.join(bare)}: lower `filter_threshold`, or set "
-                    "`filter_labels: train`, which keeps those of validation and test"
-                )

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shl_utils import metrics
-from shl_utils.measuring import Measured
+from shl_utils.evaluation import Measured
 
 
 @dataclass(frozen=True)

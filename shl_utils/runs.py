@@ -6,7 +6,6 @@ of its files. So a stage can tell that something before it is missing, older, or
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,16 +13,15 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psutil
 
-from shl_utils import __version__, dependencies, locks, places, provenance
-from shl_utils.dependencies import short
-from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by, resolved
+from shl_utils import __version__, dependencies, locks, places, provenance, storage
+from shl_utils.parameter_file import resolved
+from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
 
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
@@ -100,15 +98,15 @@ class Run:
         as whoever computed them says (`precision.Computing`). facts: whatever it wants to be on record.
         """
         own = _own(self.stage, self.parameters)
-        files = {name: digest(self.path(name)) for name in outputs}
-        outside = {_outside(path): digest(path) for path in read}
+        files = {name: storage.digest(self.path(name)) for name in outputs}
+        outside = {_outside(path): storage.digest(path) for path in read}
         counts = {name: value for name, value in own.items() if name not in PATHS}  # of those the content does
         if changed := dependencies.changed(self.code, dependencies.of_notebook(notebook(self.stage))):
             print(f"{_some(changed)} changed after this stage began: it is stamped with what they were, and outdated")
         stamp = {
             "stage": self.stage,
             "attempt": uuid4().hex,
-            "id": short([counts, self.upstream, files, sorted(outside.values())]),
+            "id": storage.short([counts, self.upstream, files, sorted(outside.values())]),
             "upstream": self.upstream,
             "parameters": own,
             "placement": self.parameters.model_dump(include=set(owned_by(self.stage)) & set(PLACEMENT)),
@@ -126,7 +124,7 @@ class Run:
             "environment": provenance.environment(),
             **facts,
         }
-        write_json(stamp_path(self.folder, self.stage), stamp)
+        storage.write_json(stamp_path(self.folder, self.stage), stamp)
         _write_provenance(self.folder)
         return stamp
 
@@ -154,7 +152,7 @@ def open_run(stage: str, namespace: dict[str, Any]) -> Run:
 
 def _refuse_edited(code: dependencies.Code) -> None:
     """ValueError where this process may hold modules as they were before an edit."""
-    begun, now = psutil.Process().create_time() + SETTLED, time.time()
+    begun, now = psutil.Process().create_time() + storage.SETTLED, time.time()
     modules = [file for file in code if file.endswith(".py")]
     edited = [file for file in modules if begun < (provenance.PROJECT / file).stat().st_mtime <= now]
     if edited:
@@ -264,7 +262,7 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
     for path in (path.relative_to(base) for pattern in KEYED for path in base.glob(pattern)):
         if ".part" not in str(path):
             _copy(base / path, folder / path, link=True)
-    write_json(stamp_path(folder, stage), stamp)
+    storage.write_json(stamp_path(folder, stage), stamp)
     if not states(folder, until=stage)[stage].done:  # somebody has changed it meanwhile
         stamp_path(folder, stage).unlink()
         return "it changed while it was copied"
@@ -353,7 +351,7 @@ def _outside(path: Path) -> str:
 
 def _changed(files: dict[Path, str]) -> list[Path]:
     """Which of these are gone, or have another digest."""
-    return [path for path, made in files.items() if not path.exists() or digest(path) != made]
+    return [path for path, made in files.items() if not path.exists() or storage.digest(path) != made]
 
 
 def _some(names: Iterable[str], *, most: int = 3) -> str:
@@ -388,40 +386,8 @@ def _distinct(computed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({json.dumps(one, sort_keys=True): one for one in computed}.values())
 
 
-SETTLED = 2.0  # seconds after a change from which a file's time tells one state of it from the next
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, or of all files below a folder with their names. A large file is read once per process."""
-    if path.is_dir():
-        files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]  # .DS_Store
-        return short({p.relative_to(path).as_posix(): digest(p) for p in files})
-    state = path.stat()
-    if state.st_size < 1 << 20 or not 0 <= state.st_mtime < time.time() - SETTLED:
-        return _digest(path)
-    return _digest_in(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-
-
-@lru_cache(maxsize=4096)
-def _digest_in(path: Path, state: tuple[int, ...]) -> str:
-    return _digest(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def notebook(stage: str) -> Path:
     return NOTEBOOKS / f"{stage}.ipynb"
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write through a neighbour, so that a kill leaves the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def stamp_path(folder: Path, stage: str) -> Path:
@@ -435,7 +401,7 @@ def _valid_stamp(folder: Path, stage: str, upstream: str) -> Stamp:
     for name, made in stamp["files"].items():
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run {stage} first")
-        if digest(folder / name) != made:
+        if storage.digest(folder / name) != made:
             raise ValueError(f"{folder / name} is not as {stage} left it: run {stage} again")
     if stamp["upstream"] != upstream:
         raise ValueError(f"{stage} in {folder} was made from an earlier state of the run: run {stage} again")
@@ -458,7 +424,7 @@ def _write_provenance(folder: Path) -> None:
     for stamp in stamps:
         parameters |= stamp["parameters"] | stamp.get("placement", {})
     left_out = ("stage", "parameters", "code")
-    write_json(
+    storage.write_json(
         folder / "provenance.json",
         {
             "parameters": parameters,
@@ -470,3 +436,19 @@ def _write_provenance(folder: Path) -> None:
             },
         },
     )
+
+
+SHOWS = "shl"  # in the metadata of an executed notebook: of what stage its figures are
+
+
+def is_shown(folder: Path, stage: str) -> bool:
+    """Whether the executed notebook, if there is one, shows what the stage has left: it may have been done since, by
+    hand, with other results or by other code."""
+    path, stamp = folder / "notebooks" / f"{stage}.ipynb", read_stamp(folder, stage)
+    if not path.exists():
+        return True
+    return bool(stamp) and json.loads(path.read_text(encoding="utf-8"))["metadata"].get(SHOWS) == shown(stamp)
+
+
+def shown(stamp: Stamp) -> dict[str, str]:
+    return {"id": stamp.get("id", ""), "code": dependencies.digest(stamp.get("code", {}))}

@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 
-from shl_utils import headless, page, runs, scan, summary
+from shl_utils import page, runs, scan, summary
 from shl_utils.parameters import STAGES, Parameters
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
@@ -133,7 +133,7 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
         raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError(f"latex2mathml is missing: {NEEDS}")
-    stale = [stage for stage in STAGES if not headless.is_shown(folder, stage)]
+    stale = [stage for stage in STAGES if not runs.is_shown(folder, stage)]
     if stale:
         raise ValueError(
             f"{folder}: {stale[0]} was done since by hand, with other results: `shl run` its parameter file"

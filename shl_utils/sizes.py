@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from shl_utils import corpus as corpora
-from shl_utils import cost, evaluation, predictions, provenance, runs, variants
+from shl_utils import cost, evaluation, predictions, provenance, storage, variants
 from shl_utils.parameters import Parameters, check
 from shl_utils.sources import mimic3, synthetic
 
@@ -49,7 +49,7 @@ def bench(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> Path:
         for stage, line in cost.stages(place / "run").iterrows():
             found["notes"][n] |= _flat(stage, line.to_dict())
         found["notes"][n] |= _flat("evaluate", _step("evaluate", place))
-        runs.write_json(target, found)
+        storage.write_json(target, found)
     return target
 
 

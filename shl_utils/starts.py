@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, logit
-
-from shl_utils.model import SegmentModel
+from torch import nn
 
 SAMPLE = 4096  # notes from which the scale of the descriptions is estimated
 
@@ -43,13 +42,13 @@ def description_head(
     return descriptions * scale[:, None], base - mean * scale
 
 
-def set_head(net: SegmentModel, weight: NDArray, bias: NDArray) -> None:
+def set_head(net: nn.Module, weight: NDArray, bias: NDArray) -> None:
     with torch.no_grad():
         net.head.weight.copy_(torch.tensor(weight))
         net.head.bias.copy_(torch.tensor(bias))
 
 
-def from_unified(net: SegmentModel, folder: Path, codes: list[str]) -> None:
+def from_unified(net: nn.Module, folder: Path, codes: list[str]) -> None:
     """Give `net` the adapter and, for its `codes`, the head rows of the unified model in `folder`."""
     from peft import set_peft_model_state_dict
 

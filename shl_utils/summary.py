@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shl_utils import runs
+from shl_utils import runs, storage
 from shl_utils.parameters import STAGES
 
 FAILED = "failed.json"
@@ -31,27 +31,27 @@ def of(folder: Path, *, until: str = STAGES[-1]) -> Summary:
     `shl run`.
     """
     states, failure = runs.states(folder), _read(folder / FAILED)
-    stages = []
+    lines = []
     for name in STAGES[: STAGES.index(until) + 1]:
         line: Summary = {"stage": name, "state": states[name].word, "why": states[name].why}
         stamp = runs.read_stamp(folder, name)
         if not states[name].done and failure.get("stage") == name and failure["when"] >= stamp.get("finished", ""):
             line |= {"state": "failed", "error": failure["error"]}
-        stages.append(line | {fact: stamp[fact] for fact in FACTS if fact in stamp})
+        lines.append(line | {fact: stamp[fact] for fact in FACTS if fact in stamp})
     models = _read(folder / "metrics.json").get("models", {}) if states["04_evaluate"].done else {}
     return {
         "run": folder.name,
         "folder": str(folder),
-        "done": all(line["state"] == "done" for line in stages),
+        "done": all(line["state"] == "done" for line in lines),
         "fingerprints": runs.read_stamp(folder, STAGES[0]).get("fingerprints", {}),
         "figures": {name: {figure: row[figure] for figure in FIGURES} for name, row in models.items()},
-        "stages": stages,
+        "stages": lines,
     }
 
 
 def note_failure(folder: Path, stage: str, error: str) -> None:
     """Keep why a stage failed, until it is done again."""
-    runs.write_json(folder / FAILED, {"stage": stage, "error": error, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    storage.write_json(folder / FAILED, {"stage": stage, "error": error, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
 
 def table(told: Sequence[Summary]) -> str:

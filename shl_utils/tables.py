@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 
 from shl_utils import corpus as corpora
-from shl_utils import measuring, metrics, ranking
-from shl_utils.ablation import BASE
+from shl_utils import evaluation, metrics, ranking
 from shl_utils.corpus import Corpus
+from shl_utils.evaluation import BASE
 
 FIGURES = {"micro_f1": "micro", "macro_f1_present": "macro"}
 DEFINITIONS = {
     "micro": f"F1 x 100 {metrics.DEFINITIONS['micro_f1']}",
     "macro": f"the same, {metrics.DEFINITIONS['macro_f1_present']}",
-    "[low, high]": measuring.INTERVAL,
+    "[low, high]": evaluation.INTERVAL,
 }
 TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
 # arguments of the losses (see `losses`) that are derived from the training notes
@@ -48,7 +48,7 @@ def spaced(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns=heads, index=lambda name: re.sub(r",(?! )", ", ", str(name)))
 
 
-def results(table: pd.DataFrame) -> pd.DataFrame:
+def models(table: pd.DataFrame) -> pd.DataFrame:
     """Of `evaluation.compare`: F1 with interval, and the gain over the reference."""
     columns = {
         "micro-F1": table.apply(interval, axis=1, figure="micro_f1"),
@@ -97,7 +97,7 @@ def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> di
         | {
             "±": "deviation between seeds of training",
             "gain": f"over {reference}, paired: both on the same draws",
-            "p": measuring.definition_of_p(table, times=times),
+            "p": evaluation.definition_of_p(table, times=times),
             "mAP": ranking.DEFINITIONS["map"],
             "core seconds": "seconds of training times cores, with all models that a row needs",
             "(row)": "not comparable: not measured on all pairs of the labels that the source has",

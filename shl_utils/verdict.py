@@ -23,6 +23,8 @@ def of_run(folder: Path) -> pd.DataFrame:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
     lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
+    if "papers" not in lines:
+        raise FileNotFoundError(f"{folder} has claims of an earlier version: run 05_ablate of that run again")
     return lines.assign(verdict=[_verdict(*ends) for ends in lines[["gain", "low", "high"]].to_numpy()])
 
 

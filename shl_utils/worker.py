@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils import corpus as corpora
-from shl_utils import features, locks, model, plans, precision, progress, rebalancing, runs, starts, training
+from shl_utils import features, locks, model, plans, precision, progress, rebalancing, starts, storage, training
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import Parameters, check
 from shl_utils.plans import Plan
+from shl_utils.processes import die_with_parent
 from shl_utils.tokens import Ragged
 from shl_utils.variants import Variant
 
@@ -154,7 +155,7 @@ def _write(net: model.SegmentModel, target: Path, facts: dict[str, Any]) -> None
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     model.save(net, partial)
-    runs.write_json(partial / "segment.json", facts)
+    storage.write_json(partial / "segment.json", facts)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
 
@@ -176,7 +177,5 @@ def _main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    from shl_utils.launch import die_with_parent
-
     die_with_parent()
     _main(sys.argv[1])

@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # those side by side share the cores; s
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 
-from shl_utils import cli, corpus, filtering, runs, sources, variants
+from shl_utils import cli, corpus, filtering, label_filter, sources, storage, variants
 from shl_utils.parameters import check
 
 hypothesis.settings.register_profile("busy", deadline=None)  # 200 ms are soon over where others are at work
@@ -98,9 +98,9 @@ def small_run(tmp_path_factory):
     notes, _ = corpus.build(source, parameters)
     corpus.write(notes, folder)
     similarity, *_ = filtering.kept(folder, notes, parameters)
-    table, _ = filtering.apply(similarity, notes.split, parameters)
+    table, _ = label_filter.apply(similarity, notes.split, parameters)
     filtering.write(table, notes, folder / "filter.parquet")
     main = variants.main(parameters)
     variants.write_segments(folder, notes, [main])
-    runs.write_json(folder / "parameters.json", parameters.model_dump())
+    storage.write_json(folder / "parameters.json", parameters.model_dump())
     return folder, parameters

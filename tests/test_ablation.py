@@ -13,11 +13,11 @@ from scipy import sparse
 from shl_utils import (
     ablation,
     effects,
+    evaluation,
     figures,
     losses,
     measuring,
-    runs,
-    scoring,
+    storage,
     tables,
     training,
     tuning,
@@ -84,7 +84,7 @@ def test_a_missing_grid_is_named():
 def test_other_factors_stand_in_the_name(tmp_path):
     rows = ablation.rows(grid(tmp_path, "- gamma: [1.0, 3.0]\n  beta: [R2]"), check({}))
     assert [row.name for row in rows] == [
-        ablation.BASE,
+        evaluation.BASE,
         "segmented sh_focal, filter, gamma 1, beta R2",
         "segmented sh_focal, filter, gamma 3, beta R2",
     ]
@@ -94,7 +94,7 @@ def test_other_factors_stand_in_the_name(tmp_path):
 @pytest.mark.parametrize("path", sorted(grids.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_grid_of_the_project_can_be_run(path):
     rows = ablation.rows(path.stem, check({}))
-    assert ablation.BASE in [row.name for row in rows]
+    assert evaluation.BASE in [row.name for row in rows]
     used = [v for row in tuning.trials(rows) or rows for v in (*row.trained, *row.partners)]
     known: dict[str, tuple] = {}
     for v in variants.with_origins(used) + used:
@@ -128,7 +128,7 @@ def test_what_is_ours_is_told_apart(tmp_path):
     text += "- pooling: [attention]\n- initialization: [warm_start]"
     found = {row.name: row.ours for row in ablation.rows(grid(tmp_path, text), check({}))}
     assert [name for name, ours in found.items() if not ours] == [
-        ablation.BASE,
+        evaluation.BASE,
         "segmented bce, filter",
         "segmented sh_focal, filter, oracle routing",
     ]
@@ -140,7 +140,7 @@ def test_what_joining_takes_counts_too(tmp_path):
     rows = ablation.rows(grid(tmp_path, text), check({}))[1:]
     for v in {v.folder: v for row in rows for v in (*row.trained, *row.partners)}.values():
         fact = {"seconds": 10 if v.parameters.loss == "bce" else 1, "threads": 1, "world": 1, "device": "cpu"}
-        runs.write_json(tmp_path / v.folder / "segments" / "0" / "segment.json", fact)
+        storage.write_json(tmp_path / v.folder / "segments" / "0" / "segment.json", fact)
     assert ablation.core_seconds(tmp_path, rows).tolist() == [10, 20, 1, 11]
 
 
@@ -178,7 +178,7 @@ def test_levels_of_a_curve_are_drawn_and_told(tmp_path):
     lines = {}
     for name, found in measured.items():
         lines[name] = dict(figure)
-        for part in measuring.FIGURES:
+        for part in evaluation.FIGURES:
             value = found.points[part]
             lines[name] |= {part: value, f"{part}_low": value - 0.1, f"{part}_high": value + 0.1}
             lines[name] |= {f"{part}_gain{end}": value - 0.5 for end in ("", "_low", "_high")}
@@ -188,7 +188,7 @@ def test_levels_of_a_curve_are_drawn_and_told(tmp_path):
     assert shown.index.tolist() == ["eta", "eta", "gamma"]
     assert shown["level"].tolist() == ["0.5", "1", "3"]
     assert shown["micro-F1"].iloc[2] == "80.0 [70.0, 90.0]"
-    panels = [ax for ax in figures.sensitivity(curves, table.loc[ablation.BASE]).axes if ax.get_visible()]
+    panels = [ax for ax in figures.sensitivity(curves, table.loc[evaluation.BASE]).axes if ax.get_visible()]
     assert [ax.get_xlabel() for ax in panels] == ["eta", "gamma"]
 
 
@@ -199,7 +199,7 @@ def test_rows_that_come_to_the_same_are_one(tmp_path):
     assert row.name == "segmented bce, no filter"
     assert [v.parameters.training_seed for v in row.trained] == [0, 1]
     own = ablation.rows(grid(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- beta: [R1]"), check({"ablation_epochs": 1}))
-    assert [row.name for row in own] == [ablation.BASE, "segmented sh_focal, filter"]
+    assert [row.name for row in own] == [evaluation.BASE, "segmented sh_focal, filter"]
 
 
 def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
@@ -331,7 +331,7 @@ def test_blocks_that_repeat_a_row_add_their_seeds(tmp_path):
 def test_a_start_of_ours_is_named_and_the_base_stays_plain(tmp_path):
     asked = check({"initialization": "warm_start"})
     rows = ablation.rows(grid(tmp_path, "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]"), asked)
-    assert [row.name for row in rows] == [ablation.BASE, ablation.BASE + ", initialization warm_start"]
+    assert [row.name for row in rows] == [evaluation.BASE, evaluation.BASE + ", initialization warm_start"]
     assert rows[0].trained[0].folder == "reference"
     assert rows[1].trained[0].origin.folder == "reference"
 
@@ -435,7 +435,7 @@ def test_rows_without_a_cut_of_the_gradients_are_compared_with_their_like_alone(
 def test_seeds_widen_the_interval_as_far_as_they_differ():
     truth = np.eye(40, dtype=np.int8)
     good, bad = truth.copy(), np.zeros_like(truth)
-    found = measuring.measured_on(truth, [good, good, bad], check({"bootstrap_draws": 4000}))
+    found = evaluation.measured_on(truth, [good, good, bad], check({"bootstrap_draws": 4000}))
     # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
     assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
 
@@ -505,24 +505,24 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     labels = [["a", "b"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
     notes = pd.DataFrame({"note": list("1234"), "group": list("1234"), "split": "train", "text": "", "codes": labels})
     corpus = Corpus(notes, pd.DataFrame({"code": list("abc"), "description": list("abc")}))
-    mask = scoring.own_notes(corpus, corpus.labels, check({}), rows=np.arange(4))
+    mask = measuring.own_notes(corpus, corpus.labels, check({}), rows=np.arange(4))
     assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
     gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
-    assert scoring.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
+    assert measuring.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
 
 
 def test_tables_are_readable():
     line = {"comparable": True, "core_seconds": 12.4, "map": 0.55, "failed": 0}
-    for figure in measuring.FIGURES:
+    for figure in evaluation.FIGURES:
         line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
         line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}
-    base = line | {f"{figure}_p": np.nan for figure in measuring.FIGURES} | {"micro_f1_sd": np.nan}
+    base = line | {f"{figure}_p": np.nan for figure in evaluation.FIGURES} | {"micro_f1_sd": np.nan}
     shown = tables.ablation(
-        pd.DataFrame({ablation.BASE: base, "other": line | {"comparable": False}}).T.infer_objects()
+        pd.DataFrame({evaluation.BASE: base, "other": line | {"comparable": False}}).T.infer_objects()
     )
     assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
     assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.030"
-    assert shown.loc[ablation.BASE, ["micro-F1", "micro gain", "core seconds"]].tolist() == [
+    assert shown.loc[evaluation.BASE, ["micro-F1", "micro gain", "core seconds"]].tolist() == [
         "50.0 [40.0, 61.0]",
         "",
         "12",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shl_utils import cleaning, sources
+from shl_utils import cleaning, raw_corpus
 
 OLD = """Admission Date:  [**2118-6-2**]       Discharge Date:  [**2118-6-14**]
 
@@ -54,7 +54,7 @@ def test_a_note_left_blank_is_counted():
     notes = pd.DataFrame(
         {"note": ["a", "b"], "group": ["a", "b"], "text": ["[**1**]\n", "fever"], "codes": [["x"], ["y"]]}
     )
-    source = sources.Corpus("table", notes, {"x": "x", "y": "y"}, "", private=False, dropped={"before": 1})
+    source = raw_corpus.RawCorpus("table", notes, {"x": "x", "y": "y"}, "", private=False, dropped={"before": 1})
     left, dropped = cleaning.cleaned(source, ["marks"])
     assert left.notes["note"].tolist() == ["b"]
     assert dropped == {"before": 1, "notes left blank by cleaning": 1}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import baselines, compare, runs
+from shl_utils import baselines, compare, storage
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def changed(smoke, folder, change):
     with pytest.raises(ValueError, match=r"corpus.parquet is not as 00_imbalance left it"):
         compare.of([smoke[0], folder])
     stamp = folder / "stages" / "00_imbalance.json"
-    digests = runs.digest(smoke[0] / "corpus.parquet"), runs.digest(folder / "corpus.parquet")
+    digests = storage.digest(smoke[0] / "corpus.parquet"), storage.digest(folder / "corpus.parquet")
     stamp.write_text(stamp.read_text().replace(*digests))
     return folder
 

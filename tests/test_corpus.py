@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shl_utils import baselines, corpus, evaluation, metrics, sources, training, variants
+from shl_utils import baselines, corpus, evaluation, metrics, raw_corpus, training, variants
 from shl_utils.parameters import check
 
 
@@ -12,7 +12,7 @@ def published(sides, codes, texts=None, groups=None):
     """A source with a split of its own, such as "train train test"."""
     given = source(codes, texts)
     notes = given.notes.assign(split=sides.split())
-    return sources.Corpus(
+    return raw_corpus.RawCorpus(
         "s", notes.assign(group=groups) if groups else notes, given.descriptions, licence="", private=False
     )
 
@@ -23,7 +23,7 @@ def source(codes, texts=None, **values):
     texts = texts or [f"text {i}" for i in range(n)]
     notes = pd.DataFrame({"note": names, "group": names, "text": texts, "codes": codes})
     described = {code: code for row in codes for code in row}
-    return sources.Corpus(
+    return raw_corpus.RawCorpus(
         **({"name": "s", "notes": notes, "descriptions": described, "licence": "", "private": False} | values)
     )
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import PROJECT
 
-from shl_utils import ablation, corpus, dependencies, features, losses, metrics, plans, runs, variants
+from shl_utils import ablation, corpus, dependencies, features, losses, metrics, plans, resampling, runs, variants
 from shl_utils.parameters import STAGES, Parameters, _of, check, of_training
 
 FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
@@ -64,14 +64,14 @@ def changed(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "old", "new", "stages", "models"), CHANGES)
-def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, old, new, stages, models):
+@pytest.mark.parametrize(("module", "old", "new", "outdated", "models"), CHANGES)
+def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, old, new, outdated, models):
     folder = smoke[0]
     changed(f"shl_utils/{module}.py", old, new)
     found = {name[:2]: state.why for name, state in runs.states(folder).items() if not state.done}
     own = {stage: why for stage, why in found.items() if why != BEFORE}
-    assert own == {stage: f"shl_utils/{module}.py changed" for stage in stages}
-    first = min(stages, default="99")
+    assert own == {stage: f"shl_utils/{module}.py changed" for stage in outdated}
+    first = min(outdated, default="99")
     assert set(found) == {name[:2] for name in STAGES if name[:2] >= first}
     parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
     wanted = variants.compared(parameters) + ablation.models(ablation.rows(parameters.grid, parameters))
@@ -177,7 +177,7 @@ def test_a_definition_leads_to_those_that_it_names():
     assert "bootstrap" not in reached
     found = dependencies.of(metrics.scores)
     assert list(found) == ["shl_utils/metrics.py"]
-    assert found != dependencies.of(metrics.bootstrap)
+    assert found != dependencies.of(resampling.bootstrap)
 
 
 def test_comments_docstrings_and_blank_lines_do_not_count():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import ablation, failures, runs, tables, training, variants
+from shl_utils import evaluation, failures, storage, tables, training, variants
 from shl_utils.parameters import check
 from shl_utils.sampling import TrainingSet
 
@@ -41,8 +41,8 @@ def test_failures_are_found_in_the_models_and_in_what_they_start_from(tmp_path):
     main = variants.main(check({"initialization": "warm_start"}))
     good, flat = fact([0.9, 0.5], [0.4, 0.6]), fact([0.5, 0.6], [0.4, 0.6])
     for segment, told in ((0, flat), (2, good), (10, fact([0.9, 0.5], [0.1, 0.2], segment=10))):
-        runs.write_json(tmp_path / "segments" / str(segment) / "segment.json", told)
-    runs.write_json(tmp_path / variants.REFERENCE / "segments" / "0" / "segment.json", flat)
+        storage.write_json(tmp_path / "segments" / str(segment) / "segment.json", told)
+    storage.write_json(tmp_path / variants.REFERENCE / "segments" / "0" / "segment.json", flat)
     found = failures.of(tmp_path, [main])
     # the main model goes on from another: its loss need not fall
     assert found.to_numpy().tolist() == [[".", 10, failures.BLIND], [variants.REFERENCE, 0, failures.NO_FALL]]
@@ -64,7 +64,7 @@ def test_the_ablation_counts_the_failures_of_a_row_only_if_there_are_any():
     ends = {f"{f}{end}": 0.5 for f in tables.FIGURES for end in ("", "_low", "_high", "_sd", "_p")}
     ends |= {f"{f}_gain{end}": 0.1 for f in tables.FIGURES for end in ("", "_low", "_high")}
     line = ends | {"comparable": True, "core_seconds": 1.0, "map": 0.5}
-    table = pd.DataFrame({ablation.BASE: line | {"failed": 0}, "other": line | {"failed": 2}}).T.infer_objects()
+    table = pd.DataFrame({evaluation.BASE: line | {"failed": 0}, "other": line | {"failed": 2}}).T.infer_objects()
     assert tables.ablation(table)["failed trainings"].tolist() == [0, 2]
     assert "failed trainings" in tables.definitions(table, times=100)
     assert "failed trainings" not in tables.ablation(table.assign(failed=0))

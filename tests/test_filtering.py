@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from shl_utils import filter_audit, filtering, metrics
+from shl_utils import filter_audit, filtering, label_filter, metrics
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 
@@ -23,7 +23,7 @@ def settings(**values):
 
 def test_chunks_are_averaged_at_unit_length():
     pieces = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)
-    notes = filtering.average(pieces, np.array([0, 0, 1]), n=2)
+    notes = label_filter.average(pieces, np.array([0, 0, 1]), n=2)
     assert notes.tolist() == [pytest.approx([2**-0.5, 2**-0.5]), [0, 1]]
 
 
@@ -31,7 +31,7 @@ def test_cosine_of_assignments_only():
     notes = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
     codes = np.array([[0, 1], [1, 0]], dtype=np.float32)
     labels = sparse.csr_array(np.array([[0, 1], [1, 1]]))
-    result = filtering.pairwise(notes, codes, labels, block=2)
+    result = label_filter.pairwise(notes, codes, labels, block=2)
     assert result["similarity"].tolist() == pytest.approx([1, 0.8, 0.6])
 
 
@@ -45,23 +45,23 @@ def test_cosine_of_assignments_only():
     ],
 )
 def test_only_the_named_splits_are_touched(labels, kept):
-    result, _ = filtering.apply(table(), SPLIT, settings(filter_labels=labels))
+    result, _ = label_filter.apply(table(), SPLIT, settings(filter_labels=labels))
     assert result["kept"].astype(int).tolist() == kept
 
 
 def test_a_quantile_looks_at_training_labels_only():
     asked = settings(filter_by="quantile", filter_threshold=0.5)
-    assert filtering.apply(table(), SPLIT, asked)[1] == pytest.approx(0.6)
-    assert filtering.apply(table((0.9, 0.2, 0.6, 0.99, 0.99)), SPLIT, asked)[1] == pytest.approx(0.6)
+    assert label_filter.apply(table(), SPLIT, asked)[1] == pytest.approx(0.6)
+    assert label_filter.apply(table((0.9, 0.2, 0.6, 0.99, 0.99)), SPLIT, asked)[1] == pytest.approx(0.6)
 
 
 def test_a_threshold_that_removes_everything_is_refused():
     with pytest.raises(ValueError, match=r"largest similarity is 0.90, the threshold 0.95; lower `filter_threshold`"):
-        filtering.apply(table(), SPLIT, settings(filter_threshold=0.95))
+        label_filter.apply(table(), SPLIT, settings(filter_threshold=0.95))
 
 
 def test_report_counts_codes_that_lost_their_last_note():
-    kept, _ = filtering.apply(table(), SPLIT, settings())
+    kept, _ = label_filter.apply(table(), SPLIT, settings())
     train = filter_audit.report(kept, SPLIT).loc["train"]
     assert train["assignments"] == 3
     assert train["removed"] == 1
@@ -71,7 +71,7 @@ def test_report_counts_codes_that_lost_their_last_note():
 
 
 def test_precision_and_recall_against_the_truth():
-    kept, _ = filtering.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
+    kept, _ = label_filter.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
     evidence = np.array(["present", "missing", "beyond", "present", "missing"])
     found = filter_audit.against_truth(kept, evidence)
     assert found["precision"] == pytest.approx(2 / 3)
@@ -84,7 +84,7 @@ def test_what_is_written_is_read_back(tmp_path):
         {"note": list("abcd"), "split": SPLIT, "codes": [["x", "y"], ["x"], ["x"], ["x"]], "text": list("abcd")}
     )
     corpus = Corpus(notes, pd.DataFrame({"code": ["x", "y"], "description": ["x", "y"]}))
-    kept, _ = filtering.apply(table(), SPLIT, settings())
+    kept, _ = label_filter.apply(table(), SPLIT, settings())
     filtering.write(kept, corpus, tmp_path / "filter.parquet")
     labels = filtering.read_labels(tmp_path / "filter.parquet", corpus, settings())
     assert labels.toarray().tolist() == [[1, 0], [1, 0], [1, 0], [1, 0]]
@@ -92,7 +92,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_what_is_removed_by_frequency():
-    kept, _ = filtering.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
+    kept, _ = label_filter.apply(table(), SPLIT, settings(filter_labels="all"))  # removes rows 1, 3, 4
     evidence = np.array(["present", "present", "missing", "present", "missing"])
     found = filter_audit.by_frequency(kept, metrics.frequency_bin(np.array([200, 3])), evidence)
     assert found.index.tolist() == ["1-4", "100+"]

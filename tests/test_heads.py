@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from shl_utils.heads import AttentiveHead, Head, pooling_of
+from shl_utils.heads import AttentiveHead
+from shl_utils.model import pooling_of
+from shl_utils.pooling import Head
 
 # one note of two tokens and a pad; width 4, so that the scores are halved
 HIDDEN = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0]]])

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from jupyter_core.utils import run_sync
 
-from shl_utils import figures, headline, kernels, looks, measuring, page, surroundings
+from shl_utils import evaluation, figures, headline, kernels, looks, page, surroundings
 
 
 def gained(**rows):
     """A table of gains: name to (gain, low, high, comparable), the same in micro and macro."""
     lines = {name: {"comparable": comparable} for name, (*_, comparable) in rows.items()}
     for name, (*ends, _) in rows.items():
-        for figure in measuring.FIGURES:
+        for figure in evaluation.FIGURES:
             lines[name] |= {f"{figure}_gain{end}": x for end, x in zip(("", "_low", "_high"), ends)}
     return pd.DataFrame(lines).T.infer_objects()
 
@@ -48,11 +48,12 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     said = ["yes", "no", "not tested", "not tested", "yes", "yes"]
     lines = pd.DataFrame({"figure": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
     lines.index = [claim for claim in claims for _ in range(2)]
+    lines["papers"] = [True] * 4 + [False] * 2
     text = headline.of_verdicts(lines)
     assert text.startswith(
         "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, not settled to 0; "
     )
-    assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 0."), "what is in parentheses does not count"
+    assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 0."), "what is not the paper's does not count"
     again = headline.of_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
     assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 says yes to 2, ")
 

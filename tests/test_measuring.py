@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from shl_utils import ablation, measuring, metrics, predictions, ranking, scoring, significance, tables
+from shl_utils import ablation, evaluation, measuring, metrics, predictions, ranking, resampling, tables
 from shl_utils.corpus import Corpus
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
@@ -64,7 +64,7 @@ def ablated(tmp_path):
             if row.name != OWN:  # that one shares the models of another row
                 said[row.name, seed] = keep(tmp_path, corpus, row, seed, abs(wrong - truth) * 0.6 + noise)
     measured = {row.name: measuring.measure(tmp_path, corpus, row) for row in rows}
-    table = measuring.table(measured, rows, times=300, seed=0)
+    table = evaluation.table(measured, times=300, seed=0)
     return corpus, rows, said, measured, table
 
 
@@ -89,36 +89,36 @@ def test_p_is_that_of_a_permutation_test_against_the_base_corrected_by_holm(abla
     decided = {key: (value >= 0.5).astype(int) for key, value in said.items()}
     tested = {}
     for row in rows:
-        if row.name not in (ablation.BASE, OWN):
-            first, second = ([decided[name, seed] for seed in (0, 1)] for name in (ablation.BASE, row.name))
-            tested[row.name] = significance.permutation_test(truth, first, second, times=300, seed=0)
+        if row.name not in (evaluation.BASE, OWN):
+            first, second = ([decided[name, seed] for seed in (0, 1)] for name in (evaluation.BASE, row.name))
+            tested[row.name] = resampling.permutation_test(truth, first, second, times=300, seed=0)
     assert len(tested) == 5
     assert any(p["micro_f1"] != p["macro_f1_present"] for p in tested.values()), "two families"
-    for figure in measuring.FIGURES:
+    for figure in evaluation.FIGURES:
         raw = {name: p[figure] for name, p in tested.items()}
-        expected = significance.holm(raw)
+        expected = resampling.holm(raw)
         assert any(expected[name] > raw[name] for name in raw), "the correction changes something here"
         assert table[f"{figure}_p"].dropna().to_dict() == pytest.approx(expected)
 
 
 def test_a_row_that_is_not_comparable_has_no_p_and_counts_for_none(ablated):
     _, _, _, _, table = ablated
-    for figure in measuring.FIGURES:
-        assert table.index[table[f"{figure}_p"].isna()].tolist() == [ablation.BASE, OWN]
+    for figure in evaluation.FIGURES:
+        assert table.index[table[f"{figure}_p"].isna()].tolist() == [evaluation.BASE, OWN]
     assert not table.loc[OWN, "comparable"]
 
 
 def test_intervals_are_the_middle_95_percent_of_the_draws(ablated):
     _, _, _, measured, table = ablated
     for name, found in measured.items():
-        for figure in measuring.FIGURES:
-            draws, base = found.samples[figure], measured[ablation.BASE].samples[figure]
+        for figure in evaluation.FIGURES:
+            draws, base = found.samples[figure], measured[evaluation.BASE].samples[figure]
             ends = np.quantile(draws, [0.025, 0.975])
             assert table.loc[name, [f"{figure}_low", f"{figure}_high"]].tolist() == pytest.approx(ends)
             gain = np.quantile(draws - base, [0.025, 0.975])
             assert table.loc[name, [f"{figure}_gain_low", f"{figure}_gain_high"]].tolist() == pytest.approx(gain)
-            assert table.loc[name, f"{figure}_gain"] == table.loc[name, figure] - table.loc[ablation.BASE, figure]
-    assert metrics.interval(np.arange(1001)) == (25, 975)
+            assert table.loc[name, f"{figure}_gain"] == table.loc[name, figure] - table.loc[evaluation.BASE, figure]
+    assert resampling.interval(np.arange(1001)) == (25, 975)
 
 
 def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_path):
@@ -126,7 +126,7 @@ def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_pa
     table = table.assign(core_seconds=1.0, failed=1)
     told = tables.definitions(table, times=300)
     assert "over the 5 comparable rows, micro and macro each by itself, so none is below 5/301 = 0.017" in told["p"]
-    assert table[[f"{figure}_p" for figure in measuring.FIGURES]].min().min() >= 5 / 301
+    assert table[[f"{figure}_p" for figure in evaluation.FIGURES]].min().min() >= 5 / 301
     assert metrics.DEFINITIONS["macro_f1_present"] in told["macro"]
     assert told["mAP"] == ranking.DEFINITIONS["map"]
     shown = tables.ablation(table)
@@ -139,7 +139,7 @@ def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_pa
 
 def test_p_cannot_be_said_to_be_above_1(ablated):
     table = pd.concat([ablated[4]] * 100, ignore_index=True)
-    assert "500/101 = 1.000" in measuring.definition_of_p(table, times=100)
+    assert "500/101 = 1.000" in evaluation.definition_of_p(table, times=100)
 
 
 def test_a_linear_model_stands_in_for_a_row_with_its_own_predictions(ablated, tmp_path):
@@ -148,7 +148,7 @@ def test_a_linear_model_stands_in_for_a_row_with_its_own_predictions(ablated, tm
     right = Predictions(tested, corpus.labels[tested].toarray(), np.zeros(3, dtype=int))
     linear = measuring.measure(tmp_path, corpus, rows[0], right)
     assert (linear.points["micro_f1"], linear.points["map"], len(linear.predicted)) == (1, 1, 1)
-    table = measuring.table(measured | {"linear": linear}, rows, times=300, seed=0)
+    table = evaluation.table(measured | {"linear": linear}, times=300, seed=0)
     assert table.loc["linear", "micro_f1_p"] < 0.05, "it is comparable, one against several seeds"
 
 
@@ -163,18 +163,18 @@ def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
         assert found.predicted[0].sum() == said
         assert found.points["micro_f1"] == pytest.approx(2 * 5 / (5 + said))
     whole = Predictions(np.arange(5, 9), np.full((4, 3), 0.9), np.zeros(3, dtype=int))
-    silenced = scoring.on_own_notes(corpus, corpus.labels, whole, PARAMETERS)
+    silenced = measuring.on_own_notes(corpus, corpus.labels, whole, PARAMETERS)
     assert (silenced.probabilities > 0).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
 
 
 @pytest.mark.parametrize(("other", "covered"), [(0.0, 0.79), (1.0, 0.93)], ids=["seeds alone", "as much other noise"])
 def test_intervals_over_three_seeds_are_a_little_narrow(other, covered):
     rng, n, hits = np.random.default_rng(0), 3, 0
-    weights = measuring.seed_weights(n, times=1000, seed=1)
+    weights = resampling.seed_weights(n, times=1000, seed=1)
     for _ in range(2000):
         noise = other / n**0.5 * rng.normal(size=1001)
         draws = weights @ rng.normal(size=n) + noise[0] + noise[1:]
-        low, high = metrics.interval(draws)
+        low, high = resampling.interval(draws)
         hits += low <= 0 <= high
     assert hits / 2000 == pytest.approx(covered, abs=0.02)
 
@@ -184,16 +184,16 @@ def test_a_code_that_only_the_partner_knows_is_a_segment_of_its_own():
     probabilities = np.full((5, 3), 0.5)
     found = Predictions(np.arange(4, 9), probabilities * [1, 1, 0], np.array([0, 1, -1]))
     partner = Predictions(np.arange(4, 9), probabilities, np.zeros(3, dtype=int))
-    joined = scoring.joined(corpus, corpus.labels, found, partner)
+    joined = measuring.joined(corpus, corpus.labels, found, partner)
     assert joined.segments.tolist() == [0, 1, 2]
     assert joined.probabilities[:, 2] == pytest.approx(0.5)
     nobody = replace(partner, segments=np.array([0, 0, -1]))
-    assert scoring.joined(corpus, corpus.labels, found, nobody).segments.tolist() == [0, 1, -1]
+    assert measuring.joined(corpus, corpus.labels, found, nobody).segments.tolist() == [0, 1, -1]
 
 
 def test_a_bin_of_all_codes_has_the_figures_of_the_table(ablated):
     *_, measured, table = ablated
-    whole = measuring.by_frequency(measured, np.full(3, 60), PARAMETERS).set_index("row")
+    whole = evaluation.gains_by_frequency(measured, np.full(3, 60), PARAMETERS).set_index("row")
     assert set(whole["bin"]) == {"50-99"}
     for found, known in {"micro_f1": "", "gain": "_gain", "low": "_gain_low", "high": "_gain_high"}.items():
         assert whole[found].tolist() == pytest.approx(table.loc[whole.index, f"micro_f1{known}"].tolist())
@@ -201,7 +201,7 @@ def test_a_bin_of_all_codes_has_the_figures_of_the_table(ablated):
 
 def test_bins_part_codes_by_frequency(ablated):
     corpus, _, said, measured, _ = ablated
-    lines = measuring.by_frequency(measured, np.array([60, 70, 2]), PARAMETERS)
+    lines = evaluation.gains_by_frequency(measured, np.array([60, 70, 2]), PARAMETERS)
     truth = corpus.labels[corpus.rows("test")].toarray().astype(int)
     for name, codes in {"1-4": [2], "50-99": [0, 1]}.items():
         part = lines[lines["bin"] == name].set_index("row")
@@ -214,4 +214,4 @@ def test_bins_part_codes_by_frequency(ablated):
         assert set(part["positives"]) == {truth[:, codes].sum()}
     shown = tables.by_frequency(lines)
     assert list(shown.columns) == ["1-4 (1 codes, 24 labels)", "50-99 (2 codes, 72 labels)"]
-    assert shown.loc[ablation.BASE].str.fullmatch(r"[\d.]+").all(), "the base has no gain over itself"
+    assert shown.loc[evaluation.BASE].str.fullmatch(r"[\d.]+").all(), "the base has no gain over itself"

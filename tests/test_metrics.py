@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from shl_utils import metrics
+from shl_utils import metrics, resampling
 
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0]])
 PREDICTED = np.array([[1, 0, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
@@ -63,8 +63,8 @@ def test_bootstrap_equals_scikit_learn_under_every_draw(seed):
     rng = np.random.default_rng(seed)
     truth, predicted = ((rng.random((20, 6)) < 0.35).astype(int) for _ in range(2))
     truth[0] = 1
-    draws = metrics.resamples(20, 6, times=3, seed=seed)
-    ours = metrics.bootstrap(truth, predicted, draws)
+    draws = resampling.resamples(20, 6, times=3, seed=seed)
+    ours = resampling.bootstrap(truth, predicted, draws)
     for i, (weights, codes) in enumerate(zip(draws.notes, draws.codes)):
         options = {"zero_division": 0, "sample_weight": weights}
         per_code = f1_score(truth, predicted, average=None, **options)
@@ -75,7 +75,7 @@ def test_bootstrap_equals_scikit_learn_under_every_draw(seed):
 @given(st.integers(1, 3000), st.integers(1, 100_000))
 def test_blocks_have_every_draw_once_and_fit_into_memory(times, n_codes):
     draws = np.arange(times)
-    parts = [draws[block] for block in metrics.blocks(times, n_codes)]
+    parts = [draws[block] for block in resampling.blocks(times, n_codes)]
     assert np.concatenate(parts).tolist() == draws.tolist()
     assert max(map(len, parts)) * n_codes <= 10_000_000
 
@@ -83,10 +83,10 @@ def test_blocks_have_every_draw_once_and_fit_into_memory(times, n_codes):
 def test_draws_of_many_codes_are_the_same_taken_one_by_one():
     rng = np.random.default_rng(0)
     truth, predicted = ((rng.random((6, 20_000)) < 0.1).astype(np.int8) for _ in range(2))
-    draws = metrics.resamples(6, 20_000, times=501, seed=0)  # the last one is in a block of its own
-    together = metrics.bootstrap(truth, predicted, draws)
+    draws = resampling.resamples(6, 20_000, times=501, seed=0)  # the last one is in a block of its own
+    together = resampling.bootstrap(truth, predicted, draws)
     for i in (0, 499, 500):
-        alone = metrics.bootstrap(truth, predicted, metrics.Draws(draws.notes[[i]], draws.codes[[i]]))
+        alone = resampling.bootstrap(truth, predicted, resampling.Draws(draws.notes[[i]], draws.codes[[i]]))
         for figure, values in together.items():
             assert len(values) == 501
             assert values[i] == pytest.approx(alone[figure][0], rel=1e-5)
@@ -97,10 +97,10 @@ def test_an_interval_holds_its_estimate_also_with_rare_codes():
     truth[np.arange(60), np.repeat(np.arange(30), 2)] = 1  # two notes a code
     predicted = truth.copy()
     predicted[::3] = 0
-    values = metrics.bootstrap(truth, predicted, metrics.resamples(200, 30, times=1000, seed=0))
+    values = resampling.bootstrap(truth, predicted, resampling.resamples(200, 30, times=1000, seed=0))
     scores = metrics.scores(truth, predicted)
     for figure, draws in values.items():
-        low, high = metrics.interval(draws)
+        low, high = resampling.interval(draws)
         assert low < scores[figure] < high
         assert np.mean(draws) == pytest.approx(scores[figure], abs=0.05)
 
@@ -109,7 +109,7 @@ def test_the_interval_of_macro_f1_knows_that_rare_codes_are_found_by_luck():
     # one note a code, each found with chance 1/2: the mean over 60 codes has deviation sqrt(1/4 / 60)
     truth = np.eye(60, dtype=int)
     predicted = np.diag((np.arange(60) % 2).astype(int))
-    values = metrics.bootstrap(truth, predicted, metrics.resamples(60, 60, times=2000, seed=0))
+    values = resampling.bootstrap(truth, predicted, resampling.resamples(60, 60, times=2000, seed=0))
     assert values["macro_f1_present"].std() == pytest.approx((0.25 / 60) ** 0.5, rel=0.1)
 
 

@@ -228,11 +228,11 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     assert done.returncode == 0, done.stderr
     # made from the same state with the same parameters: what stands behind it stays valid
     assert runs.is_done("05_ablate", check(headless.read(Path(params))[0] | {"run": str(folder)}))
-    assert headless.is_shown(folder, "02_segment"), "with the same results its page stands too"
+    assert runs.is_shown(folder, "02_segment"), "with the same results its page stands too"
     path = runs.stamp_path(folder, "02_segment")
     stamp = json.loads(path.read_text())
     path.write_text(json.dumps(stamp | {"id": "another"}))
-    assert not headless.is_shown(folder, "02_segment")
+    assert not runs.is_shown(folder, "02_segment")
 
 
 def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import shl
 
-from shl_utils import evaluation, filter_audit, lesson, metrics, probe
+from shl_utils import ablation, evaluation, filter_audit, lesson, metrics
 from shl_utils.parameters import STAGES, check
 
 WORDS = ("swollen ankle", "cough and wheeze", "blurred vision", "broken wrist", "fever with chills", "skin rash")
@@ -86,10 +86,10 @@ def test_a_filter_that_leaves_a_side_no_label_stops_before_training():
     similarity = pd.DataFrame({"note": [0, 1, 2, 3], "code": [0, 1, 0, 1], "similarity": [0.5, 0.6, 0.1, 0.7]})
     split = np.array(["train", "train", "validation", "test"])
     with pytest.raises(ValueError, match=r"of the run leaves no label in validation: lower `filter_threshold`, or set"):
-        probe.refuse_bare(similarity, split, check({"filter_labels": "all"}))
+        ablation.refuse_bare(similarity, split, check({"filter_labels": "all"}))
     with pytest.raises(ValueError, match=r"of row .*, filter on test too leaves no label in validation"):
-        probe.refuse_bare(similarity, split, check({"grid": "factorial"}))
-    probe.refuse_bare(similarity, split, check({}))
+        ablation.refuse_bare(similarity, split, check({"grid": "factorial"}))
+    ablation.refuse_bare(similarity, split, check({}))
 
 
 def test_an_interval_that_misses_its_estimate_is_said():

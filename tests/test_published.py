@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from shl_utils import measuring, published
+from shl_utils import evaluation, published
 
 
 def measured(truth, *predicted):
-    nothing = dict.fromkeys(measuring.FIGURES)
-    return measuring.Measured(
+    nothing = dict.fromkeys(evaluation.FIGURES)
+    return evaluation.Measured(
         nothing, nothing, nothing, sparse.csr_array(truth), [sparse.csr_array(p) for p in predicted]
     )
 

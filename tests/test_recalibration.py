@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from scipy.special import expit
 
-from shl_utils import recalibration, scoring
+from shl_utils import measuring, recalibration
 from shl_utils.corpus import Corpus
 from shl_utils.predictions import Predictions
 
@@ -61,10 +61,10 @@ def test_labels_of_test_notes_change_nothing():
     found, other = (Predictions(rows, RNG.random((40, 2)).astype(np.float32), np.array([0, 1])) for _ in range(2))
     gold = whole.labels
     without = gold.toarray() * ~np.isin(np.arange(42), whole.rows("test"))[:, None]
-    joined = [scoring.joined(whole, part, found, other).probabilities for part in (gold, sparse.csr_array(without))]
+    joined = [measuring.joined(whole, part, found, other).probabilities for part in (gold, sparse.csr_array(without))]
     assert np.array_equal(*joined)
     without[whole.rows("validation")] = 1 - without[whole.rows("validation")]
-    assert not np.array_equal(joined[0], scoring.joined(whole, sparse.csr_array(without), found, other).probabilities)
+    assert not np.array_equal(joined[0], measuring.joined(whole, sparse.csr_array(without), found, other).probabilities)
 
 
 def test_order_within_a_code_is_kept_where_both_agree():

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from shl_utils import runs
+from shl_utils import runs, storage
 from shl_utils.parameters import check
 
 
@@ -152,13 +152,13 @@ def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path):
     long_ago = time.time() - 100
     os.utime(path, (long_ago, long_ago))
     before = runs._digest_in.cache_info().misses
-    assert runs.digest(path) == runs.digest(path)
+    assert storage.digest(path) == storage.digest(path)
     assert runs._digest_in.cache_info().misses == before + 1
-    first = runs.digest(path)
+    first = storage.digest(path)
     path.write_bytes(b"b" * (2 << 20))  # of the same size, at this moment: its time may not tell it
-    assert runs.digest(path) != first
+    assert storage.digest(path) != first
     os.utime(path, (long_ago, long_ago))
-    assert runs.digest(path) != first
+    assert storage.digest(path) != first
 
 
 def notebook(stage, folder, **values):
@@ -291,6 +291,6 @@ def test_download_changes_no_result(tmp_path):
 
 def test_what_a_file_manager_leaves_does_not_count(tmp_path):
     (tmp_path / "a").write_text("a")
-    before = runs.digest(tmp_path)
+    before = storage.digest(tmp_path)
     (tmp_path / ".DS_Store").write_text("b")
-    assert runs.digest(tmp_path) == before
+    assert storage.digest(tmp_path) == before

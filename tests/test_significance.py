@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shl_utils import metrics, significance
+from shl_utils import metrics, resampling, significance
 
 
 def noisy(truth, rate, seed):
@@ -19,9 +19,9 @@ def truth():
 
 def test_a_better_model_is_found_and_an_equal_one_is_not(truth):
     good, bad, as_bad = noisy(truth, 0.02, 1), noisy(truth, 0.1, 2), noisy(truth, 0.1, 3)
-    assert significance.permutation_test(truth, [bad], [good], times=500, seed=0)["micro_f1"] < 0.01
-    assert significance.permutation_test(truth, [bad], [as_bad], times=500, seed=0)["micro_f1"] > 0.05
-    assert significance.permutation_test(truth, [bad], [bad], times=500, seed=0)["macro_f1_present"] == 1
+    assert resampling.permutation_test(truth, [bad], [good], times=500, seed=0)["micro_f1"] < 0.01
+    assert resampling.permutation_test(truth, [bad], [as_bad], times=500, seed=0)["micro_f1"] > 0.05
+    assert resampling.permutation_test(truth, [bad], [bad], times=500, seed=0)["macro_f1_present"] == 1
 
 
 def test_a_swapped_note_counts_as_scikit_learn_counts_it(truth):
@@ -36,7 +36,7 @@ def test_a_swapped_note_counts_as_scikit_learn_counts_it(truth):
 
 def test_p_is_uniform_where_nothing_differs(truth):
     values = [
-        significance.permutation_test(
+        resampling.permutation_test(
             truth, [noisy(truth, 0.1, 2 * i)], [noisy(truth, 0.1, 2 * i + 1)], times=99, seed=i
         )["micro_f1"]
         for i in range(100)
@@ -47,13 +47,13 @@ def test_p_is_uniform_where_nothing_differs(truth):
 
 def test_seeds_are_averaged_and_one_model_may_stand_against_several(truth):
     seeds = [noisy(truth, 0.1, i) for i in range(3)]
-    result = significance.permutation_test(truth, seeds, [noisy(truth, 0.02, 9)], times=200, seed=0)
+    result = resampling.permutation_test(truth, seeds, [noisy(truth, 0.02, 9)], times=200, seed=0)
     assert result["micro_f1"] < 0.02
     with pytest.raises(ValueError, match="2 and 3 seeds"):
-        significance.permutation_test(truth, seeds[:2], seeds, times=10, seed=0)
+        resampling.permutation_test(truth, seeds[:2], seeds, times=10, seed=0)
 
 
 def test_holm_by_hand():
-    assert significance.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
-    assert significance.holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
-    assert significance.holm({}) == {}
+    assert resampling.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    assert resampling.holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+    assert resampling.holm({}) == {}

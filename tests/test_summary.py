@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shl_utils import runs, summary
+from shl_utils import runs, storage, summary
 from shl_utils.parameters import STAGES
 
 
@@ -54,7 +54,7 @@ def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
 
 def test_figures_of_an_earlier_state_are_not_told(folder):
     row = dict.fromkeys(summary.FIGURES, 0.5)
-    runs.write_json(folder / "metrics.json", {"models": {"m": row}})
+    storage.write_json(folder / "metrics.json", {"models": {"m": row}})
     assert summary.of(folder)["figures"] == {}
     for stage in STAGES[3:5]:
         finish(stage, folder)

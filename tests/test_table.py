@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from shl_utils import corpus, evaluation, metrics, significance, sources, splitting, variants
+from shl_utils import corpus, evaluation, metrics, resampling, sources, splitting, variants
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
 from shl_utils.sources import table
@@ -599,7 +599,7 @@ def test_fifty_thousand_codes_are_cut_decided_and_measured(fifty_thousand):
     assert 0.45 < np.median(limits) < 0.55
     truth, found = evaluation.test_truth(notes, notes.labels), evaluation.decide(notes, good, limits)
     assert metrics.scores(truth, found)["micro_f1"] > 0.97
-    drawn = metrics.bootstrap(truth, found, metrics.resamples(*truth.shape, times=20, seed=0))
+    drawn = resampling.bootstrap(truth, found, resampling.resamples(*truth.shape, times=20, seed=0))
     assert (drawn["macro_f1_present"] > 0.9).all()
     chance = (scores[-len(truth) :] > 0.499).astype(np.int8)
-    assert significance.permutation_test(truth, [chance], [found], times=100, seed=0)["micro_f1"] < 0.05
+    assert resampling.permutation_test(truth, [chance], [found], times=100, seed=0)["micro_f1"] < 0.05

@@ -27,9 +27,10 @@ from shl_utils import (
     losses,
     model,
     plans,
+    pooling,
     precision,
     predictions,
-    runs,
+    storage,
     tables,
     training,
     variants,
@@ -129,7 +130,7 @@ def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
     )
     with torch.inference_mode():
         hidden = adapted(**batch).last_hidden_state
-    pooled = encoder.mean_pool(hidden, batch["attention_mask"])
+    pooled = pooling.mean_pool(hidden, batch["attention_mask"])
     plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
     codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
     assert predicted.of(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
@@ -347,7 +348,7 @@ def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
     main = variants.main(parameters)
     for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
         fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
-        runs.write_json(tmp_path / folder / "segments" / "0" / "segment.json", fact)
+        storage.write_json(tmp_path / folder / "segments" / "0" / "segment.json", fact)
     assert variants.core_seconds(tmp_path, main) == 21
     assert variants.core_seconds(tmp_path, main, main.origin) == 21, "each once"
     assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6

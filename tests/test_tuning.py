@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from shl_utils import ablation, corpus, predictions, runs, tables, tuning
+from shl_utils import ablation, corpus, evaluation, predictions, storage, tables, tuning
 from shl_utils.parameters import check
 from shl_utils.predictions import Predictions
 
@@ -85,10 +85,10 @@ def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_te
         good = place.parameters.lr_head == (0.02 if place.parameters.loss == "focal" else 0.04)
         predictions.write(invented(notes, good), notes, tmp_path / place.folder / "predictions.parquet")
         facts = {"seconds": seconds, "threads": 2, "world": 1, "device": "cpu"}
-        runs.write_json(tmp_path / place.folder / "segments" / "0" / "segment.json", facts)
+        storage.write_json(tmp_path / place.folder / "segments" / "0" / "segment.json", facts)
     chosen, table = tuning.choose(tmp_path, notes, rows)
     found = {row.name: [v.parameters.lr_head for v in row.trained] for row in chosen}
-    assert found[ablation.BASE] == [parameters.lr_head] * 2
+    assert found[evaluation.BASE] == [parameters.lr_head] * 2
     for scoring in ("", ", oracle routing"):
         assert found["segmented focal, no filter" + scoring] == [0.02, 0.02], "the other seed follows the first"
         assert found["segmented sh_focal, no filter" + scoring] == [0.04, 0.04]

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from shl_utils import figures, measuring, runs, tables, verdict
+from shl_utils import evaluation, figures, runs, storage, tables, verdict
 
 FOUND = {
     "With beta R1, the whole method beats one BCE model": (-0.1, -0.12, -0.08),
@@ -15,8 +15,12 @@ FOUND = {
 
 def write(folder, *, beta="R1", failed=0):
     folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json(folder / "provenance.json", {"parameters": {"beta": beta}})
-    lines = [{"claim": claim, "measured": "a row", "figure": figure} for claim in FOUND for figure in measuring.FIGURES]
+    storage.write_json(folder / "provenance.json", {"parameters": {"beta": beta}})
+    lines = [
+        {"claim": claim, "papers": True, "measured": "a row", "figure": figure}
+        for claim in FOUND
+        for figure in evaluation.FIGURES
+    ]
     ends = pd.DataFrame([FOUND[line["claim"]] for line in lines], columns=["gain", "low", "high"])
     pd.DataFrame(lines).join(ends).to_parquet(folder / "claims.parquet")
     table = {"row": ["unified bce, no filter", "segmented sh_focal, no filter"], "failed": [0, failed]}

@@ -1,46 +1,18 @@
 """Where notes and codes come from: one module a source, one small interface.
 
-A source module offers `load(...) -> Corpus`. Everything after that (splits, filter, segments, training)
-sees only the `Corpus`, so a new source is one new module here and one line in `load`.
+A source module offers `load(...) -> RawCorpus`. Everything after that (splits, filter, segments, training)
+sees only the `RawCorpus`, so a new source is one new module here and one line in `load`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from shl_utils.parameters import Parameters
+from shl_utils.raw_corpus import RawCorpus
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Coded notes, before any code is dropped and before any split.
-
-    notes: one row a note: `note` (unique str), `group` (str: patient or document; never parted by a split),
-        `text` (str, never blank), `codes` (sorted list of str without repeats). A source with a published split adds
-        `split`: "train", "validation" and "test"; without "validation", the project cuts it from "train".
-    descriptions: text of every code in `notes`.
-    licence: under which terms the notes may be used, in one line.
-    private: True if the notes must never appear in an output.
-    truth: None, or for synthetic notes one row an assignment: `note`, `code`, `evidence`
-        ("present", "missing", or "beyond": behind the truncation).
-    dropped: why rows of the source are not in `notes`, as {reason: count}; printed, so that none is lost silently.
-    counts: None, or what was found (`found`) beside what each release of the source is known to hold, a column each.
-    """
-
-    name: str
-    notes: pd.DataFrame
-    descriptions: dict[str, str]
-    licence: str
-    private: bool
-    truth: pd.DataFrame | None = None
-    dropped: dict[str, int] = field(default_factory=dict)
-    counts: pd.DataFrame | None = None
-
-
-def load(parameters: Parameters, run_folder: Path) -> Corpus:
+def load(parameters: Parameters, run_folder: Path) -> RawCorpus:
     """Read the source that the parameters name; `synthetic` writes its tables below the run unless given a folder."""
     name, folder = parameters.source, Path(parameters.folder)
     if name == "openi":

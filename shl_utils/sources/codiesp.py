@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.sources import Corpus
+from shl_utils.raw_corpus import RawCorpus
 
 LICENCE = "CC BY 4.0, CodiEsp corpus (Miranda-Escalada et al. 2020, doi 10.5281/zenodo.3625746)"
 DOWNLOAD = "download and unzip https://doi.org/10.5281/zenodo.3625746, and set `folder` to what holds train/ and dev/"
@@ -28,7 +28,7 @@ SHARED = "code without a title, described by the words that the titles below it 
 BARE = "code unknown to ICD-10, described by itself"
 
 
-def load(folder: Path, *, language: str, code_set: str) -> Corpus:
+def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
     """Read the cases and their codes; `group` is the article, which may hold several cases.
 
     Published split: train and dev. The test codes are not in version 3 of the corpus, so dev is the test set and the
@@ -47,7 +47,7 @@ def load(folder: Path, *, language: str, code_set: str) -> Corpus:
     dropped = Counter({f"case without a code of {code_set}": int((~coded).sum())})
     described = {code: describe(code) for code in sorted({code for row in notes["codes"] for code in row})}
     dropped.update(how for _, how in described.values() if how)
-    return Corpus(
+    return RawCorpus(
         name="codiesp",
         notes=notes[coded].reset_index(drop=True),
         descriptions={code: text for code, (text, _) in described.items()},

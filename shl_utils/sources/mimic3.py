@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.sources import Corpus, physionet
+from shl_utils.raw_corpus import RawCorpus
+from shl_utils.sources import physionet
 from shl_utils.sources.physionet import Counts, Tables, count
 
 NOTE_COLUMNS = ("ROW_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "CATEGORY", "DESCRIPTION", "ISERROR", "TEXT")
@@ -54,7 +55,7 @@ def files(folder: Path) -> list[Path]:
     return list(physionet.files([Path(folder)], COLUMNS, DOWNLOAD).values())
 
 
-def load(folder: Path, *, generated: bool = False) -> Corpus:
+def load(folder: Path, *, generated: bool = False) -> RawCorpus:
     """Read the six tables NAME.csv or NAME.csv.gz in `folder` (names and headers in upper or lower case).
 
     One note an admission: its reports, then its addenda, each by CHARTDATE, CHARTTIME and ROW_ID, joined by a

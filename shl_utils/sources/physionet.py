@@ -19,7 +19,8 @@ import duckdb
 import pandas as pd
 
 from shl_utils import progress
-from shl_utils.sources import Corpus, cells, icd
+from shl_utils.raw_corpus import RawCorpus
+from shl_utils.sources import cells, icd
 
 Counts = dict[str, int]  # by reason, or by what is counted
 LICENCE = "PhysioNet Credentialed Health Data Use Agreement 1.5.0: do not share notes or show them in outputs"
@@ -180,7 +181,7 @@ def joined(rows: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
 
 def assembled(
     name: str, notes: pd.DataFrame, codes: pd.DataFrame, descriptions: dict[str, str], dropped: Counts, tables: Tables
-) -> Corpus:
+) -> RawCorpus:
     """Notes and codes (`note`, `code`) brought together; what has not both is left out and counted in `dropped`."""
     by_note = codes.groupby("note")["code"].agg(sorted)
     unwritten = (~by_note.index.isin(notes["note"])).sum()
@@ -198,10 +199,10 @@ def assembled(
         raise ValueError(f"{what}: the tables are not of one release: {tables.download}")
     count(dropped, "code without description, described by itself", len(undescribed))
     described = {code: descriptions.get(code, code) for code in used}
-    return Corpus(name, notes, described, LICENCE, private=True, dropped=dropped)
+    return RawCorpus(name, notes, described, LICENCE, private=True, dropped=dropped)
 
 
-def results(corpus: Corpus) -> Counts:
+def results(corpus: RawCorpus) -> Counts:
     """How many notes and codes came out."""
     return {"notes": len(corpus.notes), "codes": len(corpus.descriptions)}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from shl_utils.sources import Corpus
+from shl_utils.raw_corpus import RawCorpus
 
 LICENCE = "copyright Reuters Ltd. and Carnegie Group, research use only (Reuters-21578, distribution 1.0)"
 EXPECTED = {"training documents": 7769, "test documents": 3019, "categories": 90}
@@ -43,7 +43,7 @@ WORDS = {
 }  # fmt: skip
 
 
-def load(folder: Path | None, *, download: bool) -> Corpus:
+def load(folder: Path | None, *, download: bool) -> RawCorpus:
     """Read the documents; `group` is the document itself, `codes` are its topics.
 
     folder: NLTK data, or None for the places where NLTK looks ($NLTK_DATA and others).
@@ -67,7 +67,7 @@ def load(folder: Path | None, *, download: bool) -> Corpus:
         raise ValueError(f"reuters in {_place(folder)} has {_said(found)}, not {_said(EXPECTED)}: {AGAIN}")
     notes.loc[validation(notes), "split"] = "validation"
     described = {code: WORDS.get(code, code.replace("-", " ")) for code in codes}
-    return Corpus("reuters", notes, described, LICENCE, private=False)
+    return RawCorpus("reuters", notes, described, LICENCE, private=False)
 
 
 def validation(notes: pd.DataFrame) -> list[int]:

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shl_utils.sources import Corpus, icd, mimic3
+from shl_utils.raw_corpus import RawCorpus
+from shl_utils.sources import icd, mimic3
 from shl_utils.sources.wording import FRAME, LONG, Parts, Writer, paraphrases
 
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
@@ -44,7 +45,7 @@ EVENT = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION C
 TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
 
 
-def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> Corpus:
+def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> RawCorpus:
     """The corpus of `notes` admissions with its truth, after `write`; raises as that and `mimic3.load` do."""
     write(folder, notes=notes, seed=seed, full=full)
     columns = ["note", "code", "evidence"]

@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from shl_utils import cleaning
-from shl_utils.sources import Corpus, cells, columns
+from shl_utils.raw_corpus import RawCorpus
+from shl_utils.sources import cells, columns
 from shl_utils.sources.columns import Columns
 from shl_utils.splitting import SPLITS
 
@@ -58,7 +59,7 @@ def load(
     encoding: str,
     descriptions: Path | None,
     private: bool,
-) -> Corpus:
+) -> RawCorpus:
     """Read columns id, text and codes, and group, split and description where there are any; no other column is read.
 
     column_names: what the file calls them, where it differs; a column that is named there must exist.
@@ -103,7 +104,7 @@ def load(
     _refuse_lost_zeros(used, known, descriptions or path)
     counts = {BARE: len(set(used) - set(known)), REPEATED: sum(len(row) - len(set(row)) for row in lists)}
     counts |= _spellings(used, known)
-    return Corpus(
+    return RawCorpus(
         name="table",
         notes=notes,
         descriptions={code: known.get(code, code) for code in used},

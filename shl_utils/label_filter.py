@@ -1,0 +1,59 @@
+"""The noise filter: a code stays in a note's labels only if its description resembles the note (the paper's step 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils.parameters import Parameters
+
+SPLITS_FILTERED = {
+    "none": (),
+    "train": ("train",),
+    "train+validation": ("train", "validation"),
+    "all": ("train", "validation", "test"),
+}
+
+
+def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
+    """Mean of the pieces of each of n owners, at unit length: (pieces, width) to (n, width)."""
+    sums = np.zeros((n, pieces.shape[1]), dtype=np.float32)
+    np.add.at(sums, owner, pieces)
+    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+
+
+def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array, *, block: int = 65536) -> pd.DataFrame:
+    """Cosine of unit vectors notes (n, width) and codes (c, width) at the assignments of labels (n, c)."""
+    rows, columns = labels.nonzero()
+    values = np.empty(len(rows), dtype=np.float32)
+    for a in range(0, len(rows), block):
+        part = slice(a, a + block)
+        values[part] = np.einsum("ij,ij->i", notes[rows[part]], codes[columns[part]])
+    return pd.DataFrame({"note": rows, "code": columns, "similarity": values})
+
+
+def cosine_threshold(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> float:
+    """The threshold as a cosine; a quantile is taken over the training assignments alone."""
+    if parameters.filter_by == "cosine":
+        return parameters.filter_threshold
+    training = table["similarity"][split[table["note"]] == "train"]
+    return float(np.quantile(training, parameters.filter_threshold))
+
+
+def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> tuple[pd.DataFrame, float]:
+    """Add `kept` to the table of similarities; also the cosine threshold. Splits not to be filtered keep all.
+
+    Raises ValueError where no training label is left.
+    """
+    threshold = cosine_threshold(table, split, parameters)
+    note_split = split[table["note"]]
+    touched = np.isin(note_split, SPLITS_FILTERED[parameters.filter_labels])
+    table = table.assign(kept=~touched | (table["similarity"] >= threshold).to_numpy())
+    if not table["kept"][note_split == "train"].any():
+        raise ValueError(
+            f"the filter removes every training label: the largest similarity is "
+            f"{table['similarity'].max():.2f}, the threshold {threshold:.2f}; lower `filter_threshold`"
+        )
+    return table, threshold
