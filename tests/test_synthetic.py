@@ -65,9 +65,9 @@ def test_evidence_is_where_the_truth_says(name, request):
             " ".join(part) for part in (words[: wording.TRUNCATION_WORDS], words[wording.TRUNCATION_WORDS :])
         )
         wordings = wording.paraphrases(corpus.descriptions[code])
-        assert any(wording in early for wording in wordings) == (evidence == "present")
+        assert any(form in early for form in wordings) == (evidence == "present")
         if evidence != "present":
-            assert any(wording in late for wording in wordings) == (evidence == "beyond")
+            assert any(form in late for form in wordings) == (evidence == "beyond")
 
 
 def test_shares_of_noise_are_those_asked_for(larger):
@@ -173,7 +173,7 @@ def test_paraphrases_are_plain_and_end_with_the_title(title):
     wordings = wording.paraphrases(title)
     assert len(set(wordings)) == len(wordings)
     assert wordings[-1] == title.lower().replace(",", "").replace("'s", "")
-    assert all(wording and wording == " ".join(wording.split()).lower() for wording in wordings)
+    assert all(form and form == " ".join(form.split()).lower() for form in wordings)
 
 
 def test_codes_of_the_tables_are_of_the_book(corpus):
