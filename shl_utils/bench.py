@@ -122,14 +122,14 @@ def half() -> str:
     return "fp16" if precision.device() == "cuda" else "bf16"
 
 
-def matrix_rates(*, seconds: float = 1.0) -> dict[str, float]:
+def matrix_rates() -> dict[str, float]:
     """Multiplications and additions a second of a product of two square matrices, on all cores or one GPU, best of
-    some."""
+    those of a second."""
     rates, device = {}, precision.device()
     size = 2048 if device == "cpu" else 8192
     for name in ("fp32", half()):
         a = torch.randn(size, size, device=device, dtype=precision.DTYPES[name])
-        best, end = 0.0, time.monotonic() + seconds
+        best, end = 0.0, time.monotonic() + 1
         while time.monotonic() < end:
             started = time.monotonic()
             a @ a
@@ -177,7 +177,7 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
     plan = next(plans.of(folder, [variant], corpus))
     for of in ("", "tokens"):  # what it takes to make them counts
         features.path_of(folder, variant.parameters, of=of).unlink(missing_ok=True)
-    found, seconds = (_by_us if way.by == "ours" else _by_trainer)(folder, way, plan, corpus)
+    found, seconds = _by_us(folder, way) if way.by == "ours" else _by_trainer(way, plan, corpus)
     return {
         **{name: round(value, 1) for name, value in seconds.items()},
         "models": plan.n,
@@ -188,7 +188,7 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
     }
 
 
-def _by_us(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
+def _by_us(folder: Path, way: Way) -> tuple[Predictions, dict[str, float]]:
     started = time.monotonic()
     launch.train(folder, [way.variant])
     trained = time.monotonic()
@@ -196,7 +196,7 @@ def _by_us(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Pr
     return found, {"seconds": trained - started, "predict_seconds": time.monotonic() - trained}
 
 
-def _by_trainer(folder: Path, way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
+def _by_trainer(way: Way, plan: plans.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
     """A run a segment, in turn."""
     parameters, seconds = way.variant.parameters, {"seconds": 0.0, "predict_seconds": 0.0}
     rows = corpus.rows("validation", "test")

@@ -31,8 +31,7 @@ def of(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
 def why(fact: dict[str, Any], *, fresh: bool) -> str:
     """Of one `segment.json`; "" where nothing speaks for a failure.
 
-    fresh: whether it did not go on from a trained model, which has little loss left to lose. Models of earlier versions
-    do not say what frequencies alone reach.
+    fresh: whether it did not go on from a trained model, which has little loss left to lose.
     """
     losses = [epoch["loss"] for epoch in fact["history"]]
     if None in losses:
@@ -40,7 +39,7 @@ def why(fact: dict[str, Any], *, fresh: bool) -> str:
     reached = [epoch["validation_ap"] for epoch in fact["history"] if epoch["validation_ap"] is not None]
     if fresh and len(losses) > 1 and min(losses) == losses[0]:
         return NO_FALL
-    blind = fact.get("frequency_ap")
+    blind = fact["frequency_ap"]
     return BLIND if blind is not None and reached and max(reached) <= blind else ""
 
 

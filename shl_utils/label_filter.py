@@ -15,6 +15,7 @@ SPLITS_FILTERED = {
     "train+validation": ("train", "validation"),
     "all": ("train", "validation", "test"),
 }
+BLOCK = 65536  # assignments whose vectors are multiplied at once
 
 
 def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
@@ -24,12 +25,12 @@ def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
     return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
 
-def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array, *, block: int = 65536) -> pd.DataFrame:
+def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array) -> pd.DataFrame:
     """Cosine of unit vectors notes (n, width) and codes (c, width) at the assignments of labels (n, c)."""
     rows, columns = labels.nonzero()
     values = np.empty(len(rows), dtype=np.float32)
-    for a in range(0, len(rows), block):
-        part = slice(a, a + block)
+    for a in range(0, len(rows), BLOCK):
+        part = slice(a, a + BLOCK)
         values[part] = np.einsum("ij,ij->i", notes[rows[part]], codes[columns[part]])
     return pd.DataFrame({"note": rows, "code": columns, "similarity": values})
 

@@ -76,11 +76,12 @@ def _r_precision(ranked: NDArray) -> float:
     return float(((ranked * within).sum(axis=1)[coded] / n_codes[coded]).mean())
 
 
-def calibration(truth: NDArray, probabilities: NDArray, *, bins: int = 15) -> pd.DataFrame:
+def calibration(truth: NDArray, probabilities: NDArray) -> pd.DataFrame:
     """Reliability: `probability` (mean), `share` of positives and `pairs` in equal-width bins of probability.
 
     Nearly all pairs lie in the first bin, so look at the others one by one.
     """
+    bins = 15
     pairs, sums = np.zeros(bins, np.int64), np.zeros((2, bins))
     for some, held in zip(probabilities, truth):
         place = np.minimum((some * bins).astype(int), bins - 1)

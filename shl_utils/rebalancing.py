@@ -40,14 +40,13 @@ def positive_weights(counts: NDArray, n: int, *, largest: float) -> NDArray[np.f
     return np.clip((n - counts) / np.maximum(counts, 1), 0, largest)
 
 
-def effective_number_weights(counts: NDArray, *, beta: float | None = None) -> NDArray[np.float64]:
+def effective_number_weights(counts: NDArray) -> NDArray[np.float64]:
     """(codes,): (1 - beta) / (1 - beta^n_c), scaled to mean 1.
 
-    beta: None takes 1 - 1 / (largest count), so that 1 / (1 - beta), the number of notes from which a code counts as
-    saturated, is that of the most frequent code. Source: Cui et al. 2019, who choose beta by hand from 0.9 to 0.9999.
+    beta is 1 - 1 / (largest count), so that 1 / (1 - beta), the number of notes from which a code counts as saturated,
+    is that of the most frequent code. Source: Cui et al. 2019, who choose beta by hand from 0.9 to 0.9999.
     """
-    if beta is None:
-        beta = 1 - 1 / max(counts.max(), 2)
+    beta = 1 - 1 / max(counts.max(), 2)
     weights = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
     return weights / weights.mean()
 

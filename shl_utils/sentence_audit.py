@@ -13,6 +13,7 @@ from shl_utils.corpus import Corpus
 
 WORD = re.compile(r"[^\W\d_]{4,}")
 ENOUGH = 0.6  # share of a description's words in a sentence that names the code
+MOST = 100  # codes that are asked about
 
 
 def named(coder: one_note.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFrame:
@@ -36,13 +37,13 @@ def named(coder: one_note.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.Data
     return pd.DataFrame(lines, columns=["note", "code", "drawn", "chance"])
 
 
-def denied(coder: one_note.Coder, *, most: int = 100) -> pd.DataFrame:
+def denied(coder: one_note.Coder) -> pd.DataFrame:
     """Whether models hear a "no": a line a code that they give to the note "There is X.", X its description: `code`,
     `description`, its probability there (`affirmed`) and in "There is no X." (`negated`), and its `threshold`.
 
-    Asked of `most` codes, those of the segments of frequent codes first.
+    Asked of MOST codes, those of the segments of frequent codes first.
     """
-    codes = coder.codes.sort_values("segment", ascending=False, kind="stable")[:most]
+    codes = coder.codes.sort_values("segment", ascending=False, kind="stable")[:MOST]
     texts = [f"There is {no}{x.lower()}." for no in ("", "no ") for x in codes["description"]]
     found = one_note.probabilities(coder, texts, sorted(set(codes["segment"]) - {-1}))
     own = found[np.arange(len(texts)), np.tile(codes.index.to_numpy(), 2)].reshape(2, -1)

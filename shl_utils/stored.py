@@ -74,6 +74,6 @@ def read(path: Path, *, key: str) -> Ragged | None:
     if not path.exists():
         return None
     with safe_open(path, framework="pt") as file:
-        if (file.metadata() or {}).get("key") != key or "offsets" not in set(file.keys()):  # of an earlier version
+        if file.metadata()["key"] != key:
             return None
         return Ragged(file.get_tensor("flat"), file.get_tensor("offsets").numpy())

@@ -36,8 +36,7 @@ def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
     """Of every `segment.json`, by segment: what it trained on, what it reached on validation and what the codes'
     frequencies alone reach there, and what its loss took from the training notes, as minimum / median / maximum."""
     shown = [_trained(fact) for fact in facts.values()]
-    taken = [fact.get("derived", {}) for fact in facts.values()]  # models of earlier versions say nothing of it
-    texts = [{DERIVED[name]: _spread(values) for name, values in found.items()} for found in taken]
+    texts = [{DERIVED[name]: _spread(values) for name, values in fact["derived"].items()} for fact in facts.values()]
     table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
     return spaced(table.fillna("")).rename_axis("segment")
 
@@ -201,7 +200,7 @@ def _trained(fact: dict[str, Any]) -> dict[str, Any]:
     best = fact["best_epoch"]
     reached = {
         "validation_ap": None if best is None else fact["history"][best]["validation_ap"],
-        "frequency_ap": fact.get("frequency_ap"),  # not in models of earlier versions
+        "frequency_ap": fact["frequency_ap"],
     }
     texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}
     return {name: fact[name] for name in TRAINED} | texts | {"codes": len(fact["codes"])}

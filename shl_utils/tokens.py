@@ -16,6 +16,7 @@ from shl_utils import progress
 
 BLOCK = 1_000  # texts tokenized at once: meanwhile the tokenizer holds some 160 bytes of each of their tokens
 HEAD = 8  # characters for each token wanted: as much of a text is looked at first
+PADDED = 4096  # tokens of a batch with its padding, at most
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class Ragged:
         flat = np.concatenate([np.empty(0), *rows], dtype=np.int32, casting="unsafe")
         return cls(torch.from_numpy(flat), offsets)
 
-    def pad(self, rows: Sequence[int], *, multiple: int = 16) -> tuple[Tensor, Tensor]:
+    def pad(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """`rows` as one tensor (rows, longest, ...) padded with 0, and its mask (rows, longest).
 
         The length is a multiple of 16, and not 0 where no row has a token: with every length of its own the processor
         backend rebuilds its kernels.
         """
-        longest = max(-(-int(self.lengths[rows].max()) // multiple), 1) * multiple
+        longest = max(-(-int(self.lengths[rows].max()) // 16), 1) * 16
         padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=self.flat.dtype)
         mask = torch.zeros(len(rows), longest, dtype=torch.long)
         for i, row in enumerate(rows):
@@ -117,14 +118,14 @@ def special_tokens(tokenizer) -> tuple[list[int], list[int]]:
     return full[:start], full[start + len(bare) :]
 
 
-def by_length(lengths: NDArray, *, label: str | None, tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
-    """Row numbers in batches of like length and at most `tokens` padded tokens; a bar of rows if there is a label."""
+def by_length(lengths: NDArray, *, label: str | None) -> Iterator[NDArray[np.int64]]:
+    """Row numbers in batches of like length and at most PADDED tokens; a bar of rows if there is a label."""
     order = np.argsort(lengths, kind="stable")[::-1]
     with progress.bar(len(order), label) if label else nullcontext() as bar:
         start = 0
         while start < len(order):
             longest = max(-(-int(lengths[order[start]]) // 16) * 16, 16)
-            batch = order[start : start + max(tokens // longest, 1)]
+            batch = order[start : start + max(PADDED // longest, 1)]
             yield batch
             start += len(batch)
             if bar:

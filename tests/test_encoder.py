@@ -207,16 +207,16 @@ def test_more_texts_than_a_block(minilm, monkeypatch):
 
 def test_ragged_rows():
     rows = Ragged.of([[1, 2, 3], [4]])
-    padded, mask = rows.pad([1, 0], multiple=4)
-    assert padded.tolist() == [[4, 0, 0, 0], [1, 2, 3, 0]]
-    assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 1, 0]]
+    padded, mask = rows.pad([1, 0])
+    assert padded.tolist() == [[4] + 15 * [0], [1, 2, 3] + 13 * [0]]
+    assert mask.tolist() == [[1] + 15 * [0], [1, 1, 1] + 13 * [0]]
 
 
 def test_batches_by_length_hold_every_row_once():
     lengths = np.random.default_rng(0).integers(1, 500, 300)
-    batches = list(tokens.by_length(lengths, label=None, tokens=2048))
+    batches = list(tokens.by_length(lengths, label=None))
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))
-    assert all(len(b) * (-(-lengths[b].max() // 16) * 16) <= 2048 for b in batches)
+    assert all(len(b) * (-(-lengths[b].max() // 16) * 16) <= tokens.PADDED for b in batches)
 
 
 def test_an_encoder_that_is_not_there(tmp_path):

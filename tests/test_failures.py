@@ -30,7 +30,6 @@ def fact(losses, reached, *, blind=0.3, segment=0):
         (fact([0.9, 0.5], [None, None], blind=None), True, ""),
         (fact([0.9, None], [0.4, None]), True, failures.DIVERGED),
         (fact([None], [None]), False, failures.DIVERGED),
-        ({"history": fact([0.9, 0.5], [0.1, 0.2])["history"]}, True, ""),
     ],
 )
 def test_a_training_fails_where_it_diverges_or_the_loss_never_falls_or_frequencies_are_as_good(told, fresh, expected):

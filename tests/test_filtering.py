@@ -27,11 +27,12 @@ def test_chunks_are_averaged_at_unit_length():
     assert notes.tolist() == [pytest.approx([2**-0.5, 2**-0.5]), [0, 1]]
 
 
-def test_cosine_of_assignments_only():
+def test_cosine_of_assignments_only(monkeypatch):
+    monkeypatch.setattr(label_filter, "BLOCK", 2)
     notes = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
     codes = np.array([[0, 1], [1, 0]], dtype=np.float32)
     labels = sparse.csr_array(np.array([[0, 1], [1, 1]]))
-    result = label_filter.pairwise(notes, codes, labels, block=2)
+    result = label_filter.pairwise(notes, codes, labels)
     assert result["similarity"].tolist() == pytest.approx([1, 0.8, 0.6])
 
 

@@ -103,6 +103,7 @@ def test_a_segment_without_negatives_has_no_weights_to_tell():
 def test_the_table_of_segments_shows_what_each_loss_took():
     told = {"positives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
     told |= {"seconds": 1.5, "codes": ["a", "b"], "history": [{"validation_ap": 0.25}], "frequency_ap": 0.125}
+    told["derived"] = {}
     took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
     table = tables.segments({0: told | {"derived": took}, 1: told})
     assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]

@@ -42,9 +42,9 @@ def test_positive_weights_are_clipped():
 
 
 def test_effective_numbers():
-    # beta 0.5: effective numbers 1, 1.5, 1.75; their inverses scaled to mean 1
-    inverse = np.array([1, 1 / 1.5, 1 / 1.75])
-    weights = rebalancing.effective_number_weights(np.array([1.0, 2.0, 3.0]), beta=0.5)
+    # beta 0.75: effective numbers 1, 1.75, 2.734375; their inverses scaled to mean 1
+    inverse = np.array([1, 1 / 1.75, 1 / 2.734375])
+    weights = rebalancing.effective_number_weights(np.array([1.0, 2.0, 4.0]))
     assert weights == pytest.approx(inverse / inverse.mean())
     derived = rebalancing.effective_number_weights(np.array([1.0, 10.0, 1000.0]))
     assert derived[0] / derived[1] == pytest.approx(10, rel=0.01), "rare codes: nearly the inverse frequency"
