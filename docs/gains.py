@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import evaluation, figures, looks
+from shl_utils.evaluation import results
+from shl_utils.notebook import style
+from shl_utils.reporting import plots
 
 METHOD = "segmented sh_focal, filter"
 REPEATED = ["unified sh, no filter", "unified sh_focal, no filter"]  # no negative: the rows of bce and focal
@@ -13,14 +15,14 @@ REPEATED = ["unified sh, no filter", "unified sh_focal, no filter"]  # no negati
 
 def main(folder: str, target: str) -> None:
     """Gains of the comparable rows over one BCE model, by the finished run in `folder`."""
-    looks.use()
+    style.use()
     table = pd.read_parquet(Path(folder) / "ablation.parquet").set_index("row")
-    table = table[table["comparable"]].drop(index=[evaluation.BASE, *REPEATED], errors="ignore")
+    table = table[table["comparable"]].drop(index=[results.BASE, *REPEATED], errors="ignore")
     table = table.rename(index={METHOD: f"the paper's: {METHOD}"})
-    picture, axes = figures.plt.subplots(1, 2, figsize=(11, 1.2 + 0.33 * len(table)))
-    figures.gains(table, axes)
+    picture, axes = plots.plt.subplots(1, 2, figsize=(11, 1.2 + 0.33 * len(table)))
+    plots.gains(table, axes)
     picture.savefig(target)
-    print(looks.alt(picture))
+    print(style.alt(picture))
 
 
 if __name__ == "__main__":

@@ -8,14 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shl_utils import headless, places, runs, speech, summary, surroundings
+from shl_utils import console, runner
 from shl_utils.parameters import STAGES, Parameters
+from shl_utils.runs import environment_variables, locations, stages, status
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: done; 1: a stage failed; 2: wrong arguments or parameters, nothing was run; 130: interrupted."""
-    surroundings.close()
-    with speech.heard() as lost:
+    environment_variables.close()
+    with console.heard() as lost:
         code = _done(_parser().parse_args(arguments))
         if lost():
             print(f"shl: not all that it says could be written: {lost()}", file=sys.stderr)
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _path(text: str) -> Path:
     try:
-        return places.expanded(text)
+        return locations.expanded(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -121,31 +122,32 @@ def _done(given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    asked = headless.read_all(given.files)
-    done = headless.run(asked, until=given.until, force=given.force, as_json=given.json)
+    asked = runner.read_all(given.files)
+    done = runner.run(asked, until=given.until, force=given.force, as_json=given.json)
     return 0 if done else 1
 
 
 def _begun(names: Sequence[str]) -> list[Path]:
     """The folders of these runs, or of all; FileNotFoundError says which there are where one is not."""
-    there = sorted(path.parent for path in runs.root().rglob("stages"))
-    known = ", ".join(str(folder.relative_to(runs.root())) for folder in there) or f"none below {runs.root()}"
+    there = sorted(path.parent for path in stages.root().rglob("stages"))
+    known = ", ".join(str(folder.relative_to(stages.root())) for folder in there) or f"none below {stages.root()}"
     for name in names:
-        if not runs.folder_of(name).is_dir():
+        if not stages.folder_of(name).is_dir():
             raise FileNotFoundError(f"no run {name}; there are: {known}")
     if not names and not there:
-        raise FileNotFoundError(f"there is no run below {runs.root()}")
-    return [runs.folder_of(name) for name in names] or there
+        raise FileNotFoundError(f"there is no run below {stages.root()}")
+    return [stages.folder_of(name) for name in names] or there
 
 
 def _status(names: Sequence[str], *, as_json: bool) -> int:
-    told = [summary.of(folder) for folder in _begun(names)]
-    print(json.dumps(told, indent=1, ensure_ascii=False) if as_json else summary.table(told))
+    told = [status.of(folder) for folder in _begun(names)]
+    print(json.dumps(told, indent=1, ensure_ascii=False) if as_json else status.table(told))
     return 0 if all(one["done"] for one in told) else 1
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from shl_utils import compare, tables
+    from shl_utils.experiments import compare
+    from shl_utils.reporting import tables
 
     found = compare.of(_begun(given.runs), different=given.different)
     for part in (tables.markdown(found.shown), tables.markdown(found.settings)):
@@ -157,7 +159,7 @@ def _compare(given: argparse.Namespace) -> int:
 
 
 def _shown(given: argparse.Namespace) -> int:
-    from shl_utils import site
+    from shl_utils.reporting import site
 
     write = {"site": site.site, "slides": site.slides}[given.command]
     (folder,) = _begun([given.run])
@@ -166,56 +168,57 @@ def _shown(given: argparse.Namespace) -> int:
 
 
 def _scan(paths: Sequence[Path], names: Sequence[str] | None) -> int:
-    from shl_utils import scan
+    from shl_utils.runs import leak_scan
 
     folders = _begun(names or [])
     bare = [folder for folder in folders if not (folder / "corpus.parquet").exists()]
     if bare and (names or len(bare) == len(folders)):
         raise FileNotFoundError(f"{bare[0]} has no corpus.parquet: its notes cannot be looked for")
     folders = [folder for folder in folders if folder not in bare]
-    leaks = scan.found(paths, folders)
+    leaks = leak_scan.found(paths, folders)
     for leak in leaks:
-        print(f"{leak.file}: {leak.shingles} runs of {scan.WORDS} words from {leak.notes} notes of {leak.run}")
+        print(f"{leak.file}: {leak.shingles} runs of {leak_scan.WORDS} words from {leak.notes} notes of {leak.run}")
     print(f"{len(leaks)} files with text of notes, of {len(folders)} runs")
     return 1 if leaks else 0
 
 
 def _fetch() -> int:
-    from shl_utils.sources import openi
+    from shl_utils.data.sources import openi
 
     print(f"openi: verified, {openi.fetch()}")
     return 0
 
 
 def _model(file: Path, model: str) -> int:
-    from shl_utils import batch
+    from shl_utils.experiments import snakemake_jobs
 
-    return _trained(lambda: batch.of(file, headless.read(file)[1]).train(model))
+    return _trained(lambda: snakemake_jobs.of(file, runner.read(file)[1]).train(model))
 
 
 def _predict(given: argparse.Namespace) -> int:
     (folder,) = _begun([given.run])
-    from shl_utils import cleaning, one_note, told
+    from shl_utils.data import cleaning
+    from shl_utils.inference import coding, render
 
-    parameters, _ = runs.finished(folder, one_note.STAGE)
+    parameters, _ = stages.finished(folder, coding.STAGE)
     notes = _notes(given.note, given.encoding, parameters)
-    coder = one_note.load(folder)
+    coder = coding.load(folder)
     for name, text in notes.items():
         text = cleaning.plain(text)  # in which sentences have their places
         try:
             seen = cleaning.clean(text, parameters.clean_text)
-            coded = one_note.code(coder, seen, sentences=not given.quick)
+            coded = coding.code(coder, seen, sentences=not given.quick)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         if given.json:
-            print(json.dumps({"note": name, "run": str(folder)} | told.as_dict(coded, text), ensure_ascii=False))
+            print(json.dumps({"note": name, "run": str(folder)} | render.as_dict(coded, text), ensure_ascii=False))
         else:
-            print(f"{name}: {told.text_of(coded, text, show=given.text or not coder.private)}\n")
+            print(f"{name}: {render.text_of(coded, text, show=given.text or not coder.private)}\n")
     return 0
 
 
 def _export(given: argparse.Namespace) -> int:
-    from shl_utils.export import export
+    from shl_utils.inference.export import export
 
     (folder,) = _begun([given.run])
     print(f"Written to {export(folder, given.target)}")
@@ -224,28 +227,28 @@ def _export(given: argparse.Namespace) -> int:
 
 def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
     """Name to text: of standard input, of one file, or of the rows of a table as the run's own is written."""
-    from shl_utils import one_note
+    from shl_utils.inference import coding
 
     if given == "-":
-        return {"standard input": one_note.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
+        return {"standard input": coding.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
     path = Path(given)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is {'a folder' if path.is_dir() else 'missing'}: give a file, or - for the input"
         )
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet"):
-        from shl_utils.sources import table
+        from shl_utils.data.sources import custom_table
 
         names = parameters.column_names
-        return table.texts(path, column_names=names, encoding=encoding or parameters.encoding)
-    return {given: one_note.decoded(path.read_bytes(), str(path), encoding or "utf-8")}
+        return custom_table.texts(path, column_names=names, encoding=encoding or parameters.encoding)
+    return {given: coding.decoded(path.read_bytes(), str(path), encoding or "utf-8")}
 
 
 def _join(file: Path, node: int) -> int:
-    from shl_utils import launch
+    from shl_utils.training import launch
 
-    _, full = headless.read(file)
-    return _trained(lambda: launch.join(runs.folder_of(full.run), full, node=node))
+    _, full = runner.read(file)
+    return _trained(lambda: launch.join(stages.folder_of(full.run), full, node=node))
 
 
 def _trained(train: Callable[[], None]) -> int:
@@ -258,29 +261,29 @@ def _trained(train: Callable[[], None]) -> int:
 
 
 def _bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int] | None) -> int:
-    ((values, full),) = headless.read_all([file])
-    folder = runs.folder_of(full.run)
-    with runs.alone(folder):
+    ((values, full),) = runner.read_all([file])
+    folder = stages.folder_of(full.run)
+    with stages.alone(folder):
         if sizes:
-            from shl_utils.sizes import bench
+            from benchmarks.scaling import bench
 
             print(f"Written to {bench(folder, full, sizes)}")
             return 0
-        if not headless.one(values, full, until="02_segment", force=False):
+        if not runner.one(values, full, until="02_segment", force=False):
             return 1
-        from shl_utils.bench import training
+        from benchmarks.training_cost import training
 
         print(f"Written to {training(folder, full, rate=rate, only=only)}")
     return 0
 
 
 def _clean(file: Path) -> int:
-    from shl_utils import disk
+    from shl_utils.runs import disk
 
-    folder = runs.folder_of(headless.read(file)[1].run)
+    folder = stages.folder_of(runner.read(file)[1].run)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: nothing was run yet")
-    with runs.alone(folder):
+    with stages.alone(folder):
         print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
     return 0
 

@@ -21,7 +21,7 @@ from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
 
-from shl_utils import locks, progress
+from shl_utils.runs import locks, progress
 
 # Sockets that are files in a closed folder are out of reach for others on the machine; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")

@@ -15,8 +15,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # those side by side share the cores; s
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 
-from shl_utils import cli, corpus, filtering, label_filter, sources, storage, variants
+from shl_utils import cli
+from shl_utils.data import corpus, sources
+from shl_utils.method import label_filter
 from shl_utils.parameters import check
+from shl_utils.runs import storage
+from shl_utils.training import similarities, variants
 
 hypothesis.settings.register_profile("busy", deadline=None)  # 200 ms are soon over where others are at work
 hypothesis.settings.load_profile("busy")
@@ -97,9 +101,9 @@ def small_run(tmp_path_factory):
     source = dataclasses.replace(source, notes=source.notes.iloc[:400].reset_index(drop=True))
     notes, _ = corpus.build(source, parameters)
     corpus.write(notes, folder)
-    similarity, *_ = filtering.kept(folder, notes, parameters)
+    similarity, *_ = similarities.kept(folder, notes, parameters)
     table, _ = label_filter.apply(similarity, notes.split, parameters)
-    filtering.write(table, notes, folder / "filter.parquet")
+    similarities.write(table, notes, folder / "filter.parquet")
     main = variants.main(parameters)
     variants.write_segments(folder, notes, [main])
     storage.write_json(folder / "parameters.json", parameters.model_dump())

@@ -18,14 +18,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils import corpus, encoder, encoder_files, headless, probe, sources
-from shl_utils.sources import synthetic
+from shl_utils import runner
+from shl_utils.data import corpus, sources
+from shl_utils.data.sources import synthetic
+from shl_utils.encoder import encoder, weight_files
+from shl_utils.training import adapter_check
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 ROWS = [{"id": f"n{i}", "text": f"Fever on day {i}.", "codes": "A1;B2" if i % 2 else "B2"} for i in range(60)]
 TABLE = "source: table\ntable: notes.csv"
 MIMIC = "source: mimic3\nfolder: mimic"
-MINILM = sorted(encoder_files.location(encoder_files.MINILM).iterdir())
+MINILM = sorted(weight_files.location(weight_files.MINILM).iterdir())
 GOOD = object()  # nothing is wrong after all
 
 
@@ -481,11 +484,11 @@ def happens(fault: Fault, folder: Path) -> str:
     (folder / "x.yaml").write_bytes(raw)
     with contextlib.chdir(folder):
         try:
-            ((_, full),) = headless.read_all([Path("x.yaml")])
+            ((_, full),) = runner.read_all([Path("x.yaml")])
             corpus.build(sources.load(full, folder), full)
             tokenizer, base = encoder.load(full.encoder, download=full.download)
             encoder.check(tokenizer, base, full.max_tokens)
-            probe.check_adapter(base, full)
+            adapter_check.check_adapter(base, full)
         except (ValueError, OSError) as error:
             return str(error).replace(f"{folder}/", "").replace(f"{PAGE.parents[1]}/", "")
     return ""
@@ -514,7 +517,7 @@ MACHINE = [
     (
         "the training is killed (kill -9) at random moments",
         "the same command ends in the same models",
-        "test_training.py::test_killed_at_any_moments_it_ends_in_the_same_models",
+        "training/test_loop.py::test_killed_at_any_moments_it_ends_in_the_same_models",
     ),
     (
         "Ctrl-C, then a full disk in the middle of a stage",
@@ -524,7 +527,7 @@ MACHINE = [
     (
         "a job of a batch fails, another is killed",
         "the others go on; the same command does these two again and no more",
-        "test_batch.py::test_only_what_failed_or_was_killed_is_done_again",
+        "experiments/test_snakemake_jobs.py::test_only_what_failed_or_was_killed_is_done_again",
     ),
     (
         "two commands in one run folder",
@@ -544,7 +547,7 @@ MACHINE = [
     (
         "variables of Accelerate, of another launch or of a compiler are set",
         "training ends in the same weights",
-        "test_surroundings.py::test_training_is_the_same_whatever_accelerate_is_told_outside",
+        "runs/test_environment_variables.py::test_training_is_the_same_whatever_accelerate_is_told_outside",
     ),
     (
         "`shl status` where the output knows ASCII only",
@@ -559,7 +562,7 @@ MACHINE = [
     (
         "`run` names a folder that holds other things",
         "nothing is written there, and its rights stay",
-        "test_places.py::test_a_folder_of_other_things_is_left_as_it_is",
+        "runs/test_locations.py::test_a_folder_of_other_things_is_left_as_it_is",
     ),
     (
         "what Windows lacks is taken away: fcntl, resource, fork, unix sockets",
@@ -584,17 +587,17 @@ MACHINE = [
     (
         "a line of the package or of a notebook is changed",
         "`shl run` runs the stages whose code it is and trains the models that depend on it, and no others",
-        "test_dependencies.py::test_a_changed_line_outdates_exactly_what_it_made",
+        "runs/test_dependencies.py::test_a_changed_line_outdates_exactly_what_it_made",
     ),
     (
         "code is changed while a stage is at work",
         "the stage is stamped with the code that ran, and so is outdated",
-        "test_runs.py::test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran",
+        "runs/test_stages.py::test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran",
     ),
     (
         "a notebook of a finished run is opened, or run half way",
         "what it had finished stands until its files change",
-        "test_runs.py::test_is_done_knows_parameters_files_and_interruptions",
+        "runs/test_stages.py::test_is_done_knows_parameters_files_and_interruptions",
     ),
     (
         "a notebook of a finished run is given another eta",
@@ -604,7 +607,7 @@ MACHINE = [
     (
         "other weights lie in the folder of a run's encoder",
         "the stages from `01_filter` on are outdated, and `shl predict` refuses",
-        "test_export.py::test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content",
+        "inference/test_export.py::test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content",
     ),
     (
         "parameter files of two folders name the same run and tables of the same names",

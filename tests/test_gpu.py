@@ -6,9 +6,12 @@ import shutil
 import pytest
 import torch
 
-from shl_utils import corpus, launch, precision, predictions, variants, worker
-from shl_utils.curves import curve
-from shl_utils.sampling import n_batches
+from shl_utils.data import corpus
+from shl_utils.evaluation import predictions
+from shl_utils.method.score_counts import curve
+from shl_utils.runs import mixed_precision
+from shl_utils.training import launch, variants, worker
+from shl_utils.training.sampling import n_batches
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
@@ -33,7 +36,7 @@ def trained(folder, parameters):
 
 def test_fp16_learns_what_float32_learns(place):
     folder, parameters = place
-    assert precision.resolve("auto") == "fp16"
+    assert mixed_precision.resolve("auto") == "fp16"
     facts, half = trained(folder, parameters)
     assert {(fact["device"], fact["precision"]) for fact in facts} == {("cuda", "fp16")}
     assert sum(fact["skipped_steps"] for fact in facts) == 0
@@ -66,4 +69,4 @@ def test_more_processes_than_cards_are_refused(place):
     _, parameters = place
     wrong = parameters.model_copy(update={"processes": torch.cuda.device_count() + 1})
     with pytest.raises(ValueError, match="or `parallel_models` for small models side by side on one"):
-        precision.check(wrong)
+        mixed_precision.check(wrong)

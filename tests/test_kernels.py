@@ -11,7 +11,8 @@ import psutil
 import pytest
 from jupyter_core.utils import run_sync
 
-from shl_utils import kernels, surroundings
+from shl_utils import kernels
+from shl_utils.runs import environment_variables
 
 START = "import os, sys; from shl_utils import kernels, surroundings\n"
 START += "for _ in range(5):\n    with kernels.started(surroundings.closed(os.environ)): print('up', flush=True)"
@@ -20,7 +21,7 @@ START += "for _ in range(5):\n    with kernels.started(surroundings.closed(os.en
 def ask(code, variables=None):
     """What a fresh kernel prints to `code`."""
     said = []
-    with kernels.started(surroundings.closed(os.environ | (variables or {}))) as manager:
+    with kernels.started(environment_variables.closed(os.environ | (variables or {}))) as manager:
         client = manager.client()
         client.start_channels()
         hear = lambda message: said.append(message["content"])  # noqa: E731
@@ -48,7 +49,7 @@ def test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
 def test_its_sockets_are_in_a_closed_folder_that_goes_with_it(monkeypatch, short_place, way):
     monkeypatch.setattr(tempfile, "tempdir", str(short_place))
     monkeypatch.setattr(kernels, "WAYS", (way, way))
-    with kernels.started(surroundings.closed(os.environ)) as manager:
+    with kernels.started(environment_variables.closed(os.environ)) as manager:
         (folder,) = short_place.iterdir()
         assert folder.stat().st_mode & 0o077 == 0
         assert len(list(folder.glob("s-*"))) == (5 if way == "ipc" else 0)

@@ -11,8 +11,8 @@ import faults
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import runs
 from shl_utils.parameters import check
+from shl_utils.runs import stages
 
 SMOKE = PROJECT / "params" / "smoke.yaml"
 
@@ -35,7 +35,7 @@ def test_a_second_command_in_the_same_folder_stops_and_a_killed_one_leaves_no_lo
 
 def test_a_clock_that_was_set_changes_nothing(tmp_path):
     for stage in ("00_imbalance", "01_filter"):
-        run = runs.begin(stage, {"run": str(tmp_path)})
+        run = stages.begin(stage, {"run": str(tmp_path)})
         run.path(f"{stage}.txt").write_text(stage)
         run.finish(f"{stage}.txt")
     future = time.time() + 10 * 365 * 86_400
@@ -43,8 +43,8 @@ def test_a_clock_that_was_set_changes_nothing(tmp_path):
     stamp = tmp_path / "stages" / "01_filter.json"
     stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"finished": "1970-01-01T00:00:00+0000"}))
     os.utime(stamp, (0, 0))
-    assert runs.is_done("01_filter", check({"run": str(tmp_path)}))
-    assert runs.states(tmp_path)["01_filter"].done
+    assert stages.is_done("01_filter", check({"run": str(tmp_path)}))
+    assert stages.states(tmp_path)["01_filter"].done
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

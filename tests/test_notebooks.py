@@ -18,21 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils import (
-    corpus,
-    evaluation,
-    filtering,
-    headless,
-    plans,
-    precision,
-    predictions,
-    runs,
-    site,
-    tables,
-    variants,
-)
+from shl_utils import runner
+from shl_utils.data import corpus
+from shl_utils.data.sources import synthetic
+from shl_utils.evaluation import predictions, results
 from shl_utils.parameters import STAGES, check
-from shl_utils.sources import synthetic
+from shl_utils.reporting import site, tables
+from shl_utils.runs import mixed_precision, stages
+from shl_utils.training import jobs, similarities, variants
 
 pytestmark = pytest.mark.slow
 SECRET = "zqxfarnholm"
@@ -93,11 +86,11 @@ def test_saved_thresholds_are_those_that_validation_gives(smoke):
     folder, _ = smoke
     parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"])
     notes = corpus.read(folder)
-    gold = filtering.read_labels(folder / "filter.parquet", notes, parameters)
+    gold = similarities.read_labels(folder / "filter.parquet", notes, parameters)
     for place in (folder, folder / "reference", folder / "tfidf"):
         found = predictions.read(place / "predictions.parquet", notes)
         saved = pd.read_parquet(place / "thresholds.parquet")
-        pd.testing.assert_frame_equal(saved, evaluation.limits_table(notes, gold, found, parameters))
+        pd.testing.assert_frame_equal(saved, results.limits_table(notes, gold, found, parameters))
 
 
 def test_predictions_carry_their_codes_and_leave_out_training_notes(smoke):
@@ -119,7 +112,7 @@ def test_provenance_is_complete(smoke):
     facts = json.loads((smoke[0] / "provenance.json").read_text())
     assert set(facts["stages"]) == set(STAGES)
     assert facts["parameters"] == check(
-        {"run": "smoke"} | headless.read(PROJECT / "params" / "smoke.yaml")[0]
+        {"run": "smoke"} | runner.read(PROJECT / "params" / "smoke.yaml")[0]
     ).model_dump(exclude={"run", "interactive", "based_on"})
     for stage in facts["stages"].values():
         assert stage["versions"]["torch"].startswith("2.")
@@ -128,7 +121,7 @@ def test_provenance_is_complete(smoke):
         assert stage["peak_memory_mb"] > 0
         assert {"executable", "project", "variables"} <= set(stage["environment"])
         assert {"revision", "dirty"} <= set(stage["git"]) or not (PROJECT / ".git").exists()
-    here = {"device": precision.device(), "precision": precision.resolve("auto"), "processes": 1}
+    here = {"device": mixed_precision.device(), "precision": mixed_precision.resolve("auto"), "processes": 1}
     for name, stage in facts["stages"].items():
         computes = name in ("01_filter", "03_train", "04_evaluate", "05_ablate", "08_one_note")
         assert stage["computed"] == ([here] if computes else []), name
@@ -142,10 +135,10 @@ def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
     assert again.returncode == 0
     assert again.stdout.count("done before, kept") == len(STAGES)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
-    values, _ = headless.read(PROJECT / "params" / "smoke.yaml")
+    values, _ = runner.read(PROJECT / "params" / "smoke.yaml")
     changed = check(values | {"run": str(folder), "gamma": 1.0})
-    assert runs.is_done("02_segment", changed)
-    assert not runs.is_done("03_train", changed)
+    assert stages.is_done("02_segment", changed)
+    assert not stages.is_done("03_train", changed)
 
 
 def test_the_same_seed_gives_the_same_figures_also_behind_a_run_that_failed(smoke, tmp_path):
@@ -227,12 +220,12 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     done = papermill("02_segment", tmp_path, "-f", params, "-p", "run", str(folder))
     assert done.returncode == 0, done.stderr
     # made from the same state with the same parameters: what stands behind it stays valid
-    assert runs.is_done("05_ablate", check(headless.read(Path(params))[0] | {"run": str(folder)}))
-    assert runs.is_shown(folder, "02_segment"), "with the same results its page stands too"
-    path = runs.stamp_path(folder, "02_segment")
+    assert stages.is_done("05_ablate", check(runner.read(Path(params))[0] | {"run": str(folder)}))
+    assert stages.is_shown(folder, "02_segment"), "with the same results its page stands too"
+    path = stages.stamp_path(folder, "02_segment")
     stamp = json.loads(path.read_text())
     path.write_text(json.dumps(stamp | {"id": "another"}))
-    assert not runs.is_shown(folder, "02_segment")
+    assert not stages.is_shown(folder, "02_segment")
 
 
 def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
@@ -267,17 +260,17 @@ def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
     assert "04_evaluate: not taken over from smoke, it was made with threshold = 'global'" in done.stdout
     head = "segments/0/head.safetensors"
     assert (root / "p" / head).read_bytes() == (root / "smoke" / head).read_bytes()
-    assert runs.states(root / "smoke")["08_one_note"].done
+    assert stages.states(root / "smoke")["08_one_note"].done
 
 
 def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     folder = shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
     parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
     models, notes = variants.compared(parameters), corpus.read(folder)
-    assert not any(plan.missing() for plan in plans.of(folder, models, notes))
-    runs.forget(folder, "03_train")
+    assert not any(plan.missing() for plan in jobs.of(folder, models, notes))
+    stages.forget(folder, "03_train")
     variants.write_segments(folder, notes, [model for model in models if model.folder != variants.MAIN])
-    assert all(len(plan.missing()) == plan.n for plan in plans.of(folder, models, notes))
+    assert all(len(plan.missing()) == plan.n for plan in jobs.of(folder, models, notes))
     file = PROJECT / "params" / "smoke.yaml"
     done = shl("run", file, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
     assert "00_imbalance: running" in done.stdout
@@ -296,8 +289,8 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
         assert last in pd.read_parquet(root / "mine" / "codes.parquet")["code"].tolist()
     assert f"made with table = '{tmp_path / 'a' / 'notes.csv'}'" in done.stdout
     (tmp_path / "b" / "notes.csv").unlink()
-    full = headless.read(tmp_path / "b" / "my.yaml")[1].model_copy(update={"run": str(root / "mine")})
-    assert runs.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
+    full = runner.read(tmp_path / "b" / "my.yaml")[1].model_copy(update={"run": str(root / "mine")})
+    assert stages.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
 
 
 def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from conftest import PROJECT, SLIDERS
 from nbclient import NotebookClient
 
-from shl_utils import grid, parameter_file, parameters
+from shl_utils import parameters
+from shl_utils.experiments import grid
 from shl_utils.parameters import RENAMED, STAGES, Parameters
+from shl_utils.runs import parameter_file
 
 NAMES = [old for old in RENAMED if isinstance(old, str)]
 VALUES = [old for old in RENAMED if old not in NAMES and old[0] in Parameters.model_fields and old[0] != "grid"]

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import shl
 
-from shl_utils import runs
+from shl_utils.runs import stages
 
 NAME = "Lauf ± 発熱 😀"
 SHL = [sys.executable, "-P", "-m", "shl_utils.cli"]
@@ -17,7 +17,7 @@ SHL = [sys.executable, "-P", "-m", "shl_utils.cli"]
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     monkeypatch.setenv("SHL_RUNS", str(tmp_path / "runs"))
-    runs.begin("00_imbalance", {"run": NAME, "source": "synthetic"}).finish()
+    stages.begin("00_imbalance", {"run": NAME, "source": "synthetic"}).finish()
     return tmp_path
 
 

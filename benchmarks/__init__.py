@@ -1,0 +1,1 @@
+"""What training costs: measured apart from what runs import, by `shl bench`."""

@@ -1,0 +1,1 @@
+"""Coded notes: read from a source, cleaned, split, and kept as a corpus."""

@@ -1,0 +1,206 @@
+"""The corpus of a run: rare codes dropped, notes split, written once and read by every later stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils.data import cleaning, published_split, raw_corpus, splitting
+from shl_utils.parameters import Parameters
+
+APART = (
+    "what shares a group, a text or a rare code stays together; raise `min_notes`, give more groups, or a split of "
+    "your own with all three sides"
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Notes in a fixed order, codes in a fixed order, and which note has which code.
+
+    notes: `note`, `group`, `split`, `text`, `codes`. codes: `code`, `description`, sorted by code.
+    """
+
+    notes: pd.DataFrame
+    codes: pd.DataFrame
+
+    @cached_property
+    def labels(self) -> sparse.csr_array:
+        """(notes, codes) of 0 and 1, as the source has them: never filtered."""
+        return matrix(self.notes["codes"], self.codes["code"])
+
+    @cached_property
+    def split(self) -> NDArray[np.str_]:
+        return self.notes["split"].to_numpy(dtype=str)
+
+    def rows(self, *splits: str) -> NDArray[np.int64]:
+        """Numbers of the notes of these splits, one behind the other."""
+        return np.concatenate([np.flatnonzero(self.split == split) for split in splits])
+
+    def summary(self) -> pd.DataFrame:
+        """Notes, codes with a note, assignments and cardinality of each split: counts, never text."""
+        rows = {}
+        for name in splitting.SPLITS:
+            labels = self.labels[self.rows(name)]
+            rows[name] = {
+                "notes": labels.shape[0],
+                "codes in use": int((labels.sum(axis=0) > 0).sum()),
+                "assignments": int(labels.sum()),
+                "codes a note": labels.sum() / max(labels.shape[0], 1),
+            }
+        return pd.DataFrame(rows).T
+
+    def flaws(self) -> dict[str, int]:
+        """What a published split may have, each counted: it is not ours to repair.
+
+        A group or text on two sides lets a model remember where it should generalise; a code without a training note
+        cannot be learned, and still counts in the test. Of these a split of ours has only the last, in a long tail,
+        and only for codes that have all their notes in one place.
+        """
+        split = self.notes["split"]
+        texts = pd.Series(splitting.text_numbers(self.notes["text"]), index=split.index)
+        return {
+            "groups on two sides": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
+            "texts on two sides": int((split.groupby(texts).nunique() > 1).sum()),
+            "codes without a training note": int((self.labels[self.rows("train")].sum(axis=0) == 0).sum()),
+        }
+
+
+def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
+    """(len(lists), len(codes)) of 0 and 1 from lists of codes; codes outside `codes` are left out."""
+    position = {code: i for i, code in enumerate(codes)}
+    columns = [[position[code] for code in row if code in position] for row in lists]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in columns])])
+    flat = np.array([c for row in columns for c in row], dtype=np.int64)
+    shape = (len(lists), len(position))
+    return sparse.csr_array((np.ones(len(flat), dtype=np.float32), flat, offsets), shape=shape)
+
+
+def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
+    """Drop codes with fewer than `min_notes` notes and notes left without a code; split the rest.
+
+    Notes are cleaned first, see `cleaning`. Codes are counted over all notes of the source; then `top_codes` keeps the
+    most frequent, and `split_files` the notes that they name.
+    A published split stays as it is, but for validation, which is cut from its training notes where it has none.
+    Returns the corpus and what was left out, as {reason: count}.
+    """
+    source_check(source)
+    source, left_out = cleaning.cleaned(source, parameters.clean_text)
+    codes, unwanted = _kept(source, parameters)
+    notes, unnamed = published_split.applied(source.notes, parameters.split_files)
+    wanted, sides = set(codes), set(notes.get("split", ()))
+    notes = notes.assign(codes=[[c for c in row if c in wanted] for row in notes["codes"]])
+    coded = notes["codes"].str.len() > 0
+    left_out |= unwanted | unnamed | {"notes left without a code": int((~coded).sum())}
+    notes = notes[coded].reset_index(drop=True)
+    used = sorted(_codes_of(notes))
+    if len(used) < len(codes):
+        left_out["codes without a note in the files of the split"] = len(codes) - len(used)
+    if sides - set(notes.get("split", ())):
+        raise ValueError(f"{source.name}: a side of its split has no coded note left: lower `min_notes`")
+    described = pd.DataFrame({"code": used, "description": [source.descriptions[code] for code in used]})
+    before = notes.get("split")
+    notes["split"] = _split(notes, described, parameters)
+    if before is not None:
+        lost = len(_codes_of(notes[before == "train"]) - _codes_of(notes[notes["split"] == "train"]))
+        left_out["codes whose only training notes our cut of validation took"] = lost
+    few = _with_too_few(notes["split"], parameters, published=before is not None)
+    if few:
+        raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {APART}")
+    if (notes["codes"].str.len() == len(used)).all():
+        raise ValueError(
+            f"{source.name}: every note has all {len(used)} codes, so there is nothing to tell apart: keep more codes "
+            "(`top_codes`, `min_notes`), or check `separator`"
+        )
+    tested = notes["note"][notes["split"] == "test"]
+    if parameters.shown_note and parameters.shown_note not in set(tested):  # 08_one_note would find it out at the end
+        raise ValueError("shown_note is the id of no test note: leave it empty for an example")
+    return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
+
+
+def _kept(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
+    """The codes that stay, of two alike in frequency the first by name before the other, and what was left out."""
+    counts = Counter(code for row in source.notes["codes"] for code in row)
+    enough = [code for code, n in counts.items() if n >= parameters.min_notes]
+    if len(enough) < 2:
+        raise ValueError(
+            f"{len(enough)} codes have at least {parameters.min_notes} notes in {source.name}: at least two are "
+            "needed; lower `min_notes` or check the source"
+        )
+    kept = sorted(enough, key=lambda code: (-counts[code], code))[: parameters.top_codes or None]
+    left_out = {f"codes with fewer than {parameters.min_notes} notes": len(counts) - len(enough)}
+    if len(kept) < len(enough):
+        left_out[f"codes that are not among the {len(kept)} most frequent"] = len(enough) - len(kept)
+    return kept, left_out
+
+
+def _with_too_few(split: pd.Series, parameters: Parameters, *, published: bool) -> list[str]:
+    """Sides that no figure could rest on; in a published split, whose sizes are not ours to judge, the empty ones."""
+    if published:
+        return [name for name in splitting.SPLITS if not (split == name).any()]
+    return splitting.short(split.to_numpy(), validation=parameters.validation_share, test=parameters.test_share)
+
+
+def _codes_of(notes: pd.DataFrame) -> set[str]:
+    return {code for row in notes["codes"] for code in row}
+
+
+def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:
+    """The published split of the notes, completed by a validation if need be, or else our own."""
+    shares = {"validation": parameters.validation_share, "seed": parameters.seed}
+    if "split" not in notes:
+        labels = matrix(notes["codes"], codes["code"])
+        return splitting.split(labels, groups=notes["group"], texts=notes["text"], test=parameters.test_share, **shares)
+    if (notes["split"] == "validation").any():
+        return notes["split"]
+    training = notes[notes["split"] == "train"]
+    labels = matrix(training["codes"], codes["code"])
+    cut = splitting.cut_validation(labels, groups=training["group"], texts=training["text"], **shares)
+    return pd.Series(cut, training.index).reindex(notes.index).fillna(notes["split"])
+
+
+def source_check(source: raw_corpus.RawCorpus) -> None:
+    """What every source promises; broken by none of ours, perhaps by the next one."""
+    notes = source.notes
+    if notes.empty:
+        raise ValueError(f"{source.name} has no coded note with text")
+    if notes["note"].duplicated().any():
+        raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} stands twice")
+    if notes["text"].isna().any() or (notes["text"].str.strip() == "").any():
+        raise ValueError(f"{source.name}: some notes are blank; the source must drop and count them")
+    sides = set(notes.get("split", splitting.SPLITS))
+    if not {"train", "test"} <= sides <= set(splitting.SPLITS):
+        raise ValueError(f"{source.name}: a split needs train and test, may have validation, and no other name")
+    bare = {code for row in notes["codes"] for code in row} - set(source.descriptions)
+    if bare:
+        raise ValueError(f"{source.name}: {len(bare)} codes lack a description, such as {min(bare)}")
+
+
+def fingerprints(corpus: Corpus) -> dict[str, str]:
+    """By which a result can tell what it was measured on: of the notes and their sides, of the list of codes, and of
+    which note has which code. They say nothing of a text."""
+    notes = corpus.notes
+    parts = {
+        "notes and split": sorted(zip(notes["note"], notes["split"])),
+        "codes": sorted(corpus.codes["code"]),
+        "labels": sorted((note, *codes) for note, codes in zip(notes["note"], notes["codes"])),
+    }
+    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16] for name, part in parts.items()}
+
+
+def write(corpus: Corpus, folder: Path) -> None:
+    corpus.notes.to_parquet(folder / "corpus.parquet", index=False)
+    corpus.codes.to_parquet(folder / "codes.parquet", index=False)
+
+
+def read(folder: Path) -> Corpus:
+    return Corpus(pd.read_parquet(folder / "corpus.parquet"), pd.read_parquet(folder / "codes.parquet"))

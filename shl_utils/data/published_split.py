@@ -1,0 +1,116 @@
+"""A published split, from the files that give it: lists of note ids, or one table of ids and sides.
+
+Those of Mullenbach et al. 2018 for MIMIC-III are lists of admissions, one a line, full and top 50; those of Edin et al.
+2023 for MIMIC-III and IV are .feather tables with columns _id and split.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from shl_utils.data import cells, cleaning, columns
+
+IDS = ("_id", "id", "note", "hadm_id")  # what tables call the column of ids
+SIDES = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
+TABLES = {
+    ".feather": pd.read_feather,
+    ".parquet": pd.read_parquet,
+    ".csv": lambda path: pd.DataFrame(columns.read(path, "utf-8")),
+}
+
+SHAPES = {  # what other programs make of an id, and how it was
+    "ends in .0": lambda name: re.sub(r"\.0+$", "", name),
+    "has commas": lambda name: name.replace(",", ""),
+    "has an exponent": lambda name: f"{float(name):.0f}" if re.fullmatch(r"[\d.]+e[+-]?\d+", name, re.I) else name,
+    "has unseen marks": cleaning.plain,
+}
+
+
+def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The notes that the files name, with their side in `split`, and how many were left out or not found.
+
+    files: {"table": path} or {"train": path, "test": path, perhaps "validation": path}; where there are none, the notes
+    as they are. FileNotFoundError and ValueError name the file that is missing or wrong.
+    """
+    if not files:
+        return notes, {}
+    side = _read(files)
+    known = side.index.isin(notes["note"])
+    _refuse_changed(side.index[~known], set(notes["note"]), files)
+    if not known.any():
+        raise ValueError(f"split_files: none of the {len(side)} ids is that of a note; for MIMIC they are HADM_IDs")
+    named = notes["note"].isin(side.index)
+    found = notes[named].assign(split=side.loc[notes["note"][named]].to_numpy()).reset_index(drop=True)
+    return found, {
+        "notes that the files of the split do not name": int((~named).sum()),
+        "ids in the files of the split that no note has": int((~known).sum()),
+    }
+
+
+def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str, str]) -> None:
+    """Stop at ids that would be notes', had no other program taken them for numbers: 100001.0, 1.0E+5, 100,001, 7."""
+    unknown = [name for name in unknown if isinstance(name, str) and name]
+    shapes = [shape for shape, change in SHAPES.items() if any(change(name) in notes for name in unknown)]
+    if cells.short_of_zeros(unknown, notes):
+        shapes.append("has lost zeros")
+    if shapes:
+        places = ", ".join(files.values())
+        raise ValueError(f"split_files: an id in {places} {shapes[0]}, the note's has not: write ids as the notes do")
+
+
+def _read(files: Mapping[str, str]) -> pd.Series:
+    """Side of every id."""
+    paths = {side: Path(name) for side, name in files.items()}
+    for path in paths.values():
+        if not path.is_file():
+            raise FileNotFoundError(f"split_files: {path} is missing: name a file, or leave it out for a split of ours")
+    if "table" in paths:
+        side = _table(paths["table"])
+    else:
+        lists = {side: _ids(path) for side, path in paths.items()}
+        side = pd.concat([pd.Series(side, index=ids, dtype=object) for side, ids in lists.items()])
+    twice = side.index[side.index.duplicated()]
+    if len(twice):
+        raise ValueError(f"split_files: {len(twice)} ids stand twice in {', '.join(map(str, paths.values()))}")
+    return side
+
+
+def _ids(path: Path) -> list[str]:
+    """One a line."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise ValueError(f"split_files: {path} is no text of ids, one a line; a table goes by `table`") from None
+    ids = [line.strip("'\"") for line in lines if line]
+    if not ids:
+        raise ValueError(f"split_files: {path} is empty: it should hold ids, one a line")
+    strange = next((i for i, line in enumerate(lines, start=1) if "," in line or len(line) > 100), 0)
+    if strange:
+        raise ValueError(f"split_files: {path}, line {strange}: one id is expected a line; a table goes by `table`")
+    return ids
+
+
+def _table(path: Path) -> pd.Series:
+    read = TABLES.get(path.suffix.lower())
+    if read is None:
+        raise ValueError(f"split_files: {path} is none of {', '.join(TABLES)}")
+    try:
+        table = read(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"split_files: {path} cannot be read as {path.suffix}: {type(error).__name__}") from None
+    column = next((name for name in IDS if name in table), None)
+    if column is None or "split" not in table:
+        # the first line of a file without header may be a note: it is shown only if a part of it is known
+        known = [name for name in table.columns if name in (*IDS, "split")]
+        found = f"found {', '.join(map(str, table.columns[:10]))}" if known else "found none: does it have a header?"
+        raise ValueError(f"split_files: {path} needs a column split, and one of {', '.join(IDS)} ({found})")
+    strange = ~table["split"].isin(list(SIDES))
+    if strange.any():
+        raise ValueError(f"split_files: {path}: {strange.sum()} rows have a split that is none of {', '.join(SIDES)}")
+    return pd.Series(
+        table["split"].map(SIDES).to_numpy(), index=table[column].astype(str).str.strip().str.strip("'\""), dtype=object
+    )

@@ -1,0 +1,117 @@
+"""Open-i: chest X-ray reports of Indiana University with MeSH codes given by people.
+
+The reports are read where they lie, inside the wheel of torchxrayvision, and none of them is shipped: they are under
+CC BY-NC-ND 4.0. Cite Demner-Fushman et al., JAMIA 2016, doi 10.1093/jamia/ocv080.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import xml.etree.ElementTree as ET
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.runs import locations
+
+WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
+WHEEL_SHA256 = "95f6c3475661f3515d4258deb0855bd5d1b1a56e0b65384251d3dd3fa61fac41"
+ARCHIVE = "torchxrayvision/data/NLMCXR_reports.tgz"
+ARCHIVE_SHA256 = "8fb6de7eec73d8c3665067ad4bb003ccd57f971ae316d2642e1627ac7268667a"
+SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
+# They say how a report was indexed or the film exposed, not what the patient has
+NO_FINDINGS = {"No Indexing", "Technical Quality of Image Unsatisfactory"}
+
+
+def cache() -> Path:
+    """Folder of the fetched wheel: $SHL_CACHE, or `shl` in the user's cache folder."""
+    own = os.environ.get("SHL_CACHE")
+    return locations.expanded(own or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/shl")
+
+
+def fetch() -> Path:
+    """Bring the wheel into the cache through pip, unless it is there; verify it; return its path."""
+    wheel = cache() / WHEEL
+    if not wheel.exists():
+        wheel.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
+            if not find_spec("pip"):
+                raise OSError(f"pip brings the reports, and is missing: `{sys.executable} -m ensurepip` adds it")
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+            done = subprocess.run([*command, "--dest", folder, "torchxrayvision==1.5.7"], check=False)
+            if done.returncode or not (Path(folder) / WHEEL).exists():
+                raise OSError(f"pip could not download {WHEEL}: is PyPI reachable? Nothing was changed.")
+            _verify((Path(folder) / WHEEL).read_bytes(), WHEEL_SHA256, WHEEL)
+            (Path(folder) / WHEEL).replace(wheel)
+    _archive(wheel)
+    return wheel
+
+
+def load(*, depth: int) -> RawCorpus:
+    """Read the reports; a code is the first `depth` parts of a MeSH term ("Opacity/lung/base" at 2: "Opacity/lung")."""
+    wheel = cache() / WHEEL
+    if not wheel.exists():
+        raise FileNotFoundError(f"{wheel} is missing: run `shl fetch openi` first (29 MB, once)")
+    rows, dropped = [], {"without text": 0, "without a finding": 0}
+    with tarfile.open(fileobj=io.BytesIO(_archive(wheel))) as archive:
+        for member in archive:
+            if not member.name.endswith(".xml"):
+                continue
+            note, text, terms = _report(archive.extractfile(member).read())
+            codes = sorted({"/".join(term.split("/")[:depth]) for term in terms})
+            if not text:
+                dropped["without text"] += 1
+            elif not codes:
+                dropped["without a finding"] += 1
+            else:
+                rows.append((note, note, text, codes))
+    notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"]).sort_values("note", ignore_index=True)
+    codes = sorted({code for row in notes["codes"] for code in row})
+    return RawCorpus(
+        name="openi",
+        notes=notes,
+        descriptions={code: describe(code) for code in codes},
+        licence="CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)",
+        private=False,
+        dropped=dropped,
+    )
+
+
+def describe(code: str) -> str:
+    """A MeSH code in plain words: "Fractures, Bone/ribs" is "bone fractures, ribs"."""
+    heading, *qualifiers = code.split("/")
+    words = " ".join(reversed([part.strip() for part in heading.split(",")]))
+    return ", ".join([words.lower(), *qualifiers])
+
+
+def _report(xml: bytes) -> tuple[str, str, list[str]]:
+    root = ET.fromstring(xml)
+    sections = {part.get("Label"): (part.text or "").strip() for part in root.iter("AbstractText")}
+    text = "\n".join(sections[name] for name in SECTIONS if sections.get(name))
+    terms = [(term.text or "").strip() for term in root.findall(".//MeSH/major")]
+    return root.find(".//uId").get("id"), text, [term for term in terms if term and term not in NO_FINDINGS]
+
+
+def _archive(wheel: Path) -> bytes:
+    try:
+        _verify(wheel.read_bytes(), WHEEL_SHA256, str(wheel))
+        with zipfile.ZipFile(wheel) as package:
+            data = package.read(ARCHIVE)
+    except (zipfile.BadZipFile, KeyError):
+        raise ValueError(f"{wheel} is damaged: delete it and run `shl fetch openi`") from None
+    _verify(data, ARCHIVE_SHA256, ARCHIVE)
+    return data
+
+
+def _verify(data: bytes, expected: str, name: str) -> None:
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise ValueError(f"{name} is not the expected file (sha256 differs): delete it, run `shl fetch openi`")

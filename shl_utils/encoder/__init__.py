@@ -1,0 +1,1 @@
+"""From text to the states of a frozen encoder."""

@@ -1,0 +1,122 @@
+"""What the trained layers see of each note, computed once for all segments, epochs and variants, and kept in files
+that are mapped into memory and may be deleted at any time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shl_utils.encoder import encoder, ragged_file, tokens, weight_files
+from shl_utils.encoder.tokens import Ragged
+from shl_utils.parameters import Parameters
+from shl_utils.runs import dependencies, mixed_precision
+from shl_utils.runs.storage import digest, short
+
+
+def top_layers(model: nn.Module, parameters: Parameters) -> int:
+    """How many layers are trained; ValueError where there are fewer."""
+    have = encoder.n_layers(model)
+    if parameters.lora_layers > have:
+        said = f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers"
+        raise ValueError(f"{said}: set at most that, or -1 for all")
+    return have if parameters.lora_layers == -1 else parameters.lora_layers
+
+
+class Prepared:
+    """Encoder and features of a run's notes for one set of parameters after another; it keeps the last ones."""
+
+    def __init__(self, folder: Path, texts: Sequence[str]) -> None:
+        self.folder, self.texts = folder, texts
+        self.corpus = digest(folder / "corpus.parquet")
+        self._key, self._found, self._pooled = None, None, None
+
+    def of(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
+        """The encoder, and hidden states of its frozen trunk for every note, or token numbers where every layer is
+        trained or the encoder does not divide.
+
+        The trunk gives every segment and epoch the same states, so it runs once.
+        """
+        dtype = mixed_precision.computing(parameters).dtype
+        about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
+        code = dependencies.of(encoder.load, encoder.encode, encoder.halves, tokens.tokenize)
+        key = short([self.corpus, *about, code])
+        if key != self._key:
+            self._found = self._pooled = None  # before the next is there: two would not fit
+            self._found, self._key = self._load_or_compute(parameters, key, dtype), key
+        return self._found
+
+    def pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
+        """(len(rows), width): those notes as the frozen encoder sees them, the mean over their tokens."""
+        model, seen = self.of(parameters)
+        if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment asks for the same notes
+            top, _ = trained_part(model, parameters)
+            by = mixed_precision.computing(parameters)
+            self._pooled = rows, encoder.pool(top, seen, rows, device=by.device, dtype=by.dtype)
+        return self._pooled[1]
+
+    def described(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
+        """(descriptions, width) of unit length, by the same encoder."""
+        model, _ = self.of(parameters)
+        rows = tokens.tokenize(self._tokenizer, descriptions, max_tokens=parameters.max_tokens)
+        by = mixed_precision.computing(parameters)
+        return encoder.embed(model, rows, device=by.device, dtype=by.dtype, label=None)
+
+    def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
+        self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+        encoder.check(self._tokenizer, model, parameters.max_tokens)
+        model.to(
+            mixed_precision.device()
+        )  # whole, before it is divided: views share its weights, but move on their own
+        parts = divided(model, parameters)
+        if not parts:
+            if top_layers(model, parameters) < encoder.n_layers(model):
+                warnings.warn(
+                    f"{type(model).__name__} does not divide: all its layers run for every batch", stacklevel=2
+                )
+            return model, self._tokens(parameters)
+        path = path_of(self.folder, parameters)
+        found = ragged_file.read(path, key=key)
+        if found is None:
+            rows = self._tokens(parameters)
+            kept = {"offsets": rows.offsets, "shape": (model.config.hidden_size,), "dtype": dtype}
+            with ragged_file.created(path, key=key, **kept) as states:
+                encoder.encode(parts[0], rows, states.flat, device=mixed_precision.device(), label="encode notes")
+            found = ragged_file.read(path, key=key)
+        return model, found
+
+    def _tokens(self, parameters: Parameters) -> Ragged:
+        path = path_of(self.folder, parameters, of="tokens")
+        key = short([self.corpus, encoder.identity(parameters), dependencies.of(tokens.tokenize)])
+        found = ragged_file.read(path, key=key)
+        if found is None:
+            rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
+            with ragged_file.created(path, rows.offsets, (), rows.flat.dtype, key=key) as kept:
+                kept.flat.copy_(rows.flat)
+            found = ragged_file.read(path, key=key)
+        return found
+
+
+def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
+    """Where the states of the trunk lie; one file an encoder, length and number of trained layers. of: "tokens" for the
+    token numbers instead."""
+    name = f"{weight_files.digest(parameters.encoder)}-{parameters.max_tokens}-{of or parameters.lora_layers}"
+    return folder / "trunk" / f"{name}.safetensors"
+
+
+def divided(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:
+    """Trunk and trained layers; None where every layer is trained, or the encoder does not divide."""
+    top = top_layers(model, parameters)
+    return None if top == encoder.n_layers(model) else encoder.halves(model, top=top)
+
+
+def trained_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:
+    """A fresh view of what has to run for every batch, and the numbers of the layers in it that are trained."""
+    have, parts = encoder.n_layers(model), divided(model, parameters)
+    layers = list(range(have - top_layers(model, parameters), have))
+    return (parts[1] if parts else encoder.view(model)), layers

@@ -1,0 +1,132 @@
+"""Texts as token numbers: rows of different length, chunks of a note, batches of like length."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shl_utils.runs import progress
+
+BLOCK = 1_000  # texts tokenized at once: meanwhile the tokenizer holds some 160 bytes of each of their tokens
+HEAD = 8  # characters for each token wanted: as much of a text is looked at first
+PADDED = 4096  # tokens of a batch with its padding, at most
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of different length, one behind the other: row i is `flat[offsets[i]:offsets[i + 1]]`."""
+
+    flat: Tensor
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+        flat = np.concatenate([np.empty(0), *rows], dtype=np.int32, casting="unsafe")
+        return cls(torch.from_numpy(flat), offsets)
+
+    def pad(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """`rows` as one tensor (rows, longest, ...) padded with 0, and its mask (rows, longest).
+
+        The length is a multiple of 16, and not 0 where no row has a token: with every length of its own the processor
+        backend rebuilds its kernels.
+        """
+        longest = max(-(-int(self.lengths[rows].max()) // 16), 1) * 16
+        padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=self.flat.dtype)
+        mask = torch.zeros(len(rows), longest, dtype=torch.long)
+        for i, row in enumerate(rows):
+            part = self.flat[self.offsets[row] : self.offsets[row + 1]]
+            padded[i, : len(part)] = part
+            mask[i, : len(part)] = 1
+        return padded, mask
+
+
+def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
+    """Token numbers of every text, cut to `max_tokens` with the special tokens."""
+    return Ragged.of(list(_numbers(tokenizer, texts, length=max_tokens, special=True)))
+
+
+def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:
+    """How many characters from the beginning `tokenize` reads."""
+    if tokenizer.is_fast:
+        seen = tokenizer(text, truncation=True, max_length=max_tokens, return_offsets_mapping=True)
+        return max((last for _, last in seen["offset_mapping"]), default=0)
+
+    def whole(n: int) -> bool:
+        return len(tokenizer(text[:n])["input_ids"]) <= max_tokens
+
+    return bisect(range(1, len(text) + 1), False, key=lambda n: not whole(n))
+
+
+def _numbers(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> Iterator[NDArray[np.int32]]:
+    """Of every text in turn, at most `length`; a long text costs no more than its beginning, where that is enough."""
+    texts = list(texts)
+
+    def of(some: Sequence[str]) -> list[list[int]]:
+        return tokenizer(some, truncation=True, max_length=length, add_special_tokens=special)["input_ids"]
+
+    for first in range(0, len(texts), BLOCK):
+        block = texts[first : first + BLOCK]
+        heads = [_head(text, HEAD * length) for text in block]
+        found = of(heads)
+        short = [i for i, ids in enumerate(found) if len(ids) < length and len(heads[i]) < len(block[i])]
+        for i, ids in zip(short, of([block[i] for i in short]) if short else ()):
+            found[i] = ids
+        yield from (np.array(ids, dtype=np.int32) for ids in found)
+
+
+def _head(text: str, characters: int) -> str:
+    """The words that lie in the first `characters`; the whole text if it has no more, or is not in words."""
+    if len(text) <= characters:
+        return text
+    words = text[:characters].rsplit(None, 1)
+    return words[0] if len(words) == 2 else text
+
+
+def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int) -> tuple[Ragged, NDArray]:
+    """Texts cut to `max_tokens`, then divided into chunks of at most `chunk_tokens`, each with its special tokens.
+
+    Returns the chunks and the number of the text that each belongs to.
+    """
+    before, after = special_tokens(tokenizer)
+    special = len(before) + len(after)
+    bodies = _numbers(tokenizer, texts, length=max_tokens - special, special=False)
+    step = chunk_tokens - special
+    pieces = [(i, ids[a : a + step]) for i, ids in enumerate(bodies) for a in range(0, max(len(ids), 1), step)]
+    rows = [np.array([*before, *ids, *after], dtype=np.int32) for _, ids in pieces]
+    return Ragged.of(rows), np.array([i for i, _ in pieces])
+
+
+def special_tokens(tokenizer) -> tuple[list[int], list[int]]:
+    """Numbers of the tokens put before and behind a text, such as [CLS] and [SEP]."""
+    bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    start = full.index(bare[0])
+    return full[:start], full[start + len(bare) :]
+
+
+def by_length(lengths: NDArray, *, label: str | None) -> Iterator[NDArray[np.int64]]:
+    """Row numbers in batches of like length and at most PADDED tokens; a bar of rows if there is a label."""
+    order = np.argsort(lengths, kind="stable")[::-1]
+    with progress.bar(len(order), label) if label else nullcontext() as bar:
+        start = 0
+        while start < len(order):
+            longest = max(-(-int(lengths[order[start]]) // 16) * 16, 16)
+            batch = order[start : start + max(PADDED // longest, 1)]
+            yield batch
+            start += len(batch)
+            if bar:
+                bar.update(len(batch))

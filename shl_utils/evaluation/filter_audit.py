@@ -1,0 +1,124 @@
+"""What the filter throws away: by split, by frequency of the code, by threshold, and against the truth where known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.method import label_filter
+from shl_utils.parameters import Parameters
+
+COSINES = (0.45, 0.5, 0.55, 0.6)
+QUANTILES = (0.05, 0.1, 0.2, 0.3)
+
+
+def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
+    """Per split: assignments and cardinality before and after, and codes that lost their last note."""
+    rows = {}
+    for name in ("train", "validation", "test"):
+        part = table[split[table["note"]] == name]
+        n = max(int((split == name).sum()), 1)
+        rows[name] = {
+            "assignments": len(part),
+            "removed": int((~part["kept"]).sum()),
+            "codes a note before": len(part) / n,
+            "codes a note after": part["kept"].sum() / n,
+            "codes that lost their last note": part["code"].nunique() - part.loc[part["kept"], "code"].nunique(),
+        }
+    return pd.DataFrame(rows).T
+
+
+def said_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
+    """What it means if descriptions do not tell a note's own codes from random ones; "" if they do.
+
+    own, random: similarities of notes with their codes, and with codes drawn at random.
+    """
+    if own.mean() > random.mean():
+        return ""
+    what = "Here own codes resemble their notes no more than random ones: the descriptions do not help the filter"
+    if parameters.filter_labels == "none":
+        return f"{what}, which is off."
+    return f"{what}, and it removes labels by chance. Set `filter_labels: none`, or give descriptions in words."
+
+
+def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
+    """Number of the shortest training note that keeps a code and loses another (of the first one, if none does), and
+    its codes: `description`, `similarity`, `kept`."""
+    train = table[(corpus.split == "train")[table["note"]]]
+    mixed = train.groupby("note")["kept"].nunique() > 1
+    rows = mixed.index[mixed].to_numpy() if mixed.any() else train["note"].to_numpy()[:1]
+    row = int(rows[np.argmin(corpus.notes["text"].iloc[rows].str.len())])
+    codes = table[table["note"] == row]
+    descriptions = corpus.codes["description"].to_numpy()[codes["code"]]
+    return row, codes.assign(description=descriptions)[["description", "similarity", "kept"]].reset_index(drop=True)
+
+
+def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
+    """How well the filter finds assignments without evidence in the note, on synthetic notes.
+
+    table: rows of splits that were filtered. evidence: (rows,) "present", "missing" or "beyond" the cut. A removal is
+    right where it is not "present".
+    """
+    removed, noise = ~table["kept"].to_numpy(), evidence != "present"
+    right = (removed & noise).sum()
+    return {
+        "precision": float(right / max(removed.sum(), 1)),
+        "recall": float(right / max(noise.sum(), 1)),
+        "removed": int(removed.sum()),
+        "without evidence": int(noise.sum()),
+        "gold lost": int((removed & ~noise).sum()),
+    }
+
+
+def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDArray[np.str_]:
+    """(rows of table,): what `truth` (`note`, `code`, `evidence`) says of each assignment."""
+    names = pd.DataFrame(
+        {
+            "note": corpus.notes["note"].to_numpy()[table["note"]],
+            "code": corpus.codes["code"].to_numpy()[table["code"]],
+        }
+    )
+    return names.merge(truth, on=["note", "code"], how="left", validate="1:1")["evidence"].to_numpy(dtype=str)
+
+
+def by_frequency(table: pd.DataFrame, bins: pd.Series, evidence: NDArray[np.str_] | None = None) -> pd.DataFrame:
+    """Per frequency bin: assignments, the share removed, and, with evidence, `against_truth` within the bin.
+
+    table: rows of splits that were filtered. bins: (codes,) of `label_metrics.frequency_bin`. evidence: (rows,).
+    """
+    place = bins.array[table["code"].to_numpy()]
+    lines = {}
+    for name in bins.array.categories:
+        inside = np.asarray(place == name)
+        if inside.any():
+            lines[name] = {"assignments": int(inside.sum()), "removed": 1 - table["kept"][inside].mean()}
+            if evidence is not None:
+                truth = against_truth(table[inside], evidence[inside])
+                lines[name] |= {"precision": truth["precision"], "recall": truth["recall"]}
+                lines[name] |= {"gold lost": truth["gold lost"] / max((evidence[inside] == "present").sum(), 1)}
+    return pd.DataFrame(lines).T.rename_axis("training notes")
+
+
+def sweep(
+    similarity: pd.DataFrame, corpus: Corpus, parameters: Parameters, evidence: NDArray[np.str_] | None = None
+) -> pd.DataFrame:
+    """What other thresholds would do to the training labels: the paper's cosine and its neighbours, then quantiles.
+
+    similarity: of `similarities.similarities`, all splits. evidence: (rows of similarity,).
+    """
+    train = corpus.split[similarity["note"]] == "train"
+    rows, known = similarity[train], None if evidence is None else evidence[train]
+    lines = {}
+    for kind, values in (("cosine", COSINES), ("quantile", QUANTILES)):
+        for value in values:
+            asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
+            limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
+            kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
+            line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
+            line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()
+            if known is not None:
+                line |= {k: v for k, v in against_truth(kept, known).items() if k in ("precision", "recall")}
+            lines[f"{kind} {value}"] = line
+    return pd.DataFrame(lines).T.rename_axis("threshold")

@@ -1,0 +1,63 @@
+"""The linear model that every table is measured against."""
+
+from __future__ import annotations
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.evaluation.predictions import Predictions
+from shl_utils.runs import mixed_precision, progress
+
+LINEAR = "TF-IDF + logistic"  # its name in every table
+WORDS, CHARACTERS = "words and pairs of words", "runs of one to three characters"
+AT_ONCE = 4  # codes fitted side by side at most: each fit holds the terms of all training notes once more
+WORTH = 20_000_000  # notes x codes from which processes side by side make up for their start
+TERMS = {WORDS: {"ngram_range": (1, 2), "min_df": 2}, CHARACTERS: {"analyzer": "char", "ngram_range": (1, 3)}}
+
+
+def terms(corpus: Corpus) -> str:
+    """What the linear model counts: WORDS, or CHARACTERS where most training notes share no word with another.
+
+    So it is in a script without spaces, where a whole clause passes for a word.
+    """
+    texts = corpus.notes["text"].to_numpy()[corpus.rows("train")]
+    words = sparse.csr_array(HashingVectorizer(binary=True, norm=None, alternate_sign=False).transform(texts))
+    shared = words @ (words.sum(axis=0) > 1)
+    return WORDS if (shared > 0).mean() > 0.5 else CHARACTERS
+
+
+def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
+    """TF-IDF of what `terms` found, one balanced logistic regression a code, on unfiltered labels.
+
+    At most 100,000 terms, the most frequent. A code that every training note has gets probability 1.
+    """
+    train = corpus.rows("train")
+    rows = corpus.rows("validation", "test")
+    texts = corpus.notes["text"].to_numpy()
+    weigh = TfidfVectorizer(**TERMS[counted], sublinear_tf=True, max_features=100_000)
+    seen, asked = weigh.fit_transform(texts[train]), weigh.transform(texts[rows])
+    labels = corpus.labels[train].tocsc()
+    share = labels.sum(axis=0) / len(train)
+    probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)
+    fitted = np.flatnonzero((share > 0) & (share < 1))
+    # processes, not threads: in these fits of liblinear disturb each other, and probabilities differed by up to 0.15
+    # from one call to the next. No coefficients are kept, those of thousands would not fit.
+    n = min(mixed_precision.cores(), AT_ONCE) if len(train) * len(fitted) >= WORTH else 1
+    side_by_side = Parallel(n, return_as="generator", mmap_mode="c")  # liblinear wants arrays that it could write to
+    found = side_by_side(delayed(_probability)(seen, labels[:, [code]].toarray().ravel(), asked) for code in fitted)
+    with progress.bar(len(fitted), LINEAR) as bar:
+        for code, probability in zip(fitted, found):
+            probabilities[:, code] = probability
+            bar.update(1)
+    return Predictions(rows, probabilities, np.where(share > 0, 0, -1))
+
+
+def _probability(seen: sparse.csr_matrix, has: NDArray, asked: sparse.csr_matrix) -> NDArray[np.float64]:
+    """Of one code, for every note of `asked`; has: whether a note of `seen` has it."""
+    model = LogisticRegression(C=10, class_weight="balanced", solver="liblinear").fit(seen, has)
+    return model.predict_proba(asked)[:, 1]

@@ -1,0 +1,139 @@
+"""Probabilities of a variant for every note of validation and test, the segments' outputs side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from torch import nn
+
+from shl_utils.data import corpus as corpora
+from shl_utils.data.corpus import Corpus
+from shl_utils.encoder import encoder, feature_cache
+from shl_utils.runs import dependencies, mixed_precision, progress
+from shl_utils.runs.storage import digest, short
+from shl_utils.training import segment_model, variants
+from shl_utils.training.variants import Variant
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """rows: numbers of notes in the corpus. probabilities: (rows, codes), 0 for a code that has no model.
+    segments: (codes,), which model each code's come from, -1 for none."""
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    segments: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(len(rows), codes), for notes that were predicted."""
+        position = pd.Index(self.rows).get_indexer(rows)
+        if (position < 0).any():
+            raise ValueError("some notes asked for were not predicted")
+        return self.probabilities[position]
+
+
+def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
+    """Predict with every segment of every variant; their union: each code from its own segment's model."""
+    corpus = corpora.read(folder)
+    rows = corpus.rows("validation", "test")
+    prepared = feature_cache.Prepared(folder, corpus.notes["text"])
+    tables = [variants.read_segments(folder, v) for v in wanted]
+    with progress.bar(sum(table["segment"].nunique() for table in tables), "predict segments") as bar:
+        for variant, table in zip(wanted, tables):
+            base, seen = prepared.of(variant.parameters)
+            by = mixed_precision.computing(variant.parameters)
+            segments = variants.segment_of_code(table, corpus)
+            probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
+            for k in range(segments.max() + 1):
+                net = load_segment(base, folder, variant, k)
+                probabilities[:, segments == k] = segment_model.predict(
+                    net, seen, rows, device=by.device, dtype=by.dtype
+                )
+                bar.update(1)
+            yield Predictions(rows, probabilities, segments)
+
+
+def load_segment(base: nn.Module, folder: Path, variant: Variant, k: int) -> segment_model.SegmentModel:
+    """The trained model of segment `k`, merged, over the encoder `base`, on the device."""
+    top, _ = feature_cache.trained_part(base, variant.parameters)
+    return segment_model.load(top, folder / variant.folder / "segments" / str(k)).to(mixed_precision.device())
+
+
+def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
+    """Compute and write the predictions of the variants whose files are missing or of other models."""
+    keys = {variant.folder: key(folder, variant) for variant in wanted}
+    stale = [variant for variant in wanted if _about(_path(folder, variant), "key") != keys[variant.folder]]
+    for variant, found in zip(stale, compute(folder, stale)):
+        write(found, corpus, _path(folder, variant), key=keys[variant.folder], computed=_computing(variant))
+
+
+def of_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
+    return read(_path(folder, variant), corpus)
+
+
+def computed(folder: Path, wanted: list[Variant]) -> list[dict[str, Any]]:
+    """On what the kept predictions of these variants were computed."""
+    return [json.loads(_about(_path(folder, v), "computed")) for v in wanted]
+
+
+def key(folder: Path, variant: Variant) -> str:
+    """What predictions depend on: adapters and heads, the encoder below them, arithmetic, code."""
+    by, base = _computing(variant), encoder.identity(variant.parameters)
+    code = dependencies.of(compute, segment_model.load, segment_model.predict)
+    return short([digest(folder / variant.folder / "segments"), base, by["precision"], code])
+
+
+def _computing(variant: Variant) -> dict[str, Any]:
+    return asdict(mixed_precision.computing(variant.parameters))
+
+
+def _path(folder: Path, variant: Variant) -> Path:
+    return folder / variant.folder / "predictions.parquet"
+
+
+def _about(path: Path, name: str) -> str:
+    """What a file of predictions says of itself; nothing where there is none."""
+    if not path.exists():
+        return ""
+    return (pq.read_schema(path).metadata or {}).get(name.encode(), b"").decode()
+
+
+def write(
+    predictions: Predictions, corpus: Corpus, path: Path, *, key: str = "", computed: dict[str, Any] | None = None
+) -> None:
+    """Parquet: `note`, `split`, and `probability`, a list in the order of the codes that the file's metadata name
+    beside the segment of each."""
+    probability = pa.FixedSizeListArray.from_arrays(
+        pa.array(predictions.probabilities.ravel()), predictions.probabilities.shape[1]
+    )
+    notes = corpus.notes.iloc[predictions.rows]
+    table = pa.table({"note": pa.array(notes["note"]), "split": pa.array(notes["split"]), "probability": probability})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"codes": corpus.codes["code"].tolist(), "segments": predictions.segments.tolist()}
+    about |= {"computed": computed or {}}
+    facts = {name: json.dumps(values) for name, values in about.items()} | {"key": key}
+    table = table.replace_schema_metadata(facts)
+    partial = path.with_suffix(".part")
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(path)  # a kill leaves the old file or the new one
+
+
+def read(path: Path, corpus: Corpus) -> Predictions:
+    """What `write` wrote; ValueError if it belongs to another list of codes."""
+    table = pq.read_table(path)
+    codes = json.loads(table.schema.metadata[b"codes"])
+    if codes != corpus.codes["code"].tolist():
+        raise ValueError(f"{path} is about other codes than this run's: run 04_evaluate again")
+    column = table["probability"].combine_chunks()
+    rows = pd.Index(corpus.notes["note"]).get_indexer(table["note"].to_pylist())
+    segments = np.array(json.loads(table.schema.metadata[b"segments"]))
+    return Predictions(rows, column.flatten().to_numpy().reshape(len(rows), len(codes)), segments)

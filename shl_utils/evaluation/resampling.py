@@ -1,0 +1,132 @@
+"""Chance: intervals by a Bayesian bootstrap, a paired permutation test, and a correction for asking often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils.evaluation import label_metrics, resampling
+
+INTERVAL = "95%, of a Bayesian bootstrap over test notes, for macro-F1 over codes too"
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Weights of a Bayesian bootstrap. notes: (times, notes). codes: (times, codes)."""
+
+    notes: NDArray[np.float32]
+    codes: NDArray[np.float32]
+
+
+def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
+    """Exponential weights with mean 1 for notes and for codes; the same seed gives the same, so models are paired.
+
+    Smooth weights (Rubin 1981), since whole resamples would lose a code with one note in the test from a third of them.
+    Codes are weighed too (Owen and Eckles 2012): such a code is found or not in every draw of notes alike, and notes
+    alone would say that the mean over codes is surer than it is.
+    """
+    rng = np.random.default_rng(seed)
+    notes, codes = (rng.exponential(size=(times, n)).astype(np.float32) for n in (n_notes, n_codes))
+    return Draws(notes, codes)
+
+
+def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDArray[np.float64]]:
+    """micro_f1 (notes drawn) and macro_f1_present (notes and codes drawn) under every draw: (times,) each."""
+    present = truth.any(axis=0)
+    by_code = [sparse.csr_array(part.T).astype(np.float32) for part in (truth & predicted, truth, predicted)]
+    parts = []
+    for block in blocks(*draws.codes.shape):
+        hit, true, said = (weighted_sum(part, draws.notes[block]) for part in by_code)
+        per_code, weights = label_metrics.f1(hit, true, said)[:, present], draws.codes[block][:, present]
+        macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
+        parts.append((label_metrics.f1(hit.sum(axis=1), true.sum(axis=1), said.sum(axis=1)), macro))
+    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
+
+
+def blocks(times: int, n_codes: int) -> list[slice]:
+    """Draws in blocks: an array of (draws, codes) takes 80 MB at most, however many codes there are."""
+    size = max(10_000_000 // n_codes, 1)
+    return [slice(first, first + size) for first in range(0, times, size)]
+
+
+def weighted_sum(by_code: sparse.csr_array, weights: NDArray) -> NDArray[np.float64]:
+    """(times, codes) from (codes, notes) and weights (times, notes)."""
+    return np.asarray((by_code @ weights.T).T, dtype=np.float64)
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Middle 95% of bootstrap values."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
+    """(times, n): how much each of `n` seeds counts in a draw, the same for every row, so that rows are paired in them.
+
+    Bayesian bootstrap, spread by (n + 1) / (n - 1), without which a mean of n values would vary too little. The 95%
+    interval over three seeds alone covers 79%, over seeds and as much other noise 93%: a test says so.
+    """
+    share = np.random.default_rng(seed).dirichlet(np.ones(n), size=times)
+    return 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
+
+
+def permutation_test(
+    truth: NDArray, first: list[NDArray], second: list[NDArray], *, times: int, seed: int
+) -> dict[str, float]:
+    """Two-sided p of no difference in micro_f1 and macro_f1_present between two models.
+
+    truth: (notes, codes). first, second: predicted codes, one array a seed, alike in number or one of them alone; the
+    statistic is the difference of the means over seeds. Under no difference each note's predictions may be swapped
+    between the models; a note is swapped in all seeds at once.
+    Source: approximate randomization, Noreen 1989; Yeh 2000 for F1. With the +1 of Phipson and Smyth 2010.
+    """
+    swaps = (np.random.default_rng(seed).random((times, len(truth))) < 0.5).astype(np.float32)
+    observed, shuffled = {}, {}
+    for sign, mine, other in ((1, first, second), (-1, second, first)):
+        mine, other = _alike(mine, other)
+        for a, b in zip(mine, other):
+            points = label_metrics.scores(truth, a)
+            for figure, values in _swapped(truth, a, b, swaps).items():
+                observed[figure] = observed.get(figure, 0) + sign * points[figure] / len(mine)
+                shuffled[figure] = shuffled.get(figure, 0) + sign * values / len(mine)
+    return {
+        figure: float((1 + (abs(values) >= abs(observed[figure]) - 1e-12).sum()) / (1 + times))
+        for figure, values in shuffled.items()
+    }
+
+
+def _alike(mine: list[NDArray], other: list[NDArray]) -> tuple[list[NDArray], list[NDArray]]:
+    n = max(len(mine), len(other))
+    if len(mine) not in (1, n) or len(other) not in (1, n):
+        raise ValueError(f"{len(mine)} and {len(other)} seeds cannot be paired: give both models the same")
+    return mine * (n // len(mine)), other * (n // len(other))
+
+
+def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str, NDArray[np.float64]]:
+    """F1 of `a` where the notes that `swaps` (times, notes) marks are taken from `b`: (times,) each."""
+    present = truth.any(axis=0)
+    true = truth.sum(axis=0)
+    pairs = [(truth & a, truth & b), (a, b)]
+    at_first = [mine.sum(axis=0) for mine, _ in pairs]
+    by_code = [(sparse.csr_array(b.T) - sparse.csr_array(a.T)).astype(np.float32) for a, b in pairs]
+    parts = []
+    for block in resampling.blocks(len(swaps), truth.shape[1]):
+        hit, said = (n + resampling.weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
+        micro = label_metrics.f1(hit.sum(axis=1), true.sum(), said.sum(axis=1))
+        parts.append((micro, label_metrics.f1(hit, true, said)[:, present].mean(axis=1)))
+    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
+
+
+def holm(p_values: dict[str, float]) -> dict[str, float]:
+    """Each p corrected for all of them: the chance that any is below a bound by luck stays below it.
+
+    Source: Holm 1979.
+    """
+    corrected, largest = {}, 0.0
+    for i, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(p * (len(p_values) - i), 1.0))
+        corrected[name] = largest
+    return corrected

@@ -1,0 +1,1 @@
+"""Grids of configurations, and what their comparison says of the paper's claims."""

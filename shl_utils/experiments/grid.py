@@ -1,0 +1,116 @@
+"""Grid files: which rows an ablation has. Every combination of the levels within a block is a row.
+
+A block may also hold `tune`, a list of settings {parameter: value} of which every row of the block keeps the one that
+is best on validation: the same budget for all, see `tuning`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, now, owned_by
+from shl_utils.runs import locations, provenance
+from shl_utils.runs.parameter_file import read_yaml, resolved
+
+FOLDER = provenance.PROJECT / "params" / "grids"
+SCORING = ("union", "oracle_routing", "stacked")  # see `scoring`
+SEED = "training_seed"  # levels of this one are averaged, not compared
+APART = 1000  # a model that another is stacked with has a seed higher by this, see `ablation.Row.partners`
+TUNE = "tune"
+# what may vary: how labels are filtered and cut into segments, and how a segment is trained
+VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
+VARIED += tuple(owned_by("02_segment"))
+TRAINING = tuple(n for n in owned_by("03_train") if n not in ("epochs", "precision", *PLACEMENT))
+VARIED += TRAINING
+
+
+def path_of(grid: str) -> Path:
+    """A name below params/grids, or a path."""
+    return locations.expanded(grid) if Path(grid).suffix else FOLDER / f"{grid}.yaml"
+
+
+def short(level: Any) -> str:
+    """As it stands in names: 1000, 0.5 or 1e-05, never 1000.0; of a path the last part, and a mark of the whole."""
+    if level in SCORING:
+        return level.replace("_", " ")
+    if isinstance(level, str) and Path(level).is_absolute():
+        return f"{Path(level).name} ({hashlib.sha256(level.encode()).hexdigest()[:4]})"
+    return str(int(level)) if isinstance(level, float) and level.is_integer() and abs(level) < 1e15 else str(level)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One row of a grid. choices: its levels {factor: level} without the seed. settings: the full parameters with them,
+    one for each setting to be tuned, or one alone. seeds: of the trainings."""
+
+    choices: dict[str, Any]
+    settings: tuple[Parameters, ...]
+    seeds: tuple[int, ...]
+
+
+def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
+    """The rows of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
+    path = path_of(grid)
+    if not path.exists() and (renamed := now("grid", grid)):
+        raise ValueError(f"grid {grid!r}{renamed}")
+    for block in _blocks(path):
+        factors = [factor for factor in block if factor not in (SEED, TUNE)]
+        seeds = block.get(SEED, [parameters.training_seed])
+        for levels in itertools.product(*(block[factor] for factor in factors)):
+            choices = dict(zip(factors, levels))
+            changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
+            settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
+            _check_seeds(seeds, settings[0], path, stacked=choices.get("scoring") == "stacked")
+            yield Combination(choices, tuple(settings), tuple(seeds))
+
+
+def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, stacked: bool) -> None:
+    for seed in seeds:
+        check(parameters.model_dump() | {SEED: seed}, origin=str(path))
+    partners = [seed + APART for seed in seeds] if stacked else []
+    if shared := set(seeds) & set(partners):
+        raise ValueError(f"{path}: {SEED} {min(shared)}: stacked rows keep it for a partner; choose another")
+    for seed in partners:
+        check(parameters.model_dump() | {SEED: seed}, origin=str(path))
+
+
+def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parameters:
+    full = check(parameters.model_dump() | resolved(changed, path.resolve().parent), origin=str(path))
+    moved = [n for n in ("encoder", "max_tokens") if getattr(full, n) != getattr(parameters, n)]
+    if full.filter_labels != "none" and moved:
+        raise ValueError(f"{path}: the run's filter looks with its own {moved[0]}: add `filter_labels: [none]`")
+    return full
+
+
+def _blocks(path: Path) -> list[dict[str, list]]:
+    blocks = read_yaml(path)
+    blocks = blocks if isinstance(blocks, list) else [blocks]
+    for block in blocks:
+        if not isinstance(block, dict) or not block or not all(isinstance(v, list) and v for v in block.values()):
+            raise ValueError(f"{path}: expected blocks of `factor: [level, ...]`")
+        for factor in block:
+            if factor not in (*VARIED, TUNE):
+                raise ValueError(f"{path}: unknown factor {factor!r}{nearest(str(factor), (*VARIED, TUNE))}")
+        _check_tune(block, path)
+        for level in block.get("scoring", []):
+            if level not in SCORING:
+                raise ValueError(
+                    f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}{now('scoring', level)}"
+                )
+    return blocks
+
+
+def _check_tune(block: dict[str, list], path: Path) -> None:
+    for setting in block.get(TUNE, []):
+        if not isinstance(setting, dict) or not setting:
+            raise ValueError(f"{path}: tune: expected settings {{parameter: value, ...}}, got {setting!r}")
+        for name in setting:
+            if name not in TRAINING or name == SEED:
+                raise ValueError(f"{path}: tune: {name!r} cannot be tuned{nearest(str(name), TRAINING)}")
+            if name in block:
+                raise ValueError(f"{path}: tune: {name} is a factor of the same block")

@@ -1,0 +1,37 @@
+"""Whether a filter leaves labels to learn from, tried for every row of a run before time is spent on one.
+
+Nothing is made by it, so no result depends on it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shl_utils.data.splitting import SPLITS
+from shl_utils.experiments import ablation
+from shl_utils.method import label_filter
+from shl_utils.parameters import Parameters
+
+
+def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> None:
+    """ValueError where the filter of the run, or of a row of its grids that reads the notes alike, leaves training,
+    validation or test without a label: nothing could be learned, chosen or measured."""
+    grids = filter(None, (parameters.grid, parameters.sensitivity))
+    asked = {"the run": parameters} | {
+        f"row {row.name}": setting
+        for name in grids
+        for row in ablation.rows(name, parameters)
+        for setting in row.settings
+    }
+    for name, one in asked.items():
+        if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):
+            table, _ = label_filter.apply(similarity, split, one)
+            left = set(split[table["note"][table["kept"]]])
+            bare = [side for side in SPLITS if side not in left]
+            if bare:
+                raise ValueError(
+                    f"the filter of {name} leaves no label in {' and '.join(bare)}: lower `filter_threshold`, or set "
+                    "`filter_labels: train`, which keeps those of validation and test"
+                )

@@ -1,0 +1,1 @@
+"""Codes for one note, by the models of a finished run."""

@@ -1,0 +1,162 @@
+"""Codes for one note, from a finished run's folder alone, and the sentences that drew each: `shl predict`.
+
+What a sentence does is tried, not guessed: the models read the note once more without it, and say how probable the
+code is then. It is dear, a reading a sentence, and tells of one sentence at a time: where two say the same, none is
+missed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.encoder import encoder, feature_cache, tokens, weight_files
+from shl_utils.encoder.tokens import Ragged
+from shl_utils.evaluation import predictions
+from shl_utils.parameters import Parameters
+from shl_utils.runs import mixed_precision, stages
+from shl_utils.training import segment_model, variants
+
+STAGE = "04_evaluate"  # which finds the thresholds
+SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
+SHOWN = 3  # sentences of a code
+TRIED = 50  # test notes among which an example is looked for
+
+
+@dataclass(frozen=True)
+class Coder:
+    """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
+    `threshold`. trunk: None where every layer is trained. nets: a merged model a segment."""
+
+    parameters: Parameters
+    private: bool
+    codes: pd.DataFrame
+    tokenizer: Any
+    trunk: nn.Module | None
+    nets: list[segment_model.SegmentModel]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """codes of a note, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`,
+    `segment`, `sentences`: of a predicted one, those without which it is least probable, as (first character, the one
+    behind the last, probability without it). read: characters from the note's beginning that the models see."""
+
+    codes: pd.DataFrame
+    read: int
+
+
+def load(folder: Path) -> Coder:
+    """From a run that is finished up to STAGE; FileNotFoundError or ValueError name a file that is missing or altered.
+
+    The encoder comes from where the run had it.
+    """
+    parameters, facts = stages.finished(folder, STAGE)
+    if weight_files.digest(parameters.encoder) != facts["encoder_digest"]:
+        raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
+    tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
+    base.to(mixed_precision.device())
+    parts = feature_cache.divided(base, parameters)
+    codes = pd.read_parquet(folder / "codes.parquet")
+    limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
+    main = variants.main(parameters)
+    segments = variants.read_segments(folder, main).set_index("code")["segment"]
+    codes = codes.assign(
+        segment=segments.reindex(codes["code"], fill_value=-1).to_numpy(),
+        threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
+    )
+    nets = [predictions.load_segment(base, folder, main, k) for k in range(segments.max() + 1)]
+    return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
+
+
+def decoded(data: bytes, name: str, encoding: str) -> str:
+    """The text of a note as it is written in a file; ValueError for another encoding, with one that it may be in."""
+    from shl_utils.data import columns
+
+    codec = columns.checked(encoding)
+    try:
+        return data.decode(codec)
+    except UnicodeError:
+        pass
+    # raised here, so that the note in the decoder's error does not hang on this one
+    raise ValueError(f"{name} is not {encoding}: give `--encoding {columns.likely(data)}`, or what it was saved in")
+
+
+def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
+    """The note's codes by the models of all segments; ValueError for a blank note.
+
+    sentences: whether to try what each does, for the segments that have a predicted code.
+    """
+    if not text.strip():
+        raise ValueError("the note is blank: there is nothing to code")
+    end = tokens.characters_read(coder.tokenizer, text, max_tokens=coder.parameters.max_tokens)
+    probability = probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
+    predicted = probability >= coder.codes["threshold"].to_numpy()
+    spans = sentences_of(text[:end]) if sentences else []
+    drawn: list[list[tuple[int, int, float]]] = [[] for _ in predicted]
+    if len(spans) > 1 and predicted.any():
+        left = [text[:first] + text[last:end] for first, last in spans]
+        without = probabilities(coder, left, sorted(set(coder.codes["segment"][predicted])))
+        for i in np.flatnonzero(predicted):
+            least = np.argsort(without[:, i], kind="stable")[:SHOWN]
+            drawn[i] = [(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]]
+    found = coder.codes.assign(probability=probability, predicted=predicted, sentences=drawn)
+    columns = ["code", "description", "probability", "threshold", "predicted", "segment", "sentences"]
+    return Coded(found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)[columns], end)
+
+
+def example(coder: Coder, corpus: Corpus, name: str) -> int:
+    """Number of the test note `name`; of the first one with two predicted codes, or with the most, if it is empty.
+
+    ValueError for a name that no test note has.
+    """
+    rows = corpus.rows("test")
+    if name:
+        found = [row for row in rows if corpus.notes["note"].iloc[row] == name]
+        if not found:
+            raise ValueError(f"shown_note is {name!r}, which is the id of no test note: leave it empty for an example")
+        return found[0]
+    most, best = -1, rows[0]
+    for row in rows[:TRIED]:
+        n = int(code(coder, corpus.notes["text"].iloc[row], sentences=False).codes["predicted"].sum())
+        if n > most:
+            most, best = n, row
+        if n >= 2:
+            break
+    return best
+
+
+def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:
+    """(texts, codes) by the models of these segments; 0 for the codes of others."""
+    by = mixed_precision.computing(coder.parameters)
+    seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
+    if coder.trunk is not None:
+        states = torch.empty(len(seen.flat), coder.trunk.config.hidden_size, dtype=by.dtype)
+        encoder.encode(coder.trunk, seen, states, device=by.device, label=None)
+        seen = Ragged(states, seen.offsets)
+    result, rows = np.zeros((len(texts), len(coder.codes)), dtype=np.float32), np.arange(len(texts))
+    for k in segments:
+        own = (coder.codes["segment"] == k).to_numpy()
+        result[:, own] = segment_model.predict(coder.nets[k], seen, rows, device=by.device, dtype=by.dtype)
+    return result
+
+
+def sentences_of(text: str) -> list[tuple[int, int]]:
+    """First character of each and the one behind its last, without blanks around it."""
+    found = []
+    for match in SENTENCE.finditer(text):
+        part = match.group()
+        if part.strip():
+            start = match.start() + len(part) - len(part.lstrip())
+            found.append((start, start + len(part.strip())))
+    return found

@@ -1,0 +1,113 @@
+"""A run's models as a folder of their own, for those who have transformers and peft but not this project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shl_utils.data import cleaning
+from shl_utils.encoder import weight_files
+from shl_utils.encoder.weight_files import MINILM
+from shl_utils.inference import predict_template
+from shl_utils.inference.coding import STAGE
+from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, owned_by
+from shl_utils.reporting import tables
+from shl_utils.runs import stages, storage
+from shl_utils.training import segment_model, variants
+
+HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # what the hub calls an encoder that comes from a package here
+CARD = """# Medical codes for notes like those of {source}
+
+{n} LoRA adapters on {encoder}{digest}, each with a head for codes of like frequency: segments of the tail, after Ray et
+al., 2023, arXiv 2310.04595, in the reading of the project shl {version}. A research artefact, not for decisions on
+patients.
+
+`python predict.py note.txt{argument}` prints the codes of a note, those at or above their thresholds with a star. It
+needs transformers, peft and safetensors, and reads the first {max_tokens} tokens of a note.
+
+Notes it was trained on: {licence}.{private}
+
+Micro- and macro-F1 on the run's test notes, with 95% bootstrap intervals:
+
+| model | micro-F1 | macro-F1 |
+|---|---|---|
+{figures}
+
+The first is the one in this folder. Thresholds were chosen on validation notes (`threshold: {threshold}`).
+
+What differs from the project's defaults: {parameters}.
+"""
+DIGEST = " (a folder that is on no hub; the digest of its content is {}, by `shl_utils.encoder.weight_files.digest`)"
+PRIVATE = " These notes are not public, and their terms may forbid to hand on models trained on them: ask first."
+
+
+def export(folder: Path, target: Path) -> Path:
+    """Write the main models of the finished run in `folder` to the new folder `target`: an adapter and a head a
+    segment, `codes.csv`, `about.json`, `predict.py` and a model card. No note's text goes with them, and no path of
+    this machine: an encoder that is a folder is told by its name and its digest.
+
+    FileNotFoundError or ValueError name a file of the run that is missing or altered, or a target that is there.
+    """
+    parameters, facts = stages.finished(folder, STAGE)
+    if target.exists():
+        raise ValueError(f"{target} is there already: give the name of a new folder")
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    segments = variants.read_segments(folder, variants.main(parameters))
+    known, parts = _encoder(parameters.encoder), {}
+    for k in range(segments["segment"].max() + 1):
+        place = folder / "segments" / str(k)
+        (partial / f"segment-{k}").mkdir(parents=True)
+        for name in segment_model.FILES:
+            shutil.copy(place / name, partial / f"segment-{k}" / name)
+        config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+        base = {"base_model_name_or_path": known["encoder"] or None}
+        storage.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
+        parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
+    about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
+    about |= {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
+    storage.write_json(partial / "about.json", about)
+    limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
+    codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
+    codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)
+    shutil.copy(predict_template.__file__, partial / "predict.py")
+    (partial / "README.md").write_text(_card(folder, parameters, facts, known, len(parts)), encoding="utf-8")
+    partial.rename(target)
+    return target
+
+
+def _encoder(name: str) -> dict[str, str]:
+    """`encoder`: where others get it, "" if it is a folder; then `folder` and `digest` say which it was."""
+    path = Path(name)
+    if name in HUB or not (path.is_dir() or path.is_absolute() or name.startswith(".")):
+        return {"encoder": HUB.get(name, name)}
+    return {"encoder": "", "folder": path.resolve().name, "digest": weight_files.digest(name)}
+
+
+def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: dict[str, str], n: int) -> str:
+    models = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["models"]
+    # what made these models, without places on this machine
+    told = {name for stage in STAGES[: STAGES.index(STAGE) + 1] for name in owned_by(stage)}
+    told -= {*PATHS, *PLACEMENT}
+    differs = parameters.model_dump(exclude_defaults=True, include=told)
+    return CARD.format(
+        source=parameters.source,
+        n=n,
+        encoder=known["encoder"] or known["folder"],
+        digest="" if known["encoder"] else DIGEST.format(known["digest"]),
+        argument="" if known["encoder"] else " ENCODER",
+        version=facts["version"],
+        max_tokens=parameters.max_tokens,
+        licence=facts["licence"],
+        private=PRIVATE if facts["private"] else "",
+        figures="\n".join(
+            f"| {name} | {tables.interval(row, 'micro_f1')} | {tables.interval(row, 'macro_f1_present')} |"
+            for name, row in models.items()
+        ),
+        threshold=parameters.threshold,
+        parameters=", ".join(f"{name} {value!r}" for name, value in differs.items()) or "nothing",
+    )

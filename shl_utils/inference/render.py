@@ -1,0 +1,68 @@
+"""A coded note as a machine and as people read it: JSON without a word of it, text, and sentences marked in HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pandas as pd
+
+from shl_utils.inference.coding import Coded
+
+NEAR = 5  # codes below their threshold that are told
+
+
+def as_dict(coded: Coded, text: str) -> dict[str, Any]:
+    """For JSON, and without a word of the note: sentences are places in it, as `cleaning.plain` leaves it."""
+    codes = coded.codes.to_dict("records")
+    for line in codes:
+        line["sentences"] = [dict(zip(("start", "end", "probability_without"), s)) for s in line["sentences"]]
+    return {"characters": len(text), "read": coded.read, "codes": codes}
+
+
+def text_of(coded: Coded, text: str, *, show: bool) -> str:
+    """For people: the predicted codes with what drew them, then the nearest others. show: the sentences themselves."""
+    found, rest = (coded.codes[coded.codes["predicted"] == is_so] for is_so in (True, False))
+    whole = len(text.rstrip())
+    seen = "all of it" if coded.read >= whole else f"its first {coded.read} of {len(text)} characters"
+    if 2 * coded.read < whole:
+        seen += ". MOST OF THE NOTE WAS NOT READ"
+    lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", "", "probability  threshold  segment"]
+    for _, line in found.iterrows():
+        lines.append(_line(line))
+        for first, behind, without in line["sentences"]:
+            place = text[first:behind] if show else f"characters {first} to {behind}"
+            lines.append(f"{'':31}{without:.2f} without: {place}")
+    lines += ["", "the nearest below their thresholds", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
+    return "\n".join(lines)
+
+
+def marked(coded: Coded, text: str) -> str:
+    """HTML: under every predicted code the note, each sentence the darker, the further the code falls without it."""
+    parts = []
+    for _, line in coded.codes[coded.codes["predicted"]].iterrows():
+        shown, at = [], 0
+        for first, behind, without in sorted(line["sentences"]):
+            fall = 1 - without / line["probability"]
+            words = html.escape(text[first:behind])
+            title = f"without it {without:.2f} instead of {line['probability']:.2f}"
+            style = f"background: rgba(230, 159, 0, {0.15 + 0.75 * fall:.2f}); color: inherit"
+            shown += [html.escape(text[at:first]), f'<mark style="{style}" title="{title}">{words}</mark>']
+            at = behind
+        shown.append(html.escape(text[at : coded.read]))
+        rest = html.escape(text[coded.read :])
+        parts.append(
+            f"<p><b>{html.escape(line['description'])}</b> ({line['probability']:.2f})<br>"
+            f'{"".join(shown)}<span style="opacity: 0.4">{rest}</span></p>'
+        )
+    return "\n".join(parts)
+
+
+def _line(line: pd.Series) -> str:
+    named = (
+        line["code"]
+        if line["code"].lower() == line["description"].lower()
+        else f"{line['code']}: {line['description']}"
+    )
+    segment = line["segment"] if line["segment"] >= 0 else "none"
+    return f"{line['probability']:11.2f}  {line['threshold']:9.2f}  {segment:>7}  {named}"

@@ -1,0 +1,57 @@
+"""Whether the sentence that draws a code names it: `coding` against the words of the codes' descriptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.inference import coding
+from shl_utils.runs import progress
+
+WORD = re.compile(r"[^\W\d_]{4,}")
+ENOUGH = 0.6  # share of a description's words in a sentence that names the code
+MOST = 100  # codes that are asked about
+
+
+def named(coder: coding.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFrame:
+    """A line a predicted code that some sentence of its note names: `note`, `code`, `drawn` (whether the first of its
+    sentences is such a one) and `chance` (the share of such sentences in the note).
+
+    rows: of the corpus. Notes of one sentence say nothing here.
+    """
+    lines = []
+    for row in progress.over(rows, "leave sentences out"):
+        text = corpus.notes["text"].iloc[row]
+        coded = coding.code(coder, text)
+        spans = coding.sentences_of(text[: coded.read])
+        for _, line in coded.codes[coded.codes["predicted"]].iterrows():
+            names = [_names(text[first:behind], line["description"]) for first, behind in spans]
+            if len(spans) > 1 and any(names):
+                first = line["sentences"][0][:2] if line["sentences"] else None
+                drawn = first is not None and names[spans.index(first)]
+                about = {"note": corpus.notes["note"].iloc[row], "code": line["code"]}
+                lines.append(about | {"drawn": drawn, "chance": float(np.mean(names))})
+    return pd.DataFrame(lines, columns=["note", "code", "drawn", "chance"])
+
+
+def denied(coder: coding.Coder) -> pd.DataFrame:
+    """Whether models hear a "no": a line a code that they give to the note "There is X.", X its description: `code`,
+    `description`, its probability there (`affirmed`) and in "There is no X." (`negated`), and its `threshold`.
+
+    Asked of MOST codes, those of the segments of frequent codes first.
+    """
+    codes = coder.codes.sort_values("segment", ascending=False, kind="stable")[:MOST]
+    texts = [f"There is {no}{x.lower()}." for no in ("", "no ") for x in codes["description"]]
+    found = coding.probabilities(coder, texts, sorted(set(codes["segment"]) - {-1}))
+    own = found[np.arange(len(texts)), np.tile(codes.index.to_numpy(), 2)].reshape(2, -1)
+    table = codes[["code", "description"]].assign(affirmed=own[0], negated=own[1], threshold=codes["threshold"])
+    return table[table["affirmed"] >= table["threshold"]].reset_index(drop=True)
+
+
+def _names(sentence: str, description: str) -> bool:
+    words = set(WORD.findall(description.lower()))
+    return bool(words) and len(words & set(WORD.findall(sentence.lower()))) >= ENOUGH * len(words)

@@ -1,0 +1,1 @@
+"""The paper's method: label filter, segments, harmonic weights, losses, thresholds. Arrays in, arrays out."""

@@ -1,0 +1,68 @@
+"""From probabilities to codes: where the line is drawn, by one of five rules, on validation notes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from shl_utils.method.score_counts import curve, next_below
+
+RULES = ("half", "global", "segment", "per_code", "shrunk")
+
+
+def choose(
+    rule: str,
+    truth: NDArray,
+    probabilities: NDArray,
+    *,
+    segment: NDArray[np.int64],
+    floor: int,
+    common: float | None = None,
+) -> NDArray[np.float64]:
+    """Threshold of every code (codes,): a code at or above it is predicted. Give validation notes, never test notes.
+
+    half: 0.5. global: the one with the largest micro-F1. segment: the same within each segment's codes. per_code:
+    the largest F1 of each code. shrunk: between the code's and the global one on the logit scale, with weights n and
+    `floor`, n the positives of the code. A segment or code with fewer than `floor` positives gets the global threshold:
+    a line drawn through one or two notes is noise, and the lowest score, which a code without any would get, predicts
+    it everywhere.
+    truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model, whose probability is 0 and
+    which is never predicted, since every threshold is above 0. floor: at least 1. common: the global one, if known.
+    """
+    n_codes = truth.shape[1]
+    if rule == "half":
+        return np.full(n_codes, 0.5)
+    common = best(truth, probabilities) if common is None else common
+    result = np.full(n_codes, common)
+    if rule == "global":
+        return result
+    positives = truth.sum(axis=0)
+    if rule == "segment":
+        for k in np.unique(segment[segment >= 0]):
+            codes = segment == k
+            if positives[codes].sum() >= floor:
+                result[codes] = best(truth[:, codes], probabilities[:, codes])
+        return result
+    if rule not in ("per_code", "shrunk"):
+        raise ValueError(f"threshold rule {rule!r} is unknown: use one of {', '.join(RULES)}")
+    for code in np.flatnonzero((positives >= floor) & (segment >= 0)):
+        result[code] = best(truth[:, [code]], probabilities[:, [code]])
+    if rule == "per_code":
+        return result
+    own = np.clip([result, np.full(n_codes, common)], 1e-12, 1 - 1e-7)
+    share = positives / (positives + floor)
+    return expit(share * logit(own[0]) + (1 - share) * logit(own[1]))
+
+
+def best(truth: NDArray, probabilities: NDArray) -> float:
+    """The one threshold with the largest micro-F1 over all pairs of (notes, codes); above 0."""
+    if not truth.any():
+        raise ValueError("validation has no positive label: no threshold can be chosen; use more notes")
+    found = curve(truth, probabilities)
+    f1 = np.where(found.scores > 0, found.f1, 0)
+    score = found.scores[np.argmax(f1)]
+    if not f1.any():
+        return 1.0  # no line finds a positive
+    # midway to the next lower score, so that rounding of the scores flips nothing
+    return float(max((score + next_below(probabilities, score)) / 2, np.finfo(np.float32).tiny))

@@ -1,0 +1,1 @@
+"""What the notebooks show beside their results: style, sliders, toys, exercises."""

@@ -1,0 +1,71 @@
+"""How a notebook looks: one style for its figures, words for those who cannot see them, and tables that sort."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython import get_ipython
+from IPython.core.pylabtools import print_figure
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shl_utils.reporting import html_page
+from shl_utils.runs import stages
+
+
+def use() -> None:
+    """Of a notebook: the project's style, an alternative text for every figure, tables of pandas that sort by a click
+    and show what stands in them to its end, and what we refuse in a few lines."""
+    pd.set_option("display.max_colwidth", None)
+    plt.switch_backend(plt.get_backend())  # a backend that starts later would put its own printer in the place of ours
+    plt.style.use(["default", Path(__file__).with_name("shl.mplstyle")])  # not over a matplotlibrc of the user's
+    if shell := get_ipython():
+        shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
+        shell.set_custom_exc((ValueError, OSError), _refused)
+        display(HTML(html_page.sorting()))
+
+
+def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None) -> None:
+    """Without the way that led to it, if it was raised by us, with a sentence that says what to do."""
+    *_, last = traceback.walk_tb(trace)
+    if Path(last[0].f_code.co_filename).parent.is_relative_to(Path(__file__).parents[1]):
+        stages.box(error)
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+
+def alt(figure: Figure) -> str:
+    """What a figure shows, in words: titles, what its axes stand for, and the names in it."""
+    panels = [_panel(ax) for ax in figure.axes if ax.get_visible()]
+    return " ".join(text for text in [_sentence(figure.get_suptitle()), *panels] if text)
+
+
+def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
+    """PNG in base64, and metadata with its words, for `site`: JupyterLab shows none."""
+    return print_figure(figure, fmt="png", base64=True), {"alt": alt(figure)}
+
+
+def _panel(ax: Axes) -> str:
+    if ax.get_label() == "<colorbar>":
+        return _sentence(ax.get_ylabel(), "Colour: ")
+    legend = ax.get_legend()
+    names = _names(ax) + ([text.get_text() for text in legend.get_texts()] if legend else [])
+    parts = {"Across: ": ax.get_xlabel(), "Up: ": ax.get_ylabel(), "Names: ": "; ".join(names)}
+    told = [_sentence(ax.get_title(loc="left") or ax.get_title()), *(_sentence(parts[head], head) for head in parts)]
+    return " ".join(text for text in told if text)
+
+
+def _sentence(text: str, head: str = "") -> str:
+    text = " ".join(text.split())
+    return text and f"{head}{text}{'' if text[-1] in '.?!' else '.'}"
+
+
+def _names(ax: Axes) -> list[str]:
+    """Of bars or rows: what stands at the ticks, where that is not a number."""
+    texts = [label.get_text() for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels()]
+    return [text for text in texts if not text.startswith("$") and any(map(str.isalpha, text))]  # $: a power of ten

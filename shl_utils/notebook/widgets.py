@@ -1,0 +1,87 @@
+"""A figure that follows sliders in JupyterLab, and stands still where nobody can move them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from shl_utils.notebook import style
+
+# for screen readers, and not seen
+UNSEEN = '<div style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
+Range = tuple[float, float, float]  # where it starts, the least and the most
+
+
+def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **controls: Range | Sequence[str]) -> Any:
+    """Draw with the first value of every control; if `interactive`, under a slider for each range and a menu for names.
+
+    draw: takes the axes (an array of them, if `panels` are several) and a value for each control by its name, and draws
+    anew. The widgets are shown with the picture in their place where there is no kernel to move them, as on GitHub, and
+    returned.
+    """
+    starts = {name: values[0] for name, values in controls.items()}
+    size = (8, 4) if panels == 1 else (5.5 * panels, 4)
+    if not interactive:
+        draw(plt.subplots(1, panels, figsize=size)[1], **starts)
+        return None
+    import ipywidgets as widgets
+    from IPython.display import display
+
+    picture = Picture(draw, size, panels)
+    image = widgets.Image(format="png")
+    image.layout.max_width = "100%"
+    words = widgets.HTML()  # an image of ipywidgets has no alternative text
+    moved = {name: _control(widgets, name, values) for name, values in controls.items()}
+
+    def redraw(_change: Any = None) -> None:
+        image.value = picture.of({name: control.value for name, control in moved.items()})
+        words.value = UNSEEN.format(html.escape(style.alt(picture.figure)))
+
+    for control in moved.values():
+        control.observe(redraw, "value")
+    redraw()
+    box = widgets.VBox([*moved.values(), image, words])
+    still = {"image/png": base64.b64encode(bytes(image.value)).decode()}
+    alt = style.alt(picture.figure)
+    display(box._repr_mimebundle_() | still, raw=True, metadata={"image/png": {"alt": alt}})
+    return box
+
+
+class Picture:
+    """A figure that is drawn again and again, apart from pyplot. Where its axes lie is settled by the first time: to
+    settle it anew takes as long as to draw."""
+
+    def __init__(self, draw: Callable[..., Any], size: tuple[float, float], panels: int) -> None:
+        self.draw, self.figure = draw, Figure(figsize=size)
+        FigureCanvasAgg(self.figure)
+        self.axes = self.figure.subplots(1, panels)
+
+    def of(self, values: dict[str, Any]) -> bytes:
+        """PNG."""
+        for ax in self.figure.axes:
+            ax.clear()
+        self.draw(self.axes, **values)
+        self.figure.canvas.draw()
+        self.figure.set_layout_engine("none")
+        buffer = io.BytesIO()  # savefig would draw a second time
+        pixels = np.asarray(self.figure.canvas.buffer_rgba())[..., :3]
+        Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
+        return buffer.getvalue()
+
+
+def _control(widgets: Any, name: str, values: Range | Sequence[str]) -> Any:
+    label = {"description": name, "style": {"description_width": "initial"}}
+    if isinstance(values[0], str):
+        return widgets.ToggleButtons(options=list(values), value=values[0], **label)
+    start, least, most = values
+    least, most = min(start, least), max(start, most)  # a slider moves a start beyond its ends without a word
+    return widgets.FloatSlider(value=start, min=least, max=most, step=(most - least) / 100, **label)

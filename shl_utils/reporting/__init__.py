@@ -1,0 +1,1 @@
+"""Tables, plots, sentences and pages of what was measured."""

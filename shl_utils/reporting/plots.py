@@ -1,0 +1,271 @@
+"""One function a figure: a table in, axes out. Rare is dark, frequent is bright, in every figure; what stands side by
+side differs in more than its colour, and C0, C1, ... are the colours of the style file."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from numpy.typing import NDArray
+
+HATCHES = ("", "///", "...", "xx")  # of bars side by side
+MARKS = "osD^vP*X"  # of points
+BOUND, CHANCE = "C1", "C5"  # what is not to be passed, and what knows nothing
+PANELS = {"micro_f1": "Micro-F1", "macro_f1_present": "Macro-F1, codes in test"}
+
+
+def colours(n: int) -> NDArray:
+    """From dark, the rare, to bright, the frequent."""
+    return plt.get_cmap("cividis")(np.linspace(0.05, 0.85, max(n, 1)))
+
+
+def grouped(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Bars side by side, a group a row of the table and a look a column."""
+    table.plot.bar(ax=ax, rot=0, width=0.8, color=[f"C{i}" for i in range(table.shape[1])], edgecolor="white")
+    for bars, hatch in zip(ax.containers, itertools.cycle(HATCHES)):
+        for bar in bars:
+            bar.set_hatch(hatch)
+    ax.legend()  # anew, with the hatches
+    return ax
+
+
+def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
+    """Notes of every code, most frequent first, on a logarithmic scale."""
+    ordered = np.sort(counts)[::-1]
+    rare = int((ordered < 10).sum())
+    ax.bar(np.arange(len(ordered)), ordered, width=1.0, color=colours(len(ordered))[::-1])
+    ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes with the code (log)")
+    ax.set_title(f"{rare} of {len(ordered)} codes have fewer than 10 notes; the first has {ordered[0]}")
+    return ax
+
+
+def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -> Axes:
+    """What share of the codes, and of all assignments, each frequency bin holds."""
+    table = pd.DataFrame({"bin": bins.array, "codes": 1, "assignments": counts})
+    shares = table.groupby("bin", observed=True).sum(numeric_only=True)
+    shares = 100 * shares / shares.sum()
+    grouped(shares, ax)
+    ax.set(xlabel="training notes of a code", ylabel="share (%)")
+    ax.set_title("Most codes are rare, most assignments are not")
+    return ax
+
+
+def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
+    """Accuracy beside F1 for classifiers that learned nothing. scores: index classifier, columns figures."""
+    grouped((100 * scores).T, ax)
+    for bars in ax.containers:
+        ax.bar_label(bars, fmt="%.1f", fontsize=10)
+    ax.set(ylabel="%", ylim=(0, 112))
+    ax.set_title("Accuracy praises a model that never finds a code")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
+    """Similarity of notes with their own codes and with codes drawn at random, and where the threshold falls."""
+    bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
+    ax.hist(random, bins, density=True, alpha=0.6, color=CHANCE, label="random code")
+    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="assigned code")
+    ax.axvline(threshold, color=BOUND, linestyle="--")
+    ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
+                rotation=90, va="top", color=BOUND)  # fmt: skip
+    ax.set(xlabel="cosine of note and description", ylabel="density")
+    own, other = ((part >= threshold).mean() for part in (assigned, random))
+    ax.set_title(f"Kept: {own:.0%} of the assigned codes, {other:.0%} of random ones")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def segments(table: pd.DataFrame, ax: Axes) -> Axes:
+    """The long tail, every code in the colour of its segment. table: `train_count`, `segment`."""
+    ordered = table.sort_values("train_count", ascending=False, ignore_index=True)
+    n = ordered["segment"].max() + 1
+    for k, part in ordered.groupby("segment"):
+        edges = np.arange(part.index[0], part.index[-1] + 2) - 0.5
+        ax.stairs(part["train_count"], edges, baseline=0.8, fill=True, color=colours(n)[k])
+        middle, top = part.index.to_numpy().mean(), part["train_count"].max()
+        ax.annotate(f"{k}", (middle, top), xytext=(0, 4), textcoords="offset points", ha="center")
+    ax.set(yscale="log", xlabel="codes, most frequent first", ylabel="training notes (log)")
+    ax.set_ylim(0.8, 2 * table["train_count"].max())
+    ax.set_title(f"{n} segments; 0 holds the rarest codes")
+    return ax
+
+
+def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
+    """1/beta of a negative note by the segment it comes from (columns), for each segment in training (rows)."""
+    import seaborn as sns  # a second to import, for this figure alone
+
+    ax.grid(False)
+    if weights.isna().all(axis=None):
+        ax.set_axis_off()
+        ax.set_title("One segment of all codes: no note is a negative")
+        return ax
+    sns.heatmap(
+        weights, annot=True, fmt=".2f", cmap="cividis", norm=LogNorm(), ax=ax, cbar_kws={"label": "1 / beta (log)"}
+    )
+    ax.set(xlabel="segment that the negative note comes from", ylabel="segment in training")
+    ax.set_title("What one negative note weighs, by its source")
+    return ax
+
+
+def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
+    """Training loss and validation average precision of every segment, by epoch."""
+    for (k, history), colour in zip(histories.items(), colours(len(histories))):
+        epochs = [h["epoch"] + 1 for h in history]
+        loss, ap = ([np.nan if h[name] is None else h[name] for h in history] for name in ("loss", "validation_ap"))
+        axes[0].plot(epochs, loss, "-o", color=colour, label=f"segment {k}")
+        axes[1].plot(epochs, ap, "-o", color=colour)
+    for ax in axes:
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].set(xlabel="epoch", ylabel="loss a note (log)", yscale="log")
+    axes[1].set(xlabel="epoch", ylabel="average precision, validation", ylim=(0, 1))
+    axes[0].set_title("Training loss")
+    axes[1].set_title("The best epoch is kept")
+    axes[0].legend(fontsize=10)
+    return axes
+
+
+def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
+    """Share of positives against probability. curves: model to the table of `score_metrics.calibration`."""
+    ax.plot([0, 1], [0, 1], ":", color=CHANCE)
+    for (name, curve), mark in zip(curves.items(), MARKS):  # the style's lines differ by themselves
+        ax.plot(curve["probability"], curve["share"], marker=mark, markersize=6, label=name)
+    ax.set(xlabel="probability given", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    ax.set_title("Below the line a model is too sure, above it too timid")
+    ax.legend(fontsize=10)
+    return ax
+
+
+def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
+    """Macro-F1 within each group of codes, a bar a model. table: index (model, group) of `by_frequency`."""
+    names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
+    wide = table["macro_f1_present"].astype(float).unstack("model").loc[groups, names]
+    grouped(100 * wide, ax)
+    present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
+    ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])
+    ax.set(xlabel=xlabel, ylabel="macro-F1 (%), codes in test")
+    ax.set_title("Who finds the rare codes?")
+    ax.legend(fontsize=10)
+    return ax
+
+
+def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Points of micro- and macro-F1 that every row gains over the unified BCE model, with paired 95% intervals; hollow:
+    not comparable. table: of `results.table`, without the base."""
+    places = np.arange(len(table))[::-1]
+    comparable = table["comparable"].astype(bool).to_numpy()
+    for ax, (figure, title) in zip(axes, PANELS.items()):
+        gain, low, high = (100 * table[f"{figure}_gain{end}"].astype(float) for end in ("", "_low", "_high"))
+        for chosen, face in ((comparable, "C0"), (~comparable, "white")):
+            spread = np.maximum([gain - low, high - gain], 0)[:, chosen]
+            ax.errorbar(gain[chosen], places[chosen], xerr=spread, fmt="o", color="C0", mfc=face, capsize=3)
+        ax.axvline(0, color="#333333", linewidth=1)
+        ax.set(yticks=places, xlabel="points over one BCE model of all codes")
+        ax.set_title(title)
+    # names of many parts would leave the points no room
+    axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table.index], fontsize=9)
+    axes[1].set_yticklabels([])
+    return axes
+
+
+def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
+    """Micro- and macro-F1 against the levels of each factor, a panel a factor, with 95% intervals; dotted: those of
+    `base`, the unified BCE model."""
+    across = min(len(curves), 3)
+    down = -(-len(curves) // across)
+    figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
+    for ax, (factor, curve) in zip(axes.flat, curves.items()):
+        places = np.arange(len(curve))
+        for name, colour, marker in (("micro_f1", "C0", "o"), ("macro_f1_present", "C1", "s")):
+            value, low, high = (100 * curve[f"{name}{end}"].astype(float) for end in ("", "_low", "_high"))
+            spread = np.maximum([value - low, high - value], 0)
+            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=PANELS[name])
+            ax.axhline(100 * base[name], color=colour, linestyle=":")
+        ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
+    for ax in axes.flat[len(curves) :]:
+        ax.set_visible(False)
+    axes[0, 0].set(ylabel="%")
+    axes[0, 0].legend(fontsize=10)
+    figure.suptitle("One choice at a time, all else as the run has it; dotted: one BCE model, no filter")
+    return figure
+
+
+def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
+    """What the gain of the most generous reading is made of, in points of F1. parts: of `effects.shares`."""
+    places = np.arange(len(parts))[::-1]
+    for (figure, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
+        value, low, high = (100 * parts[f"{figure}{end}"].astype(float) for end in ("", "_low", "_high"))
+        spread = np.maximum([value - low, high - value], 0)
+        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "capsize": 3}
+        ax.barh(places + shift, value, height=0.34, xerr=spread, label=label, **look)
+    ax.axvline(0, color="#333333", linewidth=1)
+    ax.set(yticks=places, yticklabels=parts.index, xlabel="points of F1")
+    ax.set_title("Where a gain over one BCE model would come from")
+    ax.legend(fontsize=10)
+    return ax
+
+
+def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Gain of every claim with its 95% interval, a panel for micro- and one for macro-F1, a colour and mark a run."""
+    claims, runs = list(dict.fromkeys(lines.index)), list(dict.fromkeys(lines["run"]))
+    for ax, (figure, title) in zip(axes, PANELS.items()):
+        for i, (run, mark) in enumerate(zip(runs, itertools.cycle(MARKS))):
+            part = lines[(lines["run"] == run) & (lines["figure"] == figure)].reindex(claims)
+            places = np.arange(len(claims))[::-1] - 0.6 * ((i + 0.5) / len(runs) - 0.5)
+            gain, low, high = (100 * part[name].to_numpy() for name in ("gain", "low", "high"))
+            spread = np.maximum([gain - low, high - gain], 0)
+            ax.errorbar(gain, places, xerr=spread, fmt=mark, color=f"C{i}", capsize=3, label=run)
+        ax.axvline(0, color="#333333", linewidth=1)
+        ax.set(yticks=np.arange(len(claims))[::-1], yticklabels=claims, xlabel="points of F1")
+        ax.set_title(title)
+    axes[1].set_yticklabels([])
+    if len(runs) > 1:
+        axes[1].legend(fontsize=10)
+    return axes
+
+
+def times(ratios: pd.Series, ax: Axes) -> Axes:
+    """What segments take, in times one model of all codes. ratios: of `cost.against_one`."""
+    bars = ax.barh(ratios.index[::-1], ratios[::-1], color="C0")
+    ax.bar_label(bars, fmt="%.1f", padding=3)
+    ax.axvline(1, color=BOUND, linestyle="--")
+    ax.set(xlabel="times one model of all codes (dashed)")
+    ax.margins(x=0.1)
+    cost = "1 model costs" if ratios["models"] == 1 else f"{ratios['models']:.0f} models cost"
+    ax.set_title(f"{cost} {ratios['FLOPs']:.1f} times the FLOPs of the one plain model")
+    return ax
+
+
+def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Seconds and peak memory of every stage, a panel each. table: of `cost.stages`."""
+    scaled = table.assign(peak_memory_mb=table["peak_memory_mb"] / 1000)
+    for ax, name, unit in zip(axes, table.columns, ("seconds", "peak memory (GB)")):
+        bars = ax.barh(table.index[::-1], scaled[name][::-1], color="C0")
+        ax.bar_label(bars, fmt="%.0f" if name == "seconds" else "%.1f", fontsize=10, padding=3)
+        ax.set(xlabel=unit)
+        ax.margins(x=0.12)
+    axes[1].set_yticklabels([])
+    axes[0].set_title(f"{table['seconds'].sum():.0f} s in all, most of them in {table['seconds'].idxmax()}")
+    return axes
+
+
+def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
+    """FLOPs of a note against its tokens and against the codes, on logarithmic scales; both of `cost.growth`."""
+    for ax, table in zip(axes, (by_tokens, by_codes)):
+        for name, colour, marker in (("trunk", "C0", "o"), ("trained", "C1", "s")):
+            if table[name].any():
+                label = "frozen layers, once" if name == "trunk" else "trained layers and head, each time"
+                ax.plot(table.index, table[name] / 1e9, f"-{marker}", color=colour, label=label)
+        ax.set(xscale="log", yscale="log", xlabel=f"{table.index.name} (log)", xticks=table.index)
+        ax.set_xticklabels(table.index)
+        ax.minorticks_off()
+    axes[0].set(ylabel="10⁹ FLOPs per note (log)")
+    axes[0].set_title("More tokens cost more everywhere")
+    axes[1].set_title("More codes cost only the head")
+    axes[0].legend(fontsize=10)
+    return axes

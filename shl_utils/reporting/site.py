@@ -1,0 +1,218 @@
+"""A finished run for people without Python: its notebooks as pages, or as slides. Both work without a network.
+
+nbconvert makes them; what it would fetch from elsewhere (formulas, a library of slides) is put in its place here.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+
+from shl_utils.parameters import STAGES, Parameters
+from shl_utils.reporting import html_page
+from shl_utils.runs import leak_scan, stages, status
+
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
+QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
+MERMAID = re.compile(r'<script type="module">(?:(?!</script>).)*mermaid.*?</script>', re.DOTALL)
+LOADER = re.compile(r"<script>\s*require\(.*?</script>", re.DOTALL)  # by a library that would come from elsewhere
+START = """<script src="reveal/dist/reveal.js"></script>
+<script>Reveal.initialize({hash: true, slideNumber: "c/t", width: 1200, height: 800, margin: 0.05})</script>"""
+DECK = """<style>
+.reveal { font-size: 26px } .reveal .slides { text-align: left }
+.reveal .slides section:not(.stack):not(:has(section)) { max-height: 790px; overflow-y: auto }
+.reveal img { max-height: 520px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
+</style>"""
+FOLDED = """{% extends 'lab/index.html.j2' %}
+{% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock %}"""
+NOTHING = {
+    "mathjax_url": "",
+    "require_js_url": "",
+    "jquery_url": "",
+    "mermaid_js_url": "",
+    "jupyter_widgets_base_url": "",
+}
+SHORT, ROWS = 450, 10  # characters of a text that leaves room on a slide, rows of a table that takes a whole one
+REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
+NEEDS = "`pip install -e '.[site]'` brings it"
+NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
+
+
+def site(folder: Path, target: Path) -> Path:
+    """Write an index with parameters and provenance, and a page a notebook, into the new folder `target`.
+
+    ValueError for a run that is not finished, for a `target` that is there, and for a page that would show the text of
+    a private note.
+    """
+    from nbconvert import HTMLExporter
+
+    found = _notebooks(folder)
+    partial = _begun(target)
+    lines = []
+    for stage, notebook in found.items():
+        exporter = HTMLExporter(**NOTHING, raw_template=FOLDED)
+        text, _ = exporter.from_notebook_node(notebook)
+        text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
+        (partial / f"{stage}.html").write_text(text, encoding="utf-8")
+        first = notebook.cells[0].source
+        lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
+    parts = [
+        html_page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
+        f"<ol start=0>{''.join(lines)}</ol>",
+        *_provenance(folder),
+    ]
+    (partial / "index.html").write_text(html_page.page(f"shl: run {folder.name}", parts), encoding="utf-8")
+    _end(partial, folder, target)
+    return target / "index.html"
+
+
+def slides(folder: Path, target: Path) -> Path:
+    """Write a deck a notebook, without its code, and reveal.js into the new folder `target`. Raises as `site` does."""
+    from nbconvert import SlidesExporter
+
+    found, reveal = _notebooks(folder), _reveal()
+    partial = _begun(target)
+    shutil.copytree(reveal / "dist", partial / "reveal" / "dist")
+    for stage, notebook in found.items():
+        exporter = SlidesExporter(**NOTHING, reveal_url_prefix="reveal", exclude_input=True, exclude_input_prompt=True)
+        exporter.exclude_output_prompt = True
+        text, _ = exporter.from_notebook_node(_as_deck(notebook))
+        text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
+        (partial / f"{stage}.html").write_text(text, encoding="utf-8")
+    _end(partial, folder, target)
+    return target / f"{STAGES[0]}.html"
+
+
+def _provenance(folder: Path) -> Iterator[str]:
+    facts, told = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), status.of(folder)
+    yield html_page.heading("What was asked")
+    asked, defaults = facts["parameters"], Parameters().model_dump()
+    table = pd.DataFrame({"value": asked, "default": {name: defaults.get(name) for name in asked}}).astype(str)
+    yield html_page.table(table[table["value"] != table["default"]])
+    yield html_page.heading("What made it")
+    made = [_made(stage, facts["stages"][stage["stage"]]) for stage in told["stages"]]
+    yield html_page.table(pd.DataFrame(made).set_index("stage"))
+    last = facts["stages"][STAGES[-1]]
+    about = last["versions"] | {name: str(value) for name, value in last["hardware"].items()}
+    about |= {f"fingerprint of {name}": value for name, value in told["fingerprints"].items()}
+    yield html_page.table(pd.DataFrame({"": about}))
+
+
+def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
+    git, computed = stamp.get("git") or {}, stamp.get("computed", ())  # nothing where no model computed a figure
+    return {
+        "stage": stage["stage"],
+        "finished": stage["finished"],
+        "seconds of the last attempt": stage["seconds_of_last_attempt"],
+        "peak memory, MB": stage.get("peak_memory_mb", ""),
+        "revision": git.get("revision", "none")[:12] + (" with changes" if git.get("dirty") else ""),
+        **{f: ", ".join({str(one[f]): 0 for one in computed}) for f in ("device", "precision", "processes")},
+    }
+
+
+def _dark(exporter: Any) -> str:
+    """The other theme, for those whose system asks for it."""
+    theme = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")[0]
+    return f'<style media="(prefers-color-scheme: dark)">:root {{ color-scheme: dark }}\n{theme}</style>\n'
+
+
+def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
+    """The executed notebooks of a finished run."""
+    states = stages.states(folder)
+    late = [stage for stage, state in states.items() if not state.done]
+    if late:
+        raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
+    if importlib.util.find_spec("latex2mathml") is None:
+        raise ValueError(f"latex2mathml is missing: {NEEDS}")
+    stale = [stage for stage in STAGES if not stages.is_shown(folder, stage)]
+    if stale:
+        raise ValueError(
+            f"{folder}: {stale[0]} was done since by hand, with other results: `shl run` its parameter file"
+        )
+    return {stage: _readable(nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)) for stage in STAGES}
+
+
+def _begun(target: Path) -> Path:
+    if target.exists():
+        raise ValueError(f"{target} is there already: give the name of a new folder")
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _end(partial: Path, folder: Path, target: Path) -> None:
+    """Put the pages in their place, but those that show the text of a private note: ValueError, and they are gone."""
+    leaks = leak_scan.found([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
+    if leaks:
+        shutil.rmtree(partial)
+        raise ValueError(
+            f"{folder}: {leaks[0].file.name} would show text of {leaks[0].notes} notes: nothing is written"
+        )
+    partial.rename(target)
+
+
+def _reveal() -> Path:
+    spec = importlib.util.find_spec(REVEAL)
+    if spec is None:
+        raise ValueError(NEEDS_REVEAL)
+    return Path(spec.origin).parent / "_static" / "revealjs"
+
+
+def _readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """With formulas as MathML, which browsers draw by themselves, and pictures with their words, which nbconvert's
+    template leaves out."""
+    from latex2mathml.converter import convert
+
+    def drawn(match: re.Match) -> str:
+        block, inline = match.groups()
+        return convert(block or inline, display="block" if block else "inline")
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = FORMULA.sub(drawn, cell.source)
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                words = html.escape(output.metadata.get("image/png", {}).get("alt", ""))
+                image = f'<img alt="{words}" src="data:image/png;base64,{output.data.pop("image/png").strip()}">'
+                output.data["text/html"] = image
+    return notebook
+
+
+def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A slide a heading, below it one a picture or table, beside a short text where there is one, and sentences below
+    what they speak of; what only computes is left out."""
+    room = filled = False  # whether the slide has room for a picture or table, and whether it holds one
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if _is_seen(output.get("data", {}))]
+            sentence = all("text/markdown" in output.data for output in cell.outputs)
+            kind = "-" if sentence or (room and not _is_long(cell.outputs)) else "subslide"
+            kind = kind if cell.outputs else "skip"
+            room, filled = room and not cell.outputs, filled or bool(cell.outputs)
+        else:
+            kind = "slide" if cell.source.startswith("#") else "subslide" if filled else "-"
+            room, filled = len(cell.source) < SHORT and kind != "-", False
+        cell.metadata["slideshow"] = {"slide_type": kind}
+    return notebook
+
+
+def _is_long(outputs: list[nbformat.NotebookNode]) -> bool:
+    return any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
+
+
+def _is_seen(data: dict[str, Any]) -> bool:
+    """Pictures, tables and sentences; not lists of definitions, nor the script that sorts tables."""
+    if "text/markdown" in data:
+        return not data["text/markdown"].startswith("- ")
+    return "<script>" not in data.get("text/html", "<script>")

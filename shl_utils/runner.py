@@ -1,0 +1,161 @@
+"""The notebooks of parameter files, run through papermill in order: only what has changed, one file after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from shl_utils import parameters
+from shl_utils.experiments import grid
+from shl_utils.parameters import STAGES, Parameters
+from shl_utils.runs import environment_variables, parameter_file, stages, status, storage
+
+Read = tuple[dict, Parameters]  # a file's differences, and the full set
+
+
+def read(file: Path) -> Read:
+    """A parameter file's differences, and the full set."""
+    values = parameter_file.load(file)
+    full = parameters.check(values, origin=str(file))
+    try:
+        stages.folder_of(full.run)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return values, full
+
+
+def read_all(files: Sequence[Path]) -> list[Read]:
+    """Every file, as far as can be told before anything runs; one ValueError names all that is wrong."""
+    from shl_utils.runs import mixed_precision  # torch takes a second to import
+
+    found, errors = [], []
+    for file in files:
+        try:
+            found.append(read(file))
+            full = found[-1][1]
+            if full.based_on not in {other.run for _, other in found[:-1]}:  # which will be there by then
+                stages.base_of(full.based_on, stages.folder_of(full.run))
+            for name in filter(None, (full.grid, full.sensitivity)):  # a mistake in it would show after an hour
+                for combination in grid.combinations(name, full):
+                    mixed_precision.check(combination.settings[0])
+        except (ValueError, OSError) as error:
+            errors.append(str(error))
+    folders = Counter(stages.folder_of(full.run) for _, full in found)
+    errors += [
+        f"{n} of these files write to {folder}: give each a `run` of its own" for folder, n in folders.items() if n > 1
+    ]
+    if errors:
+        raise ValueError("\n".join(errors))
+    return found
+
+
+def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
+    """Run all, one behind the other; whether all went through.
+
+    A run that fails does not keep the next from its turn. as_json: a file for what `status` says of each, also written
+    if this is interrupted. ValueError if another process is at one of these runs.
+    """
+    folders = [stages.folder_of(full.run) for _, full in asked]
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(stages.alone(folder))
+        try:
+            done = [one(values, full, until=until, force=force) for values, full in asked]
+        finally:
+            told = [status.of(folder, until=until) for folder in folders]
+            if as_json:
+                storage.write_json(as_json, told)
+    if len(told) > 1:
+        print("\n" + status.table(told))
+    return all(done)
+
+
+def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
+    """Run the notebooks of one parameter file up to `until`; whether all went through, and what went wrong is told."""
+    folder = stages.folder_of(full.run)
+    started = time.monotonic()
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        state = stages.states(folder, full, until=stage)[stage]
+        if force:
+            stages.forget(folder, stage)
+        elif state.done and stages.is_shown(folder, stage):
+            print(f"{stage}: done before, kept")
+            continue
+        elif full.based_on and state.word == "not run":
+            why = stages.take_over(stages.folder_of(full.based_on), folder, stage, full.model_dump())
+            if not why:
+                print(f"{stage}: taken over from {full.based_on}")
+                continue
+            print(f"{stage}: not taken over from {full.based_on}, {why}")
+        begun, before = time.monotonic(), stages.read_stamp(folder, stage)
+        print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
+        error = _execute(stage, values, folder)
+        after = stages.states(folder, full, until=stage)[stage]
+        if not error and stages.read_stamp(folder, stage) == before:
+            error = "it ended without its stamp"
+        if not error and not after.done:
+            error = f"it is {after}, as soon as it has ended: run the same command again"
+        if error:
+            status.note_failure(folder, stage, error)
+            print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
+            return False
+        (folder / status.FAILED).unlink(missing_ok=True)
+        print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
+        _tell(stages.read_stamp(folder, stage))
+    if until == STAGES[-1]:
+        print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
+    print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
+    print(f"Executed notebooks: {folder / 'notebooks'}")
+    return True
+
+
+def _tell(stamp: stages.Stamp) -> None:
+    """What of a stage nobody should have to open its notebook for: what was left out, and what its data do not show."""
+    for reason, n in stamp.get("left_out", {}).items():
+        if n:
+            print(f"  {n} {reason}")
+    if stamp.get("warning"):
+        print(f"  {stamp['warning']}", flush=True)
+
+
+def _execute(stage: str, values: dict, folder: Path) -> str:
+    """Run one notebook into the run's folder; the error as text, empty if there was none."""
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from shl_utils import kernels
+
+    target = folder / "notebooks" / f"{stage}.ipynb"
+    # our own check is stricter than papermill's warning about parameters of other stages
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with kernels.started(environment_variables.closed(os.environ)) as kernel:
+            executed = papermill.execute_notebook(
+                stages.notebook(stage),
+                target,
+                parameters={"interactive": False} | values,
+                kernel_name="python3",  # by which papermill knows how to write parameters down
+                progress_bar=False,
+                km=kernel,
+                start_timeout=kernels.patience(),
+            )
+        executed.metadata[stages.SHOWS] = stages.shown(stages.read_stamp(folder, stage))
+        nbformat.write(executed, target)
+    except PapermillExecutionError as error:
+        return f"{error.ename}: {error.evalue}"
+    except RuntimeError as error:  # of nbclient, or of `kernels` where the process does not start
+        dead = isinstance(error, DeadKernelError)
+        why = "it was ended from outside, as it is when the machine runs out of memory" if dead else error
+        return f"the notebook's process: {why}"
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -1,0 +1,273 @@
+"""Which code a result depends on, told from the source, so that a changed line outdates what it made and nothing else.
+
+A definition (function, class or constant at the top of a module) depends on those that it names, and they on others.
+Comments and docstrings do not count, and the modules of BOOKKEEPING do not: they record what was made, or stop what
+could not be. What a call reaches only through an object whose class nobody names is not seen; name its class in an
+annotation.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import json
+import symtable
+import tokenize
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+from shl_utils.runs import storage
+
+PACKAGE = Path(__file__).parents[1]
+BENCHMARKS = "benchmarks"  # measured beside the package, on its code
+# parameters: their values are in every stamp and key
+BOOKKEEPING = {
+    f"{PACKAGE.name}.{name}"
+    for name in (
+        *("parameters", "experiments.label_check", "training.adapter_check"),
+        *("runs.dependencies", "runs.locks", "runs.progress", "runs.provenance", "runs.stages", "runs.storage"),
+    )
+}
+UNCOUNTED = {"parameters", "exercise"}  # tags of cells
+MAIN = "__main__"  # what runs only where the module is started by itself
+WHOLE = "*"  # in place of a name: all of a module
+Name = tuple[str, str]  # module, definition; "" is what stands outside of definitions
+Code = dict[str, str]  # file, relative to the project, to the digest of what counts in it
+
+
+@dataclass
+class _Module:
+    """texts: of each definition. uses: what each names, of this package. imported: what names stand for. files: data
+    beside the module that each names."""
+
+    path: Path
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    uses: dict[str, set[Name]] = field(default_factory=dict)
+    files: dict[str, set[Path]] = field(default_factory=dict)
+    imported: dict[str, Name] = field(default_factory=dict)
+
+
+def of(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
+    """What these functions, classes or whole modules depend on, but for what only `without` leads to."""
+    return _digests(_reached(map(definition, roots), set(map(definition, without))))
+
+
+def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
+    """All definitions that these lead to, themselves included."""
+    return _reached(map(definition, roots), set())
+
+
+def of_notebook(path: Path) -> Code:
+    """What the code of a notebook depends on, itself included. Not its parameters, whose values are stamped, nor its
+    exercises, whose answers are the reader's, nor prose and outputs."""
+    uses, own = _notebook(path)
+    return _digests(_reached(uses, set())) | {f"{path.parent.name}/{path.name}": own}
+
+
+def _notebook(path: Path) -> tuple[set[Name], str]:
+    """What the code of a notebook names, and its digest."""
+    return _notebook_in(path, _state(path))
+
+
+@lru_cache(maxsize=64)
+def _notebook_in(path: Path, state: tuple[int, int]) -> tuple[set[Name], str]:
+    source = _source_of(path)
+    uses = set().union(*_parsed(source, path, path.stem).uses.values())
+    return uses, storage.short(list(filter(None, _bare(source, ast.parse(source)))))
+
+
+def _source_of(path: Path) -> str:
+    from IPython.core.inputtransformer2 import TransformerManager  # half a second to import
+
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    code = [cell for cell in code if not UNCOUNTED & set(cell["metadata"].get("tags", []))]
+    return TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
+
+
+def digest(code: Code) -> str:
+    return storage.short(code)
+
+
+def changed(before: Code, now: Code) -> list[str]:
+    """Files that are not as they were, or that count on one side only."""
+    return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
+
+
+def definition(root: Callable | ModuleType | Name) -> Name:
+    if isinstance(root, tuple):
+        return root
+    if isinstance(root, ModuleType):
+        return root.__name__, WHOLE
+    return root.__module__, root.__qualname__.split(".")[0]
+
+
+def _digests(reached: set[Name]) -> Code:
+    by_file: dict[str, list[tuple[str, list[str]]]] = {}
+    for module, name in sorted(reached):
+        parsed = _module(module)
+        by_file.setdefault(_relative(parsed.path), []).append((name, parsed.texts[name]))
+        for file in sorted(parsed.files[name]):
+            by_file[_relative(file)] = [(file.name, [hashlib.sha256(file.read_bytes()).hexdigest()])]
+    return {file: storage.short(parts) for file, parts in by_file.items()}
+
+
+def _reached(roots: Iterable[Name], without: set[Name]) -> set[Name]:
+    """All definitions that the roots lead to; what stands outside of definitions counts once a module is touched."""
+    found: set[Name] = set()
+    ahead = [part for root in roots for part in _definitions(*root)]
+    while ahead:
+        part = ahead.pop()
+        if part in found or part in without:
+            continue
+        found.add(part)
+        module = _module(part[0])
+        ahead += [other for use in module.uses[part[1]] for other in _definitions(*use)]
+        ahead += [(part[0], "")] if "" in module.texts else []
+    return found
+
+
+def _definitions(module: str, name: str) -> Iterator[Name]:
+    """Where `name` of a module is defined; nothing for what is not of this package, or does not count."""
+    if module in BOOKKEEPING or _path(module) is None:
+        return
+    parsed = _module(module)
+    if name == WHOLE:
+        yield from ((module, one) for one in parsed.texts)
+    elif name in parsed.texts:
+        yield module, name
+    elif name in parsed.imported:
+        yield from _definitions(*parsed.imported[name])
+    elif _path(f"{module}.{name}"):
+        yield from _definitions(f"{module}.{name}", WHOLE)
+
+
+def _path(module: str) -> Path | None:
+    """File of a module of this package."""
+    top, *rest = module.split(".")
+    if top not in (PACKAGE.name, BENCHMARKS):
+        return None
+    place = PACKAGE.parent.joinpath(top, *rest)
+    return next((p for p in (place.with_suffix(".py") if rest else place, place / "__init__.py") if p.is_file()), None)
+
+
+def _module(name: str) -> _Module:
+    path = _path(name)
+    return _module_in(path, name, _state(path))
+
+
+@lru_cache(maxsize=1024)
+def _module_in(path: Path, name: str, state: tuple[int, int]) -> _Module:
+    return _parsed(path.read_text(encoding="utf-8"), path, name)
+
+
+def _parsed(source: str, path: Path, name: str) -> _Module:
+    tree, tables = ast.parse(source), symtable.symtable(source, str(path), "exec").get_children()
+    lines = _bare(source, tree)
+    module = _Module(path, imported=_imports(tree.body))
+    for node in tree.body:
+        for bound in _bound(node):
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            module.texts.setdefault(bound, []).extend(filter(None, lines[first - 1 : node.end_lineno]))
+            module.uses.setdefault(bound, set())
+            module.files.setdefault(bound, set())
+    for node in tree.body:
+        inner = [table for table in tables if table.get_lineno() == node.lineno]
+        uses, files = _uses(node, inner, module, name)
+        for bound in _bound(node):
+            module.uses[bound] |= uses
+            module.files[bound] |= files
+    return module
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    """What a statement at the top of a module defines: "" or MAIN if no name; nothing for imports and docstrings."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return []
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return []
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        names = [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+        return names or [""]  # as in `found[name] = value`
+    return [MAIN if isinstance(node, ast.If) and MAIN in ast.unparse(node.test) else ""]
+
+
+def _imports(nodes: Iterable[ast.AST]) -> dict[str, Name]:
+    """What imported names stand for: (module, name), or (module, WHOLE) for the module itself."""
+    found: dict[str, Name] = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.asname: (alias.name, WHOLE) for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                whole = _path(inner) is not None
+                found[alias.asname or alias.name] = (inner, WHOLE) if whole else (node.module, alias.name)
+    return found
+
+
+def _uses(node: ast.stmt, tables: list, module: _Module, own: str) -> tuple[set[Name], set[Path]]:
+    """Names of this package, and files beside the module, that a statement mentions."""
+    parts = list(ast.walk(node))
+    known = module.imported | _imports(parts)
+    shadowed = _stored(parts) - set().union(*map(_globals, tables)) if tables else set()
+    uses: set[Name] = set()
+    whole = {part.value for part in parts if isinstance(part, ast.Attribute)}
+    for part in parts:
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id not in shadowed:
+            target = known.get(part.value.id)
+            if target:
+                uses.add((target[0], part.attr) if target[1] == WHOLE else target)
+            elif part.value.id in module.texts:
+                uses.add((own, part.value.id))
+        elif isinstance(part, ast.Name) and part not in whole and part.id not in shadowed:
+            uses |= {known[part.id]} if part.id in known else set()
+            uses |= {(own, part.id)} if part.id in module.texts else set()
+    words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    uses |= {(word, WHOLE) for word in words if word.startswith(f"{PACKAGE.name}.") and _path(word)}  # python -m
+    beside = [module.path.parent / word for word in words if 0 < len(word) < 100 and "\n" not in word]
+    return uses, {path for path in beside if path.suffix and path.is_file() and PACKAGE in path.parents}
+
+
+def _stored(parts: list[ast.AST]) -> set[str]:
+    """Names that a function gives to values of its own."""
+    names = {part.arg for part in parts if isinstance(part, ast.arg)}
+    return names | {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+
+
+def _globals(table: symtable.SymbolTable) -> set[str]:
+    """Names that a function, or one within it, takes from its module."""
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+    return own.union(*map(_globals, table.get_children()))
+
+
+def _bare(source: str, tree: ast.AST) -> list[str]:
+    """The lines without comments and docstrings."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and ast.get_docstring(
+            node, clean=False
+        ):
+            text = node.body[0]
+            lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
+    return [line.rstrip() for line in lines]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """By which an edit is seen."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(PACKAGE.parent).as_posix() if PACKAGE.parent in path.parents else path.name

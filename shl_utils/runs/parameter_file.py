@@ -1,0 +1,84 @@
+"""Parameter and grid files: YAML that refuses what the plain loader takes without a word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shl_utils.runs import locations
+from shl_utils.parameters import PATHS, Parameters, check
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where the plain loader silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = {str(key) for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ValueError(f"given more than once: {', '.join(sorted(twice))}; keep one of each")
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; a mistake in it is reported with the file's name."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"parameter file {path} is missing: the project's own are in params/")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text: save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The differences that a parameter file holds, checked; the file's name stands in every error.
+
+    Relative paths are those from the file's own folder, wherever the command was started.
+    """
+    values = read_yaml(path)
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected lines of `name: value`")
+    if not all(isinstance(name, str) for name in values):
+        raise ValueError(f"{path}: a name is no text (YAML reads `no`, `on` and numbers otherwise): check the spelling")
+    values = resolved(values, Path(path).resolve().parent)
+    check(values, origin=str(path))
+    if "run" not in values:
+        raise ValueError(f"{path}: `run` is missing: name the run's folder, so that no other run is overwritten")
+    return values
+
+
+def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The same, with paths made absolute that are relative to the folder `base`: so a stamp says which file was read.
+
+    `encoder`, `grid` and `sensitivity` may be names: paths are those that end as a file does, or where a folder is.
+    """
+
+    def absolute(path: Any) -> Any:
+        return os.path.normpath(base / locations.expanded(path)) if isinstance(path, str) and path else path
+
+    result = dict(values)
+    for name in PATHS & values.keys():
+        value = values[name]
+        if isinstance(value, dict):
+            result[name] = {key: absolute(path) for key, path in value.items()}
+        elif not (isinstance(value, str) and _is_name(name, value, base)):
+            result[name] = absolute(value)
+    return result
+
+
+def _is_name(parameter: str, value: str, base: Path) -> bool:
+    if parameter == "encoder":
+        here = value.startswith((".", "~")) or (base / value).is_dir()
+        return not here or value == Parameters.model_fields["encoder"].default
+    return parameter in ("grid", "sensitivity") and not Path(value).suffix

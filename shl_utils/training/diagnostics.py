@@ -1,0 +1,48 @@
+"""Trainings that failed: what such a model scores says little of its loss, more of learning rates and steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shl_utils.training import variants
+from shl_utils.training.variants import FROM_UNIFIED, Variant
+
+DIVERGED = "weights that are no longer numbers"
+NO_FALL = "loss never below that of the first epoch"
+BLIND = "no better than the codes' frequencies"
+
+
+def of(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
+    """The failed segments of these models and of what they start from: `model` (its folder), `segment`, `why`."""
+    lines = [
+        {"model": variant.folder, "segment": fact["segment"], "why": reason}
+        for variant in variants.with_origins(list(models))
+        for fact in _facts(folder / variant.folder / "segments")
+        if (reason := why(fact, fresh=variant.parameters.initialization not in FROM_UNIFIED))
+    ]
+    return pd.DataFrame(lines, columns=["model", "segment", "why"])
+
+
+def why(fact: dict[str, Any], *, fresh: bool) -> str:
+    """Of one `segment.json`; "" where nothing speaks for a failure.
+
+    fresh: whether it did not go on from a trained model, which has little loss left to lose.
+    """
+    losses = [epoch["loss"] for epoch in fact["history"]]
+    if None in losses:
+        return DIVERGED
+    reached = [epoch["validation_ap"] for epoch in fact["history"] if epoch["validation_ap"] is not None]
+    if fresh and len(losses) > 1 and min(losses) == losses[0]:
+        return NO_FALL
+    blind = fact["frequency_ap"]
+    return BLIND if blind is not None and reached and max(reached) <= blind else ""
+
+
+def _facts(segments: Path) -> Iterable[dict[str, Any]]:
+    paths = sorted(segments.glob("*/segment.json"), key=lambda path: int(path.parent.name))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]

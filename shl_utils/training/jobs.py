@@ -1,0 +1,179 @@
+"""What has to be trained: the segments of a variant, and what each depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.encoder import encoder
+from shl_utils.method import harmonic_weights, loss_factory, losses
+from shl_utils.method.extensions import initialization
+from shl_utils.parameters import Parameters, of_training
+from shl_utils.runs import dependencies, mixed_precision, storage
+from shl_utils.training import loop, segment_model, variants
+from shl_utils.training.sampling import TrainingSet
+from shl_utils.training.variants import Variant
+
+WORKER = "shl_utils.training.worker"  # which trains what is planned here
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A variant to be trained. labels: (notes, codes). segments: (codes,). train: numbers of the notes to train on.
+    place: of its segments. origin: of the model that they start from, if they do. key: what they depend on; another key
+    means train again."""
+
+    variant: Variant
+    labels: sparse.csr_array
+    segments: NDArray[np.int64]
+    train: NDArray[np.int64]
+    place: Path
+    origin: Path | None
+    key: str
+
+    @property
+    def n(self) -> int:
+        return int(self.segments.max()) + 1
+
+    def sized(self, above: float, below: float) -> list[int]:
+        """Segments that see at least `above` notes in all epochs, and fewer than `below`."""
+        return [k for k in range(self.n) if above <= self.notes_of(k) < below]
+
+    def missing(self, above: float = 0, below: float = math.inf) -> list[int]:
+        return [k for k in self.sized(above, below) if not self.holds(k)]
+
+    def holds(self, k: int) -> bool:
+        """Whether segment `k` is there, whole, and made from what it depends on."""
+        target = self.place / str(k)
+        if not all((target / name).exists() for name in segment_model.FILES):
+            return False
+        try:
+            return json.loads((target / "segment.json").read_text(encoding="utf-8"))["key"] == self.key
+        except (FileNotFoundError, KeyError, json.JSONDecodeError):
+            return False
+
+    def training_set(self, k: int) -> TrainingSet:
+        """What segment `k` trains on in an epoch."""
+        parameters = self.variant.parameters
+        found = loop.training_set(
+            self.labels,
+            self.segments,
+            self.train,
+            k,
+            loss=parameters.loss,
+            beta=parameters.beta,
+            largest=parameters.max_negative_weight,
+            ratio=parameters.negatives_per_positive,
+        )
+        return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
+
+    def derived(self, k: int) -> dict[str, dict[str, float] | float]:
+        """What the loss of segment `k` takes from the training notes, by the names of its arguments, for the record;
+        `weights` are the harmonic ones of the negatives."""
+        parameters, notes = self.variant.parameters, self.training_set(k)
+        found = loss_factory.derived(parameters.loss, self.labels[self.train][:, self.segments == k], parameters)
+        if parameters.loss in losses.HARMONIC and len(notes.negatives):
+            found["weights"] = notes.weights[notes.negatives]
+        return {name: _summary(values) for name, values in found.items()}
+
+    def notes_of(self, k: int) -> int:
+        """That segment `k` sees in all epochs."""
+        return self.variant.parameters.epochs * self.training_set(k).size
+
+    def notes_to_see(self) -> int:
+        """By all segments in all epochs, whether trained by now or not."""
+        return sum(self.notes_of(k) for k in range(self.n))
+
+
+def of(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
+    """Each made when it is asked for: what it starts from may have been trained just before."""
+    digest, train = storage.digest(folder / "corpus.parquet"), corpus.rows("train")
+    for variant in wanted:
+        labels = variants.training_labels(corpus, variant, folder)
+        segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
+        origin = variant.origin and folder / variant.origin.folder / "segments" / "0"
+        place = folder / variant.folder / "segments"
+        place.mkdir(parents=True, exist_ok=True)
+        key = _key(variant.parameters, digest, labels, segments, _start(folder, variant, origin))
+        yield Plan(variant, labels, segments, train, place, origin, key)
+
+
+def tidy(folder: Path, trained: list[Variant]) -> None:
+    """Remove segments of an earlier cut of the tail, halves of ones, and locks."""
+    for variant in trained:
+        n = int(variants.read_segments(folder, variant)["segment"].max()) + 1
+        for path in (folder / variant.folder / "segments").iterdir():
+            if path.name not in map(str, range(n)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
+    """What the start depends on, besides the parameters."""
+    if origin:
+        files = [origin / name for name in segment_model.FILES]
+        return " ".join(map(storage.digest, files)) if all(file.exists() for file in files) else ""
+    return storage.digest(folder / "codes.parquet") if variant.parameters.initialization == "label_embedding" else ""
+
+
+def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
+    """What the trained segments of a variant depend on.
+
+    All segments count for each one: the harmonic weights of one depend on where the others begin.
+    """
+    return storage.short(
+        {
+            "parameters": parameters.model_dump(include=of_training(parameters) - variants.moot(parameters)),
+            "encoder": encoder.identity(parameters),
+            "precision": mixed_precision.resolve(parameters.precision),
+            "corpus": corpus,
+            "labels": hashlib.sha256(labels.indptr.tobytes() + labels.indices.tobytes()).hexdigest(),
+            "segments": segments.tolist(),
+            "start": start,
+            "code": _code(parameters.loss, parameters.initialization),
+        }
+    )
+
+
+@cache
+def _code(loss: str, initialized: str) -> dependencies.Code:
+    """Of the training under this loss and initialization: what others take does not count."""
+    own = {loss_factory.function(loss), *(part for part, users in loss_factory.DERIVED.items() if loss in users)}
+    own |= {harmonic_weights.weights, harmonic_weights.betas} if loss in losses.HARMONIC else set()
+    own |= {initialization.from_unified} if initialized in variants.FROM_UNIFIED else set()
+    own |= {initialization.description_head, initialization.set_head} if "label_embedding" in initialized else set()
+    others = {*map(loss_factory.function, losses.NAMES), *loss_factory.DERIVED}
+    others |= {
+        harmonic_weights.weights,
+        harmonic_weights.betas,
+        initialization.from_unified,
+        initialization.description_head,
+        initialization.set_head,
+    }
+    lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
+    lists |= {
+        (loss_factory.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")
+    }  # a new loss changes no other
+    member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
+    # those that its own lead to are its own too: focal is a part of sh_focal
+    apart = {part for part in map(dependencies.definition, others) if part not in dependencies.reached(*own)}
+    found = dependencies.of((WORKER, "_train_segment"), *own, without=apart | lists)
+    return found | {name: str(value) for name, value in member.items()}
+
+
+def _summary(values: NDArray[np.float64] | float) -> dict[str, float] | float:
+    """`minimum`, `median` and `maximum`, or the number itself; to four digits."""
+    if isinstance(values, float):
+        return float(f"{values:.4g}")
+    points = {"minimum": values.min(), "median": np.median(values), "maximum": values.max()}
+    return {name: _summary(float(point)) for name, point in points.items()}

@@ -1,0 +1,206 @@
+"""Training of one segment: our own loop under Accelerate, the same for one process and for many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, set_seed
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from shl_utils.encoder.tokens import Ragged
+from shl_utils.method import harmonic_weights, losses
+from shl_utils.method.score_counts import curve
+from shl_utils.parameters import Parameters
+from shl_utils.runs import mixed_precision
+from shl_utils.training.checkpoint import Course, trained
+from shl_utils.training.sampling import TrainingSet, batches, n_batches
+from shl_utils.training.segment_model import SegmentModel, merged, predict, to_device
+from shl_utils.training.variants import FROM_UNIFIED
+
+
+@dataclass(frozen=True)
+class Task:
+    """One segment to be trained.
+
+    features: of all notes. labels: (notes, codes of the segment). notes: what it trains on.
+    validation: numbers of the notes by which the best epoch is chosen. loss: of (logits, targets, weights).
+    """
+
+    features: Ragged
+    labels: sparse.csr_array
+    notes: TrainingSet
+    validation: NDArray[np.int64]
+    loss: Callable[..., Tensor]
+    epochs: int
+    seed: int
+
+    def prior(self) -> NDArray[np.float64]:
+        """Weighted share of training notes with each code: where a head that knows nothing should start."""
+        train = np.concatenate([self.notes.positives, self.notes.negatives])
+        weights = self.notes.weights[train]
+        return (self.labels[train].T @ weights) / weights.sum()
+
+    def frequency_ap(self) -> float | None:
+        """What `_validate` would find of a model that reads no text and gives every note the codes' shares in training;
+        None without a positive in validation."""
+        truth = self.labels[self.validation].toarray()
+        train = np.concatenate([self.notes.positives, self.notes.negatives])
+        shares = np.asarray(self.labels[train].mean(axis=0)).ravel()
+        scores = np.broadcast_to(shares, truth.shape)
+        return curve(truth, scores).average_precision if truth.any() else None
+
+
+def training_set(
+    labels: sparse.csr_array,
+    segments: NDArray[np.int64],
+    train: NDArray[np.int64],
+    segment: int,
+    *,
+    loss: str,
+    beta: harmonic_weights.Beta,
+    ratio: float,
+    largest: float = 0.0,
+) -> TrainingSet:
+    """Notes and weights of `segment`, one pass an epoch.
+
+    labels: (notes, codes). segments: (codes,), -1 for a code without a model.
+    """
+    modelled = segments >= 0
+    sources = harmonic_weights.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
+    weights = np.ones(labels.shape[0])
+    if loss in losses.HARMONIC:
+        weights[train] = harmonic_weights.weights(sources, segment, beta=beta, largest=largest)
+    positive = sources[:, segment]
+    return TrainingSet(train[positive], train[~positive], weights, ratio)
+
+
+def fit(
+    build: Callable[[NDArray], SegmentModel],
+    task: Task,
+    parameters: Parameters,
+    accelerator: Accelerator,
+    on_step: Callable[[int], None],
+    *,
+    path: Path,
+    key: str,
+) -> tuple[SegmentModel, dict[str, Any]]:
+    """Train and return the model at its best epoch by validation, with the history of all.
+
+    A training that diverges ends there: its last epoch has no `loss`, and where it was the first the model is as it
+    was built and has no `best_epoch`.
+
+    build: makes the model from the prior. on_step: called with the number of notes seen, for a progress bar. path: a
+    file that says where it stands behind each epoch; it goes on from what it finds there under the same `key`.
+    Every process draws the same batches and takes its share of each; the loss is divided by the size of the whole
+    batch, so that the sum over processes is the one-process gradient.
+    """
+    set_seed(task.seed)
+    started = time.monotonic()
+    net = build(task.prior())
+    net.to(accelerator.device)
+    # fused would hide from Accelerate which steps fp16 skipped
+    optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
+    steps = n_batches(task.notes.size, size=parameters.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup_share))
+    model, optimizer = accelerator.prepare(net, optimizer)
+    rng = np.random.default_rng(task.seed)
+    course = Course(net, optimizer, schedule, rng, accelerator.scaler, trained(net))
+    course.resume(path, key)
+    on_step(len(course.history) * task.notes.size)
+    for epoch in range(len(course.history), task.epochs):
+        loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
+        weights = trained(net)
+        if not all(values.isfinite().all() for values in weights.values()):
+            course.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
+            break
+        course.add(loss, _validate(net, task, accelerator), weights)
+        if epoch + 1 < task.epochs and accelerator.is_main_process:
+            course.save(path, key, time.monotonic() - started)
+    net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    net.load_state_dict(course.best_weights, strict=False)
+    facts = {
+        "history": course.history,
+        "best_epoch": course.best,
+        "frequency_ap": task.frequency_ap(),
+        "positives": len(task.notes.positives),
+        "negatives": len(task.notes.negatives),
+        "negatives_per_pass": task.notes.drawn,
+        "passes_per_epoch": task.notes.passes,
+        "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # whose gradient overflowed in fp16
+        "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+        "seconds": round(course.seconds + time.monotonic() - started, 2),
+    }
+    return net, facts
+
+
+def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
+    """With the adapter's and the head's own peak learning rates."""
+    rate = parameters.warm_start_lr_factor if parameters.initialization in FROM_UNIFIED else 1.0
+    adapter = [p for p in net.encoder.parameters() if p.requires_grad]
+    groups = [
+        {"params": adapter, "lr": rate * parameters.lr_lora},
+        {"params": net.head.parameters(), "lr": rate * parameters.lr_head},
+    ]
+    return torch.optim.AdamW(groups, fused=fused)
+
+
+def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
+    """One pass; the mean loss a note over all processes."""
+    rows, weights = task.notes.epoch(rng)
+    rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    total = torch.zeros((), device=device)
+    for batch in batches(rows, task.features.lengths, size=parameters.batch_size, rng=rng):
+        mine = batch[rank::world]
+        share = torch.tensor(weights[mine], device=device)
+        if not len(mine):  # a last batch smaller than the number of processes: all must step together
+            mine, share = batch[:1], torch.zeros(1, device=device)
+        inputs, mask = to_device(task.features, rows[mine], device)
+        targets = torch.tensor(task.labels[rows[mine]].toarray(), device=device)
+        # DDP averages the gradients over processes, hence the division by world
+        loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)
+        accelerator.backward(loss)
+        if parameters.max_grad_norm:
+            accelerator.clip_grad_norm_(trainable, parameters.max_grad_norm)
+        optimizer.step()
+        if not accelerator.optimizer_step_was_skipped:
+            schedule.step()
+        optimizer.zero_grad()
+        total += loss.detach() * len(batch)  # read once an epoch: reading it here would wait for the GPU
+        on_step(len(batch))
+    return float(accelerator.reduce(total, "mean")) / len(rows)
+
+
+def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
+    """Average precision over all (note, code) pairs of the segment in validation; NaN without a positive there."""
+    rows = task.validation
+    truth = task.labels[rows].toarray()
+    if not truth.any():
+        return float("nan")
+    asked = {"device": str(accelerator.device), "dtype": mixed_precision.DTYPES[effective_precision(accelerator)]}
+    mine = np.arange(len(rows))[accelerator.process_index :: accelerator.num_processes]
+    part = predict(merged(net), task.features, rows[mine], **asked)
+    scores = np.empty_like(truth)
+    for numbers, values in gather_object([(mine, part)]):
+        scores[numbers] = values
+    return curve(truth, scores).average_precision
+
+
+def effective_precision(accelerator: Accelerator) -> str:
+    """Accelerate's word for the arithmetic, in ours."""
+    return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+
+
+def _shape(steps: int, warmup: float) -> Callable[[int], float]:
+    """Learning rate at each step as a share of its peak: linear rise, linear decay to zero."""
+    rise = max(round(steps * warmup), 1)
+    return lambda step: min((step + 1) / rise, max((steps - step) / max(steps - rise, 1), 0.0))

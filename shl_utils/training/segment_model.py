@@ -1,0 +1,139 @@
+"""One segment's model: a LoRA adapter (PEFT) on the shared frozen encoder, and a float32 head."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from shl_utils.encoder.encoder import autocast, encoder_layers, n_layers
+from shl_utils.encoder.tokens import Ragged, by_length
+from shl_utils.method.extensions.attention_head import AttentiveHead
+from shl_utils.method.pooling import Head
+
+FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
+POOLING = {"mean": Head, "attention": AttentiveHead}
+
+
+class SegmentModel(nn.Module):
+    """Hidden states of the trunk, or token numbers where nothing is precomputed, to logits of the segment's codes."""
+
+    def __init__(self, encoder: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """inputs (notes, tokens[, width]) and mask (notes, tokens) to float32 logits (notes, codes)."""
+        name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
+        hidden = self.encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
+        with torch.autocast(hidden.device.type, enabled=False):  # the head and the loss stay in float32
+            return self.head(hidden.float(), mask)
+
+
+def create(
+    top: nn.Module, prior: NDArray, *, pooling: str, rank: int, targets: str, layers: list[int], name: str
+) -> SegmentModel:
+    """A fresh adapter and head over `top`, the head's bias at the logit of each code's `prior` (codes,).
+
+    Without prior biases, mean pooling (or attention that starts as it) and a learning rate of its own for the head, a
+    run of a few epochs finds only the most frequent codes. pooling: see `attention_head`. targets: "attention" adapts
+    what PEFT does by default for the architecture (BERT: query and value), "all" every linear map of the `layers`.
+    name: the encoder's, kept in the adapter's configuration.
+    """
+    from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results
+
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        layers_to_transform=layers if targets == "attention" and len(layers) < n_layers(top) else None,
+        # by their full names: PEFT finds no layers by number where they lie at the root, as ModernBERT's do
+        target_modules="|".join(map(re.escape, linear_maps(top, layers))) if targets == "all" else None,
+    )
+    encoder = get_peft_model(top, config)
+    encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
+    for module in encoder.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False  # autocast does it: PEFT's own would go to float32 and back
+    model = SegmentModel(encoder, POOLING[pooling](top.config.hidden_size, len(prior)))
+    with torch.no_grad():
+        model.head.weight.normal_(std=0.02)
+        model.head.bias.copy_(torch.logit(torch.tensor(prior, dtype=torch.float32).clamp(1e-5, 1 - 1e-5)))
+    return model.eval()  # no dropout in frozen layers; LoRA has none
+
+
+def linear_maps(encoder: nn.Module, layers: list[int]) -> list[str]:
+    """Names of the linear maps within the given layers, such as "encoder.layer.5.attention.self.query"; where all
+    layers are given and lie in no one list, of all in the encoder. ValueError where there are none."""
+    try:
+        chosen = [encoder_layers(encoder)[i] for i in layers]
+    except ValueError:
+        if len(layers) < n_layers(encoder):
+            raise
+        chosen = [encoder]
+    inside = {id(module) for part in chosen for module in part.modules() if isinstance(module, nn.Linear)}
+    if not inside:
+        raise ValueError(f"{type(encoder).__name__} has no linear map in its layers")
+    return [name for name, module in encoder.named_modules() if id(module) in inside]
+
+
+def save(model: SegmentModel, folder: Path) -> None:
+    """PEFT adapter and `head.safetensors` into `folder`."""
+    model.encoder.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # a model card of blanks
+    save_file({k: v.contiguous() for k, v in model.head.state_dict().items()}, folder / "head.safetensors")
+
+
+def load(top: nn.Module, folder: Path) -> SegmentModel:
+    """The model that `save` wrote, merged, over a `top` of the same encoder."""
+    for name in FILES:
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is missing: run 03_train first")
+    from peft import PeftModel
+
+    head = load_file(folder / "head.safetensors")
+    kind = POOLING[pooling_of(head)]
+    model = SegmentModel(PeftModel.from_pretrained(top, folder), kind(top.config.hidden_size, head["bias"].numel()))
+    model.head.load_state_dict(head)
+    return merged(model)
+
+
+def merged(model: SegmentModel) -> SegmentModel:
+    """A copy with the adapter merged into the weights: it predicts at the price of the plain encoder.
+
+    In a copy nothing has to be unmerged, so the shared encoder does not drift.
+    """
+    result = copy.deepcopy(model)
+    result.encoder = result.encoder.merge_and_unload()
+    return result.eval()
+
+
+def to_device(features: Ragged, rows: NDArray, device: str) -> tuple[Tensor, Tensor]:
+    inputs, mask = features.pad(rows)
+    if not inputs.is_floating_point():
+        inputs = inputs.long()
+    return inputs.to(device), mask.to(device)
+
+
+def predict(
+    model: SegmentModel, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype
+) -> NDArray[np.float32]:
+    """Probability of every code for the notes `rows`: (rows, codes)."""
+    result = np.empty((len(rows), model.head.out_features), dtype=np.float32)
+    for batch in by_length(features.lengths[rows], label=None):
+        inputs, mask = to_device(features, rows[batch], device)
+        with torch.inference_mode(), autocast(device, dtype):
+            result[batch] = model(inputs, mask).sigmoid().cpu().numpy()
+    return result
+
+
+def pooling_of(state: Mapping[str, Tensor]) -> str:
+    """Which of POOLING a saved head is."""
+    return "attention" if "query" in state else "mean"

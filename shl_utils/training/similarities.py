@@ -1,0 +1,97 @@
+"""The noise filter: a code stays in a note's labels only if its description resembles the note (the paper's step 1)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.encoder import encoder, tokens
+from shl_utils.method import label_filter
+from shl_utils.parameters import Parameters
+from shl_utils.runs import dependencies, mixed_precision, storage
+from shl_utils.training import adapter_check
+
+
+def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cosine of note and description for every assignment: `note` and `code` as row numbers, `similarity`.
+
+    The second table is the same for codes drawn at random, as many a note as it has: what chance resembles.
+    The note is cut to `max_tokens` and divided into chunks; the mean of the chunks' embeddings stands for it.
+    Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
+    embeddings are our choice.
+    """
+    by = mixed_precision.computing(parameters)
+    tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
+    encoder.check(tokenizer, model, parameters.max_tokens)
+    adapter_check.check_adapter(model, parameters)  # a mistake in it would show in training only
+    chunks, note_of_chunk = tokens.chunk(
+        tokenizer,
+        corpus.notes["text"],
+        max_tokens=parameters.max_tokens,
+        chunk_tokens=parameters.chunk_tokens,
+    )
+    pieces = encoder.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
+    notes = label_filter.average(pieces, note_of_chunk, n=len(corpus.notes))
+    described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
+    codes = encoder.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
+    return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(
+        notes, codes, _shuffled(corpus.labels, parameters.seed)
+    )
+
+
+def kept(
+    folder: Path, corpus: Corpus, parameters: Parameters
+) -> tuple[pd.DataFrame, pd.DataFrame, mixed_precision.Computing]:
+    """`similarities`, and on what they were computed; kept in the run's `folder`, since they may take minutes."""
+    by, path = mixed_precision.computing(parameters), folder / "trunk" / "similarities.parquet"
+    counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
+    data = [storage.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
+    code = dependencies.of(similarities)
+    key = storage.short([data, encoder.identity(parameters), counts, by.precision, code])
+    about = pq.read_schema(path).metadata if path.exists() else {}
+    if about.get(b"key", b"").decode() != key:
+        own, chance = similarities(corpus, parameters)
+        both = pd.concat([own.assign(drawn=False), chance.assign(drawn=True)])
+        table = pa.Table.from_pandas(both, preserve_index=False)
+        about = {b"key": key.encode(), b"computed": json.dumps(asdict(by)).encode()}
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(table.replace_schema_metadata(about), path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    both = pd.read_parquet(path)
+    own, chance = (both[both["drawn"] == drawn].drop(columns="drawn").reset_index(drop=True) for drawn in (False, True))
+    return own, chance, mixed_precision.Computing(**json.loads(about[b"computed"]))
+
+
+def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:
+    """As many codes a note, each any code with equal chance."""
+    codes = np.random.default_rng(seed).integers(0, labels.shape[1], size=labels.nnz)
+    return sparse.csr_array((np.ones(labels.nnz, np.float32), codes, labels.indptr), shape=labels.shape)
+
+
+def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
+    """With the names of notes and codes in place of their numbers."""
+    named = table.assign(
+        note=corpus.notes["note"].to_numpy()[table["note"]], code=corpus.codes["code"].to_numpy()[table["code"]]
+    )
+    named.to_parquet(path, index=False)
+
+
+def read_labels(path: Path, corpus: Corpus, parameters: Parameters) -> sparse.csr_array:
+    """(notes, codes) of 0 and 1: what the filter keeps under `parameters`, by the similarities in `path`."""
+    if parameters.filter_labels == "none":
+        return corpus.labels
+    named = pd.read_parquet(path, columns=["note", "code", "similarity"])
+    rows = pd.Index(corpus.notes["note"]).get_indexer(named["note"])
+    columns = pd.Index(corpus.codes["code"]).get_indexer(named["code"])
+    table, _ = label_filter.apply(named.assign(note=rows, code=columns), corpus.split, parameters)
+    table = table[table["kept"]]
+    values = np.ones(len(table), dtype=np.float32)
+    return sparse.csr_array((values, (table["note"], table["code"])), shape=corpus.labels.shape)

@@ -1,0 +1,162 @@
+"""A variant of the method: which labels, which segments, which loss. The main run is one, each ablation row another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from shl_utils.data.corpus import Corpus
+from shl_utils.method import loss_factory
+from shl_utils.method.segmentation import segment
+from shl_utils.parameters import Parameters
+from shl_utils.training import similarities
+
+FILTERS = {
+    "none": "no filter",
+    "train": "filter",
+    "train+validation": "filter on validation too",
+    "all": "filter on test too",
+}
+MAIN, REFERENCE = ".", "reference"  # folders of what `03_train` trains and `04_evaluate` predicts with
+PLAIN = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
+FROM_UNIFIED = ("warm_start", "label_embedding+warm_start")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One set of models. folder: where its segments, adapters and predictions lie, relative to the run ("." is the main
+    one). parameters: the full set that it is trained with. plain: the one BCE model like it (see `plain_of`); None for
+    that model itself. settings: where the folder is an id, what it differs in from the run."""
+
+    folder: str
+    parameters: Parameters
+    plain: Variant | None = None
+    settings: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def origin(self) -> Variant | None:
+        """The model that its segments start from, if they do."""
+        return self.plain if self.parameters.initialization in FROM_UNIFIED else None
+
+    @property
+    def name(self) -> str:
+        model = "unified" if self.parameters.segmentation == "none" else "segmented"
+        own = self.parameters.initialization
+        initialization = "" if own == "prior" else f", initialization {own}"
+        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}{initialization}"
+
+
+def main(parameters: Parameters) -> Variant:
+    """What the parameters of the run ask for."""
+    asked, plain = plain_of(parameters), reference(parameters)
+    if asked == parameters:
+        return Variant(MAIN, parameters)
+    return Variant(MAIN, parameters, plain if asked == plain.parameters else Variant("origin", asked))
+
+
+def plain_of(parameters: Parameters) -> Parameters:
+    """One model for all codes under plain BCE, on labels as they are, and else like this one: what a warm start
+    starts from."""
+    cold = {"warm_start": "prior", "label_embedding+warm_start": "label_embedding"}
+    own = parameters.initialization
+    return parameters.model_copy(update=PLAIN | {"initialization": cold.get(own, own)})
+
+
+def reference(parameters: Parameters) -> Variant:
+    """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
+    return Variant(REFERENCE, parameters.model_copy(update=PLAIN | {"initialization": "prior"}))
+
+
+def compared(parameters: Parameters) -> list[Variant]:
+    """The main variant and the reference, or one of them where the main one is the reference."""
+    both = [main(parameters), reference(parameters)]
+    return both[:1] if both[0].name == both[1].name else both
+
+
+def moot(parameters: Parameters) -> set[str]:
+    """Names of the parameters that change nothing in a training like this."""
+    unused = {name for name, users in loss_factory.USED_BY.items() if parameters.loss not in users}
+    one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
+    if parameters.initialization not in FROM_UNIFIED:
+        unused |= {"warm_start_lr_factor"}
+    if one:  # a note without a code of the only segment has none at all, and of one source all readings say the same
+        unused |= {"eta", "beta"}
+    if bare:
+        unused |= {"filter_by", "filter_threshold"}
+    if one and bare:  # the corpus holds no note without a code, so there are no negatives
+        unused |= {"negatives_per_positive", "max_negative_weight"}
+    return unused
+
+
+def with_origins(wanted: list[Variant]) -> list[Variant]:
+    """The same, and behind them what they start from, each once."""
+    return list({v.folder: v for v in (*wanted, *(v.origin for v in wanted if v.origin))}.values())
+
+
+def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
+    """(notes, codes): the labels that training and every choice see. Test figures have their own."""
+    return similarities.read_labels(run_folder / "filter.parquet", corpus, variant.parameters)
+
+
+def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str, eta: float) -> pd.DataFrame:
+    """`code`, `description`, `train_count`, `segment` (0 the rarest) of every code that has a training note."""
+    counts = np.asarray(labels[corpus.rows("train")].sum(axis=0)).astype(int)
+    table = corpus.codes.assign(train_count=counts)
+    table = table[table["train_count"] > 0].reset_index(drop=True)
+    single = segmentation == "none"
+    return table.assign(segment=0 if single else segment(table["train_count"], eta=eta))
+
+
+def write_segments(run_folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
+    """Write `segments.parquet` into the folder of every variant; that of the main one is 02_segment's work."""
+    for variant in wanted:
+        labels = training_labels(corpus, variant, run_folder)
+        asked = variant.parameters
+        table = segment_table(corpus, labels, segmentation=asked.segmentation, eta=asked.eta)
+        (run_folder / variant.folder).mkdir(parents=True, exist_ok=True)
+        table.to_parquet(run_folder / variant.folder / "segments.parquet", index=False)
+
+
+def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
+    return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
+
+
+def core_seconds(run_folder: Path, *models: Variant) -> float:
+    """Seconds times cores (on GPUs: times GPUs) that training took, whenever that was: of all segments of these models
+    and of those that they start from, each once."""
+    total = 0.0
+    for variant in with_origins(list(models)):
+        for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
+            total += core_seconds_of(json.loads(path.read_text(encoding="utf-8")))
+    return round(total, 1)
+
+
+def computed(run_folder: Path, models: list[Variant]) -> list[dict[str, Any]]:
+    """On what the segments of these models were trained, as they say themselves."""
+    places = [path for v in models for path in (run_folder / v.folder / "segments").glob("*/segment.json")]
+    facts = [json.loads(path.read_text(encoding="utf-8")) for path in places]
+    return [{"device": f["device"], "precision": f["precision"], "processes": f["world"]} for f in facts]
+
+
+def core_seconds_of(fact: dict[str, Any]) -> float:
+    """The same of one segment, from its `segment.json`."""
+    return fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
+
+
+def named_segments(segment: np.ndarray) -> pd.Series:
+    """(codes,): "0", "1", ... in this order, and "no model" for codes without a training note (any more)."""
+    names = [*map(str, range(segment.max() + 1)), "no model"]
+    return pd.Series(pd.Categorical([names[k] for k in segment], categories=names))
+
+
+def segment_of_code(table: pd.DataFrame, corpus: Corpus) -> np.ndarray:
+    """(codes,): segment of every code of the corpus, -1 where it has no training note and so no model."""
+    result = np.full(len(corpus.codes), -1)
+    result[pd.Index(corpus.codes["code"]).get_indexer(table["code"])] = table["segment"]
+    return result

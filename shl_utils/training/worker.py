@@ -1,0 +1,187 @@
+"""Training of all segments of some variants: within this process, as one of several that torchrun started for each
+model, or as one of several that share the list of models.
+
+python -m shl_utils.training.worker CONFIG    is what `launch` starts; CONFIG is written by `launch.train`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
+from numpy.typing import NDArray
+from torch import nn
+
+from shl_utils.data import corpus as corpora
+from shl_utils.data.corpus import Corpus
+from shl_utils.encoder import feature_cache
+from shl_utils.encoder.tokens import Ragged
+from shl_utils.method import loss_factory
+from shl_utils.method.extensions import initialization
+from shl_utils.parameters import Parameters, check
+from shl_utils.runs import locks, mixed_precision, progress, storage
+from shl_utils.training import jobs, loop, segment_model
+from shl_utils.training.jobs import Plan
+from shl_utils.training.processes import die_with_parent
+from shl_utils.training.variants import Variant
+
+# Of fp16's gradients, at first. At PyTorch's 2^16 the largest ones overflow and their steps are lost: 5 of the 100 that
+# five small segments have. At 2^10 none was, and each ended as in float32.
+SCALE = 2.0**10
+
+
+def accelerator_for(asked: str, *, world: int) -> Accelerator:
+    """An Accelerator that computes as asked, in as many processes as asked; ValueError where it would not."""
+    wanted = mixed_precision.resolve(asked)
+    AcceleratorState._reset_state(reset_partial_state=False)  # a kernel may train twice, in other arithmetic
+    accelerator = Accelerator(
+        cpu=mixed_precision.device() == "cpu",
+        mixed_precision={"fp32": "no"}.get(wanted, wanted),
+        step_scheduler_with_optimizer=False,
+        # while one encodes all notes the others wait, which may take hours; whoever ends, ends all
+        kwargs_handlers=[GradScalerKwargs(init_scale=SCALE), InitProcessGroupKwargs(timeout=timedelta(days=2))],
+    )
+    got = loop.effective_precision(accelerator), accelerator.num_processes
+    if got != (wanted, world):
+        raise ValueError(f"asked for {wanted} in {world} processes, got {got[0]} in {got[1]}: start through `launch`")
+    return accelerator
+
+
+def train(
+    folder: Path,
+    wanted: list[Variant],
+    *,
+    world: int = 1,
+    shared: bool = False,
+    above: float = 0,
+    below: float = math.inf,
+) -> None:
+    """Train every segment of every variant that `folder` does not hold yet, of those that see `above` notes or more and
+    fewer than `below`.
+
+    A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
+    world: processes that train one model together. shared: others are at the same list; each takes what is free.
+    """
+    corpus = corpora.read(folder)
+    prepared = feature_cache.Prepared(folder, corpus.notes["text"])
+    for plan in jobs.of(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # behind what they start from
+        accelerator = accelerator_for(plan.variant.parameters.precision, world=world)
+        # the last ones are the largest: side by side they go first, so that nobody waits long for the other
+        due = plan.sized(above, below)
+        for k in reversed(due) if shared else due:
+            with locks.claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
+                if free and not plan.holds(k):
+                    _train_segment(k, plan, corpus, prepared, accelerator)
+
+
+def _train_segment(
+    k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.Prepared, accelerator: Accelerator
+) -> None:
+    parameters, world = plan.variant.parameters, accelerator.num_processes
+    with accelerator.main_process_first():
+        base, seen = prepared.of(parameters)
+    accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
+    task = task_of(seen, corpus, plan, k)
+    names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
+
+    def build(prior: NDArray) -> segment_model.SegmentModel:
+        net = fresh(base, prior, parameters)
+        if plan.origin:
+            initialization.from_unified(net, plan.origin, names)
+        elif parameters.initialization == "label_embedding":
+            _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
+        return net
+
+    main, label = accelerator.is_main_process, f"{plan.variant.name}: segment {k} of {plan.n}"
+    path = plan.place / f"{k}.epoch"
+    with progress.bar(task.epochs * task.notes.size, label) if main else nullcontext() as bar:
+        on_step = bar.update if bar else lambda n: None
+        net, facts = loop.fit(build, task, parameters, accelerator, on_step, path=path, key=plan.key)
+    if main:
+        about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
+        about |= {"device": accelerator.device.type, "precision": loop.effective_precision(accelerator)}
+        about["derived"] = plan.derived(k)
+        _write(net, plan.place / str(k), about | facts)
+        path.unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+
+
+def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> loop.Task:
+    """Segment `k` of `plan`, to be trained on the notes as `seen`."""
+    parameters, own = plan.variant.parameters, plan.labels[:, plan.segments == k]
+    return loop.Task(
+        features=seen,
+        labels=own,
+        notes=plan.training_set(k),
+        validation=corpus.rows("validation"),
+        loss=loss_factory.fitted(parameters.loss, own[plan.train], parameters),
+        epochs=parameters.epochs,
+        seed=parameters.training_seed * 1000 + k,
+    )
+
+
+def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_model.SegmentModel:
+    """A model as training starts from, over the encoder `base`; prior: (codes,)."""
+    top, layers = feature_cache.trained_part(base, parameters)
+    return segment_model.create(
+        top,
+        prior,
+        pooling=parameters.pooling,
+        rank=parameters.lora_rank,
+        targets=parameters.lora_targets,
+        layers=layers,
+        name=parameters.encoder,
+    )
+
+
+def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: list[str]) -> None:
+    """Start the head of `net` at the descriptions of its codes."""
+    train = corpus.rows("train")
+    some = np.random.default_rng(0).permutation(train)[: initialization.SAMPLE]
+    columns = pd.Index(corpus.codes["code"]).get_indexer(codes)
+    described = prepared.described(parameters, corpus.codes["description"].iloc[columns].tolist())
+    seen, held = prepared.pooled(parameters, some), labels[some][:, columns].toarray()
+    initialization.set_head(net, *initialization.description_head(seen, described, held, prior))
+
+
+def _write(net: segment_model.SegmentModel, target: Path, facts: dict[str, Any]) -> None:
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    segment_model.save(net, partial)
+    storage.write_json(partial / "segment.json", facts)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def _read(told: dict[str, Any]) -> Variant:
+    return Variant(told["folder"], check(told["parameters"]), told["plain"] and _read(told["plain"]))
+
+
+def _main(path: str) -> None:
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    @record
+    def work() -> None:
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        wanted = [_read(told) for told in config["variants"]]
+        train(Path(config["folder"]), wanted, **config["how"])
+
+    work()
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    _main(sys.argv[1])

@@ -1,0 +1,234 @@
+"""The encoder: trunk and top together are the whole, padding changes nothing, chunks cover the note."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import tiny
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
+
+from shl_utils.encoder import encoder, tokens, weight_files
+from shl_utils.encoder.tokens import Ragged
+
+TEXTS = ["No acute disease.", "A calcified nodule above the left hilum, unchanged since spring, is harmless.", "x"]
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return encoder.load(weight_files.MINILM)
+
+
+@pytest.mark.parametrize("top", [1, 2, 5])
+def test_trunk_and_top_together_are_the_encoder(minilm, top):
+    tokenizer, model = minilm
+    rows = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
+    ids, mask = rows.pad([0, 1, 2])
+    trunk, upper = encoder.halves(model, top=top)
+    flat = torch.empty(rows.offsets[-1], 384)
+    encoder.encode(trunk, rows, flat, device="cpu", label="encode")
+    hidden, _ = Ragged(flat, rows.offsets).pad([0, 1, 2])
+    with torch.inference_mode():
+        whole = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
+        parts = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
+    torch.testing.assert_close(parts[mask.bool()], whole[mask.bool()], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("top", [1, 2])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
+def test_other_architectures_divide_too(kind, top):
+    model = tiny(kind)
+    trunk, upper = encoder.halves(model, top=top)
+    ids = torch.arange(6, 20).reshape(1, -1)
+    below = trunk(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    whole = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    above = upper(inputs_embeds=below, attention_mask=torch.ones_like(ids)).last_hidden_state
+    torch.testing.assert_close(above, whole)
+
+
+def test_an_architecture_that_does_more_than_its_layers_does_not_divide():
+    assert encoder.halves(tiny("electra", embedding_size=16), top=1) is None
+    assert encoder.halves(tiny("electra", embedding_size=32), top=1)
+
+
+def words(n=100, *, special=True, **more):
+    """A tokenizer of `n` words."""
+    known = {"[UNK]": 0, "[CLS]": 2, "[SEP]": 3, "a": 4} | {f"w{i}": i for i in (1, *range(5, n))}
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if special:
+        both = [("[CLS]", 2), ("[SEP]", 3)]
+        tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=both)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **more)
+
+
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
+ROBERTA = {"max_position_embeddings": 514}
+READS = [
+    ("bert", {}, 512),
+    ("bert", {"max_position_embeddings": 100}, 96),
+    ("roberta", ROBERTA, 512),
+    ("roberta", ROBERTA | {"pad_token_id": 0}, 513),
+    ("roberta", ROBERTA | {"pad_token_id": 3}, 496),
+    ("xlm-roberta", ROBERTA, 512),
+    ("mpnet", ROBERTA, 512),
+    ("distilbert", {}, 512),
+    ("electra", {"embedding_size": 16}, 512),
+    ("albert", {"embedding_size": 16}, 512),
+    ("deberta-v2", {}, 512),
+    ("gpt2", {}, 1024),
+]
+
+
+@pytest.mark.parametrize(("kind", "more", "most"), READS, ids=str)
+def test_the_model_says_how_much_it_reads(kind, more, most):
+    """Batches are padded to multiples of 16, positions may begin after the padding, and these need a row as well."""
+    model, tokenizer = tiny(kind, **more), words()
+    for asked in (most + 1, 2000):
+        with pytest.raises(ValueError, match=f"max_tokens is {asked}, but the encoder reads at most {most}: lower it"):
+            encoder.check(tokenizer, model, asked)
+    encoder.check(tokenizer, model, most)
+    rows = tokens.tokenize(tokenizer, ["a " * 3000], max_tokens=most)
+    assert rows.lengths.tolist() == [most]
+    embedded = encoder.embed(model, rows, device="cpu", dtype=torch.float32, label=None)
+    assert np.isfinite(embedded).all()
+
+
+@pytest.mark.parametrize(("kind", "more"), [("deberta-v2", RELATIVE), ("modernbert", {}), ("xlnet", {})], ids=str)
+def test_an_encoder_without_positions_of_its_own_reads_what_is_asked(kind, more):
+    encoder.check(words(), tiny(kind, **more), 1000)
+
+
+def test_the_tokenizers_own_length_does_not_cut_what_the_model_reads():
+    tokenizer = words(model_max_length=20)
+    encoder.check(tokenizer, tiny("bert"), 64)
+    assert tokens.tokenize(tokenizer, ["a " * 100], max_tokens=64).lengths.tolist() == [64]
+
+
+def test_a_tokenizer_of_more_words_than_the_model_has_rows():
+    encoder.check(words(100), tiny("bert"), 32)
+    with pytest.raises(ValueError, match=r"encoder: its tokenizer has tokens up to number 100, .* belong together"):
+        encoder.check(words(101), tiny("bert"), 32)
+
+
+def test_a_tokenizer_without_special_tokens_or_padding():
+    """A text that has no token is a row of zeros."""
+    tokenizer, model = words(special=False), tiny("bert")
+    encoder.check(tokenizer, model, 32)
+    pieces, owner = tokens.chunk(tokenizer, ["", "a a a"], max_tokens=32, chunk_tokens=8)
+    assert owner.tolist() == [0, 1]
+    embedded = encoder.embed(model, pieces, device="cpu", dtype=torch.float32, label=None)
+    assert not embedded[0].any()
+    assert np.linalg.norm(embedded[1]) == pytest.approx(1)
+    assert not encoder.embed(model, Ragged.of([[]]), device="cpu", dtype=torch.float32, label=None).any()
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "vit"])
+def test_what_does_not_encode_text_is_refused_by_name(kind):
+    with pytest.raises(ValueError, match="encoder: "):
+        encoder.check(words(), tiny(kind), 32)
+
+
+@pytest.mark.parametrize(("tokenizer", "read"), [(words(), 19), (ByT5Tokenizer(), 9)], ids=["fast", "slow"])
+def test_how_many_characters_are_read(tokenizer, read):
+    assert tokens.characters_read(tokenizer, "a a a a a a a a a a a a a a a a", max_tokens=(12, 10)[read == 9]) == read
+    assert tokens.characters_read(tokenizer, "a a", max_tokens=12) == 3
+
+
+def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
+    _, model = minilm
+    trunk, upper = encoder.halves(model, top=2)
+    ours = {p.data_ptr() for p in model.parameters()}
+    assert {p.data_ptr() for view in (trunk, upper) for p in view.parameters()} == ours
+    assert encoder.n_layers(model) == 6
+
+
+def test_padding_does_not_change_an_embedding(minilm):
+    tokenizer, model = minilm
+    together = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
+    embedded = encoder.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
+    for i, text in enumerate(TEXTS):
+        alone = tokens.tokenize(tokenizer, [text], max_tokens=32)
+        one = encoder.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
+        assert embedded[i] == pytest.approx(one, abs=1e-5)
+    assert np.linalg.norm(embedded, axis=1) == pytest.approx(1)
+
+
+def test_chunks_cover_the_cut_note_once(minilm):
+    tokenizer, _ = minilm
+    text = " ".join(f"word{i}" for i in range(100))
+    whole = tokens.tokenize(tokenizer, [text], max_tokens=50)
+    chunks, owner = tokens.chunk(tokenizer, [text, "short", ""], max_tokens=50, chunk_tokens=20)
+    pieces = [chunks.flat[a:b].tolist() for a, b in zip(chunks.offsets, chunks.offsets[1:])]
+    first, last = whole.flat[0].item(), whole.flat[-1].item()
+    assert all(piece[0] == first and piece[-1] == last and len(piece) <= 20 for piece in pieces)
+    body = [token for piece, i in zip(pieces, owner) if i == 0 for token in piece[1:-1]]
+    assert body == whole.flat[1:-1].tolist()
+    assert owner.tolist() == [0, 0, 0, 1, 2]
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from("ab é\n.心1"), max_size=300), min_size=1, max_size=5),
+    length=st.integers(3, 12),
+)
+def test_of_a_long_text_only_the_beginning_is_read_and_nothing_changes(minilm, texts, length):
+    tokenizer, _ = minilm
+    seen = tokens.tokenize(tokenizer, texts, max_tokens=length)
+    asked = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+    assert [seen.flat[a:b].tolist() for a, b in zip(seen.offsets, seen.offsets[1:])] == asked
+
+
+def test_more_texts_than_a_block(minilm, monkeypatch):
+    monkeypatch.setattr(tokens, "BLOCK", 2)
+    texts = [f"note {'word ' * i}" for i in range(5)]
+    seen = tokens.tokenize(minilm[0], texts, max_tokens=6)
+    assert seen.lengths.tolist() == [3, 4, 5, 6, 6]
+
+
+def test_ragged_rows():
+    rows = Ragged.of([[1, 2, 3], [4]])
+    padded, mask = rows.pad([1, 0])
+    assert padded.tolist() == [[4] + 15 * [0], [1, 2, 3] + 13 * [0]]
+    assert mask.tolist() == [[1] + 15 * [0], [1, 1, 1] + 13 * [0]]
+
+
+def test_batches_by_length_hold_every_row_once():
+    lengths = np.random.default_rng(0).integers(1, 500, 300)
+    batches = list(tokens.by_length(lengths, label=None))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(300))
+    assert all(len(b) * (-(-lengths[b].max() // 16) * 16) <= tokens.PADDED for b in batches)
+
+
+def test_an_encoder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"give a folder, or set `download: true`"):
+        encoder.load(str(tmp_path / "no-such-encoder"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "remedy"),
+    [
+        ({"max_position_embeddings": 256}, "give a complete checkpoint"),
+        ({"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}, "code of its own"),
+    ],
+    ids=["other weights", "other code"],
+)
+def test_a_folder_that_says_something_else_than_it_holds(minilm, tmp_path, changed, remedy):
+    tokenizer, model = minilm
+    tokenizer.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | changed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FileNotFoundError, match=remedy):
+        encoder.load(str(tmp_path))
+
+
+def test_an_incomplete_checkpoint_is_refused(minilm, tmp_path):
+    tokenizer, model = minilm
+    tokenizer.save_pretrained(tmp_path)
+    state = {k: v for k, v in model.state_dict().items() if "layer.3.output.dense" not in k}
+    model.save_pretrained(tmp_path, state_dict=state)
+    with pytest.raises(ValueError, match=r"lacks weights, such as encoder.layer.3.output.dense"):
+        encoder.load(str(tmp_path))

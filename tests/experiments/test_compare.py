@@ -1,0 +1,122 @@
+"""Runs side by side."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import PROJECT, shl
+
+from shl_utils.evaluation import linear_baseline
+from shl_utils.experiments import compare
+from shl_utils.runs import storage
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def other(smoke, tmp_path_factory):
+    """The finished run again, with thresholds for each code."""
+    root = tmp_path_factory.mktemp("others")
+    shutil.copytree(smoke[0], root / "smoke")
+    shutil.copytree(smoke[0], root / "labels")
+    text = (PROJECT / "params" / "smoke.yaml").read_text()
+    (root / "labels.yaml").write_text(re.sub("run: .*", "run: labels\nthreshold: per_code", text))
+    done = shl("run", root / "labels.yaml", "--until", "04_evaluate", SHL_RUNS=str(root))
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_models_of_two_runs_stand_side_by_side(smoke, other):
+    found = compare.of([other / "smoke", other / "labels"])
+    names = list(found.table.index)
+    assert names[0] == "segmented sh_focal, filter (smoke)"
+    assert f"{linear_baseline.LINEAR} (smoke)" in names
+    assert f"{linear_baseline.LINEAR} (labels)" in names
+    for run in ("smoke", "labels"):
+        models = json.loads((other / run / "metrics.json").read_text())["models"]
+        for name, row in models.items():
+            line = found.table.loc[f"{name} ({run})"]
+            for figure in ("micro_f1", "micro_f1_low", "macro_f1_present", "macro_f1_present_high", "map"):
+                assert line[figure] == pytest.approx(row[figure], abs=1e-9)
+    gain = found.table["micro_f1"] - found.table["micro_f1"].iloc[0]
+    assert found.table["micro_f1_gain"].to_numpy() == pytest.approx(gain.to_numpy())
+    assert found.settings.to_dict("index") == {"threshold": {"smoke": "global", "labels": "per_code"}}
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_row_and_the_same_models_count_once(smoke, tmp_path):
+    for name in ("seed", "again"):
+        shutil.copytree(smoke[0], tmp_path / name)
+    stamp = tmp_path / "seed" / "stages" / "03_train.json"
+    stamp.write_text(stamp.read_text().replace('"training_seed": 0', '"training_seed": 1'))
+    found = compare.of([smoke[0], tmp_path / "again", tmp_path / "seed"])
+    assert list(found.table["seeds"]) == [2, 2, 1]
+    assert "(smoke, seed)" in found.table.index[0]
+    assert found.table["micro_f1_sd"].iloc[0] == 0
+
+
+def changed(smoke, folder, change):
+    """A copy of the run with another corpus, which its stamps know."""
+    shutil.copytree(smoke[0], folder)
+    notes = change(pd.read_parquet(folder / "corpus.parquet"))
+    notes.to_parquet(folder / "corpus.parquet", index=False)
+    with pytest.raises(ValueError, match=r"corpus.parquet is not as 00_imbalance left it"):
+        compare.of([smoke[0], folder])
+    stamp = folder / "stages" / "00_imbalance.json"
+    digests = storage.digest(smoke[0] / "corpus.parquet"), storage.digest(folder / "corpus.parquet")
+    stamp.write_text(stamp.read_text().replace(*digests))
+    return folder
+
+
+def test_notes_in_another_order_are_paired_all_the_same(smoke, tmp_path):
+    other = changed(smoke, tmp_path / "other", lambda notes: notes.iloc[::-1])
+    found = compare.of([smoke[0], other])
+    assert list(found.table["seeds"]) == [1, 1, 1]
+    other = compare._load(other)
+    first = compare._load(smoke[0])
+    order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
+    for mine, theirs in zip(compare._of_run(first, order).values(), compare._of_run(other, order).values()):
+        assert (mine[0][0] == theirs[0][0]).all()
+        assert (mine[0][1] == theirs[0][1]).all()
+
+
+def test_altered_predictions_are_named(smoke, tmp_path):
+    shutil.copytree(smoke[0], tmp_path / "altered")
+    with (tmp_path / "altered" / "tfidf" / "predictions.parquet").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ValueError, match=r"tfidf/predictions.parquet is not as 04_evaluate left it"):
+        compare.of([smoke[0], tmp_path / "altered"])
+
+
+def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
+    def swap(notes):
+        first, second = (notes.index[notes["split"] == side][0] for side in ("validation", "test"))
+        notes.loc[[first, second], "split"] = ["test", "validation"]
+        return notes
+
+    other = changed(smoke, tmp_path / "changed", swap)
+    done = shl("compare", smoke[0], other)
+    assert done.returncode == 2
+    assert "changed has other notes and split than smoke: no difference can be told" in done.stderr
+    found = compare.of([smoke[0], other], different=True)
+    assert not found.paired
+    assert list(found.shown.columns) == ["micro-F1", "macro-F1", "mAP", "core seconds"]
+    assert [name.split()[-1] for name in found.shown.index] == ["(smoke)"] * 3 + ["(changed)"] * 3
+    own = json.loads((smoke[0] / "metrics.json").read_text())["models"]["unified bce, no filter"]["micro_f1"]
+    assert found.table.loc["unified bce, no filter (smoke)", "micro_f1"] == pytest.approx(own)
+    assert found.table.loc["unified bce, no filter (changed)", "micro_f1"] != pytest.approx(own)
+
+
+def test_the_command_writes_what_it_shows(other, tmp_path):
+    done = shl("compare", "smoke", "labels", "--out", tmp_path / "out" / "side", SHL_RUNS=str(other))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "side.md").read_text()
+    assert text.splitlines()[2] in done.stdout
+    assert "<table" in (tmp_path / "out" / "side.html").read_text()
+    told = json.loads((tmp_path / "out" / "side.json").read_text())
+    assert told["paired"] is True
+    assert len(told["models"]) == 6
+    missing = shl("compare", "smoke", "nothing", SHL_RUNS=str(other))
+    assert missing.returncode == 2
+    assert missing.stderr == "shl: no run nothing; there are: labels, smoke\n"

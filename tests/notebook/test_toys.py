@@ -1,0 +1,129 @@
+"""The toys count as the notebooks say, and their pictures show it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shl_utils.evaluation import label_metrics
+from shl_utils.method import harmonic_weights
+from shl_utils.method.segmentation import segment
+from shl_utils.notebook import exercises, style, toys, widgets
+from shl_utils.parameters import check
+from shl_utils.reporting import plots
+
+
+def test_the_toy_is_as_the_notebooks_count_it():
+    labels = toys.toy_labels()
+    assert labels.sum().to_dict() == toys.TOY
+    assert (labels.sum(axis=1) > 0).all()
+    named = labels * 0
+    named["cough"] = 1
+    assert (labels == named).to_numpy().mean() == pytest.approx(0.82)
+    found = label_metrics.scores(labels.to_numpy(), named.to_numpy())
+    assert found["micro_f1"] == pytest.approx(28 / 46)
+    assert found["macro_f1_present"] == pytest.approx(28 / 34 / 5)
+
+
+def test_the_toy_s_weights_are_those_of_the_text():
+    sources = harmonic_weights.note_sources(toys.toy_labels().to_numpy(), toys.TOY_SEGMENTS)
+    inverse = harmonic_weights.inverse_betas(sources)
+    assert inverse[0, 1] == 1
+    assert inverse[0, 2] == pytest.approx(3 / 17)
+    assert np.isnan(inverse[2]).all(), "every note has a code of segment 2"
+    given = harmonic_weights.weights(sources, 0, beta="R1")
+    assert given[0] == pytest.approx((1 + 3 / 17) / 2)
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.5, 2.0])
+def test_the_walk_cuts_where_the_segmentation_does(eta):
+    counts = np.array([700, 1, 30, 1, 2, 10, 3, 8])
+    table = toys.walk(counts, eta=eta)
+    assert table["segment"].tolist() == segment(np.sort(counts), eta=eta).tolist()
+    assert (table["spread"] <= 1).all()
+    assert (table["before"].dropna() > 1).all()
+    assert table["before"].notna().sum() == table["segment"].max()
+
+
+def test_roc_is_the_same_for_every_prevalence_and_precision_is_not():
+    axes = toys.pr_and_roc({"often": 0.5, "rarely": 0.005}, plots.plt.subplots(1, 2)[1], separation=2.0)
+    assert any("0.92" in axes[0].get_title(loc=place) for place in ("left", "center"))
+    often, rarely = (line.get_ydata() for line in axes[1].get_lines())
+    assert (often > rarely).all()
+
+
+def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():
+    axes = toys.negative(2.0, 5.0, plots.plt.subplots(1, 2)[1])
+    p = axes[0].get_lines()[0].get_xdata()
+    value = {line.get_label().split(",")[0]: line.get_ydata() for line in axes[0].get_lines()}
+    slope = [line.get_ydata() for line in axes[1].get_lines()]
+    np.testing.assert_allclose(value["bce"], -np.log(1 - p), rtol=1e-3)
+    np.testing.assert_allclose(value["sh_focal"], -5 * p**2 * np.log(1 - p), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(slope[2], 5 * p, rtol=1e-3)
+
+
+def test_the_toy_s_filter_keeps_what_is_denied_before_what_is_there():
+    table = toys.toy_similarity(check({}))
+    assert table["similarity"].between(-1, 1).all()
+    assert table.loc["fracture", "similarity"] > table.loc["cough", "similarity"], "the notebook says so"
+    ax = toys.resemblance(table, 0.55, plots.plt.subplots()[1])
+    assert style.alt(ax.figure).startswith("The most similar is fracture: the note denies it.")
+    assert sum(bar.get_width() > 0 for bar in ax.patches) == 5
+
+
+def test_the_toy_s_segments_are_able_each_on_its_own_scale():
+    labels = toys.toy_labels()
+    found = toys.toy_probabilities(labels)
+    assert ((found > 0) & (found < 1)).all(axis=None)
+    ax = toys.lines(labels, found, plots.plt.subplots()[1])
+    assert style.alt(ax.figure).startswith("A line for each segment lifts macro-F1 from 0.56 to 1.00.")
+
+
+def test_who_finds_divides_the_true_pairs():
+    truth = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]])
+    first = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0]])
+    second = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
+    bins = pd.Series(pd.Categorical(["many", "few", "few"]))
+    shares = toys.who_finds(truth, first, second, bins)
+    kinds = ["both", "the first alone", "the second alone", "neither"]
+    assert shares.loc["many", kinds].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    assert shares.loc["few", "pairs"] == 3
+    assert shares.loc["few", "neither"] == pytest.approx(2 / 3)
+    assert len(toys.found_by(shares, "a", "b", plots.plt.subplots()[1]).patches) == 8
+
+
+def test_a_figure_follows_its_sliders_and_stands_still_without():
+    drawn = []
+
+    def draw(ax, height, kind):
+        drawn.append((height, kind))
+        ax.bar([0], [height])
+        ax.set_title(f"{kind} {height}")
+
+    assert widgets.show(draw, interactive=False, height=(1.0, 0.0, 2.0), kind=["a", "b"]) is None
+    assert drawn == [(1.0, "a")]
+    box = widgets.show(draw, interactive=True, height=(1.0, 0.0, 2.0), kind=["a", "b"])
+    height, kind, image, words = box.children
+    before = bytes(image.value)
+    assert before.startswith(b"\x89PNG")
+    height.value = 1.5
+    assert drawn[-1] == (1.5, "a")
+    assert bytes(image.value) != before
+    assert "a 1.5." in words.value, "for those who cannot see it"
+    kind.value = "b"
+    assert drawn[-1] == (1.5, "b")
+    plots.plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "said"),
+    [
+        (None, 3.0, "No answer yet"),
+        (3.2, 3.0, "Right: it is 3. "),
+        (4, 3.0, "Not quite: it is 3. "),
+        ("3", 3.0, "Not quite"),
+        (" Rise ", "rise", "Right: it is rise. "),
+        ("fall", "rise", "Not quite: it is rise. because"),
+    ],
+)
+def test_an_answer_is_held_against_the_right_one(answer, right, said):
+    assert exercises.check(answer, right, "because", within=0.5).startswith(said)

@@ -1,0 +1,75 @@
+"""Notebooks as pages and as slides: whole, and without anything from elsewhere."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT, shl
+
+from shl_utils.parameters import STAGES
+from shl_utils.reporting import html_page, site
+
+pytestmark = pytest.mark.slow
+ELSEWHERE = re.compile(
+    r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'\s>]+\.(?:js|css|woff2?|png)|@import|import\(["']https?:"""
+)
+
+
+def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
+    done = shl("site", smoke[0], tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    for stage in STAGES:
+        text = (tmp_path / "site" / f"{stage}.html").read_text(encoding="utf-8")
+        assert f'href="{stage}.html"' in index
+        assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
+        assert not re.search(r'<img(?![^>]*alt="[^"]{20})', text), "a picture without words"
+        assert html_page.sorting() in text
+        assert "(prefers-color-scheme: dark)" in text
+        assert "<summary>code</summary>" in text
+    assert not ELSEWHERE.search(index), ELSEWHERE.search(index)
+    for words in ("The long tail", "What was asked", "max_tokens", "What made it", "fingerprint of codes"):
+        assert words in index
+    train = (tmp_path / "site" / "03_train.html").read_text(encoding="utf-8")
+    assert "<math" in train
+    assert "$" not in re.sub(r"<script.*?</script>|<style.*?</style>|<pre.*?</pre>", "", train, flags=re.DOTALL)
+    with pytest.raises(ValueError, match="is there already"):
+        site.site(smoke[0], tmp_path / "site")
+
+
+def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
+    done = shl("slides", smoke[0], tmp_path / "slides")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "slides" / "reveal" / "dist" / "reveal.js").is_file()
+    for stage in STAGES:
+        text = (tmp_path / "slides" / f"{stage}.html").read_text(encoding="utf-8")
+        assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
+        assert "Reveal.initialize" in text
+        assert "require(" not in text
+        assert html_page.sorting() not in text, "an empty slide"
+    first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
+    assert first.count("data:image/png") >= 6
+    assert "runs.open_run" not in first
+
+
+def test_the_picture_of_the_readme_is_made_from_a_run(smoke, tmp_path):
+    command = [sys.executable, PROJECT / "docs" / "gains.py", smoke[0], tmp_path / "gains.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "TF-IDF + logistic" in done.stdout
+    assert (tmp_path / "gains.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_text_of_a_private_note_or_an_unfinished_run_is_not_shown(smoke, tmp_path):
+    folder = tmp_path / "private"
+    shutil.copytree(smoke[0], folder)
+    stamp = folder / "stages" / "00_imbalance.json"
+    stamp.write_text(stamp.read_text().replace('"private": false', '"private": true'))
+    for write in (site.site, site.slides):  # 08_one_note was made while the source was open
+        with pytest.raises(ValueError, match=r"would show text of \d+ notes"):
+            write(folder, tmp_path / "shown")
+        assert not list(tmp_path.glob("shown*"))
+    (folder / "stages" / "08_one_note.json").unlink()
+    with pytest.raises(ValueError, match="08_one_note is not run"):
+        site.slides(folder, tmp_path / "slides")

@@ -1,0 +1,73 @@
+"""A training that failed is named, and one that went well is not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from shl_utils.evaluation import results
+from shl_utils.parameters import check
+from shl_utils.reporting import tables
+from shl_utils.runs import storage
+from shl_utils.training import diagnostics, loop, variants
+from shl_utils.training.sampling import TrainingSet
+
+
+def fact(losses, reached, *, blind=0.3, segment=0):
+    history = [{"epoch": i, "loss": loss, "validation_ap": ap} for i, (loss, ap) in enumerate(zip(losses, reached))]
+    return {"segment": segment, "history": history, "frequency_ap": blind}
+
+
+@pytest.mark.parametrize(
+    ("told", "fresh", "expected"),
+    [
+        (fact([0.9, 0.5], [0.4, 0.6]), True, ""),
+        (fact([0.9, 1.0, 0.8], [0.4, 0.6, 0.6]), True, ""),
+        (fact([0.7, 0.9, 0.8], [0.5, 0.7, 0.7]), True, diagnostics.NO_FALL),
+        (fact([0.7, 0.7], [0.5, 0.7]), True, diagnostics.NO_FALL),
+        (fact([0.7, 0.9], [0.5, 0.7]), False, ""),
+        (fact([0.7], [0.5]), True, ""),
+        (fact([0.9, 0.5], [0.1, 0.3]), True, diagnostics.BLIND),
+        (fact([0.9, 0.5], [0.1, 0.3]), False, diagnostics.BLIND),
+        (fact([0.9, 0.5], [0.1, 0.31]), True, ""),
+        (fact([0.9, 0.5], [None, None], blind=None), True, ""),
+        (fact([0.9, None], [0.4, None]), True, diagnostics.DIVERGED),
+        (fact([None], [None]), False, diagnostics.DIVERGED),
+    ],
+)
+def test_a_training_fails_where_it_diverges_or_the_loss_never_falls_or_frequencies_are_as_good(told, fresh, expected):
+    assert diagnostics.why(told, fresh=fresh) == expected
+
+
+def test_failures_are_found_in_the_models_and_in_what_they_start_from(tmp_path):
+    main = variants.main(check({"initialization": "warm_start"}))
+    good, flat = fact([0.9, 0.5], [0.4, 0.6]), fact([0.5, 0.6], [0.4, 0.6])
+    for segment, told in ((0, flat), (2, good), (10, fact([0.9, 0.5], [0.1, 0.2], segment=10))):
+        storage.write_json(tmp_path / "segments" / str(segment) / "segment.json", told)
+    storage.write_json(tmp_path / variants.REFERENCE / "segments" / "0" / "segment.json", flat)
+    found = diagnostics.of(tmp_path, [main])
+    # the main model goes on from another: its loss need not fall
+    assert found.to_numpy().tolist() == [[".", 10, diagnostics.BLIND], [variants.REFERENCE, 0, diagnostics.NO_FALL]]
+    assert list(diagnostics.of(tmp_path / "none", [main]).columns) == list(found.columns)
+
+
+def test_frequencies_reach_the_average_precision_of_a_model_that_reads_nothing():
+    labels = sparse.csr_array(np.array([[1, 0], [1, 0], [1, 1], [0, 0], [1, 0], [0, 1]], dtype=np.float32))
+    # of the training notes 0 to 3, three have code 0 and one has code 1; notes 4 and 5 are validation
+    notes = TrainingSet(np.array([0, 1, 2]), np.array([3]), np.ones(6), ratio=1.0)
+    task = loop.Task(None, labels, notes, np.array([4, 5]), loss=None, epochs=1, seed=0)
+    # both pairs of code 0 rank before both of code 1: precision 1/2 at recall 1/2, then 2/4 at recall 1
+    assert task.frequency_ap() == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 4)
+    silent = loop.Task(None, labels, notes, np.array([3]), loss=None, epochs=1, seed=0)
+    assert silent.frequency_ap() is None
+
+
+def test_the_ablation_counts_the_failures_of_a_row_only_if_there_are_any():
+    ends = {f"{f}{end}": 0.5 for f in tables.FIGURES for end in ("", "_low", "_high", "_sd", "_p")}
+    ends |= {f"{f}_gain{end}": 0.1 for f in tables.FIGURES for end in ("", "_low", "_high")}
+    line = ends | {"comparable": True, "core_seconds": 1.0, "map": 0.5}
+    table = pd.DataFrame({results.BASE: line | {"failed": 0}, "other": line | {"failed": 2}}).T.infer_objects()
+    assert tables.ablation(table)["failed trainings"].tolist() == [0, 2]
+    assert "failed trainings" in tables.definitions(table, times=100)
+    assert "failed trainings" not in tables.ablation(table.assign(failed=0))
+    assert "failed trainings" not in tables.definitions(table.assign(failed=0), times=100)

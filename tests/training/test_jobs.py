@@ -1,0 +1,121 @@
+"""What a plan gives its segments to train on: a corpus of nine notes by hand, seven of them for training."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from shl_utils.method import harmonic_weights, losses
+from shl_utils.parameters import check
+from shl_utils.reporting import tables
+from shl_utils.training.jobs import Plan
+from shl_utils.training.variants import Variant
+
+# codes a, b in segment 0; c in 1; d in 2; e has no training note
+SEGMENTS = np.array([0, 0, 1, 2, -1])
+LABELS = sparse.csr_array(
+    np.array(
+        [
+            [0, 0, 0, 0, 1],  # e: for validation
+            [1, 0, 0, 0, 0],  # a
+            [0, 1, 1, 0, 0],  # b and c
+            [0, 0, 1, 0, 0],  # c
+            [0, 0, 1, 0, 0],  # c
+            [0, 0, 1, 1, 0],  # c and d
+            [0, 0, 0, 1, 0],  # d
+            [0, 0, 0, 0, 0],  # nothing
+            [1, 0, 0, 1, 0],  # a and d: for test
+        ]
+    )
+)
+TRAIN = np.arange(1, 8)
+# segments 0, 1, 2 and no code at all, of the training notes
+SOURCES = np.array(
+    [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=bool
+)
+EDGES = ("minimum", "median", "maximum")
+
+
+def plan(**asked):
+    return Plan(Variant("x", check(asked)), LABELS, SEGMENTS, TRAIN, Path("x"), None, "key")
+
+
+@pytest.mark.parametrize("loss", losses.HARMONIC)
+@pytest.mark.parametrize("largest", [0.0, 0.7])
+@pytest.mark.parametrize("beta", ["R1", "R2", "R3"])
+def test_training_notes_weigh_as_beta_and_the_cap_say(loss, beta, largest):
+    asked = plan(loss=loss, beta=beta, max_negative_weight=largest)
+    for k in range(3):
+        notes = asked.training_set(k)
+        expected = harmonic_weights.weights(SOURCES, k, beta=beta, largest=largest)
+        assert notes.weights[TRAIN].tolist() == pytest.approx(expected.tolist())
+        assert notes.positives.tolist() == TRAIN[SOURCES[:, k]].tolist()
+        assert notes.negatives.tolist() == TRAIN[~SOURCES[:, k]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"beta": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
+        ({"beta": "R2"}, [1, 1, *[11 / 9] * 5]),
+        ({"beta": "R3"}, [1, 1, *[1 / 3] * 5]),
+        ({"beta": "R1", "max_negative_weight": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
+    ],
+)
+def test_weights_of_the_first_segment_by_hand(asked, expected):
+    # N_s = 2; of the five others 3 hold c, 2 hold d, 1 holds nothing: beta = 1.5, 1, 0.5
+    assert plan(loss="sh", **asked).training_set(0).weights[TRAIN].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [name for name in losses.NAMES if name not in losses.HARMONIC])
+def test_under_other_losses_all_notes_weigh_the_same(loss):
+    weights = plan(loss=loss, beta="R3", max_negative_weight=0.7).training_set(0).weights
+    assert weights.tolist() == [1] * LABELS.shape[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"loss": "bce"}, {}),
+        ({"loss": "sh"}, {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2}}),
+        (
+            {"loss": "sh_focal", "max_negative_weight": 0.7},
+            {"weights": {"minimum": 0.6667, "median": 0.7, "maximum": 0.7}},
+        ),
+        ({"loss": "weighted_bce"}, {"positive": dict.fromkeys(EDGES, 6)}),
+        ({"loss": "weighted_bce", "max_positive_weight": 4.0}, {"positive": dict.fromkeys(EDGES, 4)}),
+        ({"loss": "class_balanced"}, {"code": dict.fromkeys(EDGES, 1)}),
+        ({"loss": "ntr"}, {"bias": dict.fromkeys(EDGES, -0.08959)}),  # -0.05 log 6
+        ({"loss": "r_bce"}, {"rarity": dict.fromkeys(EDGES, 1), "offset": 0.9}),
+    ],
+)
+def test_what_a_loss_takes_from_the_training_notes_is_summed_up(asked, expected):
+    # segment 0 has two codes of one note each, among seven notes
+    assert plan(**asked).derived(0) == expected
+
+
+def test_a_segment_without_negatives_has_no_weights_to_tell():
+    alone = dataclasses.replace(plan(loss="sh"), labels=LABELS[:, :1], segments=SEGMENTS[:1], train=TRAIN[:1])
+    assert alone.derived(0) == {}
+
+
+def test_the_table_of_segments_shows_what_each_loss_took():
+    told = {"positives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
+    told |= {"seconds": 1.5, "codes": ["a", "b"], "history": [{"validation_ap": 0.25}], "frequency_ap": 0.125}
+    told["derived"] = {}
+    took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
+    table = tables.segments({0: told | {"derived": took}, 1: told})
+    assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]
+    assert table["offset of R-BCE"].tolist() == ["0.9", ""]
+    assert table["codes"].tolist() == [2, 2]
+    alone = tables.segments({0: told, 1: told | {"history": [{"validation_ap": None}], "frequency_ap": None}})
+    shown = [*tables.TRAINED, "validation_ap", "frequency_ap", "codes"]
+    assert list(alone.columns) == [name.replace("_", " ") for name in shown], "nothing taken"
+    assert alone[["validation ap", "frequency ap"]].to_numpy().tolist() == [["0.250", "0.125"], ["", ""]]
+
+
+def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():
+    taken = {key for name in losses.NAMES for key in plan(loss=name).derived(0)}
+    assert taken == set(tables.DERIVED)

@@ -1,0 +1,516 @@
+"""Training on real reports: it learns, resumes after a kill, and is the same in one process and in two."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from scipy import sparse
+from sklearn.metrics import average_precision_score
+
+from shl_utils.data import corpus
+from shl_utils.encoder import encoder, feature_cache, weight_files
+from shl_utils.evaluation import predictions
+from shl_utils.method import losses, pooling
+from shl_utils.parameters import check
+from shl_utils.reporting import tables
+from shl_utils.runs import locks, mixed_precision, storage
+from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, variants, worker
+from shl_utils.training.sampling import TrainingSet, batches, n_batches
+
+pytestmark = pytest.mark.slow
+two_devices = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes need two GPUs, or none")
+
+TRAIN = """
+import json, sys
+from pathlib import Path
+from shl_utils import launch, variants
+from shl_utils.parameters import check
+folder = Path(sys.argv[1])
+p = check(json.loads((folder / "parameters.json").read_text()) | json.loads(sys.argv[2]))
+launch.train(folder, [variants.main(p)])
+"""
+
+
+def copy_run(small_run, target):
+    """A run folder of its own with the same corpus, labels and segments."""
+    source, parameters = small_run
+    target.mkdir()
+    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet", "parameters.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+    return target, parameters.model_copy(update={"run": str(target)})
+
+
+@pytest.fixture(scope="module")
+def trained(small_run):
+    folder, parameters = small_run
+    launch.train(folder, [variants.main(parameters)])
+    return folder, parameters
+
+
+def facts(folder):
+    paths = sorted((folder / "segments").glob("*/segment.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def weights(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob("segments/*/*.safetensors")}
+
+
+def test_every_code_has_one_model_in_open_formats(trained):
+    folder, parameters = trained
+    assert len(facts(folder)) >= 2
+    codes = [code for fact in facts(folder) for code in fact["codes"]]
+    assert sorted(codes) == sorted(variants.read_segments(folder, variants.main(parameters))["code"])
+    assert {p.name for p in (folder / "segments" / "0").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "head.safetensors",
+        "segment.json",
+    }
+
+
+def test_what_each_loss_took_from_the_notes_is_on_record(trained):
+    folder, parameters = trained
+    (plan,) = jobs.of(folder, [variants.main(parameters)], corpus.read(folder))
+    derived = [fact["derived"] for fact in facts(folder)]
+    assert derived == [plan.derived(k) for k in range(plan.n)]
+    assert all("weights" in found for found in derived), "sh_focal weighs negatives"
+
+
+def test_training_beats_the_prior(trained):
+    folder, parameters = trained
+    notes = corpus.read(folder)
+    (predicted,) = predictions.compute(folder, [variants.main(parameters)])
+    test = notes.rows("test")
+    truth = notes.labels[test].toarray().ravel()
+    prior = np.tile(notes.labels[notes.rows("train")].mean(axis=0), (len(test), 1)).ravel()
+    learned = average_precision_score(truth, predicted.of(test).ravel())
+    assert learned > average_precision_score(truth, prior) + 0.05
+
+
+def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
+    folder, parameters = trained
+    notes = corpus.read(folder)
+    (predicted,) = predictions.compute(folder, [variants.main(parameters)])
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    tokenizer, base = encoder.load(parameters.encoder)
+    adapted = PeftModel.from_pretrained(base, folder / "segments" / "0").eval()
+    head = load_file(folder / "segments" / "0" / "head.safetensors")
+    rows = notes.rows("test")[:5]
+    batch = tokenizer(
+        notes.notes["text"].iloc[rows].tolist(),
+        truncation=True,
+        max_length=parameters.max_tokens,
+        padding=True,
+        return_tensors="pt",
+    )
+    with torch.inference_mode():
+        hidden = adapted(**batch).last_hidden_state
+    pooled = pooling.mean_pool(hidden, batch["attention_mask"])
+    plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
+    codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
+    assert predicted.of(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
+
+
+def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "diverged")
+    steep = variants.main(parameters.model_copy(update={"lr_head": 1e38, "epochs": 3}))
+    launch.train(folder, [steep])
+    for fact in facts(folder):
+        assert fact["history"] == [{"epoch": 0, "loss": None, "validation_ap": None}]
+        assert fact["best_epoch"] is None
+    assert set(diagnostics.of(folder, [steep])["why"]) == {diagnostics.DIVERGED}
+    (predicted,) = predictions.compute(folder, [steep])
+    assert np.isfinite(predicted.probabilities).all()
+    assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation ap"] == "").all()
+
+
+def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
+    folder, parameters = trained
+    before = weights(folder)
+    stamps = {p: p.stat().st_mtime_ns for p in folder.glob("segments/*/segment.json")}
+    removed = folder / "segments" / "1"
+    for path in removed.iterdir():
+        path.unlink()
+    launch.train(folder, [variants.main(parameters)])
+    assert weights(folder) == before
+    assert all(p.stat().st_mtime_ns == t for p, t in stamps.items() if p.parent != removed)
+
+
+def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed run")
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
+    while not (folder / "segments" / "0" / "segment.json").exists():
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(facts(folder)) < len(facts(trained[0])), "all was done before the kill"
+    launch.train(folder, [variants.main(parameters)])
+    assert weights(folder) == weights(trained[0])
+
+
+def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, monkeypatch):
+    folder, parameters = copy_run(small_run, tmp_path / "stopped")
+    main, whole, seen = variants.main(parameters), loop._epoch, []
+
+    def stopped(*arguments):
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return whole(*arguments)
+
+    monkeypatch.setattr(loop, "_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        launch.train(folder, [main])
+    assert [path.name for path in (folder / "segments").iterdir()] == ["0.epoch"]
+    monkeypatch.setattr(loop, "_epoch", lambda *arguments: seen.append(1) or whole(*arguments))
+    launch.train(folder, [main])
+    assert len(seen) == parameters.epochs * len(facts(folder)), "no epoch was trained twice"
+    assert weights(folder) == weights(trained[0])
+    assert not list(folder.glob("segments/*.epoch"))
+
+
+def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed often")
+    rng = np.random.default_rng()
+    for delay in rng.uniform(5, 12, size=3).round(2):  # its start alone takes some seconds
+        process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
+        try:
+            process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        print(f"after {delay} s: {sorted(path.name for path in folder.glob('segments/*'))}")
+    launch.train(folder, [variants.main(parameters)])
+    assert weights(folder) == weights(trained[0])
+
+
+@two_devices
+def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "two")
+    launch._together(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
+    assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
+    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
+        assert one["best_epoch"] == two["best_epoch"]
+        for a, b in zip(one["history"], two["history"], strict=True):
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+            assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+
+
+@two_devices
+def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "parted")
+    two = parameters.model_copy(update={"processes": 2, "epochs": 1})
+    launch.train(folder, [variants.main(two)])
+    assert [fact["world"] for fact in facts(folder)] == [1] * len(facts(trained[0])), "none is half of all"
+    whole = variants.reference(two)
+    variants.write_segments(folder, corpus.read(folder), [whole])
+    launch.train(folder, [whole])
+    assert [fact["world"] for fact in facts(folder / "reference")] == [2]
+
+
+side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the processor's cores are shared out")
+
+
+def test_what_one_has_claimed_another_leaves(tmp_path):
+    command = "import sys, pathlib; from shl_utils.runs.locks import claimed\n"
+    command += "with claimed(pathlib.Path(sys.argv[1])) as free: print(free)"
+    asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
+    with locks.claimed(tmp_path / "0.lock") as free:
+        assert free
+        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+@side_by_side
+def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    folder, parameters = copy_run(small_run, tmp_path / "side by side")
+    launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
+    assert [fact["threads"] for fact in facts(folder)] == [max(mixed_precision.cores() // 2, 1)] * len(facts(folder))
+    assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(facts(folder)))]
+    assert not (folder / launch.CONFIG).exists()
+    logs = "".join(path.read_text() for path in folder.glob("launch.*.log"))
+    assert logs == "", "trainers have nothing to complain about"
+    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
+        assert two["world"] == 1
+        assert two["codes"] == one["codes"]
+        for a, b in zip(one["history"], two["history"], strict=True):
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+
+
+@side_by_side
+def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"parallel_models": 2}'])
+    while not list(folder.glob("segments/*/segment.json")):
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.02)
+    trainers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 300
+    while any(os.path.exists(f"/proc/{pid}/exe") for pid in trainers.stdout.split()):
+        assert time.monotonic() < deadline, "a trainer went on alone"
+        time.sleep(0.05)
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("segments/*/segment.json")}
+    launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
+    assert all(path.stat().st_mtime_ns == made for path, made in done.items()), "what was done is kept"
+    assert len(facts(folder)) == len(facts(trained[0]))
+    assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
+
+
+@side_by_side
+def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "no reference")
+    main = variants.main(parameters.model_copy(update={"parallel_models": 2, "initialization": "warm_start"}))
+    with pytest.raises(RuntimeError, match=r"exit code 1; FileNotFoundError: .* holds no unified model to start from"):
+        launch.train(folder, [main])
+
+
+@two_devices
+def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
+    """Two launches that meet at a port, as on two machines that share the folder."""
+    folder, parameters = copy_run(small_run, tmp_path / "nodes")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    values = parameters.model_dump() | {"nodes": 2, "processes": 1, "rendezvous": f"127.0.0.1:{port}"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    env = os.environ | {"OMP_NUM_THREADS": "1"}  # the two share this machine's cores
+    first = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), json.dumps(values)], env=env)
+    while not (folder / launch.CONFIG).exists():
+        assert first.poll() is None
+        time.sleep(0.05)
+    command = [sys.executable, "-m", "shl_utils.cli", "join", str(tmp_path / "params.yaml"), "--node", "1"]
+    second = subprocess.run(command, env=env, check=False)
+    assert (first.wait(), second.returncode) == (0, 0)
+    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
+        assert two["world"] == 2
+        assert two["history"][-1]["loss"] == pytest.approx(one["history"][-1]["loss"], rel=1e-3)
+
+
+@two_devices
+def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "broken")
+    main = variants.main(parameters.model_copy(update={"processes": 2, "lora_layers": 99}))
+    with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*lora_layers is 99"):
+        launch._together(folder, [main], world=2)
+
+
+def test_what_is_all_there_needs_no_launch(trained):
+    """Other machines would have to join it."""
+    folder, parameters = trained
+    alone = parameters.model_copy(update={"nodes": 2, "rendezvous": "127.0.0.1:1"})
+    before = weights(folder)
+    launch.train(folder, [variants.main(alone)])
+    assert weights(folder) == before
+
+
+@pytest.mark.parametrize(("epochs", "n"), [(1, 1), (400, 2)])
+def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(trained, monkeypatch, epochs, n):
+    folder, parameters = trained
+    monkeypatch.setattr(mixed_precision, "cores", lambda: 2)
+    monkeypatch.setattr(mixed_precision, "device", lambda: "cpu")
+    main = variants.main(parameters.model_copy(update={"epochs": epochs}))
+    asked = list(jobs.of(folder, [main], corpus.read(folder)))
+    assert (asked[0].notes_to_see() >= launch.WORTH) == (n > 1), "the test's own sizes"
+    assert launch._at_once(asked) == n
+
+
+def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
+    parameters = check({"initialization": "warm_start"})
+    main = variants.main(parameters)
+    for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
+        fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
+        storage.write_json(tmp_path / folder / "segments" / "0" / "segment.json", fact)
+    assert variants.core_seconds(tmp_path, main) == 21
+    assert variants.core_seconds(tmp_path, main, main.origin) == 21, "each once"
+    assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6
+
+
+def test_other_parameters_train_again(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "other")
+    other = parameters.model_copy(update={"epochs": 1})
+    launch.train(folder, [variants.main(other)])
+    first = weights(folder)
+    other = other.model_copy(update={"lr_head": 1e-3})
+    launch.train(folder, [variants.main(other)])
+    assert all(weights(folder)[name] != data for name, data in first.items() if "head" in name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_gpu.py does it for real")
+def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_run):
+    """fp16 arithmetic and gradient scaling on a processor, step by step as Accelerate does it on a GPU."""
+    folder, parameters = small_run
+    notes = corpus.read(folder)
+    base, seen = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    plan = next(jobs.of(folder, [variants.main(parameters)], notes))
+    task = worker.task_of(seen, notes, plan, 2)  # its largest gradients overflow at PyTorch's own first scale
+    learnt = {}
+    for dtype in (torch.float32, torch.float16):
+        torch.manual_seed(0)
+        net = worker.fresh(base, task.prior(), parameters)
+        optimizer = loop.optimizer_of(net, parameters, fused=False)
+        scaler = torch.amp.GradScaler("cpu", init_scale=worker.SCALE, enabled=dtype == torch.float16)
+        rng = np.random.default_rng(0)
+        for _ in range(2):
+            rows, given = task.notes.epoch(rng)
+            for batch in batches(rows, seen.lengths, size=parameters.batch_size, rng=rng):
+                with encoder.autocast("cpu", dtype):
+                    logits = net(*segment_model.to_device(seen, rows[batch], "cpu"))
+                targets = torch.tensor(notes.labels[rows[batch]][:, plan.segments == 2].toarray())
+                loss = task.loss(logits, targets, torch.tensor(given[batch]), notes=len(batch))
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)  # raises on half-precision parameters
+                scaler.update()
+                optimizer.zero_grad()
+        assert scaler.get_scale() == (worker.SCALE if dtype == torch.float16 else 1.0), "a step was skipped"
+        learnt[dtype] = segment_model.predict(net, seen, task.validation, device="cpu", dtype=torch.float32)
+    assert learnt[torch.float16] == pytest.approx(learnt[torch.float32], abs=0.02)
+    assert learnt[torch.float32].std() > 0.05
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes fp16")
+@pytest.mark.parametrize("clip", [0.0, 0.05])
+def test_gradients_are_cut_to_their_norm(small_run, clip):
+    folder, parameters = small_run
+    parameters = parameters.model_copy(update={"max_grad_norm": clip})
+    notes, main = corpus.read(folder), variants.main(parameters)
+    base, seen = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    plan = next(jobs.of(folder, [main], notes))
+    task = worker.task_of(seen, notes, plan, plan.n - 1)
+    accelerator = worker.accelerator_for("fp32", world=1)
+    net = worker.fresh(base, task.prior(), parameters)
+    optimizer = loop.optimizer_of(net, parameters, fused=True)
+    norms = []
+
+    def look(optimizer, *_):
+        grads = [p.grad.norm() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.stack(grads).norm()))
+
+    optimizer.register_step_pre_hook(look)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    rng = np.random.default_rng(0)
+    loop._epoch(net, task, parameters, accelerator, accelerator.prepare(optimizer), schedule, rng, lambda n: None)
+    assert len(norms) > 1
+    assert (max(norms) <= clip * 1.001) == (clip > 0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is right on a GPU")
+def test_fp16_without_a_gpu_is_refused():
+    with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found"):
+        worker.accelerator_for("fp16", world=1)
+
+
+def test_a_world_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"asked for fp32 in 2 processes, got fp32 in 1"):
+        worker.accelerator_for("fp32", world=2)
+
+
+def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "trunk")
+    notes = corpus.read(folder)
+    _, first = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    path = feature_cache.path_of(folder, parameters)
+    written = path.stat().st_mtime_ns
+    _, again = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    assert torch.equal(first.flat, again.flat)
+    assert path.stat().st_mtime_ns == written
+    table = pd.read_parquet(folder / "corpus.parquet")
+    table.assign(text=table["text"].str.upper() + " AGAIN").to_parquet(folder / "corpus.parquet")
+    notes = corpus.read(folder)
+    feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    assert path.stat().st_mtime_ns != written
+
+
+@pytest.mark.filterwarnings("ignore:BertModel does not divide")
+def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
+    predicted = []
+    for name in ("kept", "whole"):
+        folder, parameters = copy_run(small_run, tmp_path / name)
+        asked = variants.main(parameters.model_copy(update={"lora_layers": 2, "epochs": 1, "precision": "fp32"}))
+        if name == "whole":
+            monkeypatch.setattr(encoder, "halves", lambda *_, **__: None)
+        launch.train(folder, [asked])
+        predicted += [found.probabilities for found in predictions.compute(folder, [asked])]
+    assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
+    assert predicted[0].std() > 0.01
+
+
+def test_an_encoder_that_does_not_divide_says_so(small_run, tmp_path, monkeypatch):
+    folder, parameters = copy_run(small_run, tmp_path / "whole")
+    monkeypatch.setattr(encoder, "halves", lambda *_, **__: None)
+    with pytest.warns(UserWarning, match="BertModel does not divide: all its layers run for every batch"):
+        feature_cache.Prepared(folder, corpus.read(folder).notes["text"]).of(parameters)
+
+
+def test_training_all_layers_uses_tokens(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "all layers")
+    other = parameters.model_copy(update={"lora_layers": -1, "epochs": 1, "segmentation": "none"})
+    variants.write_segments(folder, corpus.read(folder), [variants.main(other)])
+    launch.train(folder, [variants.main(other)])
+    (fact,) = facts(folder)
+    assert [path.name.rsplit("-", 1)[-1] for path in (folder / "trunk").iterdir()] == ["tokens.safetensors"]
+    config = json.loads((folder / "segments" / "0" / "adapter_config.json").read_text())
+    assert {int(name.split(".")[2]) for name in config["target_modules"].replace("\\", "").split("|")} == {
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    }
+    assert np.isfinite(fact["history"][0]["loss"])
+
+
+def test_expected_weight_of_drawn_negatives_is_that_of_all():
+    rng = np.random.default_rng(0)
+    weight = rng.random(100)
+    notes = TrainingSet(np.arange(10), np.arange(10, 100), weight, ratio=2.0)
+    totals = []
+    for _ in range(400):
+        rows, weights_ = notes.epoch(rng)
+        assert len(rows) == 30
+        assert len(set(rows)) == 30
+        assert weights_[:10] == pytest.approx(weight[:10])
+        totals.append(weights_[10:].sum())
+    assert np.mean(totals) == pytest.approx(weight[10:].sum(), rel=0.02)
+
+
+def test_batches_hold_every_note_once_and_are_counted():
+    rng = np.random.default_rng(0)
+    for n in (1, 15, 16, 17, 255, 256, 257, 1000):
+        rows = rng.permutation(2000)[:n]
+        cut = list(batches(rows, rng.integers(1, 100, 2000), size=16, rng=rng))
+        assert sorted(np.concatenate(cut).tolist()) == list(range(n))
+        assert len(cut) == n_batches(n, size=16)
+
+
+def test_prior_follows_the_weights():
+    labels = sparse.csr_array(np.array([[1.0], [0.0], [0.0]], dtype=np.float32))
+    notes = TrainingSet(np.array([0]), np.array([1, 2]), np.array([1.0, 0.5, 0.5]), ratio=1.0)
+    task = loop.Task(None, labels, notes, np.array([0]), loss=losses.sh, epochs=1, seed=0)
+    assert task.prior().tolist() == [0.5]
+
+
+def test_a_fresh_head_starts_at_the_prior():
+    _, base = encoder.load(weight_files.MINILM)
+    net = segment_model.create(
+        base, np.array([0.5, 0.01, 0.0]), pooling="mean", rank=2, targets="attention", layers=[5], name="x"
+    )
+    bias = net.head.bias.sigmoid().tolist()
+    assert bias[:2] == pytest.approx([0.5, 0.01], rel=1e-4)
+    assert 0 < bias[2] < 1e-4
