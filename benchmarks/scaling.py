@@ -83,9 +83,9 @@ def _megabytes(folder: Path) -> float:
 def _evaluate(folder: Path, parameters: Parameters) -> None:
     corpus, model = corpora.read(folder), variants.main(parameters)
     predictions.keep(folder, [model], corpus)
-    found = {model.name: predictions.of_variant(folder, model, corpus)}
+    found = {model.name: predictions.read_variant(folder, model, corpus)}
     results.compare(corpus, corpus.labels, found, parameters, reference=model.name)
-    results.limits_table(corpus, corpus.labels, found[model.name], parameters)
+    results.threshold_table(corpus, corpus.labels, found[model.name], parameters)
 
 
 def main(step: str, place: Path) -> None:

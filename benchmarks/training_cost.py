@@ -85,7 +85,7 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     target = folder / FOLDER / "training.json"
     target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
-    code = dependencies.digest(dependencies.of(sys.modules[__name__]))
+    code = dependencies.digest(dependencies.trace(sys.modules[__name__]))
     found |= {"parameters": parameters.model_dump(), "code": code}
     before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     if any(before.get(name) != value for name, value in found.items()):
@@ -159,7 +159,7 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
     """Train and predict; what that took and what came of it."""
     corpus, variant = corpora.read(folder), way.variant
     variants.write_segments(folder, corpus, [variant])
-    plan = next(jobs.of(folder, [variant], corpus))
+    plan = next(jobs.plan(folder, [variant], corpus))
     for of in ("", "tokens"):  # what it takes to make them counts
         feature_cache.path_of(folder, variant.parameters, of=of).unlink(missing_ok=True)
     found, seconds = _by_us(folder, way) if way.by == "ours" else _by_trainer(way, plan, corpus)
@@ -209,17 +209,19 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
 def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
     """F1 on unfiltered test labels at the threshold that validation gives, and the ranking of validation."""
     validation, gold = corpus.rows("validation"), corpus.labels
-    decided = results.decide(corpus, found, results.cut(corpus, gold, found, parameters))
+    decided = results.binarize(corpus, found, results.choose_thresholds(corpus, gold, found, parameters))
     scored = label_metrics.scores(results.test_truth(corpus, gold), decided)
     figures = {name: scored[name] for name in ("micro_f1", "macro_f1_present")}
-    return figures | {"validation_ranking": score_metrics.overall(gold[validation].toarray(), found.of(validation))}
+    return figures | {
+        "validation_ranking": score_metrics.validation_score(gold[validation].toarray(), found.select(validation))
+    }
 
 
 def _operations(folder: Path, way: Way) -> dict[str, float]:
     """`trainable_parameters` of all models, and `flops` of all their training with its padding: of the frozen trunk,
     once per note, and of what is trained, by a sample for the largest segment."""
     corpus, parameters = corpora.read(folder), way.variant.parameters
-    plan = next(jobs.of(folder, [way.variant], corpus))
+    plan = next(jobs.plan(folder, [way.variant], corpus))
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     notes = np.random.default_rng(0).permutation(plan.train)[:SAMPLE]
     seen = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[notes], max_tokens=parameters.max_tokens)

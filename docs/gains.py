@@ -15,7 +15,7 @@ REPEATED = ["unified sh, no filter", "unified sh_focal, no filter"]  # no negati
 
 def main(folder: str, target: str) -> None:
     """Gains of the comparable rows over one BCE model, by the finished run in `folder`."""
-    style.use()
+    style.setup_notebook()
     table = pd.read_parquet(Path(folder) / "ablation.parquet").set_index("row")
     table = table[table["comparable"]].drop(index=[results.BASE, *REPEATED], errors="ignore")
     table = table.rename(index={METHOD: f"the paper's: {METHOD}"})

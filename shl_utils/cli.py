@@ -140,7 +140,7 @@ def _begun(names: Sequence[str]) -> list[Path]:
 
 
 def _status(names: Sequence[str], *, as_json: bool) -> int:
-    told = [status.of(folder) for folder in _begun(names)]
+    told = [status.summarize(folder) for folder in _begun(names)]
     print(json.dumps(told, indent=1, ensure_ascii=False) if as_json else status.table(told))
     return 0 if all(one["done"] for one in told) else 1
 
@@ -149,7 +149,7 @@ def _compare(given: argparse.Namespace) -> int:
     from shl_utils.experiments import compare
     from shl_utils.reporting import tables
 
-    found = compare.of(_begun(given.runs), different=given.different)
+    found = compare.compare_runs(_begun(given.runs), different=given.different)
     for part in (tables.markdown(found.shown), tables.markdown(found.settings)):
         print(f"{part}\n")
     print(tables.listed(found.definitions))
@@ -175,7 +175,7 @@ def _scan(paths: Sequence[Path], names: Sequence[str] | None) -> int:
     if bare and (names or len(bare) == len(folders)):
         raise FileNotFoundError(f"{bare[0]} has no corpus.parquet: its notes cannot be looked for")
     folders = [folder for folder in folders if folder not in bare]
-    leaks = leak_scan.found(paths, folders)
+    leaks = leak_scan.find_leaks(paths, folders)
     for leak in leaks:
         print(f"{leak.file}: {leak.shingles} runs of {leak_scan.WORDS} words from {leak.notes} notes of {leak.run}")
     print(f"{len(leaks)} files with text of notes, of {len(folders)} runs")
@@ -192,7 +192,7 @@ def _fetch() -> int:
 def _model(file: Path, model: str) -> int:
     from shl_utils.experiments import snakemake_jobs
 
-    return _trained(lambda: snakemake_jobs.of(file, runner.read(file)[1]).train(model))
+    return _trained(lambda: snakemake_jobs.read_batch(file, runner.read(file)[1]).train(model))
 
 
 def _predict(given: argparse.Namespace) -> int:
@@ -263,7 +263,7 @@ def _trained(train: Callable[[], None]) -> int:
 def _bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int] | None) -> int:
     ((values, full),) = runner.read_all([file])
     folder = stages.folder_of(full.run)
-    with stages.alone(folder):
+    with stages.exclusive_run(folder):
         if sizes:
             from benchmarks.scaling import bench
 
@@ -283,7 +283,7 @@ def _clean(file: Path) -> int:
     folder = stages.folder_of(runner.read(file)[1].run)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: nothing was run yet")
-    with stages.alone(folder):
+    with stages.exclusive_run(folder):
         print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
     return 0
 

@@ -95,7 +95,7 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
     _sweep(short)
     with (
         tempfile.TemporaryDirectory(prefix=PREFIX, dir=short, ignore_cleanup_errors=True) as folder,
-        locks.claimed(Path(folder) / IN_USE),
+        locks.try_lock(Path(folder) / IN_USE),
     ):
         manager = _Manager(connection_file=str(Path(folder) / "kernel.json"), transport=way, cache_ports=False)
         where = [f"--IPKernelApp.transport={way}"] + ([f"--IPKernelApp.ip={folder}/s"] if way == "ipc" else [])
@@ -118,7 +118,7 @@ def _sweep(place: str) -> None:
         with suppress(OSError):
             if time.time() - lock.stat().st_mtime < SETTLED:
                 continue
-            with locks.claimed(lock) as free:
+            with locks.try_lock(lock) as free:
                 if free:
                     shutil.rmtree(lock.parent, ignore_errors=True)
 

@@ -312,16 +312,16 @@ class Parameters(BaseModel):
         return self
 
 
-def of_kind(kind: str) -> tuple[str, ...]:
+def names_of_kind(kind: str) -> tuple[str, ...]:
     fields = Parameters.model_fields.items()
     return tuple(name for name, field in fields if field.json_schema_extra["kind"] == kind)
 
 
-PLACEMENT = of_kind("placement")
-PATHS = frozenset(of_kind("path"))
+PLACEMENT = names_of_kind("placement")
+PATHS = frozenset(names_of_kind("path"))
 
 
-def of_training(parameters: Parameters) -> set[str]:
+def training_parameters(parameters: Parameters) -> set[str]:
     """Names of what a trained segment depends on, besides its encoder, its labels, its segments and the precision."""
     fields = type(parameters).model_fields.items()
     about = {name: (field.json_schema_extra["stage"], field.json_schema_extra["kind"]) for name, field in fields}

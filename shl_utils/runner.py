@@ -64,11 +64,11 @@ def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None 
     folders = [stages.folder_of(full.run) for _, full in asked]
     with ExitStack() as stack:
         for folder in folders:
-            stack.enter_context(stages.alone(folder))
+            stack.enter_context(stages.exclusive_run(folder))
         try:
             done = [one(values, full, until=until, force=force) for values, full in asked]
         finally:
-            told = [status.of(folder, until=until) for folder in folders]
+            told = [status.summarize(folder, until=until) for folder in folders]
             if as_json:
                 storage.write_json(as_json, told)
     if len(told) > 1:

@@ -12,9 +12,9 @@ def invented(f1, draws=50):
     """A row's figures: `f1` everywhere, its draws around it by the same noise for all rows."""
     noise = np.random.default_rng(0).normal(0, 0.01, draws)
     return results.Measured(
-        points={figure: f1 for figure in results.FIGURES},
-        samples={figure: f1 + noise for figure in results.FIGURES},
-        seeds={figure: np.array([f1]) for figure in results.FIGURES},
+        points={figure: f1 for figure in results.HEADLINE_METRICS},
+        samples={figure: f1 + noise for figure in results.HEADLINE_METRICS},
+        seeds={figure: np.array([f1]) for figure in results.HEADLINE_METRICS},
         truth=sparse.csr_array((1, 1), dtype=np.int8),
         predicted=[],
     )

@@ -70,7 +70,7 @@ def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
     notes = corpus.read(folder)
     tokenizer, _ = encoder.load(parameters.encoder)
     seen = tokens.tokenize(tokenizer, notes.notes["text"], max_tokens=parameters.max_tokens)
-    (plan,) = jobs.of(folder, [variants.main(parameters)], notes)
+    (plan,) = jobs.plan(folder, [variants.main(parameters)], notes)
     task = worker.task_of(seen, notes, plan, 0)
     rows, weights = task.notes.epoch(np.random.default_rng(0))
     lines = trainer_baseline.examples(task, rows, weights)

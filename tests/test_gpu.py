@@ -31,7 +31,7 @@ def trained(folder, parameters):
     notes = corpus.read(folder)
     rows = notes.rows("validation")
     found = next(predictions.compute(folder, [main]))
-    return facts, curve(notes.labels[rows].toarray(), found.of(rows)).average_precision
+    return facts, curve(notes.labels[rows].toarray(), found.select(rows)).average_precision
 
 
 def test_fp16_learns_what_float32_learns(place):

@@ -90,7 +90,7 @@ def test_saved_thresholds_are_those_that_validation_gives(smoke):
     for place in (folder, folder / "reference", folder / "tfidf"):
         found = predictions.read(place / "predictions.parquet", notes)
         saved = pd.read_parquet(place / "thresholds.parquet")
-        pd.testing.assert_frame_equal(saved, results.limits_table(notes, gold, found, parameters))
+        pd.testing.assert_frame_equal(saved, results.threshold_table(notes, gold, found, parameters))
 
 
 def test_predictions_carry_their_codes_and_leave_out_training_notes(smoke):
@@ -267,10 +267,10 @@ def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     folder = shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
     parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
     models, notes = variants.compared(parameters), corpus.read(folder)
-    assert not any(plan.missing() for plan in jobs.of(folder, models, notes))
+    assert not any(plan.missing() for plan in jobs.plan(folder, models, notes))
     stages.forget(folder, "03_train")
     variants.write_segments(folder, notes, [model for model in models if model.folder != variants.MAIN])
-    assert all(len(plan.missing()) == plan.n for plan in jobs.of(folder, models, notes))
+    assert all(len(plan.missing()) == plan.n for plan in jobs.plan(folder, models, notes))
     file = PROJECT / "params" / "smoke.yaml"
     done = shl("run", file, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
     assert "00_imbalance: running" in done.stdout

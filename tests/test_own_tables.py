@@ -75,13 +75,13 @@ def test_a_table_goes_through_the_stages(tmp_path, monkeypatch, made, until):
 
 def test_what_the_lesson_expects_is_said_where_data_are_otherwise():
     truth = np.array([[1, 0], [1, 1]])
-    assert toys.said_of_illusion(label_metrics.of_nothing_learned(truth)) == ""
-    said = toys.said_of_illusion(label_metrics.of_nothing_learned(np.ones((3, 2), int)))
+    assert toys.explain_accuracy(label_metrics.trivial_baselines(truth)) == ""
+    said = toys.explain_accuracy(label_metrics.trivial_baselines(np.ones((3, 2), int)))
     assert "every validation note has every code" in said
     near, far = np.array([0.5, 0.6]), np.array([0.1, 0.2])
-    assert filter_audit.said_of_chance(near, far, check({})) == ""
-    assert "Set `filter_labels: none`, or give descriptions" in filter_audit.said_of_chance(far, near, check({}))
-    assert "which is off" in filter_audit.said_of_chance(far, near, check({"filter_labels": "none"}))
+    assert filter_audit.warn_of_chance(near, far, check({})) == ""
+    assert "Set `filter_labels: none`, or give descriptions" in filter_audit.warn_of_chance(far, near, check({}))
+    assert "which is off" in filter_audit.warn_of_chance(far, near, check({"filter_labels": "none"}))
 
 
 def test_a_filter_that_leaves_a_side_no_label_stops_before_training():
@@ -96,5 +96,5 @@ def test_a_filter_that_leaves_a_side_no_label_stops_before_training():
 
 def test_an_interval_that_misses_its_estimate_is_said():
     table = pd.DataFrame({"micro_f1": [0.5, 0.9], "micro_f1_low": [0.4, 0.4], "micro_f1_high": [0.6, 0.8]}, ["a", "b"])
-    assert "The interval of b does not hold its estimate" in results.said_of_few(table)
-    assert results.said_of_few(table[:1]) == ""
+    assert "The interval of b does not hold its estimate" in results.warn_of_few(table)
+    assert results.warn_of_few(table[:1]) == ""

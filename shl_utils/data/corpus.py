@@ -164,7 +164,7 @@ def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> 
         return notes["split"]
     training = notes[notes["split"] == "train"]
     labels = matrix(training["codes"], codes["code"])
-    cut = splitting.cut_validation(labels, groups=training["group"], texts=training["text"], **shares)
+    cut = splitting.split_off_validation(labels, groups=training["group"], texts=training["text"], **shares)
     return pd.Series(cut, training.index).reindex(notes.index).fillna(notes["split"])
 
 

@@ -38,14 +38,16 @@ def split(
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation - test, validation, test])
     side = _stratify(counts, sizes, shares=shares, rng=np.random.default_rng(seed))
-    _bring_back(side, counts)
+    _restore_training_notes(side, counts)
     if short(np.array(SPLITS)[side[unit_of_note]], validation=validation, test=test):
         rng = np.random.default_rng(seed)
-        side = _stratify(_heard(counts, shares), sizes, shares=shares, rng=rng, stay=_must_stay(counts, rng))
+        side = _stratify(
+            _codes_large_enough(counts, shares), sizes, shares=shares, rng=rng, stay=_must_stay(counts, rng)
+        )
     return np.array(SPLITS)[side[unit_of_note]]
 
 
-def cut_validation(
+def split_off_validation(
     labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike, validation: float, seed: int
 ) -> NDArray[np.str_]:
     """ "train" or "validation" for every training note of a published split; arguments as in `split`.
@@ -56,8 +58,8 @@ def cut_validation(
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation, validation])
-    side = _stratify(_heard(counts, shares), sizes, shares=shares, rng=np.random.default_rng(seed))
-    _bring_back(side, counts[:, _separable(counts)])
+    side = _stratify(_codes_large_enough(counts, shares), sizes, shares=shares, rng=np.random.default_rng(seed))
+    _restore_training_notes(side, counts[:, _separable(counts)])
     return np.array(SPLITS)[side[unit_of_note]]
 
 
@@ -76,7 +78,7 @@ def _separable(counts: sparse.csr_array) -> NDArray[np.bool_]:
     return (counts > 0).sum(axis=0) > 1
 
 
-def _heard(counts: sparse.csr_array, shares: NDArray) -> sparse.csr_array:
+def _codes_large_enough(counts: sparse.csr_array, shares: NDArray) -> sparse.csr_array:
     """The codes of which every side has a note as its fair share."""
     return counts[:, counts.sum(axis=0) * shares.min() >= 1]
 
@@ -170,7 +172,7 @@ def _must_stay(counts: sparse.csr_array, rng: np.random.Generator) -> NDArray[np
     return np.flatnonzero(~free)
 
 
-def _bring_back(side: NDArray, counts: sparse.csr_array) -> None:
+def _restore_training_notes(side: NDArray, counts: sparse.csr_array) -> None:
     """Move a unit to training for every code without a training note; no other code loses one by it."""
     by_code = counts.tocsc()
     for code in np.flatnonzero(counts[side == 0].sum(axis=0) == 0):

@@ -171,7 +171,7 @@ def _reads(model: nn.Module, row: list[int]) -> bool:
 
 
 def _padded(row: list[int]) -> dict[str, Tensor]:
-    ids, mask = Ragged.of([row]).pad([0])
+    ids, mask = Ragged.from_rows([row]).pad([0])
     return {"input_ids": ids.long(), "attention_mask": mask}
 
 
@@ -179,7 +179,7 @@ def n_layers(model: nn.Module) -> int:
     return model.config.num_hidden_layers
 
 
-def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] | None:
+def split_encoder(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] | None:
     """The encoder below and above: trunk(ids) gives hidden states, top(inputs_embeds=hidden) finishes them.
 
     Both are views that share the encoder's weights; layers outside a half are skipped, so names stay those of the full
@@ -191,8 +191,8 @@ def halves(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] | None:
     trunk, upper = view(model), view(model)
     as_tuple = _layers_return_tuples(model)
     for i, layer in enumerate(encoder_layers(model)):
-        encoder_layers(trunk if i >= cut else upper)[i] = _Skip(layer, as_tuple)
-    upper.embeddings = _Given()
+        encoder_layers(trunk if i >= cut else upper)[i] = _SkippedLayer(layer, as_tuple)
+    upper.embeddings = _PrecomputedEmbeddings()
     if hasattr(trunk, "final_norm"):  # of ModernBERT, behind its last layer
         trunk.final_norm = nn.Identity()
     return (trunk, upper) if _are_whole(model, trunk, upper) else None
@@ -239,7 +239,7 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
     return lists[0]
 
 
-class _Skip(nn.Module):
+class _SkippedLayer(nn.Module):
     """Stands where a layer was and hands on what it gets, in the form in which the layer would."""
 
     def __init__(self, layer: nn.Module, as_tuple: bool) -> None:
@@ -251,7 +251,7 @@ class _Skip(nn.Module):
         return (hidden,) if self.as_tuple else hidden
 
 
-class _Given(nn.Module):
+class _PrecomputedEmbeddings(nn.Module):
     """Stands where the embeddings were and hands on what the trunk computed: the one argument that is no number."""
 
     def forward(self, *args, **kwargs) -> Tensor:

@@ -28,7 +28,7 @@ def top_layers(model: nn.Module, parameters: Parameters) -> int:
     return have if parameters.lora_layers == -1 else parameters.lora_layers
 
 
-class Prepared:
+class FeatureCache:
     """Encoder and features of a run's notes for one set of parameters after another; it keeps the last ones."""
 
     def __init__(self, folder: Path, texts: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class Prepared:
         self.corpus = digest(folder / "corpus.parquet")
         self._key, self._found, self._pooled = None, None, None
 
-    def of(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
+    def features(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
         """The encoder, and hidden states of its frozen trunk for every note, or token numbers where every layer is
         trained or the encoder does not divide.
 
@@ -44,25 +44,25 @@ class Prepared:
         """
         dtype = mixed_precision.computing(parameters).dtype
         about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
-        code = dependencies.of(encoder.load, encoder.encode, encoder.halves, tokens.tokenize)
+        code = dependencies.trace(encoder.load, encoder.encode, encoder.split_encoder, tokens.tokenize)
         key = short([self.corpus, *about, code])
         if key != self._key:
             self._found = self._pooled = None  # before the next is there: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
         return self._found
 
-    def pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
+    def mean_pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
         """(len(rows), width): those notes as the frozen encoder sees them, the mean over their tokens."""
-        model, seen = self.of(parameters)
+        model, seen = self.features(parameters)
         if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment asks for the same notes
             top, _ = trained_part(model, parameters)
             by = mixed_precision.computing(parameters)
             self._pooled = rows, encoder.pool(top, seen, rows, device=by.device, dtype=by.dtype)
         return self._pooled[1]
 
-    def described(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
+    def embed_descriptions(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
         """(descriptions, width) of unit length, by the same encoder."""
-        model, _ = self.of(parameters)
+        model, _ = self.features(parameters)
         rows = tokens.tokenize(self._tokenizer, descriptions, max_tokens=parameters.max_tokens)
         by = mixed_precision.computing(parameters)
         return encoder.embed(model, rows, device=by.device, dtype=by.dtype, label=None)
@@ -73,7 +73,7 @@ class Prepared:
         model.to(
             mixed_precision.device()
         )  # whole, before it is divided: views share its weights, but move on their own
-        parts = divided(model, parameters)
+        parts = split_encoder(model, parameters)
         if not parts:
             if top_layers(model, parameters) < encoder.n_layers(model):
                 warnings.warn(
@@ -92,7 +92,7 @@ class Prepared:
 
     def _tokens(self, parameters: Parameters) -> Ragged:
         path = path_of(self.folder, parameters, of="tokens")
-        key = short([self.corpus, encoder.identity(parameters), dependencies.of(tokens.tokenize)])
+        key = short([self.corpus, encoder.identity(parameters), dependencies.trace(tokens.tokenize)])
         found = ragged_file.read(path, key=key)
         if found is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
@@ -109,14 +109,14 @@ def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
     return folder / "trunk" / f"{name}.safetensors"
 
 
-def divided(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:
+def split_encoder(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:
     """Trunk and trained layers; None where every layer is trained, or the encoder does not divide."""
     top = top_layers(model, parameters)
-    return None if top == encoder.n_layers(model) else encoder.halves(model, top=top)
+    return None if top == encoder.n_layers(model) else encoder.split_encoder(model, top=top)
 
 
 def trained_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:
     """A fresh view of what has to run for every batch, and the numbers of the layers in it that are trained."""
-    have, parts = encoder.n_layers(model), divided(model, parameters)
+    have, parts = encoder.n_layers(model), split_encoder(model, parameters)
     layers = list(range(have - top_layers(model, parameters), have))
     return (parts[1] if parts else encoder.view(model)), layers

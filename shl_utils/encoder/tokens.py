@@ -15,7 +15,7 @@ from torch import Tensor
 from shl_utils.runs import progress
 
 BLOCK = 1_000  # texts tokenized at once: meanwhile the tokenizer holds some 160 bytes of each of their tokens
-HEAD = 8  # characters for each token wanted: as much of a text is looked at first
+CHARS_PER_TOKEN = 8  # characters for each token wanted: as much of a text is looked at first
 PADDED = 4096  # tokens of a batch with its padding, at most
 
 
@@ -34,7 +34,7 @@ class Ragged:
         return np.diff(self.offsets)
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
+    def from_rows(cls, rows: Sequence[Sequence[int]]) -> Ragged:
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         flat = np.concatenate([np.empty(0), *rows], dtype=np.int32, casting="unsafe")
         return cls(torch.from_numpy(flat), offsets)
@@ -57,7 +57,7 @@ class Ragged:
 
 def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
     """Token numbers of every text, cut to `max_tokens` with the special tokens."""
-    return Ragged.of(list(_numbers(tokenizer, texts, length=max_tokens, special=True)))
+    return Ragged.from_rows(list(_numbers(tokenizer, texts, length=max_tokens, special=True)))
 
 
 def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:
@@ -76,15 +76,15 @@ def _numbers(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> 
     """Of every text in turn, at most `length`; a long text costs no more than its beginning, where that is enough."""
     texts = list(texts)
 
-    def of(some: Sequence[str]) -> list[list[int]]:
+    def encode(some: Sequence[str]) -> list[list[int]]:
         return tokenizer(some, truncation=True, max_length=length, add_special_tokens=special)["input_ids"]
 
     for first in range(0, len(texts), BLOCK):
         block = texts[first : first + BLOCK]
-        heads = [_head(text, HEAD * length) for text in block]
-        found = of(heads)
+        heads = [_head(text, CHARS_PER_TOKEN * length) for text in block]
+        found = encode(heads)
         short = [i for i, ids in enumerate(found) if len(ids) < length and len(heads[i]) < len(block[i])]
-        for i, ids in zip(short, of([block[i] for i in short]) if short else ()):
+        for i, ids in zip(short, encode([block[i] for i in short]) if short else ()):
             found[i] = ids
         yield from (np.array(ids, dtype=np.int32) for ids in found)
 
@@ -108,7 +108,7 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
     step = chunk_tokens - special
     pieces = [(i, ids[a : a + step]) for i, ids in enumerate(bodies) for a in range(0, max(len(ids), 1), step)]
     rows = [np.array([*before, *ids, *after], dtype=np.int32) for _, ids in pieces]
-    return Ragged.of(rows), np.array([i for i, _ in pieces])
+    return Ragged.from_rows(rows), np.array([i for i, _ in pieces])
 
 
 def special_tokens(tokenizer) -> tuple[list[int], list[int]]:

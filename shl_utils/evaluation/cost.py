@@ -118,7 +118,7 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     base.set_attn_implementation("eager")
     below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)
     seen, rng = notes, np.random.default_rng(0)
-    if parts := feature_cache.divided(base, parameters):
+    if parts := feature_cache.split_encoder(base, parameters):
         seen = Ragged(torch.empty(notes.offsets[-1], base.config.hidden_size), notes.offsets)
         with below:
             encoder.encode(parts[0], notes, seen.flat, device="cpu", label=None)

@@ -30,7 +30,7 @@ def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def said_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
+def warn_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
     """What it means if descriptions do not tell a note's own codes from random ones; "" if they do.
 
     own, random: similarities of notes with their codes, and with codes drawn at random.

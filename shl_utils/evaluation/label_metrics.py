@@ -70,7 +70,7 @@ def f1(hit: ArrayLike, true: ArrayLike, said: ArrayLike) -> NDArray[np.float64]:
     return _ratio(2 * hit, true + said)
 
 
-def of_nothing_learned(truth: NDArray) -> pd.DataFrame:
+def trivial_baselines(truth: NDArray) -> pd.DataFrame:
     """Accuracy, micro- and macro-F1 of two classifiers that read no note: no code, and always the most frequent."""
     common = np.zeros_like(truth)
     common[:, truth.sum(axis=0).argmax()] = 1

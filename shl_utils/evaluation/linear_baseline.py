@@ -15,8 +15,8 @@ from shl_utils.runs import mixed_precision, progress
 
 LINEAR = "TF-IDF + logistic"  # its name in every table
 WORDS, CHARACTERS = "words and pairs of words", "runs of one to three characters"
-AT_ONCE = 4  # codes fitted side by side at most: each fit holds the terms of all training notes once more
-WORTH = 20_000_000  # notes x codes from which processes side by side make up for their start
+MOST_PARALLEL_FITS = 4  # codes fitted side by side at most: each fit holds the terms of all training notes once more
+MIN_PAIRS_FOR_PARALLEL = 20_000_000  # notes x codes from which processes side by side make up for their start
 TERMS = {WORDS: {"ngram_range": (1, 2), "min_df": 2}, CHARACTERS: {"analyzer": "char", "ngram_range": (1, 3)}}
 
 
@@ -47,7 +47,7 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
     fitted = np.flatnonzero((share > 0) & (share < 1))
     # processes, not threads: in these fits of liblinear disturb each other, and probabilities differed by up to 0.15
     # from one call to the next. No coefficients are kept, those of thousands would not fit.
-    n = min(mixed_precision.cores(), AT_ONCE) if len(train) * len(fitted) >= WORTH else 1
+    n = min(mixed_precision.cores(), MOST_PARALLEL_FITS) if len(train) * len(fitted) >= MIN_PAIRS_FOR_PARALLEL else 1
     side_by_side = Parallel(n, return_as="generator", mmap_mode="c")  # liblinear wants arrays that it could write to
     found = side_by_side(delayed(_probability)(seen, labels[:, [code]].toarray().ravel(), asked) for code in fitted)
     with progress.bar(len(fitted), LINEAR) as bar:

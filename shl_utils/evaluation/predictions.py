@@ -33,7 +33,7 @@ class Predictions:
     probabilities: NDArray[np.float32]
     segments: NDArray[np.int64]
 
-    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def select(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(len(rows), codes), for notes that were predicted."""
         position = pd.Index(self.rows).get_indexer(rows)
         if (position < 0).any():
@@ -45,11 +45,11 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
     """Predict with every segment of every variant; their union: each code from its own segment's model."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation", "test")
-    prepared = feature_cache.Prepared(folder, corpus.notes["text"])
+    prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
     tables = [variants.read_segments(folder, v) for v in wanted]
     with progress.bar(sum(table["segment"].nunique() for table in tables), "predict segments") as bar:
         for variant, table in zip(wanted, tables):
-            base, seen = prepared.of(variant.parameters)
+            base, seen = prepared.features(variant.parameters)
             by = mixed_precision.computing(variant.parameters)
             segments = variants.segment_of_code(table, corpus)
             probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
@@ -76,7 +76,7 @@ def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
         write(found, corpus, _path(folder, variant), key=keys[variant.folder], computed=_computing(variant))
 
 
-def of_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
+def read_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
     return read(_path(folder, variant), corpus)
 
 
@@ -88,7 +88,7 @@ def computed(folder: Path, wanted: list[Variant]) -> list[dict[str, Any]]:
 def key(folder: Path, variant: Variant) -> str:
     """What predictions depend on: adapters and heads, the encoder below them, arithmetic, code."""
     by, base = _computing(variant), encoder.identity(variant.parameters)
-    code = dependencies.of(compute, segment_model.load, segment_model.predict)
+    code = dependencies.trace(compute, segment_model.load, segment_model.predict)
     return short([digest(folder / variant.folder / "segments"), base, by["precision"], code])
 
 

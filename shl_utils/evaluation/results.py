@@ -21,7 +21,7 @@ from shl_utils.parameters import Parameters
 from shl_utils.runs import progress, storage
 
 
-def cut(
+def choose_thresholds(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> NDArray[np.float64]:
     """Thresholds (codes,) that validation gives under the run's own rule."""
@@ -29,15 +29,15 @@ def cut(
     return thresholds.choose(
         parameters.threshold,
         _dense(gold[validation]),
-        predictions.of(validation),
+        predictions.select(validation),
         segment=predictions.segments,
         floor=parameters.min_positives,
     )
 
 
-def decide(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
+def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
     """Predicted codes of the test notes: (notes, codes)."""
-    return (predictions.of(corpus.rows("test")) >= limits).astype(np.int8)
+    return (predictions.select(corpus.rows("test")) >= limits).astype(np.int8)
 
 
 def compare(
@@ -49,15 +49,15 @@ def compare(
     """
     truth = test_truth(corpus, gold)
     draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
-    limits = {name: cut(corpus, gold, predictions, parameters) for name, predictions in models.items()}
-    decided = {name: decide(corpus, predictions, limits[name]) for name, predictions in models.items()}
+    limits = {name: choose_thresholds(corpus, gold, predictions, parameters) for name, predictions in models.items()}
+    decided = {name: binarize(corpus, predictions, limits[name]) for name, predictions in models.items()}
     points = {name: label_metrics.scores(truth, predicted) for name, predicted in decided.items()}
     shown = progress.over(decided.items(), "bootstrap")
     samples = {name: resampling.bootstrap(truth, predicted, draws) for name, predicted in shown}
     rows = {}
     for name, predictions in models.items():
         row: dict[str, Any] = {"threshold": float(np.median(limits[name]))} | points[name]
-        row |= score_metrics.scores(truth, predictions.of(corpus.rows("test")))
+        row |= score_metrics.scores(truth, predictions.select(corpus.rows("test")))
         for figure, values in samples[name].items():
             row[f"{figure}_low"], row[f"{figure}_high"] = resampling.interval(values)
             low, high = resampling.interval(values - samples[reference][figure])
@@ -74,18 +74,18 @@ def by_rule(
     truth, rows = test_truth(corpus, gold), {}
     for name, predictions in models.items():
         for rule in thresholds.RULES:
-            figures = label_metrics.scores(truth, decide(corpus, predictions, limits[name][rule].to_numpy()))
+            figures = label_metrics.scores(truth, binarize(corpus, predictions, limits[name][rule].to_numpy()))
             rows[name, rule] = {"micro-F1": 100 * figures["micro_f1"], "macro-F1": 100 * figures["macro_f1_present"]}
     return pd.DataFrame(rows).T.unstack().rename_axis(columns=["", "threshold"])
 
 
-def limits_table(
+def threshold_table(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> pd.DataFrame:
     """`code`, `model` (the segment that speaks of it, -1 for none) and its threshold under each rule, by the rule's
     name: what is saved beside a model."""
     validation = corpus.rows("validation")
-    truth, found = _dense(gold[validation]), predictions.of(validation)
+    truth, found = _dense(gold[validation]), predictions.select(validation)
     given = {
         "segment": predictions.segments,
         "floor": parameters.min_positives,
@@ -100,7 +100,7 @@ def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
     return _dense(gold[corpus.rows("test")])
 
 
-def said_of_few(table: pd.DataFrame) -> str:
+def warn_of_few(table: pd.DataFrame) -> str:
     """What the reader should know of figures that very few notes or codes gave; table: of `compare`."""
     inside = table["micro_f1"].astype(float).between(table["micro_f1_low"] - 1e-9, table["micro_f1_high"] + 1e-9)
     if inside.all():
@@ -161,7 +161,7 @@ def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
 
 
 BASE = "unified bce, no filter"  # the row that gains are over, by its name
-FIGURES = ("micro_f1", "macro_f1_present")
+HEADLINE_METRICS = ("micro_f1", "macro_f1_present")
 
 
 INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
@@ -192,8 +192,10 @@ def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters
     share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
     return Measured(
         points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
-        samples={figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in FIGURES},
-        seeds={figure: np.array([p[figure] for p in points]) for figure in FIGURES},
+        samples={
+            figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in HEADLINE_METRICS
+        },
+        seeds={figure: np.array([p[figure] for p in points]) for figure in HEADLINE_METRICS},
         truth=sparse.csr_array(truth),
         predicted=[sparse.csr_array(part) for part in predicted],
     )
@@ -204,10 +206,10 @@ def table(measured: dict[str, Measured], *, times: int, seed: int, reference: st
 
     p: of comparable rows, see `definition_of_p`.
     """
-    base, lines, p_values = measured[reference], {}, {figure: {} for figure in FIGURES}
+    base, lines, p_values = measured[reference], {}, {figure: {} for figure in HEADLINE_METRICS}
     for name, found in progress.over(measured.items(), "permutation tests"):
         line: dict[str, Any] = {"comparable": found.comparable, "seeds": len(found.predicted)}
-        for figure in FIGURES:
+        for figure in HEADLINE_METRICS:
             low, high = resampling.interval(found.samples[figure])
             gain = found.samples[figure] - base.samples[figure]
             gain_low, gain_high = resampling.interval(gain)
@@ -215,14 +217,14 @@ def table(measured: dict[str, Measured], *, times: int, seed: int, reference: st
             line |= {f"{figure}_sd": float(np.std(found.seeds[figure], ddof=1)) if len(found.predicted) > 1 else np.nan}
             line |= {f"{figure}_gain": found.points[figure] - base.points[figure]}
             line |= {f"{figure}_gain_low": gain_low, f"{figure}_gain_high": gain_high}
-        lines[name] = line | {k: v for k, v in found.points.items() if k not in FIGURES}
+        lines[name] = line | {k: v for k, v in found.points.items() if k not in HEADLINE_METRICS}
         if name != reference and found.comparable:
             first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
             tested = resampling.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
-            for figure in FIGURES:
+            for figure in HEADLINE_METRICS:
                 p_values[figure][name] = tested[figure]
     result = pd.DataFrame(lines).T.infer_objects()
-    for figure in FIGURES:
+    for figure in HEADLINE_METRICS:
         result[f"{figure}_p"] = pd.Series(resampling.holm(p_values[figure]), dtype=float)
     return result
 
@@ -256,7 +258,7 @@ def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
     """What p is in this `table`, and how small it can be at all; `times` as it was made with."""
-    asked = int(table[f"{FIGURES[0]}_p"].notna().sum())
+    asked = int(table[f"{HEADLINE_METRICS[0]}_p"].notna().sum())
     return (
         f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "
         f"over the {asked} comparable rows, micro and macro each by itself, so none is below {asked}/{times + 1:,} = "

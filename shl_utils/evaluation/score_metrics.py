@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from shl_utils.method.score_counts import Curve, curve
 
-CUTS = (5, 8, 15)  # k of P@k, as papers on MIMIC have it
+TOP_K = (5, 8, 15)  # k of P@k, as papers on MIMIC have it
 DEFINITIONS = {
     "micro_auc": "area under ROC over all pairs",
     "macro_auc": "mean of the area under ROC over codes with a positive and a negative",
     "micro_ap": "average precision over all pairs",
     "map": "mean of average precision over codes with a positive",
-    **{f"precision_at_{k}": f"share of right ones among the {k} codes ranked first, mean over notes" for k in CUTS},
+    **{f"precision_at_{k}": f"share of right ones among the {k} codes ranked first, mean over notes" for k in TOP_K},
     "r_precision": "the same at the note's number of codes, over notes that have one",
     "brier": "mean squared error of the probability over all pairs",
     "calibration_error": "mean distance of probability and share of positives, in 15 bins of probability",
@@ -33,7 +33,7 @@ def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
         "macro_auc": _mean([found.roc_auc for found in by_code if found.hits[0] < found.pairs]),
         "micro_ap": whole.average_precision,
         "map": _mean([found.average_precision for found in by_code]),
-        **{f"precision_at_{k}": float(ranked[:, :k].sum(axis=1).mean() / k) for k in CUTS},
+        **{f"precision_at_{k}": float(ranked[:, :k].sum(axis=1).mean() / k) for k in TOP_K},
         "r_precision": _r_precision(ranked),
         "brier": float(np.square(probabilities - truth).mean(dtype=np.float64)),
         "calibration_error": _calibration_error(calibration(truth, probabilities)),
@@ -46,7 +46,7 @@ def mean_average_precision(truth: NDArray, probabilities: NDArray) -> float:
     return _mean([found.average_precision for found in _by_code(truth, probabilities)])
 
 
-def overall(truth: NDArray, probabilities: NDArray) -> float:
+def validation_score(truth: NDArray, probabilities: NDArray) -> float:
     """The *validation ranking* by which settings are chosen: the mean of micro average precision and mAP."""
     return (curve(truth, probabilities).average_precision + mean_average_precision(truth, probabilities)) / 2
 

@@ -63,7 +63,11 @@ class Row:
         if self.scoring != "stacked":
             return ()
         return tuple(
-            _trained(variants.plain_of(v.parameters), v.parameters.training_seed + grid.APART, self.run)
+            _trained(
+                variants.unified_bce_counterpart(v.parameters),
+                v.parameters.training_seed + grid.PARTNER_SEED_OFFSET,
+                self.run,
+            )
             for v in self.trained
         )
 
@@ -168,13 +172,13 @@ def _by_seed(models: tuple[Variant, ...]) -> tuple[Variant, ...]:
 def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
     labels = {"all": "train"}.get(full.filter_labels, full.filter_labels)
     asked = _without_moot(full.model_copy(update={grid.SEED: seed, "filter_labels": labels}))
-    like = _without_moot(variants.plain_of(asked))
+    like = _without_moot(variants.unified_bce_counterpart(asked))
     plain = None if like == asked else _trained(like, seed, run)
     for known in variants.with_origins([variants.main(run), variants.reference(run)]):
         if _without_moot(known.parameters) == asked:
             return replace(known, plain=plain)
     # by what it differs in from the run, so that two rows that come to the same share it
-    own, moot = run.model_dump(), variants.moot(asked)
+    own, moot = run.model_dump(), variants.inactive_parameters(asked)
     settings = {k: v for k, v in asked.model_dump().items() if k not in moot and v != own[k]}
     return Variant(f"{FOLDER}/{_id(settings)}", asked, plain, settings)
 
@@ -186,7 +190,7 @@ def _id(settings: dict[str, Any]) -> str:
 
 def _without_moot(parameters: Parameters) -> Parameters:
     """The same with parameters that change nothing in its training at their defaults."""
-    return _without(variants.moot(parameters), parameters, like=DEFAULTS)
+    return _without(variants.inactive_parameters(parameters), parameters, like=DEFAULTS)
 
 
 def _without(names: set[str], parameters: Parameters, *, like: Parameters) -> Parameters:
@@ -196,7 +200,7 @@ def _without(names: set[str], parameters: Parameters, *, like: Parameters) -> Pa
 def _moot(parameters: Parameters, scoring: str) -> set[str]:
     """Names of the parameters that change nothing in such a row. Under oracle routing, eta cuts the segments of one
     model too: it says which notes count."""
-    return variants.moot(parameters) - ({"eta"} if scoring == "oracle_routing" else set())
+    return variants.inactive_parameters(parameters) - ({"eta"} if scoring == "oracle_routing" else set())
 
 
 def models(wanted: list[Row]) -> list[Variant]:

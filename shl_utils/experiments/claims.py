@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from shl_utils.evaluation.linear_baseline import LINEAR
-from shl_utils.evaluation.results import BASE, FIGURES, Measured
+from shl_utils.evaluation.results import BASE, HEADLINE_METRICS, Measured
 from shl_utils.experiments import effects, grid
 from shl_utils.experiments.ablation import Row
 from shl_utils.method import losses
@@ -31,7 +31,9 @@ def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
     lines = []
     for claim, papers, (name, differences) in _claims(measured, rows, run):
         found = effects.summary(differences) if differences else {}
-        lines += [[claim, papers, name, f, *(found.get(f"{f}{end}", math.nan) for end in ENDS)] for f in FIGURES]
+        lines += [
+            [claim, papers, name, f, *(found.get(f"{f}{end}", math.nan) for end in ENDS)] for f in HEADLINE_METRICS
+        ]
     return pd.DataFrame(lines, columns=["claim", "papers", "measured", "figure", "gain", "low", "high"])
 
 

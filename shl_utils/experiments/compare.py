@@ -21,7 +21,12 @@ from shl_utils.runs import stages, storage
 from shl_utils.training import similarities, variants
 
 STAGE = "04_evaluate"
-ELSEWHERE = {"run", "training_seed", *PLACEMENT, *(n for s in STAGES[STAGES.index(STAGE) + 1 :] for n in owned_by(s))}
+IRRELEVANT_FOR_IDENTITY = {
+    "run",
+    "training_seed",
+    *PLACEMENT,
+    *(n for s in STAGES[STAGES.index(STAGE) + 1 :] for n in owned_by(s)),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class _Run:
     core_seconds: dict[str, float]
 
 
-def of(folders: Sequence[Path], *, different: bool = False) -> Compared:
+def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compared:
     """The models that `04_evaluate` of these runs compared, over the first run's own.
 
     Runs that differ in `training_seed` alone are seeds of one row; of runs whose models are the same, the first stands
@@ -122,7 +127,7 @@ def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, 
     last code, such as the linear model of every run on the same data, stands once."""
     groups: dict[str, dict[int, _Run]] = {}
     for run in loaded:
-        alike = json.dumps([run.parameters.model_dump(exclude=ELSEWHERE), run.prints], sort_keys=True)
+        alike = json.dumps([run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY), run.prints], sort_keys=True)
         groups.setdefault(alike, {}).setdefault(run.parameters.training_seed, run)
     found: dict[str, tuple[Measured, float]] = {}
     for group in (list(seeds.values()) for seeds in groups.values()):
@@ -148,12 +153,14 @@ def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
     gold = similarities.read_labels(run.folder / "filter.parquet", run.corpus, run.parameters)
     truth, rows = results.test_truth(run.corpus, gold), run.corpus.rows("test")
     places = pd.Index(run.corpus.notes["note"].iloc[rows]).get_indexer(order)
-    models = {v.name: predictions.of_variant(run.folder, v, run.corpus) for v in variants.compared(run.parameters)}
+    models = {v.name: predictions.read_variant(run.folder, v, run.corpus) for v in variants.compared(run.parameters)}
     models[linear_baseline.LINEAR] = predictions.read(run.folder / "tfidf" / "predictions.parquet", run.corpus)
     result = {}
     for name, found in models.items():
-        decided = results.decide(run.corpus, found, results.cut(run.corpus, gold, found, run.parameters))
-        precision = score_metrics.mean_average_precision(truth, found.of(rows))
+        decided = results.binarize(
+            run.corpus, found, results.choose_thresholds(run.corpus, gold, found, run.parameters)
+        )
+        precision = score_metrics.mean_average_precision(truth, found.select(rows))
         result[name] = (truth[places], decided[places], precision), run.core_seconds.get(name, np.nan)
     return result
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shl_utils.evaluation import resampling
-from shl_utils.evaluation.results import FIGURES, Measured
+from shl_utils.evaluation.results import HEADLINE_METRICS, Measured
 from shl_utils.experiments import grid
 from shl_utils.experiments.ablation import Row
 
@@ -148,13 +148,13 @@ def _frozen(choices: Choices) -> tuple:
 
 def difference(a: Measured, b: Measured) -> Difference:
     """From `a` to `b`."""
-    return {f: np.concatenate([[b.points[f] - a.points[f]], b.samples[f] - a.samples[f]]) for f in FIGURES}
+    return {f: np.concatenate([[b.points[f] - a.points[f]], b.samples[f] - a.samples[f]]) for f in HEADLINE_METRICS}
 
 
 def summary(differences: list[Difference]) -> dict[str, float]:
     """Their mean: each of FIGURES, and its 95% interval by `_low` and `_high` behind the name."""
     line = {}
-    for figure in FIGURES:
+    for figure in HEADLINE_METRICS:
         values = np.mean([d[figure] for d in differences], axis=0)
         low, high = resampling.interval(values[1:])
         line |= {figure: values[0], f"{figure}_low": low, f"{figure}_high": high}

@@ -20,7 +20,9 @@ from shl_utils.runs.parameter_file import read_yaml, resolved
 FOLDER = provenance.PROJECT / "params" / "grids"
 SCORING = ("union", "oracle_routing", "stacked")  # see `scoring`
 SEED = "training_seed"  # levels of this one are averaged, not compared
-APART = 1000  # a model that another is stacked with has a seed higher by this, see `ablation.Row.partners`
+PARTNER_SEED_OFFSET = (
+    1000  # a model that another is stacked with has a seed higher by this, see `ablation.Row.partners`
+)
 TUNE = "tune"
 # what may vary: how labels are filtered and cut into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
@@ -72,7 +74,7 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
 def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, stacked: bool) -> None:
     for seed in seeds:
         check(parameters.model_dump() | {SEED: seed}, origin=str(path))
-    partners = [seed + APART for seed in seeds] if stacked else []
+    partners = [seed + PARTNER_SEED_OFFSET for seed in seeds] if stacked else []
     if shared := set(seeds) & set(partners):
         raise ValueError(f"{path}: {SEED} {min(shared)}: stacked rows keep it for a partner; choose another")
     for seed in partners:

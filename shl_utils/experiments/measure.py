@@ -27,14 +27,16 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
     gold = similarities.read_labels(folder / "filter.parquet", corpus, row.parameters)
     truth = results.test_truth(corpus, gold)
     predicted, maps = [], []
-    for i, found in enumerate([linear] if linear else [predictions.of_variant(folder, v, corpus) for v in row.trained]):
+    models = [linear] if linear else [predictions.read_variant(folder, v, corpus) for v in row.trained]
+    for i, found in enumerate(models):
         if row.scoring == "oracle_routing":
-            found = on_own_notes(corpus, gold, found, row.parameters)
+            found = route_by_oracle(corpus, gold, found, row.parameters)
         elif row.scoring == "stacked":
-            partner = predictions.of_variant(folder, row.partners[i], corpus)
-            found = joined(corpus, gold, found, partner)
-        predicted.append(results.decide(corpus, found, results.cut(corpus, gold, found, row.parameters)))
-        maps.append(score_metrics.mean_average_precision(truth, found.of(corpus.rows("test"))))
+            partner = predictions.read_variant(folder, row.partners[i], corpus)
+            found = stack(corpus, gold, found, partner)
+        limits = results.choose_thresholds(corpus, gold, found, row.parameters)
+        predicted.append(results.binarize(corpus, found, limits))
+        maps.append(score_metrics.mean_average_precision(truth, found.select(corpus.rows("test"))))
     result = results.measured_on(truth, predicted, row.parameters)
     comparable = row.comparable or linear is not None
     return replace(result, points=result.points | {"map": float(np.mean(maps))}, comparable=comparable)
@@ -62,27 +64,27 @@ def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})
 
 
-def on_own_notes(corpus: Corpus, gold: sparse.csr_array, found: Predictions, parameters: Parameters) -> Predictions:
+def route_by_oracle(corpus: Corpus, gold: sparse.csr_array, found: Predictions, parameters: Parameters) -> Predictions:
     """A segment speaks only on the notes that hold one of its codes, by gold: no way to code a note."""
-    mask = own_notes(corpus, gold, parameters, rows=found.rows)
+    mask = oracle_mask(corpus, gold, parameters, rows=found.rows)
     return replace(found, probabilities=found.probabilities * mask)
 
 
-def joined(corpus: Corpus, gold: sparse.csr_array, found: Predictions, partner: Predictions) -> Predictions:
+def stack(corpus: Corpus, gold: sparse.csr_array, found: Predictions, partner: Predictions) -> Predictions:
     """Calibrated on validation together with one model of all codes, `partner`; codes that it alone knows are a segment
     of their own."""
-    validation, other = corpus.rows("validation"), partner.of(found.rows)
+    validation, other = corpus.rows("validation"), partner.select(found.rows)
     truth = gold[validation].toarray()
-    fitted = stacking.fit(found.of(validation), partner.of(validation), truth, found.segments)
+    fitted = stacking.fit(found.select(validation), partner.select(validation), truth, found.segments)
     alone = (found.segments < 0) & (partner.segments >= 0)
     return replace(
         found,
-        probabilities=stacking.join(found.probabilities, other, found.segments, fitted),
+        probabilities=stacking.stack(found.probabilities, other, found.segments, fitted),
         segments=np.where(alone, found.segments.max() + 1, found.segments),
     )
 
 
-def own_notes(
+def oracle_mask(
     corpus: Corpus, gold: sparse.csr_array, parameters: Parameters, *, rows: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """(rows, codes): whether the note holds a code of the code's segment, by gold; segments as eta cuts them."""

@@ -49,7 +49,7 @@ def _told(model: Variant) -> str:
     return ", ".join(f"{name} {grid.short(value)}" for name, value in model.settings.items()) or model.name
 
 
-def of(file: Path, parameters: Parameters) -> Batch:
+def read_batch(file: Path, parameters: Parameters) -> Batch:
     grids = filter(None, (parameters.grid, parameters.sensitivity))
     rows = [row for grid in grids for row in ablation.rows(grid, parameters)]
     settled = [row for row in rows if len(row.options) == 1]

@@ -55,7 +55,7 @@ def _figure(folder: Path, corpus: Corpus, variant: Variant) -> float:
     """By labels that the variant's filter leaves on validation: test labels have no say."""
     validation = corpus.rows("validation")
     truth = variants.training_labels(corpus, variant, folder)[validation].toarray()
-    return score_metrics.overall(truth, predictions.of_variant(folder, variant, corpus).of(validation))
+    return score_metrics.validation_score(truth, predictions.read_variant(folder, variant, corpus).select(validation))
 
 
 def _difference(settings: tuple[Parameters, ...], i: int) -> str:

@@ -15,7 +15,7 @@ from shl_utils.runs import stages
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")
 
 
-def of_run(folder: Path) -> pd.DataFrame:
+def judge_run(folder: Path) -> pd.DataFrame:
     """What `claims` measured in the run in `folder`, by claim, with the `verdict` on each.
 
     FileNotFoundError where the run has no ablation, or one of an earlier version.
@@ -35,7 +35,7 @@ def _verdict(gain: float, low: float, high: float) -> str:
     return "yes" if low > 0 else "no" if high < 0 else "not settled"
 
 
-def places(names: list[str]) -> dict[str, Path]:
+def run_folders(names: list[str]) -> dict[str, Path]:
     """The folders of these runs by their last names, which must differ: they stand side by side under them."""
     folders = {folder: folder.name for folder in map(stages.folder_of, names)}
     for name, n in Counter(folders.values()).items():
@@ -44,9 +44,9 @@ def places(names: list[str]) -> dict[str, Path]:
     return {name: folder for folder, name in folders.items()}
 
 
-def several(folders: dict[str, Path]) -> pd.DataFrame:
+def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
     """`of_run` of every run with a column `run`, its name and its own beta, claim by claim."""
-    found = {name: of_run(folder) for name, folder in folders.items()}
+    found = {name: judge_run(folder) for name, folder in folders.items()}
     lines = pd.concat([part.assign(run=f"{name} ({_beta(folders[name])})") for name, part in found.items()])
     return lines.loc[lines.index.unique()]
 

@@ -66,7 +66,7 @@ def load(folder: Path) -> Coder:
         raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     base.to(mixed_precision.device())
-    parts = feature_cache.divided(base, parameters)
+    parts = feature_cache.split_encoder(base, parameters)
     codes = pd.read_parquet(folder / "codes.parquet")
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
     main = variants.main(parameters)

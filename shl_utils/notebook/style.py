@@ -19,7 +19,7 @@ from shl_utils.reporting import html_page
 from shl_utils.runs import stages
 
 
-def use() -> None:
+def setup_notebook() -> None:
     """Of a notebook: the project's style, an alternative text for every figure, tables of pandas that sort by a click
     and show what stands in them to its end, and what we refuse in a few lines."""
     pd.set_option("display.max_colwidth", None)

@@ -102,8 +102,8 @@ def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def said_of_illusion(scores: pd.DataFrame) -> str:
-    """Why accuracy does not praise a model without codes here, if so; scores: of `label_metrics.of_nothing_learned`."""
+def explain_accuracy(scores: pd.DataFrame) -> str:
+    """Why accuracy does not praise a model without codes here, if so; scores: of `label_metrics.trivial_baselines`."""
     if scores.loc["no code, ever", "accuracy"] > scores.loc["no code, ever", "micro-F1"]:
         return ""
     return (
@@ -195,12 +195,12 @@ def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
 def _of_negatives(loss, logits: Tensor, weight: float, given: dict[str, float]) -> tuple[NDArray, NDArray]:
     """Loss and gradient of each logit, as a note of its own without the code."""
 
-    def of(z: Tensor) -> Tensor:
+    def total(z: Tensor) -> Tensor:
         return loss(z.reshape(-1, 1), torch.zeros(z.numel(), 1), torch.full((z.numel(),), weight), **given)
 
     moved = logits.clone().requires_grad_()
-    of(moved).backward()  # notes are averaged, so each has its share of the gradient
-    return torch.func.vmap(of)(logits).numpy(), len(logits) * moved.grad.numpy()
+    total(moved).backward()  # notes are averaged, so each has its share of the gradient
+    return torch.func.vmap(total)(logits).numpy(), len(logits) * moved.grad.numpy()
 
 
 def weights(sources: NDArray[np.bool_], beta: harmonic_weights.Beta, ax: Axes) -> Axes:

@@ -43,7 +43,7 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     moved = {name: _control(widgets, name, values) for name, values in controls.items()}
 
     def redraw(_change: Any = None) -> None:
-        image.value = picture.of({name: control.value for name, control in moved.items()})
+        image.value = picture.render({name: control.value for name, control in moved.items()})
         words.value = UNSEEN.format(html.escape(style.alt(picture.figure)))
 
     for control in moved.values():
@@ -65,7 +65,7 @@ class Picture:
         FigureCanvasAgg(self.figure)
         self.axes = self.figure.subplots(1, panels)
 
-    def of(self, values: dict[str, Any]) -> bytes:
+    def render(self, values: dict[str, Any]) -> bytes:
         """PNG."""
         for ax in self.figure.axes:
             ax.clear()

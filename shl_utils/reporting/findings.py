@@ -9,7 +9,7 @@ from shl_utils.reporting import tables
 NAMES = {figure: f"{title}-F1" for figure, title in tables.FIGURES.items()}
 
 
-def of_gains(table: pd.DataFrame) -> str:
+def summarize_gains(table: pd.DataFrame) -> str:
     """Of `results.table` without its base: how many comparable rows gain and lose, by their intervals."""
     rows = table[table["comparable"].astype(bool)]
     if rows.empty:
@@ -25,13 +25,13 @@ def of_gains(table: pd.DataFrame) -> str:
     )
 
 
-def of_row(table: pd.DataFrame, name: str) -> str:
+def summarize_row(table: pd.DataFrame, name: str) -> str:
     """What one row of it gains, in points of F1 with their intervals."""
     changes = [f"{tables.change(table.loc[name], f'{figure}_gain')} {title}" for figure, title in NAMES.items()]
     return f"{name}: {', '.join(changes)}."
 
 
-def of_costs(ratios: pd.Series) -> str:
+def summarize_costs(ratios: pd.Series) -> str:
     """Of `cost.against_one`."""
     if (ratios == 1).all():
         return "The run trained one model of all codes, which costs what one model costs."
@@ -40,8 +40,8 @@ def of_costs(ratios: pd.Series) -> str:
     return f"{asked} instead of the one plain BCE model: {taken}."
 
 
-def of_verdicts(lines: pd.DataFrame) -> str:
-    """Of `verdict.several`: how the paper's claims that were tested fared, without what is not comparable or ours."""
+def summarize_verdicts(lines: pd.DataFrame) -> str:
+    """How the paper's claims that were tested fared, by the lines of `verdict.judge_runs`."""
     theirs = lines[lines["papers"]]
     runs = theirs["run"].nunique()
     tested = theirs[theirs["verdict"] != "not tested"]

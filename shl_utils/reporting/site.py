@@ -94,7 +94,7 @@ def slides(folder: Path, target: Path) -> Path:
 
 
 def _provenance(folder: Path) -> Iterator[str]:
-    facts, told = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), status.of(folder)
+    facts, told = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), status.summarize(folder)
     yield html_page.heading("What was asked")
     asked, defaults = facts["parameters"], Parameters().model_dump()
     table = pd.DataFrame({"value": asked, "default": {name: defaults.get(name) for name in asked}}).astype(str)
@@ -153,7 +153,7 @@ def _begun(target: Path) -> Path:
 
 def _end(partial: Path, folder: Path, target: Path) -> None:
     """Put the pages in their place, but those that show the text of a private note: ValueError, and they are gone."""
-    leaks = leak_scan.found([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
+    leaks = leak_scan.find_leaks([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
     if leaks:
         shutil.rmtree(partial)
         raise ValueError(

@@ -145,8 +145,8 @@ def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:
-    """Of `verdict.several`: a row a run and claim that it tested, with gain and verdict in micro- and macro-F1; a claim
-    that none tested stands once."""
+    """The lines of `verdict.judge_runs`, one per run and claim that it tested: gain and verdict in micro- and macro-F1.
+    A claim that none tested stands once."""
     keys, claims = ["claim", "run", "measured"], list(lines.index.unique())
     tested = lines[lines["verdict"] != "not tested"]
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "figure"])

@@ -51,7 +51,7 @@ class _Module:
     imported: dict[str, Name] = field(default_factory=dict)
 
 
-def of(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
+def trace(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
     """What these functions, classes or whole modules depend on, but for what only `without` leads to."""
     return _digests(_reached(map(definition, roots), set(map(definition, without))))
 
@@ -61,7 +61,7 @@ def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
     return _reached(map(definition, roots), set())
 
 
-def of_notebook(path: Path) -> Code:
+def trace_notebook(path: Path) -> Code:
     """What the code of a notebook depends on, itself included. Not its parameters, whose values are stamped, nor its
     exercises, whose answers are the reader's, nor prose and outputs."""
     uses, own = _notebook(path)

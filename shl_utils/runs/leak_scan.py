@@ -34,7 +34,7 @@ class Leak:
     shingles: int
 
 
-def found(paths: Iterable[Path], folders: Sequence[Path]) -> list[Leak]:
+def find_leaks(paths: Iterable[Path], folders: Sequence[Path]) -> list[Leak]:
     """Files at or below `paths` with text of the notes of the runs in `folders`, without a word of it.
 
     Words that also stand in a row in a code's description are not held against a file. The files of these runs are

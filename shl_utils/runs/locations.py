@@ -21,7 +21,7 @@ def expanded(path: str) -> Path:
         raise ValueError(f"{path}: there is no home folder of that user: write it in full") from None
 
 
-def of_run(run: str, root: Path) -> Path:
+def run_folder(run: str, root: Path) -> Path:
     """The folder of a run below `root`, or the one that `run` names in full; ValueError if it is not one of its own."""
     path = expanded(run)
     if not path.is_absolute():

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
+def try_lock(path: Path) -> Iterator[bool]:
     """Whether nobody else has it, here or in another process. OSError where the file system has no locks.
 
     The file is made where there is none. A lock that is only a file would outlive a kill, so there is no falling back.

@@ -38,7 +38,7 @@ def root() -> Path:
 
 def folder_of(run: str) -> Path:
     """The run's folder; ValueError where `run` is no name, or names a folder that cannot be one run's."""
-    return locations.of_run(run, root())
+    return locations.run_folder(run, root())
 
 
 def create(folder: Path) -> None:
@@ -50,10 +50,10 @@ def create(folder: Path) -> None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_run(folder: Path) -> Iterator[None]:
     """Hold a run against other commands that would change it; ValueError if one is at it."""
     create(folder)
-    with locks.claimed(folder / "lock") as free:
+    with locks.try_lock(folder / "lock") as free:
         if not free:
             raise ValueError(f"{folder} is in use by another `shl`: wait for it, or give `run` another name")
         yield
@@ -102,7 +102,7 @@ class Run:
         files = {name: storage.digest(self.path(name)) for name in outputs}
         outside = {_outside(path): storage.digest(path) for path in read}
         counts = {name: value for name, value in own.items() if name not in PATHS}  # of those the content does
-        if changed := dependencies.changed(self.code, dependencies.of_notebook(notebook(self.stage))):
+        if changed := dependencies.changed(self.code, dependencies.trace_notebook(notebook(self.stage))):
             print(f"{_some(changed)} changed after this stage began: it is stamped with what they were, and outdated")
         stamp = {
             "stage": self.stage,
@@ -183,7 +183,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     create(folder)
     if stage == STAGES[0] and parameters.source not in OPEN:
         folder.chmod(0o700)  # it may have been there, open to others
-    return Run(folder, stage, parameters, upstream, dependencies.of_notebook(notebook(stage)))
+    return Run(folder, stage, parameters, upstream, dependencies.trace_notebook(notebook(stage)))
 
 
 def base_of(based_on: str, folder: Path) -> Path | None:
@@ -337,7 +337,7 @@ def _state(folder: Path, name: str, stamp: Stamp, upstream: str | None, paramete
         return State("outdated", f"{_some(map(str, read))} changed")
     if "code" not in stamp:
         return State("outdated", f"made by shl {stamp['version']}")
-    if code := dependencies.changed(stamp["code"], dependencies.of_notebook(notebook(name))):
+    if code := dependencies.changed(stamp["code"], dependencies.trace_notebook(notebook(name))):
         return State("outdated", f"{_some(code)} changed")
     if stamp["upstream"] != upstream:
         return State("outdated", "a stage before it is not as it was")

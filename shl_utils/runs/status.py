@@ -24,7 +24,7 @@ FACTS = ("finished", "seconds_of_last_attempt", "peak_memory_mb")
 Summary = dict[str, Any]
 
 
-def of(folder: Path, *, until: str = STAGES[-1]) -> Summary:
+def summarize(folder: Path, *, until: str = STAGES[-1]) -> Summary:
     """`run`, `folder`, `done` (up to `until`), `fingerprints` of the data, `figures` of the models of `04_evaluate`.
 
     `stages` has of each `stage`, `state`, `why` it is outdated or altered, FACTS, and the `error` of one that failed in

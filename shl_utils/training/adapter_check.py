@@ -40,7 +40,7 @@ def _no_adapter(base: nn.Module, parameters: Parameters) -> str:
             top, np.full(1, 0.5), pooling="mean", rank=1, targets=targets, layers=layers, name=""
         )
         row = torch.ones(1, 16, dtype=torch.long)
-        inputs = torch.ones(1, 16, top.config.hidden_size) if feature_cache.divided(base, parameters) else row
+        inputs = torch.ones(1, 16, top.config.hidden_size) if feature_cache.split_encoder(base, parameters) else row
         net(inputs, row)
     except Exception as error:  # whatever PEFT or a model of another kind says
         return (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 @dataclass
-class Course:
+class TrainingState:
     """What a training hands on from one epoch to the next.
 
     history: a line an epoch. best: number of the best epoch by validation, None if there is none. best_weights: the
@@ -55,7 +55,7 @@ class Course:
         }
         tensors = {f"best/{name}": values for name, values in self.best_weights.items()}
         # a copy of their own: safetensors refuses two names for one tensor, as in the best epoch
-        tensors |= {f"now/{name}": values for name, values in trained(self.net).items()}
+        tensors |= {f"now/{name}": values for name, values in trainable_weights(self.net).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{name}": values.cpu() for name, values in state.items()}
         partial = path.with_name(path.name + ".part")
@@ -90,7 +90,7 @@ class Course:
         self.optimizer.load_state_dict(state)
 
 
-def trained(net: nn.Module) -> dict[str, Tensor]:
+def trainable_weights(net: nn.Module) -> dict[str, Tensor]:
     """A copy of the weights that are trained."""
     return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
 

@@ -17,7 +17,7 @@ NO_FALL = "loss never below that of the first epoch"
 BLIND = "no better than the codes' frequencies"
 
 
-def of(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
+def failed_segments(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
     """The failed segments of these models and of what they start from: `model` (its folder), `segment`, `why`."""
     lines = [
         {"model": variant.folder, "segment": fact["segment"], "why": reason}

@@ -19,7 +19,7 @@ from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder
 from shl_utils.method import harmonic_weights, loss_factory, losses
 from shl_utils.method.extensions import initialization
-from shl_utils.parameters import Parameters, of_training
+from shl_utils.parameters import Parameters, training_parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
 from shl_utils.training import loop, segment_model, variants
 from shl_utils.training.sampling import TrainingSet
@@ -96,7 +96,7 @@ class Plan:
         return sum(self.notes_of(k) for k in range(self.n))
 
 
-def of(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
+def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
     """Each made when it is asked for: what it starts from may have been trained just before."""
     digest, train = storage.digest(folder / "corpus.parquet"), corpus.rows("train")
     for variant in wanted:
@@ -109,7 +109,7 @@ def of(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan
         yield Plan(variant, labels, segments, train, place, origin, key)
 
 
-def tidy(folder: Path, trained: list[Variant]) -> None:
+def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
     """Remove segments of an earlier cut of the tail, halves of ones, and locks."""
     for variant in trained:
         n = int(variants.read_segments(folder, variant)["segment"].max()) + 1
@@ -133,7 +133,9 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
     """
     return storage.short(
         {
-            "parameters": parameters.model_dump(include=of_training(parameters) - variants.moot(parameters)),
+            "parameters": parameters.model_dump(
+                include=training_parameters(parameters) - variants.inactive_parameters(parameters)
+            ),
             "encoder": encoder.identity(parameters),
             "precision": mixed_precision.resolve(parameters.precision),
             "corpus": corpus,
@@ -167,7 +169,7 @@ def _code(loss: str, initialized: str) -> dependencies.Code:
     member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
     # those that its own lead to are its own too: focal is a part of sh_focal
     apart = {part for part in map(dependencies.definition, others) if part not in dependencies.reached(*own)}
-    found = dependencies.of((WORKER, "_train_segment"), *own, without=apart | lists)
+    found = dependencies.trace((WORKER, "_train_segment"), *own, without=apart | lists)
     return found | {name: str(value) for name, value in member.items()}
 
 

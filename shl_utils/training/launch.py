@@ -28,7 +28,8 @@ from shl_utils.training import jobs, processes, worker
 from shl_utils.training.variants import Variant
 
 CONFIG = "launch.json"
-WORTH = 30_000  # notes to be seen from which processes side by side make up for their start, some seconds
+# to be seen: from so many on, processes side by side make up for their start, some seconds
+MIN_NOTES_FOR_PARALLEL = 30_000
 WAIT = 3600  # seconds in which the machines of one launch have to meet: the next is started by hand, or is busy
 
 
@@ -46,25 +47,25 @@ def train(folder: Path, variants: list[Variant]) -> None:
         mixed_precision.check(variant.parameters)
     here = mixed_precision.processes_here(parameters)
     if parameters.nodes > 1:
-        _together(folder, variants, world=here * parameters.nodes)
+        _train_distributed(folder, variants, world=here * parameters.nodes)
     else:
         alone = here == 1 or parameters.parallel_models > 0
         for late in (False, True):  # what starts from another model has to find it
             part = [v for v in variants if bool(v.origin) is late]
             large = math.inf if alone else _fair_share(folder, part, here)
-            _apart(folder, part, 0 if alone else here, below=large)
+            _train_side_by_side(folder, part, 0 if alone else here, below=large)
             if not alone:
-                _together(folder, part, world=here, above=large)
-    jobs.tidy(folder, variants)
+                _train_distributed(folder, part, world=here, above=large)
+    jobs.remove_stale_segments(folder, variants)
 
 
 def _fair_share(folder: Path, variants: list[Variant], n: int) -> float:
     """Notes of a segment that would keep one of `n` processes longer than all others: it is for all of them."""
-    asked = jobs.of(folder, variants, corpora.read(folder))
+    asked = jobs.plan(folder, variants, corpora.read(folder))
     return sum(plan.notes_to_see() for plan in asked) / n
 
 
-def _apart(folder: Path, variants: list[Variant], n: int, *, below: float) -> None:
+def _train_side_by_side(folder: Path, variants: list[Variant], n: int, *, below: float) -> None:
     """Every segment of fewer than `below` notes in one process: here, one after another, or in `n` side by side, each
     with its share of the cores or a GPU of its own. n: 0 is for `_at_once` to say.
 
@@ -73,17 +74,17 @@ def _apart(folder: Path, variants: list[Variant], n: int, *, below: float) -> No
     if not variants:
         return
     corpus = corpora.read(folder)
-    asked = list(jobs.of(folder, variants, corpus))
+    asked = list(jobs.plan(folder, variants, corpus))
     n, due = n or _at_once(asked), [(plan, k) for plan in asked for k in plan.missing(0, below)]
     if n == 1 and due:
         with environment_variables.shut():
             worker.train(folder, variants, below=below)
     if n == 1 or not due:
         return
-    prepared = feature_cache.Prepared(folder, corpus.notes["text"])
+    prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
     all_parameters = [plan.variant.parameters for plan, _ in due]
     for parameters in {feature_cache.path_of(folder, p): p for p in all_parameters}.values():
-        prepared.of(parameters)  # here, with all cores
+        prepared.features(parameters)  # here, with all cores
     del prepared
     config = {"world": 1, "shared": True, "below": below}
     with _described(folder, variants, config), _counted(due):
@@ -104,9 +105,9 @@ def _gpu(i: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": visible[i % len(visible)]}
 
 
-def _together(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
+def _train_distributed(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
     """Every segment of at least `above` notes in `world` processes that share each step."""
-    asked = jobs.of(folder, variants, corpora.read(folder))
+    asked = jobs.plan(folder, variants, corpora.read(folder))
     due = [(plan, k) for plan in asked for k in plan.missing(above, math.inf)]
     if due:
         with _described(folder, variants, {"world": world, "shared": False, "above": above}), _counted(due):
@@ -130,7 +131,8 @@ def _at_once(asked: list[jobs.Plan]) -> int:
         return n
     if mixed_precision.device() != "cpu":
         return 1
-    return min(mixed_precision.cores(), 4) if sum(plan.notes_to_see() for plan in asked) >= WORTH else 1
+    notes = sum(plan.notes_to_see() for plan in asked)
+    return min(mixed_precision.cores(), 4) if notes >= MIN_NOTES_FOR_PARALLEL else 1
 
 
 def _side_by_side(commands: list[list[str]], logs: list[Path], envs: list[dict[str, str]]) -> tuple[int, Path]:
@@ -181,16 +183,18 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
 @contextmanager
 def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> Iterator[None]:
     """What is to be trained, in a file for the processes that train it; how: other arguments of `worker.train`."""
-    storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": [_told(v) for v in variants], "how": how})
+    storage.write_json(
+        folder / CONFIG, {"folder": str(folder), "variants": [_variant_to_dict(v) for v in variants], "how": how}
+    )
     try:
         yield
     finally:
         (folder / CONFIG).unlink(missing_ok=True)
 
 
-def _told(variant: Variant) -> dict[str, Any]:
+def _variant_to_dict(variant: Variant) -> dict[str, Any]:
     """A variant for a file; `worker` reads it back."""
-    plain = variant.plain and _told(variant.plain)
+    plain = variant.plain and _variant_to_dict(variant.plain)
     return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "plain": plain}
 
 

@@ -21,7 +21,7 @@ from shl_utils.method import harmonic_weights, losses
 from shl_utils.method.score_counts import curve
 from shl_utils.parameters import Parameters
 from shl_utils.runs import mixed_precision
-from shl_utils.training.checkpoint import Course, trained
+from shl_utils.training.checkpoint import TrainingState, trainable_weights
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
 from shl_utils.training.segment_model import SegmentModel, merged, predict, to_device
 from shl_utils.training.variants import FROM_UNIFIED
@@ -113,12 +113,12 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup_share))
     model, optimizer = accelerator.prepare(net, optimizer)
     rng = np.random.default_rng(task.seed)
-    course = Course(net, optimizer, schedule, rng, accelerator.scaler, trained(net))
+    course = TrainingState(net, optimizer, schedule, rng, accelerator.scaler, trainable_weights(net))
     course.resume(path, key)
     on_step(len(course.history) * task.notes.size)
     for epoch in range(len(course.history), task.epochs):
         loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
-        weights = trained(net)
+        weights = trainable_weights(net)
         if not all(values.isfinite().all() for values in weights.values()):
             course.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break

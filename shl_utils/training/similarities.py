@@ -54,7 +54,7 @@ def kept(
     by, path = mixed_precision.computing(parameters), folder / "trunk" / "similarities.parquet"
     counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
     data = [storage.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
-    code = dependencies.of(similarities)
+    code = dependencies.trace(similarities)
     key = storage.short([data, encoder.identity(parameters), counts, by.precision, code])
     about = pq.read_schema(path).metadata if path.exists() else {}
     if about.get(b"key", b"").decode() != key:

@@ -54,13 +54,13 @@ class Variant:
 
 def main(parameters: Parameters) -> Variant:
     """What the parameters of the run ask for."""
-    asked, plain = plain_of(parameters), reference(parameters)
+    asked, plain = unified_bce_counterpart(parameters), reference(parameters)
     if asked == parameters:
         return Variant(MAIN, parameters)
     return Variant(MAIN, parameters, plain if asked == plain.parameters else Variant("origin", asked))
 
 
-def plain_of(parameters: Parameters) -> Parameters:
+def unified_bce_counterpart(parameters: Parameters) -> Parameters:
     """One model for all codes under plain BCE, on labels as they are, and else like this one: what a warm start
     starts from."""
     cold = {"warm_start": "prior", "label_embedding+warm_start": "label_embedding"}
@@ -79,7 +79,7 @@ def compared(parameters: Parameters) -> list[Variant]:
     return both[:1] if both[0].name == both[1].name else both
 
 
-def moot(parameters: Parameters) -> set[str]:
+def inactive_parameters(parameters: Parameters) -> set[str]:
     """Names of the parameters that change nothing in a training like this."""
     unused = {name for name, users in loss_factory.USED_BY.items() if parameters.loss not in users}
     one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"

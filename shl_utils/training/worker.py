@@ -75,23 +75,23 @@ def train(
     world: processes that train one model together. shared: others are at the same list; each takes what is free.
     """
     corpus = corpora.read(folder)
-    prepared = feature_cache.Prepared(folder, corpus.notes["text"])
-    for plan in jobs.of(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # behind what they start from
+    prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
+    for plan in jobs.plan(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # behind what they start from
         accelerator = accelerator_for(plan.variant.parameters.precision, world=world)
         # the last ones are the largest: side by side they go first, so that nobody waits long for the other
         due = plan.sized(above, below)
         for k in reversed(due) if shared else due:
-            with locks.claimed(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
+            with locks.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
                     _train_segment(k, plan, corpus, prepared, accelerator)
 
 
 def _train_segment(
-    k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.Prepared, accelerator: Accelerator
+    k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.FeatureCache, accelerator: Accelerator
 ) -> None:
     parameters, world = plan.variant.parameters, accelerator.num_processes
     with accelerator.main_process_first():
-        base, seen = prepared.of(parameters)
+        base, seen = prepared.features(parameters)
     accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
     task = task_of(seen, corpus, plan, k)
     names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
@@ -151,8 +151,8 @@ def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: l
     train = corpus.rows("train")
     some = np.random.default_rng(0).permutation(train)[: initialization.SAMPLE]
     columns = pd.Index(corpus.codes["code"]).get_indexer(codes)
-    described = prepared.described(parameters, corpus.codes["description"].iloc[columns].tolist())
-    seen, held = prepared.pooled(parameters, some), labels[some][:, columns].toarray()
+    described = prepared.embed_descriptions(parameters, corpus.codes["description"].iloc[columns].tolist())
+    seen, held = prepared.mean_pooled(parameters, some), labels[some][:, columns].toarray()
     initialization.set_head(net, *initialization.description_head(seen, described, held, prior))
 
 
@@ -166,8 +166,8 @@ def _write(net: segment_model.SegmentModel, target: Path, facts: dict[str, Any])
     partial.rename(target)
 
 
-def _read(told: dict[str, Any]) -> Variant:
-    return Variant(told["folder"], check(told["parameters"]), told["plain"] and _read(told["plain"]))
+def _variant_from_dict(told: dict[str, Any]) -> Variant:
+    return Variant(told["folder"], check(told["parameters"]), told["plain"] and _variant_from_dict(told["plain"]))
 
 
 def _main(path: str) -> None:
@@ -176,7 +176,7 @@ def _main(path: str) -> None:
     @record
     def work() -> None:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-        wanted = [_read(told) for told in config["variants"]]
+        wanted = [_variant_from_dict(told) for told in config["variants"]]
         train(Path(config["folder"]), wanted, **config["how"])
 
     work()

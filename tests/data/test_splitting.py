@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shl_utils.data.splitting import cut_validation, separable, short, split, together
+from shl_utils.data.splitting import separable, short, split, split_off_validation, together
 
 
 def labels_of(rng, notes, codes):
@@ -67,7 +67,7 @@ def test_a_cut_keeps_groups_and_every_code_that_can_be_in_training(seed, notes, 
     labels = labels_of(rng, notes, codes)
     groups = rng.integers(0, max(notes // 2, 1), notes)
     texts = np.arange(notes).astype(str)
-    sides = cut_validation(labels, groups=groups, texts=texts, validation=0.2, seed=seed)
+    sides = split_off_validation(labels, groups=groups, texts=texts, validation=0.2, seed=seed)
     assert set(sides) <= {"train", "validation"}
     assert all(len(set(sides[groups == group])) == 1 for group in groups), "a group was parted"
     for code in range(codes):
@@ -81,7 +81,7 @@ def test_a_cut_has_its_share_though_every_note_has_a_code_of_its_own():
     shared = sparse.csr_array((rng.random((500, 20)) < 0.2).astype(float))
     labels = sparse.csr_array(sparse.hstack([own, shared]))
     names = np.arange(500).astype(str)
-    sides = cut_validation(labels, groups=names, texts=names, validation=0.15, seed=0)
+    sides = split_off_validation(labels, groups=names, texts=names, validation=0.15, seed=0)
     assert abs((sides == "validation").mean() - 0.15) < 0.02
     ours = split(labels, groups=names, texts=names, validation=0.15, test=0.15, seed=0)
     for name in ("validation", "test"):

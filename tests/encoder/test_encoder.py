@@ -27,7 +27,7 @@ def test_trunk_and_top_together_are_the_encoder(minilm, top):
     tokenizer, model = minilm
     rows = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
     ids, mask = rows.pad([0, 1, 2])
-    trunk, upper = encoder.halves(model, top=top)
+    trunk, upper = encoder.split_encoder(model, top=top)
     flat = torch.empty(rows.offsets[-1], 384)
     encoder.encode(trunk, rows, flat, device="cpu", label="encode")
     hidden, _ = Ragged(flat, rows.offsets).pad([0, 1, 2])
@@ -41,7 +41,7 @@ def test_trunk_and_top_together_are_the_encoder(minilm, top):
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
 def test_other_architectures_divide_too(kind, top):
     model = tiny(kind)
-    trunk, upper = encoder.halves(model, top=top)
+    trunk, upper = encoder.split_encoder(model, top=top)
     ids = torch.arange(6, 20).reshape(1, -1)
     below = trunk(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     whole = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
@@ -50,8 +50,8 @@ def test_other_architectures_divide_too(kind, top):
 
 
 def test_an_architecture_that_does_more_than_its_layers_does_not_divide():
-    assert encoder.halves(tiny("electra", embedding_size=16), top=1) is None
-    assert encoder.halves(tiny("electra", embedding_size=32), top=1)
+    assert encoder.split_encoder(tiny("electra", embedding_size=16), top=1) is None
+    assert encoder.split_encoder(tiny("electra", embedding_size=32), top=1)
 
 
 def words(n=100, *, special=True, **more):
@@ -123,7 +123,7 @@ def test_a_tokenizer_without_special_tokens_or_padding():
     embedded = encoder.embed(model, pieces, device="cpu", dtype=torch.float32, label=None)
     assert not embedded[0].any()
     assert np.linalg.norm(embedded[1]) == pytest.approx(1)
-    assert not encoder.embed(model, Ragged.of([[]]), device="cpu", dtype=torch.float32, label=None).any()
+    assert not encoder.embed(model, Ragged.from_rows([[]]), device="cpu", dtype=torch.float32, label=None).any()
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart", "vit"])
@@ -140,7 +140,7 @@ def test_how_many_characters_are_read(tokenizer, read):
 
 def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
     _, model = minilm
-    trunk, upper = encoder.halves(model, top=2)
+    trunk, upper = encoder.split_encoder(model, top=2)
     ours = {p.data_ptr() for p in model.parameters()}
     assert {p.data_ptr() for view in (trunk, upper) for p in view.parameters()} == ours
     assert encoder.n_layers(model) == 6
@@ -189,7 +189,7 @@ def test_more_texts_than_a_block(minilm, monkeypatch):
 
 
 def test_ragged_rows():
-    rows = Ragged.of([[1, 2, 3], [4]])
+    rows = Ragged.from_rows([[1, 2, 3], [4]])
     padded, mask = rows.pad([1, 0])
     assert padded.tolist() == [[4] + 15 * [0], [1, 2, 3] + 13 * [0]]
     assert mask.tolist() == [[1] + 15 * [0], [1, 1, 1] + 13 * [0]]

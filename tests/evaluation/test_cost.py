@@ -38,13 +38,17 @@ def test_segments_against_one_model_by_hand():
     ratios = cost.against_one(lines, a_note, notes=20, origin=None)
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
     said = "2 models instead of the one plain BCE model: 2.0 times the notes seen in training, 1.4 "
-    assert findings.of_costs(ratios).startswith(said)
+    assert findings.summarize_costs(ratios).startswith(said)
     after = cost.against_one(lines, a_note, notes=20, origin="reference")
     assert after.tolist() == [3, 3, (20 * 5 + 120 * 2) / (20 * 5 + 40 * 2), 3], "what they start from is trained, too"
     alone = cost.against_one(lines[:1], a_note, notes=20, origin=None)
     assert alone.tolist() == [1, 1, 1, 1], "a main model that is the reference"
-    assert findings.of_costs(alone * [1, 2, 2, 2]).startswith("One model instead of the one plain BCE model: 2.0 ")
-    assert findings.of_costs(alone) == "The run trained one model of all codes, which costs what one model costs."
+    assert findings.summarize_costs(alone * [1, 2, 2, 2]).startswith(
+        "One model instead of the one plain BCE model: 2.0 "
+    )
+    assert (
+        findings.summarize_costs(alone) == "The run trained one model of all codes, which costs what one model costs."
+    )
 
 
 def test_cleaning_takes_what_is_made_again_and_no_more(smoke, tmp_path):

@@ -130,7 +130,7 @@ def test_codes_of_a_published_split_without_a_training_note_have_a_bin_of_their_
 def test_the_accuracy_illusion():
     truth = np.zeros((100, 50), int)
     truth[:, 0] = 1
-    table = label_metrics.of_nothing_learned(truth)
+    table = label_metrics.trivial_baselines(truth)
     assert table.loc["no code, ever", "accuracy"] == pytest.approx(0.98)
     assert table.loc["no code, ever", "micro-F1"] == 0
     assert table.loc["the most frequent, always", "micro-F1"] == 1

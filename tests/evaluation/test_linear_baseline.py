@@ -14,7 +14,7 @@ def test_codes_side_by_side_end_as_one_after_the_other(tmp_path, monkeypatch):
     notes, _ = corpus.build(sources.load(check({}), tmp_path), check({"min_notes": 30}))
     terms = linear_baseline.terms(notes)
     alone = linear_baseline.tfidf_logistic(notes, terms).probabilities
-    monkeypatch.setattr(linear_baseline, "WORTH", 0)
+    monkeypatch.setattr(linear_baseline, "MIN_PAIRS_FOR_PARALLEL", 0)
     monkeypatch.setattr(mixed_precision, "cores", lambda: 2)
     for _ in range(2):
         assert (linear_baseline.tfidf_logistic(notes, terms).probabilities == alone).all()

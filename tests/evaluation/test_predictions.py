@@ -27,7 +27,7 @@ def notes(tmp_path):
 @pytest.fixture
 def saved(notes, tmp_path):
     """Save an untrained model of code a for a variant, which says `prior` whatever the note."""
-    encoder, _ = feature_cache.Prepared(tmp_path, notes.notes["text"]).of(PARAMETERS)
+    encoder, _ = feature_cache.FeatureCache(tmp_path, notes.notes["text"]).features(PARAMETERS)
 
     def save(variant, prior):
         top, layers = feature_cache.trained_part(encoder, PARAMETERS)
@@ -53,6 +53,6 @@ def test_predictions_are_made_again_for_a_changed_model_and_for_no_other(notes, 
     predictions.keep(tmp_path, wanted, notes)
     assert paths[0].stat().st_mtime_ns == made[0]
     for variant, said in zip(wanted, (0.2, 0.7)):
-        found = predictions.of_variant(tmp_path, variant, notes)
+        found = predictions.read_variant(tmp_path, variant, notes)
         assert found.rows.tolist() == [2, 3, 4, 5]
         assert found.probabilities == pytest.approx(np.array([[said, 0]] * 4), rel=1e-4), "code b has no model"

@@ -48,7 +48,9 @@ def flipped(gold, rows):
 @pytest.mark.parametrize("rule", thresholds.RULES)
 def test_thresholds_know_validation_and_nothing_of_the_test(corpus, found, rule):
     def cut(gold, predictions):
-        return results.cut(corpus, gold, predictions, check({"threshold": rule, "min_positives": 2})).tolist()
+        return results.choose_thresholds(
+            corpus, gold, predictions, check({"threshold": rule, "min_positives": 2})
+        ).tolist()
 
     other = found.probabilities.copy()
     other[np.isin(found.rows, corpus.rows("test"))] = 0.5
@@ -61,14 +63,14 @@ def test_thresholds_know_validation_and_nothing_of_the_test(corpus, found, rule)
 
 def test_the_table_that_is_saved_holds_the_line_of_every_rule(corpus, found):
     parameters = check({"threshold": "per_code", "min_positives": 2})
-    table = results.limits_table(corpus, corpus.labels, found, parameters)
+    table = results.threshold_table(corpus, corpus.labels, found, parameters)
     assert table.columns.tolist() == ["code", "model", *thresholds.RULES]
     assert table["code"].tolist() == CODES
     assert table["model"].tolist() == SEGMENTS.tolist()
     validation = corpus.rows("validation")
     truth = corpus.labels[validation].toarray().astype(int)
     for rule in thresholds.RULES:
-        expected = thresholds.choose(rule, truth, found.of(validation), segment=SEGMENTS, floor=2)
+        expected = thresholds.choose(rule, truth, found.select(validation), segment=SEGMENTS, floor=2)
         assert table[rule].tolist() == expected.tolist(), rule
     for one, other in combinations(thresholds.RULES, 2):
         assert table[one].tolist() != table[other].tolist(), "the rules differ here, so none stands in for another"
@@ -76,11 +78,11 @@ def test_the_table_that_is_saved_holds_the_line_of_every_rule(corpus, found):
 
 def test_test_notes_are_decided_under_the_line_of_the_rule(corpus, found):
     parameters = check({"min_positives": 2})
-    limits = results.limits_table(corpus, corpus.labels, found, parameters)
+    limits = results.threshold_table(corpus, corpus.labels, found, parameters)
     shown = results.by_rule(corpus, corpus.labels, {"m": found}, {"m": limits})
     test = corpus.rows("test")
     for rule in thresholds.RULES:
-        expected = found.of(test) >= limits[rule].to_numpy()
+        expected = found.select(test) >= limits[rule].to_numpy()
         asked = check({"threshold": rule, "min_positives": 2, "bootstrap_draws": 100})
         _, decided = results.compare(corpus, corpus.labels, {"m": found}, asked, reference="m")
         assert decided["m"].tolist() == expected.tolist()
@@ -93,6 +95,6 @@ def test_every_figure_stands_beside_its_whole_definition(corpus, found):
     shown = tables.all_figures(table)
     assert shown["definition"].to_dict() == label_metrics.DEFINITIONS | score_metrics.DEFINITIONS
     assert shown["m"].to_dict() == pytest.approx(table.loc["m", shown.index].to_dict(), abs=6e-4)
-    style.use()
+    style.setup_notebook()
     displayed = shown._repr_html_()
     assert all(text in displayed for text in shown["definition"]), "pandas cuts long text in notebooks by default"

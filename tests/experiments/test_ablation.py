@@ -15,7 +15,7 @@ from shl_utils.evaluation import results
 from shl_utils.experiments import ablation, effects, measure, tuning
 from shl_utils.experiments import grid as grids
 from shl_utils.method import losses
-from shl_utils.parameters import check, of_training
+from shl_utils.parameters import check, training_parameters
 from shl_utils.reporting import plots, tables
 from shl_utils.runs import storage
 from shl_utils.training import loop, variants
@@ -91,7 +91,9 @@ def test_every_grid_of_the_project_can_be_run(path):
     used = [v for row in tuning.trials(rows) or rows for v in (*row.trained, *row.partners)]
     known: dict[str, tuple] = {}
     for v in variants.with_origins(used) + used:
-        key = v.parameters.model_dump(include=of_training(v.parameters) | {"encoder"} - variants.moot(v.parameters))
+        key = v.parameters.model_dump(
+            include=training_parameters(v.parameters) | {"encoder"} - variants.inactive_parameters(v.parameters)
+        )
         key |= v.parameters.model_dump(include={"filter_labels", "segmentation", "eta"})
         assert known.setdefault(v.folder, key) == key, "two models do not share a folder"
 
@@ -171,7 +173,7 @@ def test_levels_of_a_curve_are_drawn_and_told(tmp_path):
     lines = {}
     for name, found in measured.items():
         lines[name] = dict(figure)
-        for part in results.FIGURES:
+        for part in results.HEADLINE_METRICS:
             value = found.points[part]
             lines[name] |= {part: value, f"{part}_low": value - 0.1, f"{part}_high": value + 0.1}
             lines[name] |= {f"{part}_gain{end}": value - 0.5 for end in ("", "_low", "_high")}
@@ -265,7 +267,7 @@ def test_what_changes_nothing_by_hand(name):
         asked = {"loss": loss, "segmentation": segmentation, "filter_labels": labels}
         asked |= {"initialization": initialization}
         expected = any(case.items() <= asked.items() for case in MOOT.get(name, []))
-        assert (name in variants.moot(check(asked))) == expected, asked
+        assert (name in variants.inactive_parameters(check(asked))) == expected, asked
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["no filter", "filter"])
@@ -498,18 +500,18 @@ def test_own_notes_are_those_with_a_code_of_the_segment():
     labels = [["a", "b"], ["a", "b"], ["a", "b"], ["a", "b", "c"]]
     notes = pd.DataFrame({"note": list("1234"), "group": list("1234"), "split": "train", "text": "", "codes": labels})
     corpus = Corpus(notes, pd.DataFrame({"code": list("abc"), "description": list("abc")}))
-    mask = measure.own_notes(corpus, corpus.labels, check({}), rows=np.arange(4))
+    mask = measure.oracle_mask(corpus, corpus.labels, check({}), rows=np.arange(4))
     assert mask.tolist() == [[True, True, False]] * 3 + [[True, True, True]]
     gold = sparse.csr_array(np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32))
-    assert measure.own_notes(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
+    assert measure.oracle_mask(corpus, gold, check({}), rows=np.array([0]))[0].tolist() == [True, True, False]
 
 
 def test_tables_are_readable():
     line = {"comparable": True, "core_seconds": 12.4, "map": 0.55, "failed": 0}
-    for figure in results.FIGURES:
+    for figure in results.HEADLINE_METRICS:
         line |= {figure: 0.5, f"{figure}_low": 0.4, f"{figure}_high": 0.61, f"{figure}_sd": 0.012, f"{figure}_p": 0.03}
         line |= {f"{figure}_gain": -0.1, f"{figure}_gain_low": -0.2, f"{figure}_gain_high": 0.05}
-    base = line | {f"{figure}_p": np.nan for figure in results.FIGURES} | {"micro_f1_sd": np.nan}
+    base = line | {f"{figure}_p": np.nan for figure in results.HEADLINE_METRICS} | {"micro_f1_sd": np.nan}
     shown = tables.ablation(pd.DataFrame({results.BASE: base, "other": line | {"comparable": False}}).T.infer_objects())
     assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
     assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.030"

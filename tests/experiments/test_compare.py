@@ -29,7 +29,7 @@ def other(smoke, tmp_path_factory):
 
 
 def test_models_of_two_runs_stand_side_by_side(smoke, other):
-    found = compare.of([other / "smoke", other / "labels"])
+    found = compare.compare_runs([other / "smoke", other / "labels"])
     names = list(found.table.index)
     assert names[0] == "segmented sh_focal, filter (smoke)"
     assert f"{linear_baseline.LINEAR} (smoke)" in names
@@ -50,7 +50,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_row_and_the_same_models_co
         shutil.copytree(smoke[0], tmp_path / name)
     stamp = tmp_path / "seed" / "stages" / "03_train.json"
     stamp.write_text(stamp.read_text().replace('"training_seed": 0', '"training_seed": 1'))
-    found = compare.of([smoke[0], tmp_path / "again", tmp_path / "seed"])
+    found = compare.compare_runs([smoke[0], tmp_path / "again", tmp_path / "seed"])
     assert list(found.table["seeds"]) == [2, 2, 1]
     assert "(smoke, seed)" in found.table.index[0]
     assert found.table["micro_f1_sd"].iloc[0] == 0
@@ -62,7 +62,7 @@ def changed(smoke, folder, change):
     notes = change(pd.read_parquet(folder / "corpus.parquet"))
     notes.to_parquet(folder / "corpus.parquet", index=False)
     with pytest.raises(ValueError, match=r"corpus.parquet is not as 00_imbalance left it"):
-        compare.of([smoke[0], folder])
+        compare.compare_runs([smoke[0], folder])
     stamp = folder / "stages" / "00_imbalance.json"
     digests = storage.digest(smoke[0] / "corpus.parquet"), storage.digest(folder / "corpus.parquet")
     stamp.write_text(stamp.read_text().replace(*digests))
@@ -71,7 +71,7 @@ def changed(smoke, folder, change):
 
 def test_notes_in_another_order_are_paired_all_the_same(smoke, tmp_path):
     other = changed(smoke, tmp_path / "other", lambda notes: notes.iloc[::-1])
-    found = compare.of([smoke[0], other])
+    found = compare.compare_runs([smoke[0], other])
     assert list(found.table["seeds"]) == [1, 1, 1]
     other = compare._load(other)
     first = compare._load(smoke[0])
@@ -86,7 +86,7 @@ def test_altered_predictions_are_named(smoke, tmp_path):
     with (tmp_path / "altered" / "tfidf" / "predictions.parquet").open("ab") as file:
         file.write(b" ")
     with pytest.raises(ValueError, match=r"tfidf/predictions.parquet is not as 04_evaluate left it"):
-        compare.of([smoke[0], tmp_path / "altered"])
+        compare.compare_runs([smoke[0], tmp_path / "altered"])
 
 
 def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
@@ -99,7 +99,7 @@ def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
     done = shl("compare", smoke[0], other)
     assert done.returncode == 2
     assert "changed has other notes and split than smoke: no difference can be told" in done.stderr
-    found = compare.of([smoke[0], other], different=True)
+    found = compare.compare_runs([smoke[0], other], different=True)
     assert not found.paired
     assert list(found.shown.columns) == ["micro-F1", "macro-F1", "mAP", "core seconds"]
     assert [name.split()[-1] for name in found.shown.index] == ["(smoke)"] * 3 + ["(changed)"] * 3

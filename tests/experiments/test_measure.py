@@ -49,7 +49,7 @@ def keep(folder, corpus, row, seed, probabilities):
     rows = np.concatenate([corpus.rows("validation"), corpus.rows("test")])
     found = Predictions(rows, probabilities.astype(np.float32), np.zeros(3, dtype=int))
     predictions.write(found, corpus, folder / row.trained[seed].folder / "predictions.parquet")
-    return found.of(corpus.rows("test"))
+    return found.select(corpus.rows("test"))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_p_is_that_of_a_permutation_test_against_the_base_corrected_by_holm(abla
             tested[row.name] = resampling.permutation_test(truth, first, second, times=300, seed=0)
     assert len(tested) == 5
     assert any(p["micro_f1"] != p["macro_f1_present"] for p in tested.values()), "two families"
-    for figure in results.FIGURES:
+    for figure in results.HEADLINE_METRICS:
         raw = {name: p[figure] for name, p in tested.items()}
         expected = resampling.holm(raw)
         assert any(expected[name] > raw[name] for name in raw), "the correction changes something here"
@@ -105,7 +105,7 @@ def test_p_is_that_of_a_permutation_test_against_the_base_corrected_by_holm(abla
 
 def test_a_row_that_is_not_comparable_has_no_p_and_counts_for_none(ablated):
     _, _, _, _, table = ablated
-    for figure in results.FIGURES:
+    for figure in results.HEADLINE_METRICS:
         assert table.index[table[f"{figure}_p"].isna()].tolist() == [results.BASE, OWN]
     assert not table.loc[OWN, "comparable"]
 
@@ -113,7 +113,7 @@ def test_a_row_that_is_not_comparable_has_no_p_and_counts_for_none(ablated):
 def test_intervals_are_the_middle_95_percent_of_the_draws(ablated):
     _, _, _, measured, table = ablated
     for name, found in measured.items():
-        for figure in results.FIGURES:
+        for figure in results.HEADLINE_METRICS:
             draws, base = found.samples[figure], measured[results.BASE].samples[figure]
             ends = np.quantile(draws, [0.025, 0.975])
             assert table.loc[name, [f"{figure}_low", f"{figure}_high"]].tolist() == pytest.approx(ends)
@@ -128,7 +128,7 @@ def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_pa
     table = table.assign(core_seconds=1.0, failed=1)
     told = tables.definitions(table, times=300)
     assert "over the 5 comparable rows, micro and macro each by itself, so none is below 5/301 = 0.017" in told["p"]
-    assert table[[f"{figure}_p" for figure in results.FIGURES]].min().min() >= 5 / 301
+    assert table[[f"{figure}_p" for figure in results.HEADLINE_METRICS]].min().min() >= 5 / 301
     assert label_metrics.DEFINITIONS["macro_f1_present"] in told["macro"]
     assert told["mAP"] == score_metrics.DEFINITIONS["map"]
     shown = tables.ablation(table)
@@ -165,7 +165,7 @@ def test_scored_on_own_notes_a_segment_is_silent_elsewhere_by_hand(tmp_path):
         assert found.predicted[0].sum() == said
         assert found.points["micro_f1"] == pytest.approx(2 * 5 / (5 + said))
     whole = Predictions(np.arange(5, 9), np.full((4, 3), 0.9), np.zeros(3, dtype=int))
-    silenced = measure.on_own_notes(corpus, corpus.labels, whole, PARAMETERS)
+    silenced = measure.route_by_oracle(corpus, corpus.labels, whole, PARAMETERS)
     assert (silenced.probabilities > 0).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
 
 
@@ -186,11 +186,11 @@ def test_a_code_that_only_the_partner_knows_is_a_segment_of_its_own():
     probabilities = np.full((5, 3), 0.5)
     found = Predictions(np.arange(4, 9), probabilities * [1, 1, 0], np.array([0, 1, -1]))
     partner = Predictions(np.arange(4, 9), probabilities, np.zeros(3, dtype=int))
-    joined = measure.joined(corpus, corpus.labels, found, partner)
+    joined = measure.stack(corpus, corpus.labels, found, partner)
     assert joined.segments.tolist() == [0, 1, 2]
     assert joined.probabilities[:, 2] == pytest.approx(0.5)
     nobody = replace(partner, segments=np.array([0, 0, -1]))
-    assert measure.joined(corpus, corpus.labels, found, nobody).segments.tolist() == [0, 1, -1]
+    assert measure.stack(corpus, corpus.labels, found, nobody).segments.tolist() == [0, 1, -1]
 
 
 def test_a_bin_of_all_codes_has_the_figures_of_the_table(ablated):

@@ -59,7 +59,7 @@ def kill(process, model):
 
 @pytest.mark.slow
 def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
-    failing, killed = list(snakemake_jobs.of(FILE, runner.read(FILE)[1]).models)
+    failing, killed = list(snakemake_jobs.read_batch(FILE, runner.read(FILE)[1]).models)
     (begun / failing).parent.mkdir()
     (begun / failing).write_text("in the way")
     first = snakemake(begun.parent, "--keep-going")
@@ -81,7 +81,7 @@ def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
 
 @pytest.mark.slow
 def test_a_model_waits_for_its_stage(begun):
-    found = snakemake_jobs.of(FILE, runner.read(FILE)[1])
+    found = snakemake_jobs.read_batch(FILE, runner.read(FILE)[1])
     (begun / "stages" / "03_train.json").unlink()
     for model in (next(iter(found.models)), next(iter(found.models)).removeprefix("ablation/")):
         with pytest.raises(FileNotFoundError, match="run 03_train first"):
@@ -110,7 +110,7 @@ def asked(tmp_path, text):
     """The batch of a run with this grid."""
     (tmp_path / "g.yaml").write_text(text)
     (tmp_path / "p.yaml").write_text(f"run: {tmp_path / 'run'}\ngrid: {tmp_path / 'g.yaml'}\n")
-    return snakemake_jobs.of(tmp_path / "p.yaml", runner.read(tmp_path / "p.yaml")[1])
+    return snakemake_jobs.read_batch(tmp_path / "p.yaml", runner.read(tmp_path / "p.yaml")[1])
 
 
 def test_files_with_a_blank_in_their_path_are_jobs(tmp_path):

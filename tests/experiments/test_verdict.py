@@ -22,7 +22,7 @@ def write(folder, *, beta="R1", failed=0):
     lines = [
         {"claim": claim, "papers": True, "measured": "a row", "figure": figure}
         for claim in FOUND
-        for figure in results.FIGURES
+        for figure in results.HEADLINE_METRICS
     ]
     ends = pd.DataFrame([FOUND[line["claim"]] for line in lines], columns=["gain", "low", "high"])
     pd.DataFrame(lines).join(ends).to_parquet(folder / "claims.parquet")
@@ -32,14 +32,14 @@ def write(folder, *, beta="R1", failed=0):
 
 
 def test_a_verdict_is_where_the_interval_lies(tmp_path):
-    found = verdict.of_run(write(tmp_path))
+    found = verdict.judge_run(write(tmp_path))
     said = found.groupby(level=0, sort=False)["verdict"].unique().map(list)
     assert said.to_dict() == dict(zip(FOUND, (["no"], ["yes"], ["not settled"], ["not tested"])))
 
 
 def test_runs_stand_side_by_side(tmp_path):
     folders = {name: write(tmp_path / name, beta=beta) for name, beta in (("first", "R1"), ("second", "R3"))}
-    lines = verdict.several(folders)
+    lines = verdict.judge_runs(folders)
     shown = tables.verdict(lines)
     said = shown[shown["micro"] != "not tested"]
     assert said.index.get_level_values("run").tolist() == ["first (R1)", "second (R3)"] * 3
@@ -50,7 +50,7 @@ def test_runs_stand_side_by_side(tmp_path):
 
 
 def test_a_claim_that_no_run_tested_stands_once_and_says_so(tmp_path):
-    lines = verdict.several({name: write(tmp_path / name) for name in ("first", "second")})
+    lines = verdict.judge_runs({name: write(tmp_path / name) for name in ("first", "second")})
     shown = tables.verdict(lines).reset_index().groupby("claim", sort=False)
     assert list(shown.groups) == list(FOUND), "every claim, in its order"
     weights = shown.get_group("In segments, its weights alone beat BCE")
@@ -60,8 +60,8 @@ def test_a_claim_that_no_run_tested_stands_once_and_says_so(tmp_path):
 def test_two_runs_of_one_name_are_refused(tmp_path):
     names = [str(tmp_path / "a" / "demo"), str(tmp_path / "b" / "demo")]
     with pytest.raises(ValueError, match="2 runs are called demo: rename the folder of one"):
-        verdict.places(names)
-    assert list(verdict.places([names[0], names[0], "other"])) == ["demo", "other"]
+        verdict.run_folders(names)
+    assert list(verdict.run_folders([names[0], names[0], "other"])) == ["demo", "other"]
 
 
 def test_rows_with_trainings_that_failed_are_named_by_run(tmp_path):
@@ -74,7 +74,7 @@ def test_rows_with_trainings_that_failed_are_named_by_run(tmp_path):
 def test_a_run_without_an_ablation_is_named_and_so_is_one_of_another_version(tmp_path, name):
     (write(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"{name} is missing: run 05_ablate of that run first"):
-        verdict.several({"run": tmp_path})
+        verdict.judge_runs({"run": tmp_path})
 
 
 def test_the_data_of_each_run_are_named_by_their_fingerprints(tmp_path):

@@ -58,7 +58,7 @@ def test_what_is_denied_is_asked_as_a_note_of_its_own(finished):
 
 def test_probabilities_and_codes_are_those_of_the_run(finished):
     folder, _, notes, row, coded = finished
-    (theirs,) = predictions.read(folder / "predictions.parquet", notes).of([row])
+    (theirs,) = predictions.read(folder / "predictions.parquet", notes).select([row])
     ours = coded.codes.set_index("code").loc[notes.codes["code"]]
     assert ours["probability"].to_numpy() == pytest.approx(theirs, abs=2e-3)
     assert (ours["predicted"] == (ours["probability"] >= ours["threshold"])).all()

@@ -37,7 +37,7 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     lines = [line.split(maxsplit=1) for line in done.stdout.replace("* ", "  ").splitlines()]
     ours = {text.split("  ")[0]: float(number) for number, text in lines}
-    (theirs,) = predictions.read(folder / "predictions.parquet", notes).of([row])
+    (theirs,) = predictions.read(folder / "predictions.parquet", notes).select([row])
     modelled = pd.read_parquet(folder / "segments.parquet")["code"]
     assert set(ours) == set(modelled)
     known = dict(zip(notes.codes["code"], theirs))

@@ -18,7 +18,7 @@ def gained(**rows):
     """A table of gains: name to (gain, low, high, comparable), the same in micro and macro."""
     lines = {name: {"comparable": comparable} for name, (*_, comparable) in rows.items()}
     for name, (*ends, _) in rows.items():
-        for figure in results.FIGURES:
+        for figure in results.HEADLINE_METRICS:
             lines[name] |= {f"{figure}_gain{end}": x for end, x in zip(("", "_low", "_high"), ends)}
     return pd.DataFrame(lines).T.infer_objects()
 
@@ -40,11 +40,11 @@ def test_the_figure_of_gains_shows_them_and_which_are_not_comparable():
 def test_a_sentence_counts_rows_by_their_intervals():
     comparable = {"a": (0.02, 0.01, 0.03, True), "b": (-0.1, -0.2, -0.05, True), "c": (0.1, -0.1, 0.2, True)}
     table = gained(**comparable, d=(1, 1, 1, False))
-    text = findings.of_gains(table)
+    text = findings.summarize_gains(table)
     assert text.startswith("Of 3 comparable rows ")
     assert text.count("1 gain, 1 lose, 1 are not settled") == 2
-    assert findings.of_gains(table[:0]).startswith("The grid has no other row")
-    assert findings.of_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
+    assert findings.summarize_gains(table[:0]).startswith("The grid has no other row")
+    assert findings.summarize_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
 
 
 def test_a_sentence_counts_claims_by_their_verdicts():
@@ -53,12 +53,12 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     lines = pd.DataFrame({"figure": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
     lines.index = [claim for claim in claims for _ in range(2)]
     lines["papers"] = [True] * 4 + [False] * 2
-    text = findings.of_verdicts(lines)
+    text = findings.summarize_verdicts(lines)
     assert text.startswith(
         "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, not settled to 0; "
     )
     assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 0."), "what is not the paper's does not count"
-    again = findings.of_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
+    again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
     assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 says yes to 2, ")
 
 
@@ -92,10 +92,10 @@ def test_a_page_brings_what_sorts_its_tables():
 
 
 def test_a_style_that_the_user_has_set_changes_no_figure(monkeypatch, tmp_path):
-    style.use()
+    style.setup_notebook()
     ours, backend = dict(plt.rcParams), plt.get_backend()
     with plt.rc_context({"text.usetex": True, "axes.grid": True, "figure.dpi": 500.0, "font.size": 30.0}):
-        style.use()
+        style.setup_notebook()
         assert {name: value for name, value in plt.rcParams.items() if ours[name] != value} == {}
         assert plt.get_backend() == backend
 

@@ -16,7 +16,7 @@ from shl_utils.encoder import feature_cache
 from shl_utils.method import losses
 from shl_utils.evaluation import label_metrics, resampling
 from shl_utils.training import jobs, variants
-from shl_utils.parameters import Parameters, STAGES, _of, check, of_training
+from shl_utils.parameters import Parameters, STAGES, _of, check, training_parameters
 
 FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
 MODELS = {FOCAL, *BCE}
@@ -81,7 +81,7 @@ def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, ol
     assert set(found) == {name[:2] for name in STAGES if name[:2] >= first}
     parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
     wanted = variants.compared(parameters) + ablation.models(ablation.rows(parameters.grid, parameters))
-    due = {plan.variant.name for plan in jobs.of(folder, wanted, corpus.read(folder)) if plan.missing()}
+    due = {plan.variant.name for plan in jobs.plan(folder, wanted, corpus.read(folder)) if plan.missing()}
     assert due == models
 
 
@@ -168,7 +168,7 @@ def test_a_changed_tokenizer_encodes_anew(changed, small_run):
     states = feature_cache.path_of(folder, parameters)
 
     def made():
-        feature_cache.Prepared(folder, texts).of(parameters)
+        feature_cache.FeatureCache(folder, texts).features(parameters)
         return states.stat().st_mtime_ns
 
     first = made()
@@ -181,9 +181,9 @@ def test_a_definition_leads_to_those_that_it_names():
     reached = {name for module, name in dependencies._reached({("shl_utils.evaluation.label_metrics", "scores")}, set())}
     assert {"scores", "f1", "_ratio"} <= reached
     assert "bootstrap" not in reached
-    found = dependencies.of(label_metrics.scores)
+    found = dependencies.trace(label_metrics.scores)
     assert list(found) == ["shl_utils/evaluation/label_metrics.py"]
-    assert found != dependencies.of(resampling.bootstrap)
+    assert found != dependencies.trace(resampling.bootstrap)
 
 
 def test_comments_docstrings_and_blank_lines_do_not_count():
@@ -209,7 +209,7 @@ def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
     def code(*cells):
         path = tmp_path / "n.ipynb"
         path.write_text(json.dumps({"cells": [dict(zip(("cell_type", "metadata", "source"), c)) for c in cells]}))
-        return dependencies.of_notebook(path)
+        return dependencies.trace_notebook(path)
 
     own = ("code", {}, "%matplotlib inline\nfrom shl_utils import metrics\nmetrics.scores(a, b)\n")
     base = code(own)
@@ -250,7 +250,7 @@ def test_a_new_parameter_of_training_counts_without_a_list():
         labels = jobs.sparse.csr_array((2, 2))
         return jobs._key(More(**changes), "corpus", labels, jobs.np.zeros(2), "")
 
-    assert "damping" in of_training(More())
+    assert "damping" in training_parameters(More())
     assert key() != key(damping=0.5)
     assert key() == key(shown=2)
     assert key() == key(processes=2)

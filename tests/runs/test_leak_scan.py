@@ -44,7 +44,7 @@ def test_text_is_found(run, tmp_path, name, content):
     path = tmp_path / "out" / name
     path.parent.mkdir()
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    (leak,) = leak_scan.found([tmp_path / "out"], [run])
+    (leak,) = leak_scan.find_leaks([tmp_path / "out"], [run])
     assert (leak.file, leak.run, leak.notes) == (path, run, 1)
     assert leak.shingles >= 1
 
@@ -52,13 +52,13 @@ def test_text_is_found(run, tmp_path, name, content):
 def test_a_corpus_that_was_copied_elsewhere_is_found(run, tmp_path):
     (tmp_path / "share").mkdir()
     (tmp_path / "share" / "corpus.parquet").write_bytes((run / "corpus.parquet").read_bytes())
-    (leak,) = leak_scan.found([tmp_path], [run])
+    (leak,) = leak_scan.find_leaks([tmp_path], [run])
     assert leak.file == tmp_path / "share" / "corpus.parquet"
 
 
 def test_text_in_a_table_is_found(run, tmp_path):
     pd.DataFrame({"n": [1], "words": [NOTE]}).to_parquet(tmp_path / "t.parquet")
-    assert leak_scan.found([tmp_path / "t.parquet"], [run])
+    assert leak_scan.find_leaks([tmp_path / "t.parquet"], [run])
 
 
 def test_fewer_words_descriptions_and_pictures_are_no_text_of_a_note(run, tmp_path):
@@ -67,7 +67,7 @@ def test_fewer_words_descriptions_and_pictures_are_no_text_of_a_note(run, tmp_pa
     notes.to_parquet(run / "corpus.parquet")
     (tmp_path / "a.txt").write_text(f"{title} seen for a large left pleural effusion")
     (tmp_path / "b.bin").write_bytes(b"\x00" + PART.encode())
-    assert leak_scan.found([tmp_path / "a.txt", tmp_path / "b.bin"], [run]) == []
+    assert leak_scan.find_leaks([tmp_path / "a.txt", tmp_path / "b.bin"], [run]) == []
 
 
 def test_the_command_names_files_and_says_it_by_its_exit_code(run, tmp_path):
@@ -95,4 +95,4 @@ def test_nothing_that_is_committed_holds_text_of_the_open_reports(tmp_path):
         PROJECT / name
         for name in ("README.md", "NOTICE", "docs", "notebooks", "params", "shl_utils", "tests", "workflow")
     ]
-    assert leak_scan.found(kept, [tmp_path]) == []
+    assert leak_scan.find_leaks(kept, [tmp_path]) == []

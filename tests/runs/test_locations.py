@@ -55,7 +55,7 @@ def test_a_folder_of_other_things_is_left_as_it_is(tmp_path):
         stages.begin("00_imbalance", {"run": str(other), "source": "table", "table": "x.csv"})
     assert [path.name for path in other.iterdir()] == ["chapter.tex"]
     assert other.stat().st_mode & 0o777 == 0o755
-    with pytest.raises(ValueError, match="something else"), stages.alone(other):
+    with pytest.raises(ValueError, match="something else"), stages.exclusive_run(other):
         pytest.fail("it is not ours")
 
 

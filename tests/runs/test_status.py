@@ -24,16 +24,16 @@ def folder(tmp_path):
 
 
 def states(folder):
-    return [line["state"] for line in status.of(folder)["stages"]]
+    return [line["state"] for line in status.summarize(folder)["stages"]]
 
 
 def test_every_stage_has_its_state(folder):
-    told = status.of(folder)
+    told = status.summarize(folder)
     assert states(folder) == ["done"] * 3 + ["failed"] + ["not run"] * (len(STAGES) - 4)
     assert told["stages"][3]["error"].startswith("ValueError: <no>")
     assert told["stages"][0]["peak_memory_mb"] > 0
     assert (told["run"], told["done"], told["fingerprints"]) == ("r", False, {"codes": "abc"})
-    assert status.of(folder, until=STAGES[2])["done"]
+    assert status.summarize(folder, until=STAGES[2])["done"]
     assert json.loads(json.dumps(told)) == told
 
 
@@ -55,10 +55,10 @@ def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
 def test_figures_of_an_earlier_state_are_not_told(folder):
     row = dict.fromkeys(status.FIGURES, 0.5)
     storage.write_json(folder / "metrics.json", {"models": {"m": row}})
-    assert status.of(folder)["figures"] == {}
+    assert status.summarize(folder)["figures"] == {}
     for stage in STAGES[3:5]:
         finish(stage, folder)
-    assert status.of(folder)["figures"] == {"m": row}
+    assert status.summarize(folder)["figures"] == {"m": row}
 
 
 def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
@@ -74,15 +74,15 @@ def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
 
 def test_a_run_that_was_not_begun_has_no_stage(tmp_path):
     assert set(states(tmp_path)) == {"not run"}
-    assert status.table([status.of(tmp_path)]) == f"{tmp_path.name}: 00_imbalance: not run"
+    assert status.table([status.summarize(tmp_path)]) == f"{tmp_path.name}: 00_imbalance: not run"
 
 
 def test_two_commands_do_not_work_on_one_run(tmp_path):
     with (
-        stages.alone(tmp_path / "r"),
+        stages.exclusive_run(tmp_path / "r"),
         pytest.raises(ValueError, match="r is in use by another"),
-        stages.alone(tmp_path / "r"),
+        stages.exclusive_run(tmp_path / "r"),
     ):
         pass
-    with stages.alone(tmp_path / "r"):
+    with stages.exclusive_run(tmp_path / "r"):
         pass

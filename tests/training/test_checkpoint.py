@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from shl_utils.training.checkpoint import Course, trained
+from shl_utils.training.checkpoint import TrainingState, trainable_weights
 
 
 def course(scaler=None):
@@ -14,10 +14,10 @@ def course(scaler=None):
     groups = [{"params": net[0].weight, "lr": 0.01}, {"params": net[2].parameters(), "lr": 0.1}]
     optimizer = torch.optim.AdamW(groups, fused=scaler is None)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 40)
-    return Course(net, optimizer, schedule, np.random.default_rng(0), scaler, trained(net))
+    return TrainingState(net, optimizer, schedule, np.random.default_rng(0), scaler, trainable_weights(net))
 
 
-def epoch(at: Course, score: float) -> None:
+def epoch(at: TrainingState, score: float) -> None:
     for _ in range(10):
         inputs = torch.tensor(at.rng.normal(size=(3, 6)), dtype=torch.float32)
         loss = at.net(inputs).square().mean()
@@ -30,7 +30,7 @@ def epoch(at: Course, score: float) -> None:
             at.optimizer.step()
         at.optimizer.zero_grad()
         at.schedule.step()
-    at.add(loss.item(), score, trained(at.net))
+    at.add(loss.item(), score, trainable_weights(at.net))
 
 
 SCORES = [0.5, 0.7, float("nan"), 0.6]
@@ -53,8 +53,8 @@ def test_what_goes_on_ends_like_what_never_stopped(tmp_path, stop, scaled):
         epoch(rest, score)
     assert rest.history == whole.history
     assert (rest.best, rest.best_score) == (whole.best, whole.best_score) == (2, 0.7)
-    for name, values in trained(whole.net).items():
-        assert torch.equal(values, trained(rest.net)[name])
+    for name, values in trainable_weights(whole.net).items():
+        assert torch.equal(values, trainable_weights(rest.net)[name])
         assert torch.equal(whole.best_weights[name], rest.best_weights[name])
     if scaled:
         assert rest.scaler.get_scale() == whole.scaler.get_scale() > 65536
@@ -67,4 +67,4 @@ def test_what_was_made_from_something_else_is_not_gone_on_from(tmp_path):
     other.resume(tmp_path / "0.epoch", "another key")
     other.resume(tmp_path / "1.epoch", "key")
     assert other.history == []
-    assert all(torch.equal(v, trained(course().net)[n]) for n, v in trained(other.net).items())
+    assert all(torch.equal(v, trainable_weights(course().net)[n]) for n, v in trainable_weights(other.net).items())

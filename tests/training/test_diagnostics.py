@@ -45,10 +45,10 @@ def test_failures_are_found_in_the_models_and_in_what_they_start_from(tmp_path):
     for segment, told in ((0, flat), (2, good), (10, fact([0.9, 0.5], [0.1, 0.2], segment=10))):
         storage.write_json(tmp_path / "segments" / str(segment) / "segment.json", told)
     storage.write_json(tmp_path / variants.REFERENCE / "segments" / "0" / "segment.json", flat)
-    found = diagnostics.of(tmp_path, [main])
+    found = diagnostics.failed_segments(tmp_path, [main])
     # the main model goes on from another: its loss need not fall
     assert found.to_numpy().tolist() == [[".", 10, diagnostics.BLIND], [variants.REFERENCE, 0, diagnostics.NO_FALL]]
-    assert list(diagnostics.of(tmp_path / "none", [main]).columns) == list(found.columns)
+    assert list(diagnostics.failed_segments(tmp_path / "none", [main]).columns) == list(found.columns)
 
 
 def test_frequencies_reach_the_average_precision_of_a_model_that_reads_nothing():

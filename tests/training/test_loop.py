@@ -80,7 +80,7 @@ def test_every_code_has_one_model_in_open_formats(trained):
 
 def test_what_each_loss_took_from_the_notes_is_on_record(trained):
     folder, parameters = trained
-    (plan,) = jobs.of(folder, [variants.main(parameters)], corpus.read(folder))
+    (plan,) = jobs.plan(folder, [variants.main(parameters)], corpus.read(folder))
     derived = [fact["derived"] for fact in facts(folder)]
     assert derived == [plan.derived(k) for k in range(plan.n)]
     assert all("weights" in found for found in derived), "sh_focal weighs negatives"
@@ -93,7 +93,7 @@ def test_training_beats_the_prior(trained):
     test = notes.rows("test")
     truth = notes.labels[test].toarray().ravel()
     prior = np.tile(notes.labels[notes.rows("train")].mean(axis=0), (len(test), 1)).ravel()
-    learned = average_precision_score(truth, predicted.of(test).ravel())
+    learned = average_precision_score(truth, predicted.select(test).ravel())
     assert learned > average_precision_score(truth, prior) + 0.05
 
 
@@ -120,7 +120,7 @@ def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
     pooled = pooling.mean_pool(hidden, batch["attention_mask"])
     plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
     codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
-    assert predicted.of(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
+    assert predicted.select(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
 
 
 def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_path):
@@ -130,7 +130,7 @@ def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_p
     for fact in facts(folder):
         assert fact["history"] == [{"epoch": 0, "loss": None, "validation_ap": None}]
         assert fact["best_epoch"] is None
-    assert set(diagnostics.of(folder, [steep])["why"]) == {diagnostics.DIVERGED}
+    assert set(diagnostics.failed_segments(folder, [steep])["why"]) == {diagnostics.DIVERGED}
     (predicted,) = predictions.compute(folder, [steep])
     assert np.isfinite(predicted.probabilities).all()
     assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation ap"] == "").all()
@@ -200,7 +200,7 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
 @two_devices
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
-    launch._together(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
+    launch._train_distributed(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
     assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
     for one, two in zip(facts(trained[0]), facts(folder), strict=True):
         assert one["best_epoch"] == two["best_epoch"]
@@ -228,7 +228,7 @@ def test_what_one_has_claimed_another_leaves(tmp_path):
     command = "import sys, pathlib; from shl_utils.runs.locks import claimed\n"
     command += "with claimed(pathlib.Path(sys.argv[1])) as free: print(free)"
     asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
-    with locks.claimed(tmp_path / "0.lock") as free:
+    with locks.try_lock(tmp_path / "0.lock") as free:
         assert free
         assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
     assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"
@@ -307,7 +307,7 @@ def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
     main = variants.main(parameters.model_copy(update={"processes": 2, "lora_layers": 99}))
     with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*lora_layers is 99"):
-        launch._together(folder, [main], world=2)
+        launch._train_distributed(folder, [main], world=2)
 
 
 def test_what_is_all_there_needs_no_launch(trained):
@@ -325,8 +325,8 @@ def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(train
     monkeypatch.setattr(mixed_precision, "cores", lambda: 2)
     monkeypatch.setattr(mixed_precision, "device", lambda: "cpu")
     main = variants.main(parameters.model_copy(update={"epochs": epochs}))
-    asked = list(jobs.of(folder, [main], corpus.read(folder)))
-    assert (asked[0].notes_to_see() >= launch.WORTH) == (n > 1), "the test's own sizes"
+    asked = list(jobs.plan(folder, [main], corpus.read(folder)))
+    assert (asked[0].notes_to_see() >= launch.MIN_NOTES_FOR_PARALLEL) == (n > 1), "the test's own sizes"
     assert launch._at_once(asked) == n
 
 
@@ -356,8 +356,8 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
     """fp16 arithmetic and gradient scaling on a processor, step by step as Accelerate does it on a GPU."""
     folder, parameters = small_run
     notes = corpus.read(folder)
-    base, seen = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
-    plan = next(jobs.of(folder, [variants.main(parameters)], notes))
+    base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
+    plan = next(jobs.plan(folder, [variants.main(parameters)], notes))
     task = worker.task_of(seen, notes, plan, 2)  # its largest gradients overflow at PyTorch's own first scale
     learnt = {}
     for dtype in (torch.float32, torch.float16):
@@ -389,8 +389,8 @@ def test_gradients_are_cut_to_their_norm(small_run, clip):
     folder, parameters = small_run
     parameters = parameters.model_copy(update={"max_grad_norm": clip})
     notes, main = corpus.read(folder), variants.main(parameters)
-    base, seen = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
-    plan = next(jobs.of(folder, [main], notes))
+    base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
+    plan = next(jobs.plan(folder, [main], notes))
     task = worker.task_of(seen, notes, plan, plan.n - 1)
     accelerator = worker.accelerator_for("fp32", world=1)
     net = worker.fresh(base, task.prior(), parameters)
@@ -423,16 +423,16 @@ def test_a_world_that_is_not_there_is_refused():
 def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "trunk")
     notes = corpus.read(folder)
-    _, first = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    _, first = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
     path = feature_cache.path_of(folder, parameters)
     written = path.stat().st_mtime_ns
-    _, again = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    _, again = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
     assert torch.equal(first.flat, again.flat)
     assert path.stat().st_mtime_ns == written
     table = pd.read_parquet(folder / "corpus.parquet")
     table.assign(text=table["text"].str.upper() + " AGAIN").to_parquet(folder / "corpus.parquet")
     notes = corpus.read(folder)
-    feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
     assert path.stat().st_mtime_ns != written
 
 
@@ -443,7 +443,7 @@ def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_ru
         folder, parameters = copy_run(small_run, tmp_path / name)
         asked = variants.main(parameters.model_copy(update={"lora_layers": 2, "epochs": 1, "precision": "fp32"}))
         if name == "whole":
-            monkeypatch.setattr(encoder, "halves", lambda *_, **__: None)
+            monkeypatch.setattr(encoder, "split_encoder", lambda *_, **__: None)
         launch.train(folder, [asked])
         predicted += [found.probabilities for found in predictions.compute(folder, [asked])]
     assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
@@ -452,9 +452,9 @@ def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_ru
 
 def test_an_encoder_that_does_not_divide_says_so(small_run, tmp_path, monkeypatch):
     folder, parameters = copy_run(small_run, tmp_path / "whole")
-    monkeypatch.setattr(encoder, "halves", lambda *_, **__: None)
+    monkeypatch.setattr(encoder, "split_encoder", lambda *_, **__: None)
     with pytest.warns(UserWarning, match="BertModel does not divide: all its layers run for every batch"):
-        feature_cache.Prepared(folder, corpus.read(folder).notes["text"]).of(parameters)
+        feature_cache.FeatureCache(folder, corpus.read(folder).notes["text"]).features(parameters)
 
 
 def test_training_all_layers_uses_tokens(small_run, tmp_path):

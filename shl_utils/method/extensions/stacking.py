@@ -35,7 +35,7 @@ def fit(own: NDArray, other: NDArray, truth: NDArray, segments: NDArray[np.int64
     return np.array(result)
 
 
-def join(own: NDArray, other: NDArray, segments: NDArray[np.int64], fitted: NDArray) -> NDArray[np.float32]:
+def stack(own: NDArray, other: NDArray, segments: NDArray[np.int64], fitted: NDArray) -> NDArray[np.float32]:
     """Probabilities (notes, codes) with what `fit` found; of a code without a model in a segment, `other`."""
     a, b, shift = fitted[segments].T
     joined = expit(a * _logits(own) + b * _logits(other) + shift)

@@ -597,9 +597,9 @@ def test_fifty_thousand_codes_are_cut_decided_and_measured(fifty_thousand):
     rows = np.concatenate([notes.rows("validation"), notes.rows("test")])
     scores = np.random.default_rng(0).random((len(rows), len(segments)), dtype=np.float32) / 2
     good = Predictions(rows, (scores + notes.labels[rows].toarray() / 2) * (segments >= 0), segments)
-    limits = results.cut(notes, notes.labels, good, parameters.model_copy(update={"threshold": "global"}))
+    limits = results.choose_thresholds(notes, notes.labels, good, parameters.model_copy(update={"threshold": "global"}))
     assert 0.45 < np.median(limits) < 0.55
-    truth, found = results.test_truth(notes, notes.labels), results.decide(notes, good, limits)
+    truth, found = results.test_truth(notes, notes.labels), results.binarize(notes, good, limits)
     assert label_metrics.scores(truth, found)["micro_f1"] > 0.97
     drawn = resampling.bootstrap(truth, found, resampling.resamples(*truth.shape, times=20, seed=0))
     assert (drawn["macro_f1_present"] > 0.9).all()

@@ -57,7 +57,7 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
     variants.write_segments(folder, notes, wanted[1:])
     launch.train(folder, wanted)  # the reference is trained first, though it stands last
     unified = folder / "reference" / "segments" / "0"
-    base, seen = feature_cache.Prepared(folder, notes.notes["text"]).of(parameters)
+    base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
     rows = notes.rows("test")
     known = json.loads((unified / "segment.json").read_text())["codes"]
     codes = json.loads((folder / "segments" / "0" / "segment.json").read_text())["codes"]

@@ -33,14 +33,14 @@ def test_an_offset_of_one_segment_is_undone():
     shifted = knows + np.array([3, 3, 0])  # as if the segment's negatives had weighed a twentieth
     same = np.full_like(knows, 0.5)  # says nothing
     fitted = stacking.fit(expit(shifted), same, truth, SEGMENTS[:3])
-    joined = stacking.join(expit(shifted), same, SEGMENTS[:3], fitted)
+    joined = stacking.stack(expit(shifted), same, SEGMENTS[:3], fitted)
     assert joined == pytest.approx(expit(knows), abs=0.1)
 
 
 def test_a_segment_without_positives_stays_near_the_mean_of_the_logits():
     likely, rare = np.full((20, 4), 0.1), np.full((20, 4), 0.001)
     fitted = stacking.fit(likely, rare, np.zeros((20, 4)), SEGMENTS)
-    joined = stacking.join(likely, rare, SEGMENTS, fitted)
+    joined = stacking.stack(likely, rare, SEGMENTS, fitted)
     assert np.isfinite(fitted).all()
     assert (joined[:, :3] > 0).all()
     assert (joined[:, :3] < 0.1).all()
@@ -48,7 +48,7 @@ def test_a_segment_without_positives_stays_near_the_mean_of_the_logits():
 
 def test_a_code_without_a_model_is_taken_from_the_other():
     own, other = np.zeros((2, 4)), np.array([[0.2, 0.3, 0.4, 0.9]] * 2)
-    joined = stacking.join(own, other, SEGMENTS, np.array([stacking.START] * 2))
+    joined = stacking.stack(own, other, SEGMENTS, np.array([stacking.START] * 2))
     assert joined[:, 3].tolist() == pytest.approx([0.9, 0.9])
 
 
@@ -62,15 +62,15 @@ def test_labels_of_test_notes_change_nothing():
     found, other = (Predictions(rows, RNG.random((40, 2)).astype(np.float32), np.array([0, 1])) for _ in range(2))
     gold = whole.labels
     without = gold.toarray() * ~np.isin(np.arange(42), whole.rows("test"))[:, None]
-    joined = [measure.joined(whole, part, found, other).probabilities for part in (gold, sparse.csr_array(without))]
+    joined = [measure.stack(whole, part, found, other).probabilities for part in (gold, sparse.csr_array(without))]
     assert np.array_equal(*joined)
     without[whole.rows("validation")] = 1 - without[whole.rows("validation")]
-    assert not np.array_equal(joined[0], measure.joined(whole, sparse.csr_array(without), found, other).probabilities)
+    assert not np.array_equal(joined[0], measure.stack(whole, sparse.csr_array(without), found, other).probabilities)
 
 
 def test_order_within_a_code_is_kept_where_both_agree():
     own = np.linspace(0.01, 0.9, 30)[:, None]
     truth = (RNG.random((30, 1)) < own).astype(int)
     fitted = stacking.fit(own, own, truth, np.array([0]))
-    joined = stacking.join(own, own, np.array([0]), fitted)
+    joined = stacking.stack(own, own, np.array([0]), fitted)
     assert (np.diff(joined[:, 0]) > 0).all()
