@@ -10,7 +10,7 @@ import yaml
 from conftest import shl
 
 from shl_utils.evaluation import filter_audit, label_metrics, results
-from shl_utils.experiments import ablation
+from shl_utils.experiments import label_check
 from shl_utils.notebook import toys
 from shl_utils.parameters import STAGES, check
 
@@ -88,10 +88,10 @@ def test_a_filter_that_leaves_a_side_no_label_stops_before_training():
     similarity = pd.DataFrame({"note": [0, 1, 2, 3], "code": [0, 1, 0, 1], "similarity": [0.5, 0.6, 0.1, 0.7]})
     split = np.array(["train", "train", "validation", "test"])
     with pytest.raises(ValueError, match=r"of the run leaves no label in validation: lower `filter_threshold`, or set"):
-        ablation.refuse_bare(similarity, split, check({"filter_labels": "all"}))
+        label_check.refuse_bare(similarity, split, check({"filter_labels": "all"}))
     with pytest.raises(ValueError, match=r"of row .*, filter on test too leaves no label in validation"):
-        ablation.refuse_bare(similarity, split, check({"grid": "factorial"}))
-    ablation.refuse_bare(similarity, split, check({}))
+        label_check.refuse_bare(similarity, split, check({"grid": "factorial"}))
+    label_check.refuse_bare(similarity, split, check({}))
 
 
 def test_an_interval_that_misses_its_estimate_is_said():

@@ -151,9 +151,9 @@ def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path):
     path.write_bytes(b"a" * (2 << 20))
     long_ago = time.time() - 100
     os.utime(path, (long_ago, long_ago))
-    before = stages._digest_in.cache_info().misses
+    before = storage._digest_in.cache_info().misses
     assert storage.digest(path) == storage.digest(path)
-    assert stages._digest_in.cache_info().misses == before + 1
+    assert storage._digest_in.cache_info().misses == before + 1
     first = storage.digest(path)
     path.write_bytes(b"b" * (2 << 20))  # of the same size, at this moment: its time may not tell it
     assert storage.digest(path) != first
