@@ -40,9 +40,11 @@ SAMPLE = 256  # notes by which FLOPs are counted
 
 @dataclass(frozen=True)
 class Way:
-    """To train the models of `variant`. by: "ours", "Trainer", or "Trainer, fp16" (on a processor "Trainer, bf16")."""
+    """To train the models of `variant`. runner: "shl", or "trainer" for transformers.Trainer. mixed: whether Trainer uses
+    half precision; ours does as its parameters say."""
 
-    by: str
+    runner: str
+    mixed: bool
     variant: Variant
 
     @property
@@ -50,7 +52,8 @@ class Way:
         p = self.variant.parameters
         models = "one model" if p.segmentation == "none" else "segments"
         layers = "all layers" if p.lora_layers == -1 else f"top {p.lora_layers}"
-        return f"{self.by}: {models}, {layers}"
+        by = "ours" if self.runner == "shl" else f"Trainer, {half()}" if self.mixed else "Trainer"
+        return f"{by}: {models}, {layers}"
 
 
 def ways(parameters: Parameters, rate: float) -> list[Way]:
@@ -58,17 +61,17 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
     every = {"lora_layers": -1, "lora_targets": "attention"}
     every |= {name: rate * getattr(parameters, name) for name in ("lr_lora", "lr_head")}
     asked = [
-        ("Trainer", PLAIN | every),
-        ("Trainer", every),
-        (f"Trainer, {half()}", PLAIN | every),
-        ("ours", PLAIN | every),
-        ("ours", every),
-        ("ours", PLAIN),
-        ("ours", {}),
+        ("trainer", False, PLAIN | every),
+        ("trainer", False, every),
+        ("trainer", True, PLAIN | every),
+        ("shl", False, PLAIN | every),
+        ("shl", False, every),
+        ("shl", False, PLAIN),
+        ("shl", False, {}),
     ]
     return [
-        Way(by, Variant(f"{FOLDER}/{number}", parameters.model_copy(update=changes)))
-        for number, (by, changes) in enumerate(asked)
+        Way(runner, mixed, Variant(f"{FOLDER}/{number}", parameters.model_copy(update=changes)))
+        for number, (runner, mixed, changes) in enumerate(asked)
     ]
 
 
@@ -162,7 +165,7 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
     plan = next(jobs.plan(folder, [variant], corpus))
     for of in ("", "tokens"):  # what it takes to make them counts
         feature_cache.path_of(folder, variant.parameters, of=of).unlink(missing_ok=True)
-    found, seconds = _by_us(folder, way) if way.by == "ours" else _by_trainer(way, plan, corpus)
+    found, seconds = _by_us(folder, way) if way.runner == "shl" else _by_trainer(way, plan, corpus)
     return {
         **{name: round(value, 1) for name, value in seconds.items()},
         "models": plan.n,
@@ -194,7 +197,7 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
         task = worker.task_of(seen, corpus, plan, k)
         net = worker.fresh(base, task.prior(), parameters)
         ready = trainer_baseline.trainer(
-            net, task, parameters, tokenizer, folder=plan.place, half=half() if half() in way.by else ""
+            net, task, parameters, tokenizer, folder=plan.place, half=half() if way.mixed else ""
         )
         ready.train()
         trained = time.monotonic()
