@@ -40,8 +40,8 @@ SAMPLE = 256  # notes by which FLOPs are counted
 
 @dataclass(frozen=True)
 class Way:
-    """To train the models of `variant`. runner: "shl", or "trainer" for transformers.Trainer. mixed: whether Trainer uses
-    half precision; ours does as its parameters say."""
+    """To train the models of `variant`. runner: "shl", or "trainer" for transformers.Trainer. mixed: whether Trainer
+    uses half precision; ours does as its parameters say."""
 
     runner: str
     mixed: bool

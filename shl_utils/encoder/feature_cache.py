@@ -15,8 +15,7 @@ from torch import nn
 from shl_utils.encoder import encoder, ragged_file, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.parameters import Parameters
-from shl_utils.runs import dependencies, mixed_precision
-from shl_utils.runs.storage import digest, short
+from shl_utils.runs import dependencies, mixed_precision, storage
 
 
 def top_layers(model: nn.Module, parameters: Parameters) -> int:
@@ -33,7 +32,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path, texts: Sequence[str]) -> None:
         self.folder, self.texts = folder, texts
-        self.corpus = digest(folder / "corpus.parquet")
+        self.corpus = storage.digest(folder / "corpus.parquet")
         self._key, self._found, self._pooled = None, None, None
 
     def features(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
@@ -45,7 +44,7 @@ class FeatureCache:
         dtype = mixed_precision.computing(parameters).dtype
         about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
         code = dependencies.trace(encoder.load, encoder.encode, encoder.split_encoder, tokens.tokenize)
-        key = short([self.corpus, *about, code])
+        key = storage.short([self.corpus, *about, code])
         if key != self._key:
             self._found = self._pooled = None  # before the next is there: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
@@ -92,7 +91,7 @@ class FeatureCache:
 
     def _tokens(self, parameters: Parameters) -> Ragged:
         path = path_of(self.folder, parameters, of="tokens")
-        key = short([self.corpus, encoder.identity(parameters), dependencies.trace(tokens.tokenize)])
+        key = storage.short([self.corpus, encoder.identity(parameters), dependencies.trace(tokens.tokenize)])
         found = ragged_file.read(path, key=key)
         if found is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)

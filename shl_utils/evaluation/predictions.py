@@ -18,8 +18,7 @@ from torch import nn
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, feature_cache
-from shl_utils.runs import dependencies, mixed_precision, progress
-from shl_utils.runs.storage import digest, short
+from shl_utils.runs import dependencies, mixed_precision, progress, storage
 from shl_utils.training import segment_model, variants
 from shl_utils.training.variants import Variant
 
@@ -89,7 +88,7 @@ def key(folder: Path, variant: Variant) -> str:
     """What predictions depend on: adapters and heads, the encoder below them, arithmetic, code."""
     by, base = _computing(variant), encoder.identity(variant.parameters)
     code = dependencies.trace(compute, segment_model.load, segment_model.predict)
-    return short([digest(folder / variant.folder / "segments"), base, by["precision"], code])
+    return storage.short([storage.digest(folder / variant.folder / "segments"), base, by["precision"], code])
 
 
 def _computing(variant: Variant) -> dict[str, Any]:
@@ -117,14 +116,12 @@ def write(
     )
     notes = corpus.notes.iloc[predictions.rows]
     table = pa.table({"note": pa.array(notes["note"]), "split": pa.array(notes["split"]), "probability": probability})
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {"codes": corpus.codes["code"].tolist(), "segments": predictions.segments.tolist()}
     about |= {"computed": computed or {}}
     facts = {name: json.dumps(values) for name, values in about.items()} | {"key": key}
     table = table.replace_schema_metadata(facts)
-    partial = path.with_suffix(".part")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)  # a kill leaves the old file or the new one
+    with storage.atomic(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read(path: Path, corpus: Corpus) -> Predictions:

@@ -55,28 +55,27 @@ def export(folder: Path, target: Path) -> Path:
     parameters, facts = stages.finished(folder, STAGE)
     if target.exists():
         raise ValueError(f"{target} is there already: give the name of a new folder")
-    partial = target.with_name(target.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    segments = variants.read_segments(folder, variants.main(parameters))
-    known, parts = _encoder(parameters.encoder), {}
-    for k in range(segments["segment"].max() + 1):
-        place = folder / "segments" / str(k)
-        (partial / f"segment-{k}").mkdir(parents=True)
-        for name in segment_model.FILES:
-            shutil.copy(place / name, partial / f"segment-{k}" / name)
-        config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
-        base = {"base_model_name_or_path": known["encoder"] or None}
-        storage.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
-        parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
-    about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
-    about |= {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
-    storage.write_json(partial / "about.json", about)
-    limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")[parameters.threshold].rename("threshold")
-    codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
-    codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)
-    shutil.copy(predict_template.__file__, partial / "predict.py")
-    (partial / "README.md").write_text(_card(folder, parameters, facts, known, len(parts)), encoding="utf-8")
-    partial.rename(target)
+    with storage.atomic(target) as partial:
+        segments = variants.read_segments(folder, variants.main(parameters))
+        known, parts = _encoder(parameters.encoder), {}
+        for k in range(segments["segment"].max() + 1):
+            place = folder / "segments" / str(k)
+            (partial / f"segment-{k}").mkdir(parents=True)
+            for name in segment_model.FILES:
+                shutil.copy(place / name, partial / f"segment-{k}" / name)
+            config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+            base = {"base_model_name_or_path": known["encoder"] or None}
+            storage.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
+            parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
+        about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
+        about |= {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
+        storage.write_json(partial / "about.json", about)
+        rules = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
+        limits = rules[parameters.threshold].rename("threshold")
+        codes = pd.read_parquet(folder / "codes.parquet").merge(limits, left_on="code", right_index=True)
+        codes.merge(segments[["code", "segment"]], on="code", how="left").to_csv(partial / "codes.csv", index=False)
+        shutil.copy(predict_template.__file__, partial / "predict.py")
+        (partial / "README.md").write_text(_card(folder, parameters, facts, known, len(parts)), encoding="utf-8")
     return target
 
 

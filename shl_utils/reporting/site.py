@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pandas as pd
 
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.reporting import html_page
-from shl_utils.runs import leak_scan, stages, status
+from shl_utils.runs import leak_scan, stages, status, storage
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
@@ -57,22 +58,21 @@ def site(folder: Path, target: Path) -> Path:
     from nbconvert import HTMLExporter
 
     found = _notebooks(folder)
-    partial = _begun(target)
-    lines = []
-    for stage, notebook in found.items():
-        exporter = HTMLExporter(**NOTHING, raw_template=FOLDED)
-        text, _ = exporter.from_notebook_node(notebook)
-        text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
-        (partial / f"{stage}.html").write_text(text, encoding="utf-8")
-        first = notebook.cells[0].source
-        lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
-    parts = [
-        html_page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
-        f"<ol start=0>{''.join(lines)}</ol>",
-        *_provenance(folder),
-    ]
-    (partial / "index.html").write_text(html_page.page(f"shl: run {folder.name}", parts), encoding="utf-8")
-    _end(partial, folder, target)
+    with _pages(folder, target) as partial:
+        lines = []
+        for stage, notebook in found.items():
+            exporter = HTMLExporter(**NOTHING, raw_template=FOLDED)
+            text, _ = exporter.from_notebook_node(notebook)
+            text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
+            (partial / f"{stage}.html").write_text(text, encoding="utf-8")
+            first = notebook.cells[0].source
+            lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
+        parts = [
+            html_page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
+            f"<ol start=0>{''.join(lines)}</ol>",
+            *_provenance(folder),
+        ]
+        (partial / "index.html").write_text(html_page.page(f"shl: run {folder.name}", parts), encoding="utf-8")
     return target / "index.html"
 
 
@@ -81,15 +81,14 @@ def slides(folder: Path, target: Path) -> Path:
     from nbconvert import SlidesExporter
 
     found, reveal = _notebooks(folder), _reveal()
-    partial = _begun(target)
-    shutil.copytree(reveal / "dist", partial / "reveal" / "dist")
-    for stage, notebook in found.items():
-        exporter = SlidesExporter(**NOTHING, reveal_url_prefix="reveal", exclude_input=True, exclude_input_prompt=True)
-        exporter.exclude_output_prompt = True
-        text, _ = exporter.from_notebook_node(_as_deck(notebook))
-        text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
-        (partial / f"{stage}.html").write_text(text, encoding="utf-8")
-    _end(partial, folder, target)
+    with _pages(folder, target) as partial:
+        shutil.copytree(reveal / "dist", partial / "reveal" / "dist")
+        for stage, notebook in found.items():
+            exporter = SlidesExporter(**NOTHING, reveal_url_prefix="reveal", exclude_input=True)
+            exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+            text, _ = exporter.from_notebook_node(_as_deck(notebook))
+            text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
+            (partial / f"{stage}.html").write_text(text, encoding="utf-8")
     return target / f"{STAGES[0]}.html"
 
 
@@ -142,24 +141,19 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
     return {stage: _readable(nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)) for stage in STAGES}
 
 
-def _begun(target: Path) -> Path:
+@contextmanager
+def _pages(folder: Path, target: Path) -> Iterator[Path]:
+    """Where to write the pages of the new folder `target`; ValueError, and none is there, if it exists, or if one shows
+    the text of a private note."""
     if target.exists():
         raise ValueError(f"{target} is there already: give the name of a new folder")
-    partial = target.with_name(target.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return partial
-
-
-def _end(partial: Path, folder: Path, target: Path) -> None:
-    """Put the pages in their place, but those that show the text of a private note: ValueError, and they are gone."""
-    leaks = leak_scan.find_leaks([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
-    if leaks:
-        shutil.rmtree(partial)
-        raise ValueError(
-            f"{folder}: {leaks[0].file.name} would show text of {leaks[0].notes} notes: nothing is written"
-        )
-    partial.rename(target)
+    with storage.atomic(target) as partial:
+        partial.mkdir()
+        yield partial
+        leaks = leak_scan.find_leaks([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
+        if leaks:
+            file, notes = leaks[0].file.name, leaks[0].notes
+            raise ValueError(f"{folder}: {file} would show text of {notes} notes: nothing is written")
 
 
 def _reveal() -> Path:

@@ -13,6 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from shl_utils.runs import storage
+
 
 @dataclass
 class TrainingState:
@@ -58,9 +60,8 @@ class TrainingState:
         tensors |= {f"now/{name}": values for name, values in trainable_weights(self.net).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{name}": values.cpu() for name, values in state.items()}
-        partial = path.with_name(path.name + ".part")
-        save_file(tensors, partial, metadata={"key": key, "facts": json.dumps(facts)})
-        partial.replace(path)  # a kill leaves the file of an earlier epoch, or this one
+        with storage.atomic(path) as partial:  # a kill leaves the file of an earlier epoch, or this one
+            save_file(tensors, partial, metadata={"key": key, "facts": json.dumps(facts)})
 
     def resume(self, path: Path, key: str) -> None:
         """Go on from what `save` wrote with the same key; where there is no such file, nothing changes."""

@@ -62,9 +62,8 @@ def kept(
         both = pd.concat([own.assign(drawn=False), chance.assign(drawn=True)])
         table = pa.Table.from_pandas(both, preserve_index=False)
         about = {b"key": key.encode(), b"computed": json.dumps(asdict(by)).encode()}
-        path.parent.mkdir(exist_ok=True)
-        pq.write_table(table.replace_schema_metadata(about), path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        with storage.atomic(path) as partial:
+            pq.write_table(table.replace_schema_metadata(about), partial)
     both = pd.read_parquet(path)
     own, chance = (both[both["drawn"] == drawn].drop(columns="drawn").reset_index(drop=True) for drawn in (False, True))
     return own, chance, mixed_precision.Computing(**json.loads(about[b"computed"]))

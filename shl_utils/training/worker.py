@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 from contextlib import nullcontext
 from datetime import timedelta
@@ -157,13 +156,10 @@ def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: l
 
 
 def _write(net: segment_model.SegmentModel, target: Path, facts: dict[str, Any]) -> None:
-    partial = target.with_name(target.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    segment_model.save(net, partial)
-    storage.write_json(partial / "segment.json", facts)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with storage.atomic(target) as partial:
+        partial.mkdir()
+        segment_model.save(net, partial)
+        storage.write_json(partial / "segment.json", facts)
 
 
 def _variant_from_dict(told: dict[str, Any]) -> Variant:

@@ -25,6 +25,7 @@ from shl_utils.data.raw_corpus import RawCorpus
 from shl_utils.data.sources import icd, mimic3
 from shl_utils.data.sources.synthetic_text import FRAME, LONG, Parts, Writer, paraphrases
 
+GENERATOR = "shl_utils.sources.synthetic"  # by which tables of this kind are known, whatever the module is called
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
 HEAD_TO_TAIL = 700  # frequency of the commonest code over that of the rarest, if there are notes enough
 HEAD_SHARE = 0.60  # of the notes have the commonest code, at most
@@ -64,7 +65,9 @@ def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     """
     if notes < MIN_NOTES:
         raise ValueError(f"{notes} synthetic notes are too few for a long tail: ask for {MIN_NOTES} or more")
-    stamp = {"generator": __name__, "version": VERSION, "notes": notes, "seed": seed} | ({"full": True} if full else {})
+    stamp = {"generator": GENERATOR, "version": VERSION, "notes": notes, "seed": seed} | (
+        {"full": True} if full else {}
+    )
     if _holds(folder, stamp):
         return
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
