@@ -14,8 +14,10 @@ from jupyter_core.utils import run_sync
 from shl_utils import kernels
 from shl_utils.runs import environment_variables
 
-START = "import os, sys; from shl_utils import kernels, surroundings\n"
-START += "for _ in range(5):\n    with kernels.started(surroundings.closed(os.environ)): print('up', flush=True)"
+START = "import os, sys; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
+START += (
+    "for _ in range(5):\n    with kernels.started(environment_variables.closed(os.environ)): print('up', flush=True)"
+)
 
 
 def ask(code, variables=None):
@@ -66,8 +68,8 @@ def short_place():
 
 
 def test_what_a_killed_command_has_left_goes_with_the_next(short_place):
-    code = "import os, signal, sys; from shl_utils import kernels, surroundings\n"
-    code += "with kernels.started(surroundings.closed(os.environ)): os.kill(os.getpid(), signal.SIGKILL)"
+    code = "import os, signal, sys; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
+    code += "with kernels.started(environment_variables.closed(os.environ)): os.kill(os.getpid(), signal.SIGKILL)"
     env = os.environ | {"TMPDIR": str(short_place)}
     subprocess.run([sys.executable, "-c", code], env=env, cwd=short_place, check=False)
     (left,) = short_place.iterdir()
@@ -156,6 +158,6 @@ def test_what_the_user_has_set_up_stays_outside(monkeypatch, tmp_path):
 
 
 def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
-    code = "import time; from shl_utils import progress; progress.LINE_EVERY = 0.01\n"
+    code = "import time; from shl_utils.runs import progress; progress.LINE_EVERY = 0.01\n"
     assert ask(code + "for _ in progress.over('abc', 'letters'): time.sleep(0.1)\nprint('done')") == "done"
     assert "letters: 67%, " in capfd.readouterr().err

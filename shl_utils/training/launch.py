@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -163,21 +164,29 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
             f"{folder / CONFIG} is missing: no training waits for this machine; start the notebook first"
         )
     here = mixed_precision.processes_here(parameters)
-    command = [
-        sys.executable,
-        "-m",
-        "shl_utils.training.launch",
-        f"--nproc-per-node={here}",
-        f"--nnodes={parameters.nodes}",
-    ]
-    host, port = parameters.rendezvous.rsplit(":", 1)
-    command += [f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
-    command += ["--rdzv-conf", f"timeout={WAIT}"]
-    command += ["-m", "shl_utils.training.worker", str(folder / CONFIG)]
+    command = [sys.executable, "-m", "shl_utils.training.launch", f"--nproc-per-node={here}"]
+    command += [*_meeting(parameters, node), "-m", "shl_utils.training.worker", str(folder / CONFIG)]
     log = folder / f"launch.{node}.log"
     code, log = _side_by_side([command], [log], [_environment(mixed_precision.cores() // here)])
     if code:
         raise RuntimeError(_stopped(code, log))
+
+
+def _meeting(parameters: Parameters, node: int) -> list[str]:
+    """Where the processes of a launch find each other, for torchrun: on one machine at a port that the system gives, so
+    that two trainings never meet; on several where `rendezvous` says."""
+    if parameters.nodes > 1:
+        host, port = parameters.rendezvous.rsplit(":", 1)
+    elif sys.platform == "win32":  # PyTorch lacks there what --standalone needs
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            host, port = free.getsockname()
+    else:
+        # a sign of life every WAIT seconds: there is nobody to give it to, and a busy machine would be late with more
+        conf = f"read_timeout={WAIT},keep_alive_interval={WAIT}"
+        return ["--standalone", "--nnodes=1", "--local-addr=127.0.0.1", f"--rdzv-conf={conf}"]
+    places = [f"--nnodes={parameters.nodes}", f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
+    return [*places, f"--rdzv-conf=timeout={WAIT}"]
 
 
 @contextmanager

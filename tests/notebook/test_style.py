@@ -101,7 +101,7 @@ def test_a_style_that_the_user_has_set_changes_no_figure(monkeypatch, tmp_path):
 
 
 def test_what_we_refuse_is_shown_in_a_line_and_other_errors_as_they_come():
-    code = "from shl_utils import looks, parameters; looks.use()\n"
+    code = "from shl_utils import parameters; from shl_utils.notebook import style; style.setup_notebook()\n"
     for cell, lines in (("parameters.check({'etta': 1})", 1), ("int('x')", None), ("open('/nowhere')", None)):
         said = ask(code + cell)
         assert said["status"] == "error"

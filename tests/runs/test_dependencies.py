@@ -194,14 +194,15 @@ def test_comments_docstrings_and_blank_lines_do_not_count():
 
 
 def test_a_value_of_its_own_is_no_module():
-    text = "from shl_utils import losses, metrics\n\ndef f(losses):\n    return losses.bce, metrics.scores\n"
+    text = "from shl_utils.evaluation import label_metrics\nfrom shl_utils.method import losses\n\n"
+    text += "def f(losses):\n    return losses.bce, label_metrics.scores\n"
     module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
     assert module.uses["f"] == {("shl_utils.evaluation.label_metrics", "scores")}
 
 
 def test_files_beside_a_module_and_modules_started_by_name_count():
     module = dependencies._module("shl_utils.notebook.style")
-    assert any("shl_utils/shl.mplstyle" in dependencies._relative(p) for p in module.files["use"])
+    assert any("shl_utils/notebook/shl.mplstyle" in dependencies._relative(p) for p in module.files["setup_notebook"])
     assert ("shl_utils.training.worker", "*") in dependencies._module("shl_utils.training.launch").uses["join"]
 
 
@@ -211,7 +212,7 @@ def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
         path.write_text(json.dumps({"cells": [dict(zip(("cell_type", "metadata", "source"), c)) for c in cells]}))
         return dependencies.trace_notebook(path)
 
-    own = ("code", {}, "%matplotlib inline\nfrom shl_utils import metrics\nmetrics.scores(a, b)\n")
+    own = ("code", {}, "%matplotlib inline\nfrom shl_utils.evaluation import label_metrics as metrics\nmetrics.scores(a, b)\n")
     base = code(own)
     assert {f"{tmp_path.name}/n.ipynb", "shl_utils/evaluation/label_metrics.py"} == set(base)
     exercise, parameters = {"tags": ["exercise"]}, {"tags": ["parameters"]}

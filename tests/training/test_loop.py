@@ -32,8 +32,8 @@ two_devices = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two pro
 TRAIN = """
 import json, sys
 from pathlib import Path
-from shl_utils import launch, variants
 from shl_utils.parameters import check
+from shl_utils.training import launch, variants
 folder = Path(sys.argv[1])
 p = check(json.loads((folder / "parameters.json").read_text()) | json.loads(sys.argv[2]))
 launch.train(folder, [variants.main(p)])
@@ -210,6 +210,23 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
 
 
 @two_devices
+def test_two_trainings_at_once_do_not_meet(small_run, tmp_path):
+    folders = []
+    for name in ("one", "other"):
+        folder, parameters = copy_run(small_run, tmp_path / name)
+        whole = variants.reference(parameters.model_copy(update={"processes": 2, "epochs": 1}))
+        variants.write_segments(folder, corpus.read(folder), [whole])
+        folders.append(folder)
+    code = TRAIN.replace("variants.main(p)", "variants.reference(p)")
+    given = json.dumps({"processes": 2, "epochs": 1})
+    started = [subprocess.Popen([sys.executable, "-c", code, str(folder), given]) for folder in folders]
+    assert [process.wait() for process in started] == [0, 0]
+    (one,), (other,) = (facts(folder / "reference") for folder in folders)
+    assert one["world"] == other["world"] == 2
+    assert one["history"] == other["history"]
+
+
+@two_devices
 def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "parted")
     two = parameters.model_copy(update={"processes": 2, "epochs": 1})
@@ -225,8 +242,8 @@ side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the
 
 
 def test_what_one_has_claimed_another_leaves(tmp_path):
-    command = "import sys, pathlib; from shl_utils.runs.locks import claimed\n"
-    command += "with claimed(pathlib.Path(sys.argv[1])) as free: print(free)"
+    command = "import sys, pathlib; from shl_utils.runs.locks import try_lock\n"
+    command += "with try_lock(pathlib.Path(sys.argv[1])) as free: print(free)"
     asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
     with locks.try_lock(tmp_path / "0.lock") as free:
         assert free

@@ -11,15 +11,15 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
 CHILD = """
 import os, sys, time
-from shl_utils import launch
-launch.die_with_parent()
+from shl_utils.training import processes
+processes.die_with_parent()
 print(os.getpid(), flush=True)
 time.sleep(900)
 """
 PARENT = f"""
 import os, subprocess, sys, time
-from shl_utils import launch
-env = os.environ | {{launch.PARENT: str(os.getpid())}}
+from shl_utils.training import processes
+env = os.environ | {{processes.PARENT: str(os.getpid())}}
 subprocess.Popen([sys.executable, "-c", {CHILD!r}], env=env)
 time.sleep(900)
 """
