@@ -18,7 +18,7 @@ FILES = ("claims.parquet", "ablation.parquet", "provenance.json")
 def judge_run(folder: Path) -> pd.DataFrame:
     """What `claims` measured in the run in `folder`, by claim, with the `verdict` on each.
 
-    FileNotFoundError where the run has no ablation, or one of an earlier version.
+    FileNotFoundError where the run has no ablation.
     """
     for name in FILES:
         if not (folder / name).exists():
