@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from shl_utils import significance
 from shl_utils.evaluation import label_metrics, resampling
 
 
@@ -28,7 +27,7 @@ def test_a_better_model_is_found_and_an_equal_one_is_not(truth):
 def test_a_swapped_note_counts_as_scikit_learn_counts_it(truth):
     a, b = noisy(truth, 0.1, 1), noisy(truth, 0.1, 2)
     swaps = (np.random.default_rng(3).random((4, len(truth))) < 0.5).astype(np.float32)
-    ours = significance._swapped(truth, a, b, swaps)
+    ours = resampling._swapped(truth, a, b, swaps)
     for i, swap in enumerate(swaps):
         expected = label_metrics.scores(truth, np.where(swap[:, None] > 0, b, a))
         for figure in ours:
