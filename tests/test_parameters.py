@@ -16,7 +16,8 @@ from shl_utils.parameters import RENAMED, STAGES, Parameters
 from shl_utils.runs import parameter_file
 
 NAMES = [old for old in RENAMED if isinstance(old, str)]
-VALUES = [old for old in RENAMED if old not in NAMES and old[0] in Parameters.model_fields and old[0] != "grid"]
+PAIRS = [old for old in RENAMED if old not in NAMES]
+VALUES = [(name, old) for name, old in PAIRS if name in Parameters.model_fields and name != "grid"]
 
 
 def write(tmp_path, text):
@@ -131,14 +132,14 @@ def test_a_renamed_value_is_refused_with_its_new_name(tmp_path, name, old):
             list(grid.combinations(str(write(tmp_path, f"- {name}: [{old}]")), Parameters()))
 
 
-@pytest.mark.parametrize("old", [value for name, value in RENAMED.keys() - NAMES if name == "scoring"])
+@pytest.mark.parametrize("old", [value for name, value in PAIRS if name == "scoring"])
 def test_a_renamed_scoring_is_refused_with_its_new_name(tmp_path, old):
     assert RENAMED["scoring", old] in grid.SCORING
     with pytest.raises(ValueError, match=f"got '{old}': it is called {RENAMED['scoring', old]} now"):
         list(grid.combinations(str(write(tmp_path, f"- scoring: [{old}]")), Parameters()))
 
 
-@pytest.mark.parametrize("old", [value for name, value in RENAMED.keys() - NAMES if name == "grid"])
+@pytest.mark.parametrize("old", [value for name, value in PAIRS if name == "grid"])
 def test_a_renamed_grid_is_refused_with_its_new_name(old):
     assert grid.path_of(RENAMED["grid", old]).is_file()
     with pytest.raises(ValueError, match=f"grid '{old}': it is called {RENAMED['grid', old]} now"):
