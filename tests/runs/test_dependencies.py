@@ -23,7 +23,7 @@ MODELS = {FOCAL, *BCE}
 # file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
 CHANGES = [
     ("method/segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
-    ("method/harmonic_weights", "    present = beta[beta > 0]", "    present = beta[beta > 0.0]", {"03", "05"}, {FOCAL}),
+    ("method/harmonic_weights", "    present = ratios[ratios > 0]", "    present = ratios[ratios > 0.0]", {"03", "05"}, {FOCAL}),
     ("method/losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
     ("method/losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
     ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
@@ -39,7 +39,7 @@ CHANGES = [
     ("evaluation/label_metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05"}, set()),
     ("reporting/plots", '"Training loss"', '"Loss in training"', {"03"}, set()),
     ("runs/progress", "EVERY = 0.3", "EVERY = 0.2", set(), set()),
-    ("method/harmonic_weights", "    present = beta[beta > 0]", "    present = beta[beta > 0]  # of each", set(), set()),
+    ("method/harmonic_weights", "    present = ratios[ratios > 0]", "    present = ratios[ratios > 0]  # of each", set(), set()),
 ]
 BEFORE = "a stage before it is not as it was"
 
