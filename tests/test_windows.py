@@ -29,7 +29,7 @@ def test_a_run_goes_through_all_stages_without_it(tmp_path):
     """With trainers side by side, each a process of its own."""
     text = (PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8")
     text = text.replace("max_tokens: 512", "max_tokens: 64").replace("chunk_tokens: 128", "chunk_tokens: 32")
-    (tmp_path / "p.yaml").write_text(f"{text}\nat_once: 2\n", encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(f"{text}\nparallel_models: 2\n", encoding="utf-8")
     done = shl("run", tmp_path / "p.yaml", SHL_RUNS=str(tmp_path / "runs"), PYTHONPATH=LACKING)
     assert done.returncode == 0, done.stderr
     assert all(f"{stage}: done" in done.stdout for stage in STAGES)
