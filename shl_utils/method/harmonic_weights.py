@@ -1,4 +1,4 @@
-"""Harmonic weights 1/beta of the notes without a code of a segment (the paper's step 3)."""
+"""Harmonic weights 1/beta of the negative notes of a segment (the paper's step 3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Beta = Literal["R1", "R2", "R3"]  # definitions of beta, see `weights`
 
 
 def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which segments a note has codes of: (notes, segments + 1); the last column is 'no code at all'.
+    """Segments that each note has codes of: bool (notes, segments + 1). The last column marks notes without any code.
 
     labels: (notes, codes) of 0 and 1. segments: (codes,).
     """
@@ -25,9 +25,10 @@ def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]
 
 
 def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
-    """beta_{r,s} = N_r / N_s of every source r for segment s: N_s notes with a code of s, N_r without one but with r.
+    """beta_{r,s} = N_r / N_s of every origin segment r for segment s, (segments + 1,).
 
-    sources: (notes, segments + 1) from `note_sources`. An entry is 0 where no note comes from r; s itself is 0.
+    N_s counts the notes with a code of s, N_r those without one but with a code of r. sources: from `note_sources`. An
+    entry is 0 where no note comes from r, and for s itself. Raises ValueError if no note has a code of s.
     """
     positive = sources[:, segment]
     if not positive.any():
@@ -36,23 +37,26 @@ def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
 
 
 def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """1/beta_{r,s} of every segment s in training (rows) and source r (columns); NaN on the diagonal, where empty."""
+    """(segments, segments + 1): 1/beta_{r,s} of segment s in training (row) and origin segment r (column).
+
+    NaN on the diagonal and where no note comes from r. sources: from `note_sources`.
+    """
     rows = [betas(sources, s) for s in range(sources.shape[1] - 1)]
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 
 
 def weights(sources: NDArray[np.bool_], segment: int, *, beta: Beta, largest: float = 0.0) -> NDArray[np.float64]:
-    """Weight of every training note for one segment: (notes,); 1 for notes with a code of it, 1/beta for the others.
+    """Weight of every training note for one segment, (notes,): 1 with a code of it, 1/beta without (negative notes).
 
     Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions.
-    R1: a negative from source r weighs 1/beta_{r,s}, one from several sources the mean of theirs.
-    R2: every negative weighs 1 over the harmonic mean of beta_{r,s} over the sources r.
-    R3: every negative weighs 1 over the sum of beta_{r,s} over the sources r.
-    A note without any code is a source of its own. A source without notes is skipped.
+    R1: a negative note from origin segment r weighs 1/beta_{r,s}; one from several weighs the mean of theirs.
+    R2: every negative note weighs 1 over the harmonic mean of beta_{r,s} over the origin segments r.
+    R3: every negative note weighs 1 over the sum of beta_{r,s} over the origin segments r.
+    Notes without any code are an origin segment of their own. Origin segments without notes are skipped.
 
-    largest: a cap on the weights of negatives, 0 for none. Under R1 the few notes of a rare source weigh about as much
-    as all positives of a frequent segment, each of them many times a positive, and the loss follows their accidents.
-    The cap is ours, not the paper's.
+    largest: upper bound on the weights of negative notes, 0 for none. Under R1 the few notes of a rare origin segment
+    together weigh about as much as all positives of a frequent segment. Each weighs many times a positive, and the loss
+    follows what is accidental in them. The bound is ours, not the paper's.
     """
     positive = sources[:, segment]
     ratios = betas(sources, segment)

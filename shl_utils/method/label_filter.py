@@ -1,4 +1,4 @@
-"""The noise filter: a code stays in a note's labels only if its description resembles the note (the paper's step 1)."""
+"""The label filter: a label stays only if the code's description resembles the note (the paper's step 1)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ SPLITS_FILTERED = {
     "train+validation": ("train", "validation"),
     "all": ("train", "validation", "test"),
 }
-BLOCK = 65536  # assignments whose vectors are multiplied at once
+BLOCK = 65536  # labels whose similarities are computed at once
 
 
 def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
-    """Mean of the pieces of each of n owners, at unit length: (pieces, width) to (n, width)."""
+    """Mean embedding of the pieces of each owner, at unit length: (pieces, width) to (n, width), float32.
+
+    owner: (pieces,), the number of each piece's owner, below n.
+    """
     sums = np.zeros((n, pieces.shape[1]), dtype=np.float32)
     np.add.at(sums, owner, pieces)
     return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
 
 def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array) -> pd.DataFrame:
-    """Cosine of unit vectors notes (n, width) and codes (c, width) at the assignments of labels (n, c)."""
+    """Similarity at every label: a table of `note` and `code` (their positions) and `similarity` (cosine, float32).
+
+    notes: (n, width) and codes: (c, width), of unit length. labels: (n, c).
+    """
     rows, columns = labels.nonzero()
     values = np.empty(len(rows), dtype=np.float32)
     for a in range(0, len(rows), BLOCK):
@@ -36,7 +42,10 @@ def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array) -> pd.Dat
 
 
 def cosine_threshold(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> float:
-    """The threshold as a cosine; a quantile is taken over the training assignments alone."""
+    """The filter's threshold as a cosine. A quantile (`filter_by`) is taken over the training labels alone.
+
+    table: from `pairwise`. split: (notes,).
+    """
     if parameters.filter_by == "cosine":
         return parameters.filter_threshold
     training = table["similarity"][split[table["note"]] == "train"]
@@ -44,9 +53,9 @@ def cosine_threshold(table: pd.DataFrame, split: NDArray[np.str_], parameters: P
 
 
 def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> tuple[pd.DataFrame, float]:
-    """Add `kept` to the table of similarities; also the cosine threshold. Splits not to be filtered keep all.
+    """The table from `pairwise` with a column `kept` (bool), and the threshold as a cosine.
 
-    Raises ValueError where no training label is left.
+    split: (notes,). Splits that are not filtered keep all labels. Raises ValueError where no training label is left.
     """
     threshold = cosine_threshold(table, split, parameters)
     note_split = split[table["note"]]

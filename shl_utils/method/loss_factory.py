@@ -1,4 +1,4 @@
-"""What the losses of the field take from the training set: frequencies turned into weights, biases and offsets."""
+"""What losses take from the training set: code frequencies turned into weights, biases and offsets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from shl_utils.method import losses
 from shl_utils.parameters import Parameters
 
-# which loss a parameter matters to; for the others it may change without a new training
+# losses that use each parameter; models of other losses need no new training when it changes
 USED_BY = {
     "gamma": losses.FOCUSED,
     "beta": losses.HARMONIC,
@@ -24,27 +24,27 @@ USED_BY = {
     "gamma_negative": ("asymmetric",),
     "negative_margin": ("asymmetric",),
 }
-# losses that share a function
+# losses that share a function of `losses`
 SHARED = {"r_bce": "distribution_balanced", "ntr": "negative_tolerant", "cb_ntr": "negative_tolerant"}
 TOLERANT = ("ntr", "cb_ntr", "distribution_balanced")
-BIAS = 0.05  # kappa of NTR: how far a logit moves with the prior of its code; the authors' value on every data set
-SCALE = 2.0  # lambda of NTR: how much steeper negatives see their logits; the authors' value for text
+BIAS = 0.05  # kappa of NTR: how far the prior of a code shifts its logit; the authors' value on every data set
+SCALE = 2.0  # lambda of NTR: factor on the logits of negatives; the authors' value for text
 
 
 def positive_weights(counts: NDArray, n: int, *, largest: float) -> NDArray[np.float64]:
-    """(codes,): negatives / positives of each code among n notes, at most `largest`.
+    """(codes,): negatives / positives of each code among n notes, at most `largest`. counts: (codes,), notes per code.
 
-    Unclipped, a code with one note in ten thousand weighs ten thousand, and the model collapses. Source: the ratio is
-    what torch.nn.BCEWithLogitsLoss suggests as `pos_weight`; the bound is ours.
+    Without the bound, a code with one note in ten thousand weighs ten thousand, and the model collapses. Source: the
+    ratio is what torch.nn.BCEWithLogitsLoss suggests as `pos_weight`; the bound is ours.
     """
     return np.clip((n - counts) / np.maximum(counts, 1), 0, largest)
 
 
 def effective_number_weights(counts: NDArray) -> NDArray[np.float64]:
-    """(codes,): (1 - beta) / (1 - beta^n_c), scaled to mean 1.
+    """(codes,): (1 - beta) / (1 - beta^n_c), scaled to mean 1; n_c are the `counts` (codes,).
 
-    beta is 1 - 1 / (largest count), so that 1 / (1 - beta), the number of notes from which a code counts as saturated,
-    is that of the most frequent code. Source: Cui et al. 2019, who choose beta by hand from 0.9 to 0.9999.
+    beta is 1 - 1 / (largest count). A code counts as saturated from 1 / (1 - beta) notes, which is then the largest
+    count. Source: Cui et al. 2019, who choose beta by hand from 0.9 to 0.9999.
     """
     beta = 1 - 1 / max(counts.max(), 2)
     weights = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
@@ -52,17 +52,16 @@ def effective_number_weights(counts: NDArray) -> NDArray[np.float64]:
 
 
 def rarity(counts: NDArray) -> NDArray[np.float64]:
-    """(codes,): 1 / n_c."""
+    """(codes,): 1 / n_c, where n_c is at least 1."""
     return 1 / np.maximum(counts, 1)
 
 
 def map_offset(labels: sparse.csr_array) -> float:
-    """Where the weight of R-BCE turns from low to high: the median of r over all assignments of the training notes, at
-    most 0.9.
+    """Offset where the R-BCE weight turns from low to high: the median of r over all training labels, at most 0.9.
 
-    labels: (notes, codes). r of an assignment is the rarity of its code over the sum of rarity of the note's codes.
-    The authors set it by hand: 0.9 on Reuters, where most notes have one code (r = 1), 0.05 on PubMed, where they have
-    fifteen. At 1 a note's only code would weigh less than the codes that are not there.
+    labels: (notes, codes). r of a label is the rarity of its code over the sum of rarity of the note's codes. The
+    authors set the offset by hand: 0.9 on Reuters, where most notes have one code (r = 1), 0.05 on PubMed, where they
+    have fifteen. At 1 a note's only code would weigh less than the codes that the note lacks.
     """
     coo = labels.tocoo()
     rare = rarity(np.bincount(coo.col, minlength=labels.shape[1]))
@@ -71,12 +70,12 @@ def map_offset(labels: sparse.csr_array) -> float:
 
 
 def prior_bias(counts: NDArray, n: int) -> NDArray[np.float64]:
-    """(codes,): -kappa log(n / n_c - 1). Source: Wu et al. 2020, Eq. 7."""
+    """(codes,): shift of each logit, -kappa log(n / n_c - 1). Source: Wu et al. 2020, Eq. 7."""
     share = np.clip(counts / n, 1 / (2 * n), 1 - 1 / (2 * n))  # a code in every note has no finite bias
     return -BIAS * np.log(1 / share - 1)
 
 
-# which losses take it from the training labels
+# losses that take each of these from the training labels
 DERIVED = {
     positive_weights: ("weighted_bce",),
     effective_number_weights: ("class_balanced", "cb_ntr"),
@@ -87,7 +86,7 @@ DERIVED = {
 
 
 def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict[str, NDArray[np.float64] | float]:
-    """What the loss called `name` takes from the training labels (notes, codes), by the names of its arguments."""
+    """Arguments of the loss called `name` that come from the training labels (notes, codes), by their names."""
     n, counts = labels.shape[0], np.asarray(labels.sum(axis=0))
     found: dict[str, NDArray[np.float64] | float] = {}
     if name in DERIVED[positive_weights]:
@@ -102,8 +101,10 @@ def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict
 
 
 def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Callable[..., Tensor]:
-    """The loss called `name`, with what it needs of the training labels (notes, codes), as a function of (logits,
-    targets, weights)."""
+    """The loss called `name` as a function of (logits, targets, weights), with all other arguments set.
+
+    They come from the training labels (notes, codes) and the parameters. Raises ValueError for an unknown loss.
+    """
     if name not in losses.NAMES:
         raise ValueError(f"loss {name!r} is unknown: use one of {', '.join(losses.NAMES)}")
     settings: dict[str, Any] = {"gamma": parameters.gamma} if name in losses.FOCUSED else {}
@@ -111,7 +112,7 @@ def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Calla
         settings["scale"] = SCALE
     if name == "ntr":
         settings["code"] = torch.ones(labels.shape[1])
-    if name == "r_bce":  # without its tolerance
+    if name == "r_bce":  # without the NTR part
         settings |= {"bias": torch.zeros(labels.shape[1]), "scale": 1.0}
     if name == "asymmetric":
         settings |= {"gamma_negative": parameters.gamma_negative, "margin": parameters.negative_margin}
@@ -121,5 +122,5 @@ def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Calla
 
 
 def function(name: str) -> Callable[..., Tensor]:
-    """Of `losses`, for the loss called `name`."""
+    """The function of `losses` that computes the loss called `name`."""
     return getattr(losses, SHARED.get(name, name))

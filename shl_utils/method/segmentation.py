@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def segment(counts: ArrayLike, *, eta: float) -> NDArray[np.int64]:
-    """Segment of every code, 0 the rarest, from `counts` (codes,) of training notes a code.
+    """Segment of every code (codes,), 0 for the rarest, from `counts` (codes,) of training notes per code.
 
-    From the rarest code upwards a segment grows by one code at a time and ends before the first code that would
-    bring the population standard deviation of its counts above `eta` times its smallest count; the same on the rest.
-    Codes of equal count are never parted: the cut moves back to the first of them.
+    A segment grows from the rarest code upwards, one code at a time. It ends before the first code that would bring the
+    population standard deviation of its counts above `eta` times its smallest count. The next one begins there. Codes
+    of equal count share a segment: the boundary moves back to the first of them.
 
     Source: Ray et al. 2023, segmentation with eta_S = 0.5. Population deviation and whole ties are our choice.
     Raises ValueError for a count below 1 or an eta that is not positive.
@@ -36,7 +36,7 @@ def segment(counts: ArrayLike, *, eta: float) -> NDArray[np.int64]:
 
 
 def _end(ascending: NDArray[np.float64], start: int, eta: float) -> int:
-    """First position behind the segment that begins at `start`, looked for in blocks of doubling length."""
+    """End (exclusive) of the segment that begins at `start`, searched in blocks of doubling length."""
     smallest, length = ascending[start], 64
     while True:
         block = ascending[start : start + length] - smallest  # small numbers keep the sums below exact

@@ -1,4 +1,4 @@
-"""From probabilities to codes: where the line is drawn, by one of five rules, on validation notes alone."""
+"""Thresholds: from probabilities to codes, by one of five rules, chosen on validation notes alone."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ def choose(
     floor: int,
     common: float | None = None,
 ) -> NDArray[np.float64]:
-    """Threshold of every code (codes,): a code at or above it is predicted. Give validation notes, never test notes.
+    """Threshold of every code (codes,): at or above it the code is predicted. Give validation notes, never test notes.
 
-    half: 0.5. global: the one with the largest micro-F1. segment: the same within each segment's codes. per_code:
+    half: 0.5. global: the one with the largest micro-F1. segment: the same over the codes of each segment. per_code:
     the largest F1 of each code. shrunk: between the code's and the global one on the logit scale, with weights n and
-    `floor`, n the positives of the code. A segment or code with fewer than `floor` positives gets the global threshold:
-    a line drawn through one or two notes is noise, and the lowest score, which a code without any would get, predicts
-    it everywhere.
-    truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model, whose probability is 0 and
-    which is never predicted, since every threshold is above 0. floor: at least 1. common: the global one, if known.
+    `floor`, n the positives of the code.
+    A segment or code with fewer than `floor` positives gets the global threshold: one chosen on one or two notes is
+    noise. A code without positives would get the lowest score and be predicted everywhere.
+    truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model. Such a code has probability
+    0 and is never predicted, since every threshold is above 0. floor: at least 1. common: the global threshold, if
+    known.
+    Raises ValueError for an unknown rule, or if there is no positive to choose by.
     """
     n_codes = truth.shape[1]
     if rule == "half":
@@ -56,13 +58,13 @@ def choose(
 
 
 def best(truth: NDArray, probabilities: NDArray) -> float:
-    """The one threshold with the largest micro-F1 over all pairs of (notes, codes); above 0."""
+    """The threshold above 0 with the largest micro-F1 over all (notes, codes) pairs; ValueError without a positive."""
     if not truth.any():
         raise ValueError("validation has no positive label: no threshold can be chosen; use more notes")
     found = curve(truth, probabilities)
     f1 = np.where(found.scores > 0, found.f1, 0)
     score = found.scores[np.argmax(f1)]
     if not f1.any():
-        return 1.0  # no line finds a positive
-    # midway to the next lower score, so that rounding of the scores flips nothing
+        return 1.0  # no threshold above 0 finds a positive
+    # midway to the next lower score, so that rounding of the scores flips no prediction
     return float(max((score + next_below(probabilities, score)) / 2, np.finfo(np.float32).tiny))

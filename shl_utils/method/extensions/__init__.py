@@ -1,1 +1,1 @@
-"""What is ours and not the paper's: other initializations, attention heads, stacking."""
+"""Our extensions, not the paper's: other initializations, attention heads, stacking."""

@@ -1,10 +1,11 @@
-"""Initialization of a segment's model. "prior" stands for the paper's; the others are ours, apart from its method.
+"""Initialization of a segment's model. "prior" stands for the paper's; the others are our extensions.
 
-"prior": adapter at zero, head bias at the codes' priors. "label_embedding": the head's weights are the embeddings of
-the codes' descriptions, so that a code with a handful of notes is looked for by its name too. "warm_start": adapter and
-head of one BCE model of all codes, so that a segment of rare codes need not learn from so few notes what a report looks
-like; its learning rates are lower (`warm_start_lr_factor`). "label_embedding+warm_start": that BCE model itself was
-initialized with label embeddings.
+"prior": adapter at zero, head bias at the codes' priors.
+"label_embedding": the head's weights are the embeddings of the codes' descriptions. A code with a handful of notes is
+then also recognised by its name.
+"warm_start": adapter and head of one BCE model of all codes. A segment of rare codes then need not learn from so few
+notes what a report looks like. Its learning rates are lower (`warm_start_lr_factor`).
+"label_embedding+warm_start": the same, from a BCE model that was itself initialized with label embeddings.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, logit
 from torch import nn
 
-SAMPLE = 4096  # notes from which the scale of the descriptions is estimated
+SAMPLE = 4096  # notes from which the scale in `description_head` is estimated
 
 
 def description_head(
@@ -28,9 +29,11 @@ def description_head(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weight (codes, width) and bias (codes,) of a head that ranks notes by their likeness to the codes' descriptions.
 
-    notes: (n, width), pooled by the frozen encoder. descriptions: (codes, width), of unit length. labels: (n, codes).
-    prior: (codes,). The likeness of a code is standardised over the notes and added to the logit of its prior, times a
-    scale that all codes share: the one that gives the largest likelihood over all pairs, 0 if likeness says nothing.
+    notes: (n, width), pooled by the frozen encoder. descriptions: (codes, width), of unit length. labels: (n, codes) of
+    0 and 1. prior: (codes,), probabilities.
+    The likeness, a dot product, is standardised per code over the notes. A logit is that of the prior plus likeness
+    times a scale that all codes share. The scale has the largest likelihood over all pairs; it is 0 if likeness is
+    uninformative.
     """
     likeness = notes @ descriptions.T
     mean, spread = likeness.mean(axis=0), np.maximum(likeness.std(axis=0), 1e-6)
@@ -38,7 +41,7 @@ def description_head(
     sign = 2 * labels - 1
     fitted = minimize_scalar(lambda k: -log_expit(sign * (base + k * standard)).sum(), bounds=(0, 5), method="bounded")
     scale = fitted.x / spread
-    # the prior is the mean probability; a spread of logits around it would lift that mean, which training soon mends
+    # the prior is the mean probability; the variance of the logits raises that mean, which training soon corrects
     return descriptions * scale[:, None], base - mean * scale
 
 
@@ -49,7 +52,10 @@ def set_head(net: nn.Module, weight: NDArray, bias: NDArray) -> None:
 
 
 def from_unified(net: nn.Module, folder: Path, codes: list[str]) -> None:
-    """Give `net` the adapter and, for its `codes`, the head rows of the unified model in `folder`."""
+    """Copy into `net`, in place, the adapter and the head rows of `codes` from the unified model in `folder`.
+
+    Raises FileNotFoundError if the folder holds no model, ValueError if that model lacks one of the codes.
+    """
     from peft import set_peft_model_state_dict
 
     if not (folder / "segment.json").exists():

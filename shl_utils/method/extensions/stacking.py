@@ -1,9 +1,8 @@
-"""A last joint calibration of the segments' scores, together with those of one model of all codes. Ours, not the
-paper's.
+"""Stacked ensemble: a final calibration of the segments' scores together with those of the single model. Our extension.
 
-A segment's model weighs the notes of others its own way, so its scores may be out of step with theirs; one model of all
-codes has one scale, but spends little on the rare ones. Three numbers a segment, fitted on validation, weigh the two:
-logit p = own * (segment's logit) + other * (one model's logit) + shift.
+Each segment's model weighs negative notes in its own way, so the scores of segments may differ in scale. The single
+model has one scale for all codes, but spends little on the rare ones. Three numbers per segment, fitted on validation,
+combine both: logit p = own * (segment's logit) + other * (single model's logit) + shift.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
-START = np.array([0.5, 0.5, 0.0])  # the mean of both logits: what a segment without validation positives stays near
-RIDGE = 2.0  # how hard a segment of few validation notes is held there, in nats a squared unit
+START = np.array([0.5, 0.5, 0.0])  # the mean of both logits; a segment without validation positives stays near it
+RIDGE = 2.0  # L2 penalty on the distance to it, in nats per squared unit; it holds a segment of few notes there
 
 
 def fit(own: NDArray, other: NDArray, truth: NDArray, segments: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(segments, 3): `own`, `other` and `shift` of every segment, by the largest likelihood over its pairs.
+    """(segments, 3): `own`, `other` and `shift` of every segment, by penalized maximum likelihood over its pairs.
 
-    own, other: probabilities (notes, codes). truth: (notes, codes) of 0 and 1. segments: (codes,), -1 for a code
-    without a model.
+    own, other: probabilities (notes, codes) of the segments' models and of the single model. truth: (notes, codes) of 0
+    and 1. segments: (codes,), -1 for a code without a model.
     """
     mine, theirs, sign = _logits(own), _logits(other), 2 * np.asarray(truth, dtype=float) - 1
     result = []
@@ -36,7 +35,8 @@ def fit(own: NDArray, other: NDArray, truth: NDArray, segments: NDArray[np.int64
 
 
 def stack(own: NDArray, other: NDArray, segments: NDArray[np.int64], fitted: NDArray) -> NDArray[np.float32]:
-    """Probabilities (notes, codes) with what `fit` found; of a code without a model in a segment, `other`."""
+    """Ensemble probabilities (notes, codes) with the numbers of `fit`; for a code without a segment's model,
+    `other`."""
     a, b, shift = fitted[segments].T
     joined = expit(a * _logits(own) + b * _logits(other) + shift)
     return np.where(segments >= 0, joined, other).astype(np.float32)
