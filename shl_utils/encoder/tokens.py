@@ -1,4 +1,4 @@
-"""Texts as token numbers: rows of different length, chunks of a note, batches of like length."""
+"""Texts as token numbers: ragged rows, chunks of notes, batches of similar length."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from shl_utils.runs import progress
 
-BLOCK = 1_000  # texts tokenized at once: meanwhile the tokenizer holds some 160 bytes of each of their tokens
-CHARS_PER_TOKEN = 8  # characters for each token wanted: as much of a text is looked at first
-PADDED = 4096  # tokens of a batch with its padding, at most
+BLOCK = 1_000  # texts tokenized at once: meanwhile the tokenizer holds some 160 bytes per token of them
+CHARS_PER_TOKEN = 8  # characters of a text that are tokenized first, per token wanted
+PADDED = 4096  # largest number of tokens in a batch, padding included
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows of different length, one behind the other: row i is `flat[offsets[i]:offsets[i + 1]]`."""
+    """Rows of different length, concatenated: row i is `flat[offsets[i]:offsets[i + 1]]`; `offsets` is (rows + 1,)."""
 
     flat: Tensor
     offsets: NDArray[np.int64]
@@ -40,10 +40,10 @@ class Ragged:
         return cls(torch.from_numpy(flat), offsets)
 
     def pad(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """`rows` as one tensor (rows, longest, ...) padded with 0, and its mask (rows, longest).
+        """`rows` as one tensor (len(rows), longest, ...) padded with 0, and its mask (len(rows), longest) of 0 and 1.
 
-        The length is a multiple of 16, and not 0 where no row has a token: with every length of its own the processor
-        backend rebuilds its kernels.
+        The length is a multiple of 16, and at least 16 even if no row has a token. On CPU, the backend would rebuild
+        its kernels for every new length.
         """
         longest = max(-(-int(self.lengths[rows].max()) // 16), 1) * 16
         padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=self.flat.dtype)
@@ -56,12 +56,12 @@ class Ragged:
 
 
 def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
-    """Token numbers of every text, cut to `max_tokens` with the special tokens."""
+    """Token numbers (int32) of every text, truncated to `max_tokens` including the special tokens."""
     return Ragged.from_rows(list(_numbers(tokenizer, texts, length=max_tokens, special=True)))
 
 
 def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:
-    """How many characters from the beginning `tokenize` reads."""
+    """Number of characters, from the beginning of the text, that `tokenize` reads."""
     if tokenizer.is_fast:
         seen = tokenizer(text, truncation=True, max_length=max_tokens, return_offsets_mapping=True)
         return max((last for _, last in seen["offset_mapping"]), default=0)
@@ -73,7 +73,7 @@ def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:
 
 
 def _numbers(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> Iterator[NDArray[np.int32]]:
-    """Of every text in turn, at most `length`; a long text costs no more than its beginning, where that is enough."""
+    """Token numbers of every text, at most `length`. Of a long text only the beginning is tokenized, if it suffices."""
     texts = list(texts)
 
     def encode(some: Sequence[str]) -> list[list[int]]:
@@ -90,7 +90,7 @@ def _numbers(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> 
 
 
 def _head(text: str, characters: int) -> str:
-    """The words that lie in the first `characters`; the whole text if it has no more, or is not in words."""
+    """The words within the first `characters`; the whole text if it is no longer, or has no white space there."""
     if len(text) <= characters:
         return text
     words = text[:characters].rsplit(None, 1)
@@ -98,9 +98,9 @@ def _head(text: str, characters: int) -> str:
 
 
 def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int) -> tuple[Ragged, NDArray]:
-    """Texts cut to `max_tokens`, then divided into chunks of at most `chunk_tokens`, each with its special tokens.
+    """Texts truncated to `max_tokens`, then divided into chunks of at most `chunk_tokens`, each with special tokens.
 
-    Returns the chunks and the number of the text that each belongs to.
+    Returns the chunks, and for each the number of its text (chunks,).
     """
     before, after = special_tokens(tokenizer)
     special = len(before) + len(after)
@@ -112,14 +112,14 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
 
 
 def special_tokens(tokenizer) -> tuple[list[int], list[int]]:
-    """Numbers of the tokens put before and behind a text, such as [CLS] and [SEP]."""
+    """Numbers of the tokens put before and after a text, such as [CLS] and [SEP]."""
     bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
     start = full.index(bare[0])
     return full[:start], full[start + len(bare) :]
 
 
 def by_length(lengths: NDArray, *, label: str | None) -> Iterator[NDArray[np.int64]]:
-    """Row numbers in batches of like length and at most PADDED tokens; a bar of rows if there is a label."""
+    """Batches of row numbers of like length, longest first, at most PADDED tokens each; a label adds a progress bar."""
     order = np.argsort(lengths, kind="stable")[::-1]
     with progress.bar(len(order), label) if label else nullcontext() as bar:
         start = 0

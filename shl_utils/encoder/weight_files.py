@@ -1,4 +1,4 @@
-"""Where an encoder lies on this machine, and what it is: its content, whatever the name or the folder."""
+"""Where an encoder lies on this machine, and a digest of its content that ignores its name and folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from shl_utils.runs import storage
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# beside what is loaded: words for the reader, weights for other libraries, settings of sentence-transformers
+# files that are not loaded: documentation, weights for other libraries, settings of sentence-transformers
 NOT_LOADED = {".md", ".h5", ".msgpack", ".ot", ".onnx", ".ckpt", ".pt", ".pth", ".png", ".py", ".part", ".incomplete"}
 NOT_LOADED |= {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "data_config.json"}
 NOT_LOADED |= {"LICENSE", "LICENSE.txt", "NOTICE", "README", "README.txt"}
 
 
 def local(name: str) -> Path | None:
-    """Folder of the encoder, if it is one by itself: that of the package of MINILM, or the one that `name` names.
+    """Folder of an encoder that needs no hub: that of the package of MINILM, or the existing folder `name`; else None.
 
-    FileNotFoundError where the package is missing, ValueError where its weights are not the published ones.
+    Raises FileNotFoundError where the package is missing, ValueError where its weights are not the published ones.
     """
     if name == MINILM:
         return _minilm()
@@ -27,20 +27,20 @@ def local(name: str) -> Path | None:
 
 
 def location(name: str) -> Path | None:
-    """Folder from which the encoder is loaded, the hub's cache included, without network; None if it is not here."""
+    """Folder from which the encoder is loaded, the hub's cache included; None if it is not here. Uses no network."""
     from huggingface_hub import try_to_load_from_cache
 
     if folder := local(name):
         return folder
     try:
         config = try_to_load_from_cache(name, "config.json")
-    except ValueError:  # no name that the hub could have
+    except ValueError:  # not a name that the hub allows
         return None
     return Path(config).parent if isinstance(config, str) else None
 
 
 def files(name: str) -> list[Path]:
-    """What is loaded, for stamps; nothing of an encoder that a package brings: its weights are checked at each load."""
+    """Files of the encoder that are loaded, for stamps. Empty for MINILM, whose weights are checked at each load."""
     return [] if name == MINILM else _loaded(_there(name))
 
 
@@ -52,9 +52,9 @@ def _there(name: str) -> Path:
 
 
 def digest(name: str) -> str:
-    """Of the content of what is loaded: configuration, weights, tokenizer. The same content elsewhere has the same.
+    """Digest of what is loaded: configuration, weights, tokenizer. The same content elsewhere has the same digest.
 
-    FileNotFoundError for an encoder that is not here.
+    Raises FileNotFoundError for an encoder that is not on this machine, or has no config.json.
     """
     folder = _there(name)
     parts = {path.name: storage.digest(path) for path in _loaded(folder)}
@@ -64,10 +64,10 @@ def digest(name: str) -> str:
 
 
 def _loaded(folder: Path) -> list[Path]:
-    """Files of an encoder that transformers may read, by name; too many rather than too few."""
+    """Files of an encoder that transformers may read, sorted by name; too many rather than too few."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     files = [path for path in files if not {path.name, path.suffix} & NOT_LOADED]
-    # these weights are taken where there are both
+    # transformers takes the .safetensors weights where there are both
     safe = any(path.suffix == ".safetensors" and path.name.startswith("model") for path in files)
     return [path for path in files if not (safe and path.suffix == ".bin")]
 
