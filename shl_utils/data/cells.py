@@ -1,5 +1,5 @@
-"""What people's cells hold: lists written as text, codes with another separator, what another program took for a
-number. It is taken where it is clear, and told apart where another thing is meant than stands there."""
+"""What users' cells hold: lists written as text, codes with another separator, values that another program took for a
+number. What is clear is read; what looks like something else is reported."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 
 from shl_utils.data import cleaning
 
-# as JSON, Python and numpy write lists; numpy puts no comma between its strings, and Python would join these
+# lists as JSON, Python and numpy write them; numpy puts no comma between strings, and Python would join them
 LIST = re.compile(r"\s*[\[(].*[\])]\s*", re.DOTALL)
 NEXT = re.compile(r"(?<=['\"])\s+(?=['\"])")
-# what is written as a list, set or object and cannot be read as a list of text; or a part that stands in quotes
+# a list, set or object that cannot be read as a list of text; or a part in quotes
 WRITTEN = re.compile(
     r"(\w+\()?[\[{(]+\s*['\"].*[\])}]|(\w+\()?[\[{][^\]}]*[,;|=:][^\]}]*[\]}]+\)?|(['\"]).+\3", re.DOTALL
 )
-# a number, date or error of a spreadsheet: 4019.0, 1.0E+3, 4,019, nan, 2-Jan; but 3E03329 is a procedure of ICD-10
+# a spreadsheet's number, date or error: 4019.0, 1.0E+3, 4,019, nan, 2-Jan; but 3E03329 is a procedure of ICD-10
 NUMBER = re.compile(
     r"\d{4,}\.0+|[\d.,]+e[+-]\d+|\d+,\d+|nan|none|null|<na>|n/a|[+-]?inf|#(n/a|name\?|(ref|value|null|num|div/0)!)"
     r"|\d{1,2}[-. ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|\d{4}-\d\d-\d\d([ t].*)?",
@@ -31,26 +31,26 @@ WHOLE = re.compile(r"\d+\.0")
 EXPONENT = re.compile(r"\d+[.,]\d+e[+-]?\d+|\d+e[+-]\d+", re.IGNORECASE)  # but 12e45 may be part of a digest
 NONE = re.compile(r"nan|none|null|<na>|nat|n/a", re.IGNORECASE)
 FLAGS = {"0", "1", "true", "false"}
-HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates: no encoding has it
+HALF = re.compile("[\ud800-\udfff]")  # one of a pair of surrogates: no encoding can represent it
 CODE = re.compile(r"[^\W\d_]{0,3}\d[\w.]{0,9}")  # E11.9, 401.9, 0010, 3E03329; no word, no phrase
-LISTING = (*";,|\t\n", "\\t", "\\n", *"；，、｜؛،")  # what hardly stands within a code
-PART_OF_WORDS = (" and ", " ", "-", "_", ":")  # what often does: only between what looks like codes
+LISTING = (*";,|\t\n", "\\t", "\\n", *"；，、｜؛،")  # separators that hardly occur within a code
+PART_OF_WORDS = (" and ", " ", "-", "_", ":")  # separators that often do: accepted only between what looks like codes
 NEVER = set("._'\"()[]{}*%<>=?!@") - {"_"}
-FREQUENT = 2  # notes with a part from which its places say something
-MOST = 0.9  # of the pieces, that are to look like codes
-MIXED = 0.5  # of the parts that follow another, the share that also lead: a qualifier never does
-SPREAD = 0.2  # of the cells
+FREQUENT = 2  # notes that a part needs for its positions to count
+MOST = 0.9  # share of the pieces that must look like codes
+MIXED = 0.5  # share of the parts after a separator that must also occur before one: a qualifier never does
+SPREAD = 0.2  # share of the cells that must hold the separator
 
 
 def listed(cell: str) -> list[Any] | None:
-    """The list that the text writes out; None for other text."""
+    """The list that the text writes out, in the form of JSON, Python or numpy; None for other text."""
     if not LIST.fullmatch(cell):
         return None
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
         try:
-            with warnings.catch_warnings(action="ignore"):  # of Python, that a backslash is none of its own
+            with warnings.catch_warnings(action="ignore"):  # Python's warning about an unknown backslash escape
                 found = ast.literal_eval(NEXT.sub(", ", cell.strip()))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None
@@ -58,15 +58,15 @@ def listed(cell: str) -> list[Any] | None:
 
 
 def bare(part: str) -> str:
-    """A code as people see it, with single blanks."""
+    """A code without invisible characters, with single blanks."""
     return " ".join(cleaning.plain(part).split())
 
 
 def other_separator(cells: Iterable[str], separator: str) -> str:
-    """The separator that evidently stands between codes in these cells, while `separator` does not part them; or "".
+    """The separator that evidently stands between codes in these cells, where `separator` does not; or "".
 
-    Evident is one that hardly stands within codes, between what looks like codes; and one between parts that both lead
-    and follow ("A;B", "B;C"), as no qualifier does ("Opacity/lung").
+    Evident is one that hardly occurs within codes, between what looks like codes. Evident is also one whose parts occur
+    both before and after it ("A;B", "B;C"), as no qualifier does ("Opacity/lung").
     """
     cells = list(cells)
     parts = Counter(part.strip() for cell in cells for part in cell.split(separator) if part.strip())
@@ -79,7 +79,7 @@ def other_separator(cells: Iterable[str], separator: str) -> str:
 
 
 def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
-    """Whether `other` stands between codes in these parts (each with its number of notes)."""
+    """Whether `other` separates codes in these parts. parts: number of notes with each."""
     split = {part: [piece for piece in map(str.strip, part.split(other)) if piece] for part in parts if other in part}
     compound = {part: pieces for part, pieces in split.items() if len(pieces) > 1}
     share = sum(parts[part] for part in compound) / max(n_cells, 1)
@@ -91,8 +91,8 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
         return False  # 401,9 of a spreadsheet whose language has a decimal comma
     if other in LISTING and like_codes:
         return sum(parts[part] for part in compound) > 1 or parts.keys() >= set(pieces_of_all)
-    varied = len({len(pieces) for pieces in split.values()}) > 2  # as lists are, and no code of three numbers is
-    end = -1 if other in LISTING or (like_codes and varied) else 1  # a qualifier may have further ones behind it
+    varied = len({len(pieces) for pieces in split.values()}) > 2  # like lists, unlike codes of three numbers
+    end = -1 if other in LISTING or (like_codes and varied) else 1  # a qualifier may have further ones after it
     leading = {part for part in parts if part not in compound}.union(*(pieces[:end] for pieces in compound.values()))
     following = Counter[str]()
     for part, pieces in compound.items():
@@ -103,7 +103,7 @@ def _parts_codes(parts: Counter[str], other: str, n_cells: int) -> bool:
 
 
 def alike(codes: Iterable[str]) -> list[list[str]]:
-    """Codes that differ in case, dots, dashes, blanks or the width of letters alone."""
+    """Groups of codes that differ only in case, dots, dashes, blanks or the width of letters."""
     found: dict[str, list[str]] = {}
     for code in sorted(codes):
         found.setdefault(spelling(code), []).append(code)
@@ -111,19 +111,19 @@ def alike(codes: Iterable[str]) -> list[list[str]]:
 
 
 def spelling(code: str) -> str:
-    """What a code keeps of however it is written."""
+    """A normal form of the code: what is left without case, dots, dashes, blanks and the width of letters."""
     return re.sub(r"[\s._\-‐‑–—−']", "", unicodedata.normalize("NFKC", code).casefold()) or code
 
 
 def short_of_zeros(codes: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Of `codes`, those that are not `known`, but would be with zeros before them, as a number has lost them."""
+    """Those of `codes` that are not `known` but would be with one to three leading zeros, as lost in a number."""
     known = set(known)
     numbers = (code for code in codes if code not in known and code[0].isdecimal())
     return [code for code in numbers if any("0" * n + code in known for n in (1, 2, 3))]
 
 
 def half_number(values: Iterable[str]) -> str:
-    """One of identifiers that another program took for a number, in some rows or in a way that loses digits; or ""."""
+    """An identifier that another program took for a number, in some rows or so that digits are lost; "" if none."""
     values = list(values)
     spoiled = [value for value in values if EXPONENT.fullmatch(value)]
     points = [value for value in values if re.fullmatch(r"\d+\.0+", value)]

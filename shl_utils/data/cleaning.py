@@ -1,6 +1,6 @@
-"""What is taken out of the notes before anything reads them: patterns, so that a model can be handed on with them.
+"""What is removed from notes before anything reads them: regular expressions, so that a model is exported with them.
 
-Training, `shl predict` and an exported model read a note through the same ones.
+Training, `shl predict` and an exported model clean a note by the same ones.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import pandas as pd
 
 from shl_utils.data import raw_corpus
 
-# marks: of de-identification, [**2151-7-16**] in MIMIC-III and ___ in MIMIC-IV; a tokenizer spends ten tokens on one.
-# header: the lines a discharge summary begins with that say who was where when, up to the first other line.
+# marks: of de-identification, [**2151-7-16**] in MIMIC-III and ___ in MIMIC-IV; each costs ten tokens.
+# header: the first lines of a discharge summary, which say who was where when, up to the first other line.
 FIELDS = r"Name|Unit No|(?:Admission|Discharge) Date|Date of Birth|Sex|Service|Attending"
 PATTERNS = {"header": rf"\A(?:[^\S\n]*(?:(?:{FIELDS})[^\S\n]*:[^\n]*)?\n)+", "marks": r"\[\*\*[^\]]*\*\*\]|_{3,}"}
 
-# what nobody sees, each with what takes its place: line ends of other systems; byte order marks, soft hyphens, marks of
-# direction, control characters; blanks of other widths. A joiner within a word is part of some scripts, and stays.
+# invisible characters and their replacements: line ends of other systems; byte order marks, soft hyphens, marks of
+# direction, control characters; blanks of other widths. A joiner within a word belongs to some scripts, and stays.
 PLAIN = (
     (r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]", "\n"),
     (
@@ -34,20 +34,21 @@ UNSEEN = re.compile(r"[^\S \n\t]|[\u200c\u200d]|" + PLAIN[1][0])
 
 
 def plain(text: str) -> str:
-    """The text as people see it: without unseen marks, with line breaks and blanks of one kind."""
-    if UNSEEN.search(text):  # hardly ever, and looking is quicker
+    """The text as people see it: without invisible characters, with line breaks and blanks of one kind."""
+    if UNSEEN.search(text):  # rare, and searching is quicker
         for pattern, instead in PLAIN:
             text = re.sub(pattern, instead, text)
     return text
 
 
 def patterns(wanted: Iterable[str]) -> list[str]:
-    """The regular expressions of what is asked for, in the order in which what each finds is blanked."""
+    """The regular expressions of the names in `wanted` (keys of PATTERNS), in the order in which they are applied."""
     return [pattern for name, pattern in PATTERNS.items() if name in set(wanted)]
 
 
 def clean(text: str, wanted: Iterable[str]) -> str:
-    """A note, plain, with blanks for what is asked for, as many as it has characters: all else stays in its place."""
+    """A note after `plain`, with blanks for each match of the `wanted` patterns, as many as characters: all else
+    stays."""
     text = plain(text)
     for pattern in patterns(wanted):
         text = re.sub(pattern, lambda found: " " * len(found.group()), text)
@@ -55,7 +56,7 @@ def clean(text: str, wanted: Iterable[str]) -> str:
 
 
 def cleaned(source: raw_corpus.RawCorpus, wanted: Iterable[str]) -> tuple[raw_corpus.RawCorpus, dict[str, int]]:
-    """The source with its notes cleaned, and what was dropped so far, with the notes that this left blank."""
+    """The source with its notes cleaned, and counts of what was dropped so far, now with the notes left blank."""
     texts = pd.Series([clean(text, wanted) for text in source.notes["text"]], index=source.notes.index, dtype=object)
     filled = texts.str.contains(r"\S")
     notes = source.notes.assign(text=texts)[filled].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""A file as columns of cells: whole, in its encoding, and without a word of it in an error."""
+"""Reading a file as columns of cells. Errors quote none of its text."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ import pyarrow.parquet as pq
 
 from shl_utils.data import cells
 
-Columns = dict[str, list[Any]]  # the cells of each column
-SEP = re.compile(r'\ufeff?"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # a spreadsheet says so what parts its columns
+Columns = dict[str, list[Any]]  # cells by column name
+SEP = re.compile(r'\ufeff?"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # a spreadsheet declares its separator so
 BACKSLASH = re.compile(r'\\"(?!\s*[,;\t\r\n])')
 
 
 def read(path: Path, encoding: str, *, remedy: str = "set `encoding`") -> Columns:
-    """Every column of a CSV, JSON Lines or Parquet file, as many cells in each.
+    """Every column of a CSV, JSON Lines or Parquet file, by name; all have the same number of cells.
 
-    encoding: of CSV and JSON Lines. remedy: for a file in another one. Columns of a CSV file are parted by commas; by
-    semicolons, tabs or bars where its header has no comma, or by what a first line such as `sep=;` says.
-    Raises FileNotFoundError where there is no file, ValueError for what is cut short, damaged or in another encoding.
+    encoding: of CSV and JSON Lines. remedy: advice for a file in another one. Columns of a CSV file are separated by
+    commas. If its header has no comma, it is semicolons, tabs or bars; a first line such as `sep=;` decides.
+    Raises FileNotFoundError where there is no file, ValueError for one that is truncated, damaged or in another
+    encoding.
     """
     readers = {".csv": _read_csv, ".jsonl": _read_json_lines, ".parquet": _read_parquet}
     if not path.is_file():
@@ -53,12 +54,12 @@ def checked(encoding: str) -> str:
         raise ValueError(
             f"encoding {encoding!r} is unknown: use utf-8, latin-1, cp1252 or another of Python's"
         ) from None
-    # Excel's byte order mark is no part of the first column's name
+    # Excel's byte order mark is not part of the first column's name
     return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
 def undecodable(path: Path, encoding: str, remedy: str) -> str:
-    """What is wrong with a file that is not in this encoding: its first such line, and one that it may be in."""
+    """Error message for a file that is not in this encoding: its first such line, and an encoding that it may be in."""
     data = path.read_bytes()
     lines = enumerate(data.splitlines(), start=1)
     number = next((n for n, line in lines if not _decodes(line, encoding)), 1)
@@ -66,13 +67,13 @@ def undecodable(path: Path, encoding: str, remedy: str) -> str:
 
 
 def _wide(path: Path) -> bool:
-    """Whether it begins as UTF-16 does without a mark: each letter with a null, which UTF-8 takes for a character."""
+    """Whether it begins as UTF-16 without a mark: each letter with a null, which UTF-8 takes for a character."""
     with path.open("rb") as file:
         return b"\0" in file.read(2)
 
 
 def likely(data: bytes) -> str:
-    """An encoding that text may be in if it is not in utf-8."""
+    """An encoding that bytes which are not UTF-8 may be in."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in data[:2]:
@@ -90,7 +91,7 @@ def _decodes(data: bytes, encoding: str) -> bool:
 
 
 def _read_csv(path: Path, encoding: str) -> Columns:
-    csv.field_size_limit(2**31 - 1)  # a note may be longer than the 131,072 characters that csv allows at first
+    csv.field_size_limit(2**31 - 1)  # a note may be longer than csv's default limit of 131,072 characters
     rows: list[list[str]] = []
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()
@@ -106,7 +107,7 @@ def _read_csv(path: Path, encoding: str) -> Columns:
                 if len(row) < len(header) or any(row[len(header) :]):
                     raise csv.Error(f"{len(row)} columns, the header has {len(header)}")
                 rows.append(row)
-        except csv.Error as error:  # its messages quote nothing of the file
+        except csv.Error as error:  # csv's messages quote nothing of the file
             where = f"row {len(rows) + 1}, near line {lines.line_num + bool(said)}"
             raise ValueError(f"{path}: {where}: {error}: {_why(path, encoding)}") from None
     if len(set(header)) < len(header):
@@ -115,12 +116,12 @@ def _read_csv(path: Path, encoding: str) -> Columns:
 
 
 def _between_columns(header: str) -> str:
-    """The comma, or what stands between the names where there is no comma."""
+    """The separator in the header: a comma, or else a semicolon, tab or bar."""
     return next((sign for sign in ",;\t|" if sign in header), ",")
 
 
 def _why(path: Path, encoding: str) -> str:
-    """What makes a table of another shape: quotes are doubled in CSV, but some programs put a backslash before them."""
+    """Why rows have another number of columns: CSV doubles quotes, but some programs put a backslash before them."""
     escaped = BACKSLASH.search(path.read_text(encoding=encoding))
     other = ', or quotes have a backslash before them: write them double, "" for \\"' if escaped else ""
     return f"the file is cut short, or a text is not in quotes{other}"

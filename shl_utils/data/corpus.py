@@ -27,7 +27,7 @@ APART = (
 class Corpus:
     """Notes in a fixed order, codes in a fixed order, and which note has which code.
 
-    notes: `note`, `group`, `split`, `text`, `codes`. codes: `code`, `description`, sorted by code.
+    notes: columns `note`, `group`, `split`, `text`, `codes`. codes: columns `code`, `description`, sorted by code.
     """
 
     notes: pd.DataFrame
@@ -35,7 +35,7 @@ class Corpus:
 
     @cached_property
     def labels(self) -> sparse.csr_array:
-        """(notes, codes) of 0 and 1, as the source has them: never filtered."""
+        """(notes, codes) of 0 and 1 in float32, as in the source: never filtered."""
         return matrix(self.notes["codes"], self.codes["code"])
 
     @cached_property
@@ -43,11 +43,11 @@ class Corpus:
         return self.notes["split"].to_numpy(dtype=str)
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
-        """Numbers of the notes of these splits, one behind the other."""
+        """Numbers of the notes of these splits, one split after the other."""
         return np.concatenate([np.flatnonzero(self.split == split) for split in splits])
 
     def summary(self) -> pd.DataFrame:
-        """Notes, codes with a note, assignments and cardinality of each split: counts, never text."""
+        """One row per split: notes, codes with a note, labels and mean codes per note. Counts, never text."""
         rows = {}
         for name in splitting.SPLITS:
             labels = self.labels[self.rows(name)]
@@ -60,11 +60,11 @@ class Corpus:
         return pd.DataFrame(rows).T
 
     def flaws(self) -> dict[str, int]:
-        """What a published split may have, each counted: it is not ours to repair.
+        """Counts of flaws that a published split may have and that we do not repair.
 
-        A group or text on two sides lets a model remember where it should generalise; a code without a training note
-        cannot be learned, and still counts in the test. Of these a split of ours has only the last, in a long tail,
-        and only for codes that have all their notes in one place.
+        If a group or text is in two splits, a model may remember where it should generalise. A code without a training
+        note cannot be learned, and still counts in the test. Our own split has only this last flaw, in a long tail, and
+        only for codes whose notes must all stay together.
         """
         split = self.notes["split"]
         texts = pd.Series(splitting.text_numbers(self.notes["text"]), index=split.index)
@@ -76,7 +76,7 @@ class Corpus:
 
 
 def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
-    """(len(lists), len(codes)) of 0 and 1 from lists of codes; codes outside `codes` are left out."""
+    """(len(lists), len(codes)) of 0 and 1, float32, from lists of codes; codes outside `codes` are left out."""
     position = {code: i for i, code in enumerate(codes)}
     columns = [[position[code] for code in row if code in position] for row in lists]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in columns])])
@@ -86,12 +86,13 @@ def matrix(lists: pd.Series, codes: pd.Series) -> sparse.csr_array:
 
 
 def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus, dict[str, int]]:
-    """Drop codes with fewer than `min_notes` notes and notes left without a code; split the rest.
+    """The corpus, and counts of what was left out, as {reason: count}.
 
-    Notes are cleaned first, see `cleaning`. Codes are counted over all notes of the source; then `top_codes` keeps the
-    most frequent, and `split_files` the notes that they name.
-    A published split stays as it is, but for validation, which is cut from its training notes where it has none.
-    Returns the corpus and what was left out, as {reason: count}.
+    Notes are cleaned, see `cleaning`. Codes are counted over all notes of the source; those with fewer than `min_notes`
+    notes are dropped. Then `top_codes` keeps the most frequent codes, and `split_files` the notes that they name. Notes
+    left without a code are dropped, the others split. A published split is kept; a missing validation split is taken
+    from its training notes.
+    Raises ValueError where the source, the codes or the splits that are left do not suffice.
     """
     source_check(source)
     source, left_out = cleaning.cleaned(source, parameters.clean_text)
@@ -122,13 +123,13 @@ def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus,
             "(`top_codes`, `min_notes`), or check `separator`"
         )
     tested = notes["note"][notes["split"] == "test"]
-    if parameters.shown_note and parameters.shown_note not in set(tested):  # 08_one_note would find it out at the end
+    if parameters.shown_note and parameters.shown_note not in set(tested):  # else 08_one_note fails, at the very end
         raise ValueError("shown_note is the id of no test note: leave it empty for an example")
     return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
 
 
 def _kept(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
-    """The codes that stay, of two alike in frequency the first by name before the other, and what was left out."""
+    """The codes that are kept, most frequent first (ties by name), and counts of what was left out."""
     counts = Counter(code for row in source.notes["codes"] for code in row)
     enough = [code for code, n in counts.items() if n >= parameters.min_notes]
     if len(enough) < 2:
@@ -144,7 +145,7 @@ def _kept(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[list[st
 
 
 def _with_too_few(split: pd.Series, parameters: Parameters, *, published: bool) -> list[str]:
-    """Sides that no figure could rest on; in a published split, whose sizes are not ours to judge, the empty ones."""
+    """Splits too small for a metric. In a published split, whose sizes are not ours to judge, only the empty ones."""
     if published:
         return [name for name in splitting.SPLITS if not (split == name).any()]
     return splitting.short(split.to_numpy(), validation=parameters.validation_share, test=parameters.test_share)
@@ -155,7 +156,7 @@ def _codes_of(notes: pd.DataFrame) -> set[str]:
 
 
 def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:
-    """The published split of the notes, completed by a validation if need be, or else our own."""
+    """The published split of the notes, with validation taken from training if it has none, or else our own."""
     shares = {"validation": parameters.validation_share, "seed": parameters.seed}
     if "split" not in notes:
         labels = matrix(notes["codes"], codes["code"])
@@ -169,7 +170,7 @@ def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> 
 
 
 def source_check(source: raw_corpus.RawCorpus) -> None:
-    """What every source promises; broken by none of ours, perhaps by the next one."""
+    """Raise ValueError if the source breaks what `RawCorpus` promises. None of ours does; a new one might."""
     notes = source.notes
     if notes.empty:
         raise ValueError(f"{source.name} has no coded note with text")
@@ -186,8 +187,10 @@ def source_check(source: raw_corpus.RawCorpus) -> None:
 
 
 def fingerprints(corpus: Corpus) -> dict[str, str]:
-    """By which a result can tell what it was measured on: of the notes and their sides, of the list of codes, and of
-    which note has which code. They say nothing of a text."""
+    """Digests that identify what a result was measured on: notes and their splits, list of codes, and labels.
+
+    They reveal nothing of a text.
+    """
     notes = corpus.notes
     parts = {
         "notes and split": sorted(zip(notes["note"], notes["split"])),

@@ -1,7 +1,7 @@
-"""A published split, from the files that give it: lists of note ids, or one table of ids and sides.
+"""A published split, read from its files: lists of note ids, or one table of ids and splits.
 
-Those of Mullenbach et al. 2018 for MIMIC-III are lists of admissions, one a line, full and top 50; those of Edin et al.
-2023 for MIMIC-III and IV are .feather tables with columns _id and split.
+Those of Mullenbach et al. 2018 for MIMIC-III are lists of admissions, one per line, full and top 50. Those of Edin et
+al. 2023 for MIMIC-III and IV are .feather tables with columns _id and split.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 
 from shl_utils.data import cells, cleaning, columns
 
-IDS = ("_id", "id", "note", "hadm_id")  # what tables call the column of ids
+IDS = ("_id", "id", "note", "hadm_id")  # names that tables use for the column of ids
 SIDES = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
 TABLES = {
     ".feather": pd.read_feather,
@@ -22,7 +22,7 @@ TABLES = {
     ".csv": lambda path: pd.DataFrame(columns.read(path, "utf-8")),
 }
 
-SHAPES = {  # what other programs make of an id, and how it was
+SHAPES = {  # how other programs change an id, and how to undo it
     "ends in .0": lambda name: re.sub(r"\.0+$", "", name),
     "has commas": lambda name: name.replace(",", ""),
     "has an exponent": lambda name: f"{float(name):.0f}" if re.fullmatch(r"[\d.]+e[+-]?\d+", name, re.I) else name,
@@ -31,10 +31,10 @@ SHAPES = {  # what other programs make of an id, and how it was
 
 
 def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The notes that the files name, with their side in `split`, and how many were left out or not found.
+    """The notes that the files name, with a column `split`, and counts of notes excluded and ids not found.
 
-    files: {"table": path} or {"train": path, "test": path, perhaps "validation": path}; where there are none, the notes
-    as they are. FileNotFoundError and ValueError name the file that is missing or wrong.
+    files: {"table": path} or {"train": path, "test": path, optionally "validation": path}. Without files the notes are
+    returned unchanged. Raises FileNotFoundError for a missing file and ValueError for a wrong one; both name it.
     """
     if not files:
         return notes, {}
@@ -52,7 +52,7 @@ def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame
 
 
 def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str, str]) -> None:
-    """Stop at ids that would be notes', had no other program taken them for numbers: 100001.0, 1.0E+5, 100,001, 7."""
+    """Raise ValueError for ids that were notes' ids before a program read numbers: 100001.0, 1.0E+5, 100,001, 7."""
     unknown = [name for name in unknown if isinstance(name, str) and name]
     shapes = [shape for shape, change in SHAPES.items() if any(change(name) in notes for name in unknown)]
     if cells.short_of_zeros(unknown, notes):
@@ -63,7 +63,7 @@ def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str,
 
 
 def _read(files: Mapping[str, str]) -> pd.Series:
-    """Side of every id."""
+    """Split of every id: a series of "train", "validation" or "test", indexed by id."""
     paths = {side: Path(name) for side, name in files.items()}
     for path in paths.values():
         if not path.is_file():
@@ -80,7 +80,7 @@ def _read(files: Mapping[str, str]) -> pd.Series:
 
 
 def _ids(path: Path) -> list[str]:
-    """One a line."""
+    """The ids in a file with one per line, without quotes."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError:
@@ -104,7 +104,7 @@ def _table(path: Path) -> pd.Series:
         raise ValueError(f"split_files: {path} cannot be read as {path.suffix}: {type(error).__name__}") from None
     column = next((name for name in IDS if name in table), None)
     if column is None or "split" not in table:
-        # the first line of a file without header may be a note: it is shown only if a part of it is known
+        # the first line of a file without header may be a note: it is shown only if it has a known column name
         known = [name for name in table.columns if name in (*IDS, "split")]
         found = f"found {', '.join(map(str, table.columns[:10]))}" if known else "found none: does it have a header?"
         raise ValueError(f"split_files: {path} needs a column split, and one of {', '.join(IDS)} ({found})")

@@ -1,4 +1,4 @@
-"""What every source of notes gives: notes, their codes, and descriptions of the codes."""
+"""What every source of notes returns: notes, their codes, and descriptions of the codes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pandas as pd
 class RawCorpus:
     """Coded notes, before any code is dropped and before any split.
 
-    notes: one row a note: `note` (unique str), `group` (str: patient or document; never parted by a split),
-        `text` (str, never blank), `codes` (sorted list of str without repeats). A source with a published split adds
-        `split`: "train", "validation" and "test"; without "validation", the project cuts it from "train".
+    notes: one row per note, with these columns. `note`: unique str. `group`: str, a patient or document; a split keeps
+    it together. `text`: str, never blank. `codes`: sorted list of str without repeats. A source with a published split
+    adds `split`: "train", "validation" and "test". Without "validation", the project takes it from "train".
     descriptions: text of every code in `notes`.
     licence: under which terms the notes may be used, in one line.
     private: True if the notes must never appear in an output.
-    truth: None, or for synthetic notes one row an assignment: `note`, `code`, `evidence`
-        ("present", "missing", or "beyond": behind the truncation).
+    truth: None, or for synthetic notes one row per label: `note`, `code`, `evidence` ("present", "missing", or
+    "beyond": only after the truncation).
     dropped: why rows of the source are not in `notes`, as {reason: count}; printed, so that none is lost silently.
-    counts: None, or what was found (`found`) beside what each release of the source is known to hold, a column each.
+    counts: None, or a table with what was found (`found`) and, one column per release, what it is known to hold.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Train, validation and test: stratified over codes, no group and no text on two sides."""
+"""Train, validation and test: stratified over codes, with each group and each text within one split."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ def split(
     test: float,
     seed: int,
 ) -> NDArray[np.str_]:
-    """Split of every note: "train", "validation" or "test".
+    """Split of every note, (notes,): "train", "validation" or "test".
 
-    labels: (notes, codes) of 0 and 1. groups, texts: (notes,); notes that share either stay together.
-    Source: iterative stratification, Sechidis et al. 2011, Algorithm 1. Departures: what is placed is a set of notes
-    that must stay together, and a code whose notes all fell outside training gets one such set back. Well-kept
-    libraries place single rows of a dense matrix: neither groups nor thousands of codes fit.
-    In a long tail nearly every note has a code too rare to be parted. If that keeps a side from half its share, such
-    codes have no say; as many sets stay in training as it takes for every code with two sets to have one there, while
-    a code with a single set may fall to validation or test.
+    labels: (notes, codes) of 0 and 1. groups, texts: (notes,); notes that share either stay together. validation, test:
+    shares of the notes.
+    Source: iterative stratification, Sechidis et al. 2011, Algorithm 1. Departures: sets of notes that must stay
+    together are assigned, not single notes. A code whose notes all fell outside training gets one set back. Well-kept
+    libraries assign single rows of a dense matrix: neither groups nor thousands of codes fit.
+    In a long tail nearly every note has a code too rare to be divided. If that keeps a split from half its share, such
+    codes are ignored. As many sets then stay in training as it takes for every code with two sets to have one there. A
+    code with a single set may then fall to validation or test.
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation - test, validation, test])
@@ -50,11 +51,11 @@ def split(
 def split_off_validation(
     labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike, validation: float, seed: int
 ) -> NDArray[np.str_]:
-    """ "train" or "validation" for every training note of a published split; arguments as in `split`.
+    """Split of every training note of a published split, (notes,): "train" or "validation". Arguments as in `split`.
 
-    Departure from `split`: a code whose fair share of validation is below one note has no say, and one with a single
-    set of notes may fall to validation. In a long tail that is not ours to shorten nearly every note has such a code;
-    all would stay in training, and the few notes left would be no measure of the test.
+    Departure from `split`: a code whose fair share of validation is below one note is ignored, and one with a single
+    set of notes may fall to validation. In a long tail that is not ours to shorten nearly every note has such a code.
+    All these would stay in training, and the few notes left would not represent the test.
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation, validation])
@@ -64,13 +65,16 @@ def split_off_validation(
 
 
 def short(sides: NDArray[np.str_], *, validation: float, test: float) -> list[str]:
-    """Names of the sides that have no note or less than half their share: too few to choose or to judge by."""
+    """Names of the splits that have no note or less than half their share: too few to choose or to judge by.
+
+    sides: (notes,), the split of each note. validation, test: shares of the notes.
+    """
     shares = dict(zip(SPLITS, (1 - validation - test, validation, test)))
     return [name for name, share in shares.items() if (sides == name).sum() < max(share * len(sides) // 2, 1)]
 
 
 def separable(labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike) -> NDArray[np.bool_]:
-    """(codes,): whether a code has notes that need not stay together: a split of ours gives it a training note."""
+    """(codes,): whether the notes of a code form two sets or more. If so, our split gives the code a training note."""
     return _separable(_units(labels, groups, texts)[1])
 
 
@@ -79,12 +83,12 @@ def _separable(counts: sparse.csr_array) -> NDArray[np.bool_]:
 
 
 def _codes_large_enough(counts: sparse.csr_array, shares: NDArray) -> sparse.csr_array:
-    """The codes of which every side has a note as its fair share."""
+    """The columns of the codes whose fair share is at least one note in every split."""
     return counts[:, counts.sum(axis=0) * shares.min() >= 1]
 
 
 def _units(labels: sparse.csr_array, groups: ArrayLike, texts: ArrayLike) -> tuple[NDArray, sparse.csr_array, NDArray]:
-    """Unit of every note (what must stay together), notes with each code in each (units, codes), notes in each."""
+    """For units of notes that must stay together: unit of every note, notes per code (units, codes), notes in each."""
     unit_of_note = together(groups, texts)
     n_notes, n_units = len(unit_of_note), int(unit_of_note.max()) + 1
     membership = sparse.csr_array((np.ones(n_notes), (unit_of_note, np.arange(n_notes))), shape=(n_units, n_notes))
@@ -92,7 +96,7 @@ def _units(labels: sparse.csr_array, groups: ArrayLike, texts: ArrayLike) -> tup
 
 
 def together(groups: ArrayLike, texts: ArrayLike) -> NDArray[np.int64]:
-    """Number of the set every note belongs to; notes of one group or text, directly or through others, share it."""
+    """(notes,): number of the set of every note; notes of one group or text, directly or through others, share it."""
     group = pd.factorize(np.asarray(groups, dtype=object))[0]
     text = text_numbers(texts)
     n = len(group)
@@ -106,7 +110,7 @@ def together(groups: ArrayLike, texts: ArrayLike) -> NDArray[np.int64]:
 
 
 def text_numbers(texts: ArrayLike) -> NDArray[np.int64]:
-    """(notes,): the same number for the same text; two exports of one text may differ in white space."""
+    """(notes,): the same number for the same text but for white space, in which two exports of one text may differ."""
     return pd.factorize(np.array([" ".join(t.split()) for t in texts], dtype=object))[0]
 
 
@@ -118,21 +122,21 @@ def _stratify(
     rng: np.random.Generator,
     stay: Iterable[int] = (),
 ) -> NDArray:
-    """Side (place in shares) of every unit: counts (units, codes) of notes with each code, sizes (units,) in notes.
+    """Split of every unit, as an index into `shares`.
 
-    stay: units that are in training whatever the codes say.
+    counts: (units, codes), notes with each code. sizes: (units,), notes. stay: units that are in training in any case.
     """
     side = np.full(len(sizes), -1)
     by_code = counts.tocsc()
     remaining = counts.sum(axis=0)
-    need = np.outer(shares, remaining)  # notes of each code that a side still wants
+    need = np.outer(shares, remaining)  # notes of each code that a split still needs
     room = shares * sizes.sum()
     tie = rng.permuted(np.arange(len(sizes)))
     for unit in stay:
         _place(unit, 0, side, counts, sizes, remaining, need, room)
     queue = [(left, code) for code, left in enumerate(remaining) if left > 0]
     heapq.heapify(queue)
-    # rarest code first: its notes have the fewest places left
+    # rarest code first: its notes leave the least choice
     with progress.bar(len(sizes), "split notes") as bar:
         while queue:
             left, code = heapq.heappop(queue)
@@ -161,7 +165,7 @@ def _place(unit, chosen, side, counts, sizes, remaining, need, room) -> None:
 
 
 def _must_stay(counts: sparse.csr_array, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A smallest set of units, none of which could leave it, that has every separable code."""
+    """A minimal set of units that has every separable code: without any one of them, a code would be missing."""
     counts = counts[:, _separable(counts)]
     left = (counts > 0).sum(axis=0)
     free = np.zeros(counts.shape[0], dtype=bool)
@@ -173,7 +177,7 @@ def _must_stay(counts: sparse.csr_array, rng: np.random.Generator) -> NDArray[np
 
 
 def _restore_training_notes(side: NDArray, counts: sparse.csr_array) -> None:
-    """Move a unit to training for every code without a training note; no other code loses one by it."""
+    """Move a unit to training for every code without a training note; no other code loses a training note by it."""
     by_code = counts.tocsc()
     for code in np.flatnonzero(counts[side == 0].sum(axis=0) == 0):
         units = by_code.indices[by_code.indptr[code] : by_code.indptr[code + 1]]

@@ -1,7 +1,7 @@
-"""Where notes and codes come from: one module a source, one small interface.
+"""Sources of notes and codes: one module per source, with one small interface.
 
-A source module offers `load(...) -> RawCorpus`. Everything after that (splits, filter, segments, training)
-sees only the `RawCorpus`, so a new source is one new module here and one line in `load`.
+A source module has `load(...) -> RawCorpus`. Everything after that (splits, filter, segments, training) uses only the
+`RawCorpus`. A new source is therefore one new module here and one branch in `load`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from shl_utils.parameters import Parameters
 
 
 def load(parameters: Parameters, run_folder: Path) -> RawCorpus:
-    """Read the source that the parameters name; `synthetic` writes its tables below the run unless given a folder."""
+    """Read the source that the parameters name. `synthetic` writes its tables below `run_folder` unless given a folder.
+
+    Raises ValueError for an unknown source, and what the source's own `load` raises.
+    """
     name, folder = parameters.source, Path(parameters.folder)
     if name == "openi":
         from shl_utils.data.sources import openi
@@ -57,10 +60,10 @@ def load(parameters: Parameters, run_folder: Path) -> RawCorpus:
 
 
 def files(parameters: Parameters) -> list[Path]:
-    """What a source reads and a run is to be made again for when it changes.
+    """Files that the source reads; when one changes, the run is made again.
 
-    The open reports are checked by digest and Reuters by counts when they are read; generated notes are what the
-    parameters say.
+    Some are not listed. The reports of openi are checked by digest and Reuters by counts when they are read. Generated
+    notes depend on the parameters alone.
     """
     folder, source = parameters.folder, parameters.source
     named = {"table": (parameters.table, parameters.descriptions), "codiesp": (folder,)}

@@ -1,13 +1,13 @@
-"""ICD codes as MIMIC keeps them, without their dots, and as the books write them."""
+"""ICD codes: from MIMIC's form without dots to the official one."""
 
 from __future__ import annotations
 
 
 def dotted(code: str, *, version: int, procedure: bool) -> str:
-    """An undotted code with its dot, in upper case.
+    """An undotted code with its dot, in the official form; `code` must be in upper case.
 
     ICD-9-CM (official guidelines, volumes 1 and 3): procedures PP.pp, diagnoses DDD.dd, Vdd.dd and Eddd.d. ICD-10-CM:
-    diagnoses XXX.xxxx; ICD-10-PCS has no dot. A code no longer than its category has none either.
+    diagnoses XXX.xxxx. ICD-10-PCS has no dot, and neither has a code that is no longer than its category.
     """
     category = 4 if version == 9 and code.startswith("E") else 3
     if procedure:
