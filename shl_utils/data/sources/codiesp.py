@@ -1,7 +1,7 @@
-"""CodiEsp (CLEF eHealth 2020): clinical cases with ICD-10-CM and ICD-10-PCS codes given by people.
+"""CodiEsp (CLEF eHealth 2020): clinical cases with ICD-10-CM and ICD-10-PCS codes assigned by people.
 
 Cite Miranda-Escalada et al. 2020, Zenodo, doi 10.5281/zenodo.3625746; CC BY 4.0. The cases are Spanish; the English
-ones are the publisher's machine translation. They are read where they lie, in the layout of the publisher's zip.
+ones are the publisher's machine translation. They are read in place, in the layout of the publisher's zip.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LICENCE = "CC BY 4.0, CodiEsp corpus (Miranda-Escalada et al. 2020, doi 10.5281/
 DOWNLOAD = "download and unzip https://doi.org/10.5281/zenodo.3625746, and set `folder` to what holds train/ and dev/"
 TEXTS = {"english": "text_files_en", "spanish": "text_files"}
 KINDS = {"diagnoses": "D", "procedures": "P", "both": "DP"}
-# words that lead on to something: none of them ends a description
+# words that need a continuation: no description ends with one
 LEADING = {"and", "at", "by", "due", "for", "from", "in", "into", "of", "on", "or", "other", "to", "using", "with"}
 FORMER = "code retired before 2024, described by its last title"
 SHARED = "code without a title, described by the words that the titles below it share"
@@ -31,10 +31,11 @@ BARE = "code unknown to ICD-10, described by itself"
 def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
     """Read the cases and their codes; `group` is the article, which may hold several cases.
 
-    Published split: train and dev. The test codes are not in version 3 of the corpus, so dev is the test set and the
-    project cuts validation from train; where test/testD.tsv lies beside them, dev is validation.
-    Codes are written as in the classification ("n44.8" is N44.8). `dropped` counts cases without a code of `code_set`,
-    and the codes whose description is not a title of the 2024 release; none of these is lost.
+    language: english or spanish. code_set: diagnoses, procedures or both.
+    Published split: train and dev. The test codes are not in version 3 of the corpus, so dev is the test split and the
+    project takes validation from train. If test/testD.tsv is there too, dev is validation.
+    Codes are written as in the classification ("n44.8" is N44.8). `dropped` counts cases without a code of `code_set`.
+    It also counts codes whose description is not a title of the 2024 release; none of these is lost.
     Raises FileNotFoundError for what is missing, ValueError for what is damaged.
     """
     folder = _unzipped(folder)
@@ -58,11 +59,11 @@ def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
 
 
 def describe(code: str) -> tuple[str, str]:
-    """A code in words, and how they were found: "" if they are its title in the 2024 release.
+    """Description of a code, and how it was found: "" if it is the code's title in the 2024 release.
 
     ICD-10-CM titles are those of the 2024 release, then of codes that were retired since 2015. These lists hold only
-    codes that can be billed; for a category ("C50.9") or for what a procedure does to an organ ("0DTJ"), the words
-    that all titles below it have stand in. A code with nothing below it is shortened until there is something.
+    billable codes. A category ("C50.9"), or what a procedure does to an organ ("0DTJ"), gets the words that all titles
+    below it share. A code with nothing below it is shortened until there is something.
     """
     plain = code.replace(".", "")
     release, titles, ordered = _titles(procedure="." not in code and len(code) > 3)
@@ -77,7 +78,7 @@ def describe(code: str) -> tuple[str, str]:
 
 
 def _shared(titles: list[str]) -> str:
-    """The words that all titles have, as they stand in the shortest; where there are none, the most general title."""
+    """The words shared by all titles, as in the shortest one; if there are none, the most general title."""
 
     def bare(word: str) -> str:
         return word.strip(",;()[]").lower()
@@ -107,7 +108,7 @@ def _titles(*, procedure: bool) -> tuple[dict[str, str], dict[str, str], list[st
 
 
 def _read(folder: Path, language: str, kinds: str) -> pd.DataFrame:
-    """note, group, text, codes of the cases of one folder (train, dev or test)."""
+    """Columns note, group, text, codes of the cases in one folder (train, dev or test)."""
     codes: dict[str, set[str]] = {path.stem: set() for path in (folder / TEXTS[language]).glob("[!.~]*.txt")}
     if not codes:
         raise FileNotFoundError(f"{folder / TEXTS[language]} holds no .txt file: {DOWNLOAD}")
@@ -142,7 +143,7 @@ def _text(path: Path) -> str:
 
 
 def _unzipped(folder: Path) -> Path:
-    """The folder that holds train/ and dev/: this one, or the only one in it."""
+    """The folder that holds train/ and dev/: this one, or a subfolder *_to_publish."""
     for place in (folder, *sorted(folder.glob("*_to_publish"))):
         if (place / "train").is_dir() and (place / "dev").is_dir():
             return place

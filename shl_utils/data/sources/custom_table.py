@@ -1,8 +1,8 @@
 """Notes and codes from one file of the user's own: CSV, JSON Lines or Parquet.
 
-Everything is read as text, so codes keep their leading zeros, and a code that another program took for a number is
-refused. No text of a note reaches an exception: errors name file, row and column, and show no cell but a repeated id.
-Rows are counted from 1, without the header of a CSV file.
+Everything is read as text, so codes keep their leading zeros. A code that another program took for a number is refused.
+No text of a note reaches an exception: errors name file, row and column, and show no cell but a repeated id. Rows are
+counted from 1, without the header of a CSV file.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ AS_MANY = (
 )
 ONE = "describe it the same way everywhere, or in one row alone"
 BOTH = "leave `descriptions` out, or rename the column"
-MISSING = {"nan", "NaN", "<NA>", "NaT", "null", "NULL"}  # as programs write it
-SHORT = 20  # characters of a code that is shown; a longer one may be a note
+MISSING = {"nan", "NaN", "<NA>", "NaT", "null", "NULL"}  # missing values as programs write them
+SHORT = 20  # longest code that is shown; a longer one may be a note
 OPTIONAL = ("group", "split", "description")
 
 
@@ -59,15 +59,15 @@ def load(
     descriptions: Path | None,
     private: bool,
 ) -> RawCorpus:
-    """Read columns id, text and codes, and group, split and description where there are any; no other column is read.
+    """Read columns id, text and codes, and optionally group, split and description; no other column is read.
 
-    column_names: what the file calls them, where it differs; a column that is named there must exist.
-    separator: between the codes of a note, unless the cell is a list. encoding: of CSV and JSON Lines.
-    `group` is the id where there is none. `split` is kept; it needs train and test and may have validation.
-    A cell of text may be such a list as JSON, Python or numpy write it.
-    `description` is parallel to the codes of its note, as a list or with the same separator; cells and parts of them
-    may be empty. descriptions: in its place, a file of the same kinds with columns code and description.
-    A code without description describes itself.
+    column_names: the file's own names, where they differ; a column that is named there must exist.
+    separator: between the codes of a note, unless the cell is a list. A cell of text may also be a list as JSON, Python
+    or numpy write it. encoding: of CSV and JSON Lines.
+    `group` defaults to the id. `split` is kept; it needs train and test and may have validation. `description` is
+    parallel to the codes of its note, as a list or with the same separator; cells and parts of them may be empty.
+    descriptions: instead of that column, a file of the same kinds with columns code and description. A code without
+    description describes itself. private: becomes `RawCorpus.private`.
     Raises FileNotFoundError for a missing file, ValueError for everything else that is wrong with one.
     """
     table = columns.read(path, encoding)
@@ -114,7 +114,7 @@ def load(
 
 
 def texts(path: Path, *, column_names: dict[str, str], encoding: str) -> dict[str, str]:
-    """Text of every note by its id, as `load` reads them; where there is no column of these names, from id and text."""
+    """Text of every note by its id, as `load` reads them; if its columns are missing, from columns id and text."""
     table = columns.read(path, encoding, remedy="give `--encoding`")
     own = {usual: column_names.get(usual, usual) for usual in ("id", "text")}
     key, text = (name if name in table else usual for usual, name in own.items())
@@ -149,19 +149,19 @@ def _beside(codes: list[list[str]], words: list[Any], path: Path, column: str, s
 
 
 def _aligned(codes: list[str], words: list[str]) -> tuple[list[str], list[str]]:
-    """Both without what only separators at the end of a cell have made."""
+    """Codes and descriptions of a row without the empty parts that separators at the end of a cell make."""
     n = max((i for i, code in enumerate(codes, start=1) if code), default=0)
     return codes[:n], words[:n] + [text for text in words[n:] if text]
 
 
 def _astray(pair: tuple[list[str], list[str]]) -> bool:
-    """Whether there are descriptions, and not one for each code."""
+    """Whether there are descriptions, but not one for each code."""
     codes, words = pair
     return any(words) and (len(codes) != len(words) or any(text and not code for code, text in zip(codes, words)))
 
 
 def _parts(found: Iterable[Any], path: Path, column: str, separator: str, remedy: str) -> list[list[str]]:
-    """What is listed in every cell, as text without space around it; parts may be blank."""
+    """The parts of every cell as text without surrounding space; parts may be empty."""
     lists = [_list(cell, separator) for cell in found]
     _refuse(lists, lambda row: not isinstance(row, list), path, column, remedy)
     _refuse(lists, lambda row: not all(isinstance(part, str) for part in row), path, column, remedy)
@@ -177,7 +177,7 @@ def _list(cell: Any, separator: str) -> Any:
 
 
 def _refuse_other_forms(found: Iterable[Any], path: Path, column: str, separator: str) -> None:
-    """Stop at cells that are not what they would be taken for: a list in a form of its own, or another separator."""
+    """Raise ValueError for cells that would be misread: lists in another form, or codes with another separator."""
     lists = [_list(cell, separator) for cell in found]
     texts = [isinstance(cell, str) and cells.listed(cell) is None for cell in found]
     parts = [[cell, *row] if text else row for cell, row, text in zip(found, lists, texts)]
@@ -195,7 +195,7 @@ def _refuse_other_forms(found: Iterable[Any], path: Path, column: str, separator
 
 
 def _written(part: str) -> bool:
-    """Whether it looks like a list as a program shows it, and not like a code."""
+    """Whether it looks like a list as a program prints it, and not like a code."""
     return bool(cells.WRITTEN.fullmatch(part.strip())) or any(isinstance(x, str) for x in cells.listed(part) or ())
 
 
@@ -204,7 +204,7 @@ def _half(text: Any) -> bool:
 
 
 def _flags(table: Columns) -> str:
-    """What to say of columns that each stand for one code."""
+    """Advice for an error message if two or more columns hold only 0 and 1 and so may stand for codes; else empty."""
     flags = [name for name, column in table.items() if {str(cell) for cell in column} <= {"0", "1", "0.0", "1.0"}]
     return f"; {FLAGS}" if len(flags) > 1 else ""
 
@@ -223,7 +223,10 @@ def _refuse_lost_zeros(codes: list[str], known: dict[str, str], path: Path) -> N
 
 
 def _spellings(codes: list[str], known: dict[str, str]) -> dict[str, int]:
-    """How many codes another one, or its description, is near to: the same code, or not, as the user knows."""
+    """Counts of codes that differ only in spelling from another code, or from one with a description, by message.
+
+    Whether they are the same code only the user knows.
+    """
     alike = cells.alike(codes)
     short = [same for same in alike if all(len(code) <= SHORT and " " not in code for code in same)]
     such = f", such as {' and '.join(short[0][:2])}" if short else ""
@@ -237,7 +240,7 @@ def _spellings(codes: list[str], known: dict[str, str]) -> dict[str, int]:
 
 
 def _codes(parts: list[list[str]], path: Path, column: str) -> list[list[str]]:
-    """The codes of every note, repeats and all."""
+    """The codes of every note, repeats included."""
     lists = [[code for code in row if code] for row in parts]
     _refuse(lists, lambda row: not row, path, column, EMPTY)
     whole = all(cells.WHOLE.fullmatch(code) for row in lists for code in row)
@@ -250,7 +253,7 @@ def _names(table: Columns, column: str, path: Path) -> list[str]:
 
 
 def _filled(table: Columns, column: str, path: Path) -> list[str]:
-    """The cells as text, none of them blank; whole numbers count as text."""
+    """The cells as text, none of them blank; integers are accepted as text."""
     found = [str(cell) if type(cell) is int else "" if cell is None else cell for cell in table[column]]
     _refuse(found, lambda cell: not isinstance(cell, str), path, column, "it must hold text")
     _refuse(found, _half, path, column, HALF)
@@ -269,7 +272,7 @@ def _refuse_repeated(values: pd.Series, path: Path, column: str) -> None:
     twice = values[values.duplicated()]
     if len(twice):
         rows = ", ".join(str(row + 1) for row in values.index[values == twice.iloc[0]][:5])
-        name = repr(twice.iloc[0]) if len(twice.iloc[0]) <= 40 else "the same value"  # longer, it may be a note
+        name = repr(twice.iloc[0]) if len(twice.iloc[0]) <= 40 else "the same value"  # a longer one may be a note
         raise ValueError(
             f"{path}: column {column} has {name} in rows {rows}; {len(twice)} repeats in all: make it unique"
         )
@@ -280,7 +283,7 @@ def _need(table: Columns, names: list[str], path: Path, remedy: str) -> None:
     if not missing:
         return
     near = [found for name in missing for found in difflib.get_close_matches(name, table, n=1, cutoff=0.5)]
-    # the first line of a file without header may be a note: it is shown only if a part of it is known
+    # the first line of a file without header may be a note: it is shown only if a part of it is a known name
     shown = near if len(missing) == len(names) else table
     found = (
         f"found {', '.join(shown)}"

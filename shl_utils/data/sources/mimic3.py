@@ -1,7 +1,7 @@
 """MIMIC-III v1.4 (Johnson et al. 2016, doi:10.13026/C2XW26): discharge summaries and their ICD-9-CM codes.
 
-Diagnoses and procedures are dotted before they meet: 1,593 undotted codes are both (0010 is cholera, 001.0, and an
-implantation, 00.10).
+Diagnoses and procedures are dotted before they are merged: 1,593 undotted codes are both. For example, 0010 is cholera,
+001.0, and an implantation, 00.10.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shl_utils.data.sources import physionet
 from shl_utils.data.sources.physionet import Counts, Tables, count
 
 NOTE_COLUMNS = ("ROW_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "CATEGORY", "DESCRIPTION", "ISERROR", "TEXT")
-COLUMNS = {  # what is read of each table; v1.4 has more columns
+COLUMNS = {  # columns read of each table; v1.4 has more
     "ADMISSIONS": ("SUBJECT_ID", "HADM_ID"),
     "D_ICD_DIAGNOSES": ("ICD9_CODE", "LONG_TITLE"),
     "D_ICD_PROCEDURES": ("ICD9_CODE", "LONG_TITLE"),
@@ -27,8 +27,8 @@ COLUMNS = {  # what is read of each table; v1.4 has more columns
 DOWNLOAD = "download MIMIC-III v1.4 from https://physionet.org/content/mimiciii/1.4/"
 SUMMARY = "Discharge summary"
 SUMMARIES = f"NOTEEVENTS of {SUMMARY}"
-STAYS, PATIENTS = range(100_001, 200_000), range(1, 100_000)  # the identifiers that v1.4 gives out
-# rows: the checks of MIT-LCP/mimic-code; notes and codes: what is called MIMIC-III full
+STAYS, PATIENTS = range(100_001, 200_000), range(1, 100_000)  # the identifiers that v1.4 uses
+# rows: from the checks of MIT-LCP/mimic-code; notes and codes: of what is called MIMIC-III full
 EXPECTED = {
     "v1.4": {
         "ADMISSIONS": 58_976,
@@ -51,18 +51,18 @@ ORDER BY TRY_CAST(HADM_ID AS INT), HADM_ID, DESCRIPTION = 'Addendum',
 
 
 def files(folder: Path) -> list[Path]:
-    """What `load` reads."""
+    """Paths of the tables that `load` reads."""
     return list(physionet.files([Path(folder)], COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, *, generated: bool = False) -> RawCorpus:
     """Read the six tables NAME.csv or NAME.csv.gz in `folder` (names and headers in upper or lower case).
 
-    One note an admission: its reports, then its addenda, each by CHARTDATE, CHARTTIME and ROW_ID, joined by a
-    line break and otherwise untouched. `note` is the HADM_ID, `group` the SUBJECT_ID.
-    generated: the tables are not MIMIC's own, so identifiers that it does not give out are taken.
-    Raises FileNotFoundError for what is missing, ValueError for what is damaged or cannot be MIMIC-III, before the
-    notes are parsed where that can be seen; the check of a gzip file reads it once.
+    One note per admission: its reports, then its addenda, each by CHARTDATE, CHARTTIME and ROW_ID. They are joined by a
+    line break and otherwise unchanged. `note` is the HADM_ID, `group` the SUBJECT_ID.
+    generated: the tables are not MIMIC's own, so identifiers outside MIMIC's ranges are accepted.
+    Raises FileNotFoundError for what is missing, ValueError for what is damaged or cannot be MIMIC-III. Where possible
+    this is before the notes are parsed; the check of a gzip file reads it once.
     """
     with physionet.opened([Path(folder)], COLUMNS, DOWNLOAD) as tables:
         descriptions = _read_descriptions(tables)
@@ -95,7 +95,7 @@ def _read_descriptions(tables: Tables) -> dict[str, str]:
 
 
 def _read_notes(tables: Tables, dropped: Counts, *, generated: bool) -> pd.DataFrame:
-    """One row an admission: note, group, text; counts in `dropped` what is left out."""
+    """One row per admission: note, group, text. What is excluded is counted in `dropped`."""
     known = tables.select("ADMISSIONS", "trim(HADM_ID) AS note, trim(SUBJECT_ID) AS subject").dropna()
     known = known.drop_duplicates()
     tables.refuse_numbers(known.to_numpy().ravel(), "ADMISSIONS", "HADM_ID or SUBJECT_ID", zeros=False)

