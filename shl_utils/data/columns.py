@@ -40,7 +40,7 @@ def read(path: Path, encoding: str, *, remedy: str = "set `encoding`") -> Column
         table = None if wide else readers[path.suffix.lower()](path, codec)
     except UnicodeError:
         table = None
-    if table is None:  # raised here, so that the note in the decoder's error does not hang on this one
+    if table is None:  # raised here, so that the decoder's error, which holds the note, is not chained to this one
         raise ValueError(undecodable(path, encoding, remedy))
     if not table or not next(iter(table.values())):
         raise ValueError(f"{path} holds no rows")
@@ -156,5 +156,5 @@ def _read_parquet(path: Path, encoding: str) -> Columns:
         return {name: table.column(name).to_pylist() for name in table.column_names}
     except UnicodeError:
         pass
-    # raised here, so that the note in the decoder's error does not hang on this one
+    # raised here, so that the decoder's error, which holds the note, is not chained to this one
     raise ValueError(f"{path} holds text that is not utf-8, as Parquet has it: write it again from decoded text")

@@ -52,7 +52,7 @@ def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame
 
 
 def _refuse_changed(unknown: Iterable[str], notes: set[str], files: Mapping[str, str]) -> None:
-    """Raise ValueError for ids that were notes' ids before a program read numbers: 100001.0, 1.0E+5, 100,001, 7."""
+    """Raise ValueError for ids that another program changed because it read numbers: 100001.0, 1.0E+5, 100,001, 7."""
     unknown = [name for name in unknown if isinstance(name, str) and name]
     shapes = [shape for shape, change in SHAPES.items() if any(change(name) in notes for name in unknown)]
     if cells.short_of_zeros(unknown, notes):

@@ -23,13 +23,12 @@ def choose(
     """Threshold of every code (codes,): at or above it the code is predicted. Give validation notes, never test notes.
 
     half: 0.5. global: the one with the largest micro-F1. segment: the same over the codes of each segment. per_code:
-    the largest F1 of each code. shrunk: between the code's and the global one on the logit scale, with weights n and
+    the largest F1 of each code. shrunk: mean of the code's and the global one on the logit scale, with weights n and
     `floor`, n the positives of the code.
     A segment or code with fewer than `floor` positives gets the global threshold: one chosen on one or two notes is
     noise. A code without positives would get the lowest score and be predicted everywhere.
     truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model. Such a code has probability
-    0 and is never predicted, since every threshold is above 0. floor: at least 1. common: the global threshold, if
-    known.
+    0 and is never predicted, since every threshold is above 0. floor: at least 1. common: the global one, if known.
     Raises ValueError for an unknown rule, or if there is no positive to choose by.
     """
     n_codes = truth.shape[1]

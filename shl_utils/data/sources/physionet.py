@@ -112,7 +112,7 @@ class Tables:
     ) -> None:
         """Raise ValueError if another program took `values` for numbers: they look like one, or do not match `form`.
 
-        zeros: some values must start with 0.
+        zeros: one must start with 0, if there are MANY_CODES or one is shorter than three characters.
         """
         values = sorted(values, key=len)
         damaged = next((value for value in values if number.search(value) or not form.fullmatch(value)), None)
