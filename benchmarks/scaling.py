@@ -34,8 +34,8 @@ def bench(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> Path:
     """Measure for each of these numbers of notes; return the file of results, rewritten after each number.
 
     Each step has seconds and peak memory in MB. The steps are `load` (tables as in MIMIC-III, `csv_mb` in size), the
-    notebooks up to LAST, and `evaluate` (predictions, thresholds, metrics and intervals, without the linear model).
-    RuntimeError if a step fails.
+    notebooks up to LAST, and `evaluate`. The last one computes predictions, thresholds, metrics and intervals, without
+    the linear model. RuntimeError if a step fails.
     """
     target = folder / "bench" / "sizes.json"
     found = {"hardware": provenance.hardware(), "versions": provenance.versions(), "git": provenance.revision()}

@@ -213,7 +213,7 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
 
 
 def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
-    """F1 on unfiltered test labels at the thresholds chosen on validation, and the ranking metric of validation."""
+    """F1 on unfiltered test labels at thresholds from validation; mean of micro-AP and mAP on validation."""
     validation, gold = corpus.rows("validation"), corpus.labels
     decided = results.binarize(corpus, found, results.choose_thresholds(corpus, gold, found, parameters))
     scored = label_metrics.scores(results.test_truth(corpus, gold), decided)

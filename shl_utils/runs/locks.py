@@ -1,4 +1,4 @@
-"""A lock between processes, which the system releases when its process ends, in whatever way."""
+"""A lock between processes, which the system releases when the process that holds it ends, in whatever way."""
 
 from __future__ import annotations
 

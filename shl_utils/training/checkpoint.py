@@ -71,7 +71,7 @@ class TrainingState:
             about = file.metadata()
             if about["key"] != key:
                 return
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, `file` is no dict
         facts = json.loads(about["facts"])
         self.best, self.best_score = facts["best"], facts["best_score"]
         self.history, self.seconds = facts["history"], facts["seconds"]

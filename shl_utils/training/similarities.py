@@ -84,7 +84,7 @@ def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
 
 
 def read_labels(path: Path, corpus: Corpus, parameters: Parameters) -> sparse.csr_array:
-    """Labels (notes, codes) of 0 and 1 that the filter keeps under `parameters`, from the similarities in `path`."""
+    """Labels (notes, codes), float32 0 or 1, that the filter keeps by `parameters` and the similarities in `path`."""
     if parameters.filter_labels == "none":
         return corpus.labels
     named = pd.read_parquet(path, columns=["note", "code", "similarity"])
