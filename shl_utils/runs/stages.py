@@ -161,7 +161,7 @@ def _refuse_edited(code: dependencies.Code) -> None:
 
 
 def begin(stage: str, values: dict[str, Any]) -> Run:
-    """The core of `open_run`, on a dictionary of parameters; an earlier result is kept until `Run.finish` replaces it."""
+    """The core of `open_run`, on a dictionary of parameters; earlier results stay until `Run.finish` replaces them."""
     values = resolved(values, Path.cwd())
     defaults = Parameters.model_fields
     folder = folder_of(values.get("run", defaults["run"].default))
