@@ -1,1 +1,1 @@
-"""What training costs: measured apart from what runs import, by `shl bench`."""
+"""Benchmarks of the cost of training, for `shl bench`; no run imports them."""

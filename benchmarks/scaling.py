@@ -1,7 +1,9 @@
-"""How time and memory grow with the number of notes, on generated ones with as much text as MIMIC-III: `shl bench
---sizes`. Each stage is the notebook; what no notebook does alone has a process of its own.
+"""How time and memory grow with the number of notes: `shl bench --sizes`.
 
-python -m benchmarks.scaling STEP FOLDER    is what `bench` starts for that.
+The notes are generated, as long as those of MIMIC-III. Stages are measured by running their notebooks. Steps that no
+notebook does alone run in a process of their own.
+
+python -m benchmarks.scaling STEP FOLDER    is what `bench` starts for such a step.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ LAST = "03_train"
 
 
 def bench(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> Path:
-    """Measure for each of these numbers of notes; the file of what was found, written anew behind each.
+    """Measure for each of these numbers of notes; return the file of results, rewritten after each number.
 
-    Of every step seconds and peak memory in MB: `load` (the tables of MIMIC-III, `csv_mb` of them), the notebooks up to
-    LAST, `evaluate` (predict, thresholds, figures and intervals, without the linear model).
-    RuntimeError if a step stops.
+    Each step has seconds and peak memory in MB. The steps are `load` (tables as in MIMIC-III, `csv_mb` in size), the
+    notebooks up to LAST, and `evaluate`. The last one computes predictions, thresholds, metrics and intervals, without
+    the linear model. RuntimeError if a step fails.
     """
     target = folder / "bench" / "sizes.json"
     found = {"hardware": provenance.hardware(), "versions": provenance.versions(), "git": provenance.revision()}
@@ -71,7 +73,7 @@ def _run(*arguments: str) -> str:
 
 
 def _megabytes(folder: Path) -> float:
-    """Of all tables, unpacked."""
+    """Size in MB of all tables, uncompressed."""
     total = 0
     for path in folder.glob("*.csv.gz"):
         with gzip.open(path) as file:

@@ -1,10 +1,10 @@
-"""The obvious way to train the same models, which ours is measured against: transformers.Trainer with PEFT.
+"""Baseline implementation that our training is measured against: the same models by transformers.Trainer with PEFT.
 
-One run a model, batches padded to their longest note, and Trainer's own settings but for what decides the result:
-epochs, batch size, our loss and learning rates, and our head, without which a few epochs find only the most frequent
-codes. By itself it clips gradients to the norm 1, as ours does by default, whatever `max_grad_norm` says, and it sees
-one draw of the negatives in all epochs. It neither validates between epochs nor writes checkpoints, which is in its
-favour.
+It trains one model per run, with batches padded to their longest note. Settings are Trainer's own, except those that
+decide the result: epochs, batch size, loss, learning rates and head are ours. Without our head, a few epochs find only
+the most frequent codes. Trainer clips gradients to the norm 1, as ours does by default, whatever `max_grad_norm` is.
+It sees one draw of the negatives in all epochs. In its favour, it neither validates between epochs nor writes
+checkpoints.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shl_utils.training.segment_model import SegmentModel
 
 
 class _WithLoss(nn.Module):
-    """A segment's model under the names that Trainer hands its batches on by."""
+    """A segment's model with its loss, whose arguments have the names that Trainer uses for a batch."""
 
     def __init__(self, net: SegmentModel, loss: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -37,9 +37,9 @@ class _WithLoss(nn.Module):
 
 
 def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *, folder: Path, half: str):
-    """A Trainer that is ready to train `net` on the notes of one epoch of `task`, `task.epochs` times over.
+    """A Trainer that is ready to train `net` for `task.epochs` epochs, each on the same notes of one epoch of `task`.
 
-    task.features: token numbers. half: "bf16" or "fp16", switches of its own, both off by default; or "".
+    task.features: token ids. half: "bf16" or "fp16", Trainer's own switches, both off by default; "" for neither.
     """
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
@@ -51,7 +51,7 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
         seed=task.seed,
         bf16=half == "bf16",
         fp16=half == "fp16",
-        use_cpu=mixed_precision.device() == "cpu",  # else it refuses bf16 there
+        use_cpu=mixed_precision.device() == "cpu",  # else it refuses bf16 on a CPU
         save_strategy="no",
         disable_tqdm=True,
         label_names=["labels"],
@@ -66,7 +66,7 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
 
 
 def examples(task: Task, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> list[dict[str, list]]:
-    """One a row, as a data set of Trainer's."""
+    """Training examples for Trainer, one per note of `rows`; weights: loss weight of each, (rows,)."""
     features: Ragged = task.features
     labels = task.labels[rows].toarray().astype(np.float32)
     result = []
@@ -78,6 +78,6 @@ def examples(task: Task, rows: NDArray[np.int64], weights: NDArray[np.float64]) 
 
 
 def predict(ready, task: Task, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Probabilities by the Trainer `ready`: (rows, codes)."""
+    """Probabilities by the Trainer `ready` for the notes `rows`: float32 (rows, codes)."""
     logits = ready.predict(examples(task, rows, np.ones(len(rows)))).predictions
     return torch.tensor(logits).sigmoid().numpy()

@@ -1,9 +1,10 @@
-"""What training costs, each way in a process of its own on the notes of one run: `shl bench`.
+"""Cost of training by several setups, each in a process of its own on the notes of one run: `shl bench`.
 
-The obvious way (`trainer_baseline`), one model or one per segment, against ours, with what every layer costs and what a
-frozen trunk saves. All ways see the same notes in as many epochs, and what they learnt is measured by the same rules.
+It compares the baseline implementation (`trainer_baseline`) with ours, for one model and for one per segment. It also
+shows what training all layers costs, and what precomputed frozen layers save. All setups see the same notes for the
+same number of epochs, and their models are evaluated by the same rules.
 
-python -m benchmarks.training_cost RUN NUMBER    is what `training` starts for each way.
+python -m benchmarks.training_cost RUN NUMBER    is what `training` starts for each setup.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from shl_utils.training import jobs, launch, segment_model, variants, worker
 from shl_utils.training.variants import PLAIN, Variant
 
 FOLDER = "bench"
-EVERY = 0.5  # seconds between two looks at the memory
-SAMPLE = 256  # notes by which FLOPs are counted
+EVERY = 0.5  # seconds between two measurements of memory
+SAMPLE = 256  # notes on which FLOPs are counted
 
 
 @dataclass(frozen=True)
 class Way:
-    """To train the models of `variant`. runner: "shl", or "trainer" for transformers.Trainer. mixed: whether Trainer
-    uses half precision; ours does as its parameters say."""
+    """A setup that trains the models of `variant`. runner: "shl", or "trainer" for transformers.Trainer. mixed: whether
+    Trainer uses half precision; for ours, the parameters say so."""
 
     runner: str
     mixed: bool
@@ -57,7 +58,7 @@ class Way:
 
 
 def ways(parameters: Parameters, rate: float) -> list[Way]:
-    """What is measured. rate: share of the learning rates at which all layers are trained, for Trainer and ours."""
+    """The setups to be measured. rate: factor on the learning rates where all layers are trained, by either runner."""
     every = {"lora_layers": -1, "lora_targets": "attention"}
     every |= {name: rate * getattr(parameters, name) for name in ("lr_lora", "lr_head")}
     asked = [
@@ -76,11 +77,11 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
 
 
 def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequence[int] = ()) -> Path:
-    """Measure every way on the notes of the run in `folder`, one behind the other; the file of what was found.
+    """Measure every setup on the notes of the run in `folder`, one after the other; return the file of results.
 
-    only: places in `ways`; all where there are none. The file is written anew behind every way, and what it holds of
-    the same parameters, rate, machine and versions stays. ValueError for a place or a rate that is none, RuntimeError
-    if a way stops.
+    only: positions in `ways`; all if empty. The file is rewritten after every setup; earlier results of the same
+    parameters, rate, hardware, versions and code are kept. ValueError for an invalid position or rate, RuntimeError if
+    a setup fails.
     """
     listed = ways(parameters, rate)
     if not set(only) <= set(range(len(listed))) or rate <= 0:
@@ -98,7 +99,7 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     for number in only or range(len(listed)):
         way = listed[number]
         print(f"{way.name}: running", flush=True)
-        # counted here, so that the memory it takes is not the way's
+        # FLOPs are counted in this process, so that their memory is not counted for the setup
         found["ways"][way.name] = _in_a_process(folder, way, number) | _operations(folder, way) | provenance.revision()
         print(f"{way.name}: {found['ways'][way.name]['seconds']:.0f} s", flush=True)
         storage.write_json(target, found)
@@ -106,13 +107,15 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
 
 
 def half() -> str:
-    """The half precision in which Trainer is measured too."""
+    """Half precision in which Trainer is also measured: "fp16" on a GPU, "bf16" on a CPU."""
     return "fp16" if mixed_precision.device() == "cuda" else "bf16"
 
 
 def matrix_rates() -> dict[str, float]:
-    """Multiplications and additions a second of a product of two square matrices, on all cores or one GPU, best of
-    those of a second."""
+    """Peak matmul throughput in FLOP/s by precision, of two square matrices on all cores or one GPU.
+
+    It is the best of the products within one second.
+    """
     rates, device = {}, mixed_precision.device()
     size = 2048 if device == "cpu" else 8192
     for name in ("fp32", half()):
@@ -146,7 +149,7 @@ def _in_a_process(folder: Path, way: Way, number: int) -> dict[str, Any]:
 
 
 def _memory(pid: int) -> int:
-    """Bytes that a process and all that it started hold; what they share counts once."""
+    """Memory in bytes of a process and all that it started; memory that they share counts once."""
     total = 0
     try:
         root = psutil.Process(pid)
@@ -159,11 +162,11 @@ def _memory(pid: int) -> int:
 
 
 def _measure(folder: Path, way: Way) -> dict[str, Any]:
-    """Train and predict; what that took and what came of it."""
+    """Train and predict by one setup; return its times, number of models, notes, memory, size on disk and metrics."""
     corpus, variant = corpora.read(folder), way.variant
     variants.write_segments(folder, corpus, [variant])
     plan = next(jobs.plan(folder, [variant], corpus))
-    for of in ("", "tokens"):  # what it takes to make them counts
+    for of in ("", "tokens"):  # so that the time to make them counts
         feature_cache.path_of(folder, variant.parameters, of=of).unlink(missing_ok=True)
     found, seconds = _by_us(folder, way) if way.runner == "shl" else _by_trainer(way, plan, corpus)
     return {
@@ -185,13 +188,13 @@ def _by_us(folder: Path, way: Way) -> tuple[Predictions, dict[str, float]]:
 
 
 def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
-    """A run a segment, in turn."""
+    """Train and predict by Trainer, one segment after the other; return predictions, and seconds of both."""
     parameters, seconds = way.variant.parameters, {"seconds": 0.0, "predict_seconds": 0.0}
     rows = corpus.rows("validation", "test")
     probabilities = np.zeros((len(rows), len(corpus.codes)), dtype=np.float32)
     started = time.monotonic()
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
-    base.set_attn_implementation("sdpa")  # what transformers takes by itself
+    base.set_attn_implementation("sdpa")  # the default of transformers
     seen = tokens.tokenize(tokenizer, corpus.notes["text"], max_tokens=parameters.max_tokens)
     for k in range(plan.n):
         task = worker.task_of(seen, corpus, plan, k)
@@ -210,7 +213,7 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
 
 
 def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
-    """F1 on unfiltered test labels at the threshold that validation gives, and the ranking of validation."""
+    """F1 on unfiltered test labels at thresholds from validation; mean of micro-AP and mAP on validation."""
     validation, gold = corpus.rows("validation"), corpus.labels
     decided = results.binarize(corpus, found, results.choose_thresholds(corpus, gold, found, parameters))
     scored = label_metrics.scores(results.test_truth(corpus, gold), decided)
@@ -221,8 +224,11 @@ def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict
 
 
 def _operations(folder: Path, way: Way) -> dict[str, float]:
-    """`trainable_parameters` of all models, and `flops` of all their training with its padding: of the frozen trunk,
-    once per note, and of what is trained, by a sample for the largest segment."""
+    """`trainable_parameters` of all models, and `flops` of all their training, padding included.
+
+    The FLOPs are those of the frozen layers, once per note, and of the trained part, per note seen. Both are estimated
+    from a sample of notes, with the number of codes of the largest segment.
+    """
     corpus, parameters = corpora.read(folder), way.variant.parameters
     plan = next(jobs.plan(folder, [way.variant], corpus))
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)

@@ -128,7 +128,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _begun(names: Sequence[str]) -> list[Path]:
-    """The folders of these runs, or of all; FileNotFoundError says which there are where one is not."""
+    """Folders of the runs called `names`, or of all; FileNotFoundError lists the existing runs if one is missing."""
     there = sorted(path.parent for path in stages.root().rglob("stages"))
     known = ", ".join(str(folder.relative_to(stages.root())) for folder in there) or f"none below {stages.root()}"
     for name in names:
@@ -204,7 +204,7 @@ def _predict(given: argparse.Namespace) -> int:
     notes = _notes(given.note, given.encoding, parameters)
     coder = coding.load(folder)
     for name, text in notes.items():
-        text = cleaning.plain(text)  # in which sentences have their places
+        text = cleaning.plain(text)  # positions of sentences refer to this text
         try:
             seen = cleaning.clean(text, parameters.clean_text)
             coded = coding.code(coder, seen, sentences=not given.quick)
@@ -226,7 +226,7 @@ def _export(given: argparse.Namespace) -> int:
 
 
 def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
-    """Name to text: of standard input, of one file, or of the rows of a table as the run's own is written."""
+    """Name to text: of standard input, of one file, or of each row of a table with the column names of the run."""
     from shl_utils.inference import coding
 
     if given == "-":

@@ -1,4 +1,4 @@
-"""What a command says, whatever its reader can take: letters it does not know, or a pipe that is closed early."""
+"""Output of a command that survives a reader's limits: characters it cannot encode, or a pipe closed early."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO
 
-CLOSED = (errno.EPIPE, errno.EINVAL)  # a pipe whose reader has gone, here and on Windows
+CLOSED = (errno.EPIPE, errno.EINVAL)  # a pipe whose reader has gone, on POSIX and on Windows
 
 
 class _Stream:
-    """A stream on which nothing fails: a run is not over because nobody listens. lost: the first error."""
+    """A stream that raises no OSError: a run must not end because nobody reads its output. lost: the first error."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.lost = stream, None
@@ -36,12 +36,12 @@ class _Stream:
             do(*given)
         except OSError as error:
             self.lost = self.lost or error
-            with suppress(OSError):  # what is still to be written goes nowhere, at the end of the process too
+            with suppress(OSError):  # later output is discarded, at the end of the process too
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
 def _as_json(error: UnicodeError) -> tuple[str, int]:
-    """Letters that the reader does not know, so that JSON stays JSON."""
+    """Encode characters that the stream's encoding lacks as JSON escapes, so that JSON stays valid JSON."""
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
@@ -50,7 +50,10 @@ codecs.register_error("as_json", _as_json)
 
 @contextmanager
 def heard() -> Iterator[Callable[[], str]]:
-    """Print what follows, come what may; it gives the way to ask what stopped the output, if not its reader."""
+    """Keep errors of stdout and stderr from stopping the block; gives a function that returns what stopped the output.
+
+    It returns the error as text, or "" if all was written or only the reader has gone.
+    """
     out, err = (stream and _Stream(stream) for stream in (sys.stdout, sys.stderr))
 
     def lost() -> str:

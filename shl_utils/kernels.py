@@ -1,6 +1,6 @@
-"""The process of a notebook under `shl run`: this Python, this package, and sockets that are its own.
+"""The kernel process of a notebook under `shl run`, with this Python, this package and sockets of its own.
 
-python -m shl_utils.kernels    is that process; `started` starts it and ends it.
+python -m shl_utils.kernels    is that process; `started` starts and ends it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from jupyter_core.utils import run_sync
 
 from shl_utils.runs import locks, progress
 
-# Sockets that are files in a closed folder are out of reach for others on the machine; ports work everywhere
+# Other users of the machine cannot reach sockets that are files in a closed folder; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")
-LONGEST = 70  # bytes of a folder for such files: a socket's name has 104 at most
-PREFIX, IN_USE = "shl-kernel-", "kernel-in-use"  # as nothing else is called: what has no owner is removed
-SETTLED = 60  # seconds until a folder has its owner
+LONGEST = 70  # bytes of a folder's path for such files: a socket's path has 104 at most
+PREFIX, IN_USE = "shl-kernel-", "kernel-in-use"  # names used by nothing else: folders without an owner are removed
+SETTLED = 60  # seconds after which a folder must have its owner
 PAUSE = 0.05  # seconds
-QUIET = "--IPKernelApp.log_level=40"  # no warning that it talks to us unencrypted
+QUIET = "--IPKernelApp.log_level=40"  # no warning about the unencrypted connection
 
 
 class _Manager(AsyncKernelManager):
-    """Of a process that takes free sockets and says which: those that we choose can be taken before it starts."""
+    """Manager of a kernel that chooses free sockets and reports them: those chosen here could be taken meanwhile."""
 
-    # whatever else is called python3 on Jupyter's path, and whoever else starts kernels by default
+    # set here, whatever else is called python3 on Jupyter's path or starts kernels by default
     kernel_spec = KernelSpec(
         argv=[sys.executable, "-m", "shl_utils.kernels", "-f", "{connection_file}"],
         display_name="Python 3",
@@ -44,16 +44,16 @@ class _Manager(AsyncKernelManager):
     )
 
     def write_connection_file(self, **_) -> None:
-        """The process does."""
+        """Do nothing: the kernel process writes the file."""
 
     def client(self, **given) -> AsyncKernelClient:
         self.clients = [*getattr(self, "clients", []), super().client(**given)]
         return self.clients[-1]
 
     def end(self) -> None:
-        """End the process, and all that was opened to talk to it."""
+        """End the process, and close all channels to it."""
         if self.has_kernel:
-            run_sync(self.shutdown_kernel)(now=True)  # all is on disk; a graceful end takes a second
+            run_sync(self.shutdown_kernel)(now=True)  # all results are on disk; a graceful end takes a second
         for client in getattr(self, "clients", []):
             client.stop_channels()
         run_sync(self.cleanup_resources)()
@@ -63,7 +63,7 @@ class _Manager(AsyncKernelManager):
         for _ in range(int(patience() / PAUSE)):
             if await self.provisioner.poll() is not None:
                 raise RuntimeError("it ended before it answered: why, it has said above")
-            with suppress(OSError, ValueError):  # it is not there yet, or half written
+            with suppress(OSError, ValueError):  # the file does not exist yet, or is half written
                 return self.load_connection_file()
             await asyncio.sleep(PAUSE)
         raise RuntimeError("it did not answer: run the same command again when the machine is less busy")
@@ -71,20 +71,20 @@ class _Manager(AsyncKernelManager):
 
 @contextmanager
 def started(variables: Mapping[str, str]) -> Iterator[AsyncKernelManager]:
-    """A process of a notebook that has answered, with `variables` as its environment; it is gone afterwards.
+    """Start a kernel process with the environment `variables`; give its manager once it answers, and end it afterwards.
 
-    It is started a second time if the first does not answer. RuntimeError if that does not either.
+    A second process is started if the first does not answer. RuntimeError or OSError if that one fails too.
     """
     with ExitStack() as stack:
         try:
             manager = stack.enter_context(_started(WAYS[0], variables))
-        except (RuntimeError, OSError):  # too busy, or a place that takes no sockets
+        except (RuntimeError, OSError):  # the machine is too busy, or the folder takes no sockets
             manager = stack.enter_context(_started(WAYS[1], variables))
         yield manager
 
 
 def patience() -> int:
-    """Seconds in which a process has to answer: a minute on an idle machine, more where others are at work."""
+    """Seconds within which a process has to answer: a minute on an idle machine, more on a loaded one."""
     return int(60 * (1 + psutil.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
@@ -113,7 +113,7 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
 
 
 def _sweep(place: str) -> None:
-    """Remove what commands that were killed have left there: nobody holds it any more."""
+    """Remove folders that killed commands have left in `place`: no process holds their lock any more."""
     for lock in Path(place).glob(f"{PREFIX}*/{IN_USE}"):
         with suppress(OSError):
             if time.time() - lock.stat().st_mtime < SETTLED:
@@ -126,11 +126,11 @@ def _sweep(place: str) -> None:
 def _serve() -> None:
     from ipykernel.kernelapp import IPKernelApp
 
-    with suppress(OSError):  # it may be closed; a copy, since IPython takes the original for the notebook's outputs
+    with suppress(OSError):  # stderr may be closed; a copy, since IPython takes the original for the notebook's outputs
         progress.ASIDE = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
 
     class Bare(IPKernelApp):
-        """Without what the user or the machine has configured for IPython."""
+        """A kernel without the IPython configuration of the user and the machine."""
 
         def load_config_file(self, *_, **__) -> None:
             pass

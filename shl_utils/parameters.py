@@ -1,7 +1,7 @@
 """Every parameter of a run: name, default, range, meaning, and the one stage that owns it.
 
-This is the only list of defaults. The `parameters` cell of a notebook repeats the ones its stage owns, so that a
-reader sees them where they matter; a test holds the cells to this list. Parameter files hold differences only.
+This is the only list of defaults. The `parameters` cell of a notebook repeats those its stage owns, so that a reader
+sees them where they matter; a test keeps the two equal. Parameter files hold only differences from the defaults.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STAGES = (
     "08_one_note",
 )
 OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
-# what earlier versions called otherwise: a parameter, or a value of one, and what it is called now
+# old name of a parameter, or (parameter, old value), to the name in this version
 RENAMED: dict[str | tuple[str, str], str] = {
     "reading": "beta",
     "harmonic_max": "max_negative_weight",
@@ -54,7 +54,7 @@ RENAMED: dict[str | tuple[str, str], str] = {
     ("grid", "losses_once"): "losses_one_seed",
     ("grid", "reread"): "beta",
 }
-# where a source lies, if it has no place of its own
+# parameters that locate a source without a default location
 NEEDED = {
     "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
     "mimic4": {"folder": "the folder that holds hosp/, or the tables of hosp themselves"},
@@ -64,13 +64,16 @@ NEEDED = {
 
 
 def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limits: Any) -> Any:
-    """kind: "path" of a file or folder, whose content counts; "placement" of what changes no result, such as where and
-    in how many processes a model is trained; "training" of what a later stage's training depends on too."""
+    """A pydantic field with its meaning, its limits, and the `stage` that owns it (None: all stages).
+
+    kind: "path" of a file or folder, whose content counts, not its name; "placement" if it changes no result, such as
+    where and in how many processes a model is trained; "training" if training in a later stage depends on it too.
+    """
     return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
 
 
 class Parameters(BaseModel):
-    """A full, checked set of parameters. Unknown names, wrong types and values out of range are refused."""
+    """A full, checked set of parameters. ValueError for unknown names, wrong types and values out of range."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -322,14 +325,14 @@ PATHS = frozenset(names_of_kind("path"))
 
 
 def training_parameters(parameters: Parameters) -> set[str]:
-    """Names of what a trained segment depends on, besides its encoder, its labels, its segments and the precision."""
+    """Names of the parameters that a trained segment depends on, besides encoder, labels, segments and precision."""
     fields = type(parameters).model_fields.items()
     about = {name: (field.json_schema_extra["stage"], field.json_schema_extra["kind"]) for name, field in fields}
     return {name for name, (stage, kind) in about.items() if (stage, kind) == ("03_train", "") or kind == "training"}
 
 
 def check(values: Mapping[str, Any], *, origin: str = "parameters") -> Parameters:
-    """The full set that `values` gives over the defaults; every mistake at once, each with its remedy."""
+    """The full set: defaults overridden by `values`; one ValueError, which begins with `origin`, lists all mistakes."""
     try:
         return Parameters(**values)
     except ValidationError as error:
@@ -342,13 +345,13 @@ def unknown(name: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to write in place of an unknown name: its new one, or else the most like it, if there is one."""
+    """Hint for an error about an unknown name: its new name if renamed, else the most similar one, else ""."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return now(name) or (f", did you mean {near[0]!r}?" if near else "")
 
 
 def now(name: str, value: Any = None) -> str:
-    """What an old name, or an old value of a parameter, is called now; empty where it was not renamed."""
+    """Hint for an error: the new name of a renamed parameter, or of a renamed value of `name`; "" if not renamed."""
     new = RENAMED.get(name if value is None else (name, str(value)))
     return f": it is called {new} now" if new else ""
 
@@ -376,12 +379,12 @@ def owned_by(stage: str) -> list[str]:
 
 
 def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
-    """The parameters among a notebook's variables; stops on a misspelt one.
+    """The parameters among a notebook's variables, as name to value; ValueError for a misspelt or invalid one.
 
     Papermill only warns about a parameter that no notebook knows, then runs with the default. It sets parameters as
-    plain variables before any other cell, so at the first call every plain literal must be a known name. Later calls,
-    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own. So may those of
-    a start-up file of IPython, which were there before any cell.
+    plain variables before any other cell. So at the first call, every plain literal must be a known name. Later calls,
+    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own. Variables of an
+    IPython start-up file, which exist before any cell, are ignored for the same reason.
     """
     literals = {
         name: value
@@ -402,7 +405,7 @@ def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_startup(namespace: dict[str, Any]) -> set[str]:
-    """Variables that were there before the first cell, unless a cell has set them too."""
+    """Names of variables that existed before the first cell, unless a cell has set them too."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or shell.user_ns is not namespace:
         return set()

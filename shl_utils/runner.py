@@ -1,4 +1,4 @@
-"""The notebooks of parameter files, run through papermill in order: only what has changed, one file after the other."""
+"""Runs the notebooks of parameter files in order through papermill: only what has changed, one file after the other."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, parameter_file, stages, status, storage
 
-Read = tuple[dict, Parameters]  # a file's differences, and the full set
+Read = tuple[dict, Parameters]  # parameters that a file sets, and the full set
 
 
 def read(file: Path) -> Read:
-    """A parameter file's differences, and the full set."""
+    """The parameters that a file sets, and the full set; ValueError or OSError with the file's name for a mistake."""
     values = parameter_file.load(file)
     full = parameters.check(values, origin=str(file))
     try:
@@ -31,7 +31,7 @@ def read(file: Path) -> Read:
 
 
 def read_all(files: Sequence[Path]) -> list[Read]:
-    """Every file, as far as can be told before anything runs; one ValueError names all that is wrong."""
+    """`read` every file, and check all that can be checked before anything runs; one ValueError lists all mistakes."""
     from shl_utils.runs import mixed_precision  # torch takes a second to import
 
     found, errors = [], []
@@ -39,9 +39,9 @@ def read_all(files: Sequence[Path]) -> list[Read]:
         try:
             found.append(read(file))
             full = found[-1][1]
-            if full.based_on not in {other.run for _, other in found[:-1]}:  # which will be there by then
+            if full.based_on not in {other.run for _, other in found[:-1]}:  # which will exist by then
                 stages.base_of(full.based_on, stages.folder_of(full.run))
-            for name in filter(None, (full.grid, full.sensitivity)):  # a mistake in it would show after an hour
+            for name in filter(None, (full.grid, full.sensitivity)):  # else a mistake would show after an hour
                 for combination in grid.combinations(name, full):
                     mixed_precision.check(combination.settings[0])
         except (ValueError, OSError) as error:
@@ -56,10 +56,10 @@ def read_all(files: Sequence[Path]) -> list[Read]:
 
 
 def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
-    """Run all, one behind the other; whether all went through.
+    """Run all, one after the other, up to the stage `until`; return whether all are done.
 
-    A run that fails does not keep the next from its turn. as_json: a file for what `status` says of each, also written
-    if this is interrupted. ValueError if another process is at one of these runs.
+    A run that fails does not stop the next one. force: run every stage again. as_json: file for the status of each run,
+    also written if this is interrupted. ValueError if another process uses one of these runs.
     """
     folders = [stages.folder_of(full.run) for _, full in asked]
     with ExitStack() as stack:
@@ -77,7 +77,7 @@ def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None 
 
 
 def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
-    """Run the notebooks of one parameter file up to `until`; whether all went through, and what went wrong is told."""
+    """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
     folder = stages.folder_of(full.run)
     started = time.monotonic()
     for stage in STAGES[: STAGES.index(until) + 1]:
@@ -116,7 +116,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
 
 
 def _tell(stamp: stages.Stamp) -> None:
-    """What of a stage nobody should have to open its notebook for: what was left out, and what its data do not show."""
+    """Print what a reader should know without opening the notebook: numbers of items left out, and the warning."""
     for reason, n in stamp.get("left_out", {}).items():
         if n:
             print(f"  {n} {reason}")
@@ -125,7 +125,7 @@ def _tell(stamp: stages.Stamp) -> None:
 
 
 def _execute(stage: str, values: dict, folder: Path) -> str:
-    """Run one notebook into the run's folder; the error as text, empty if there was none."""
+    """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none."""
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -143,7 +143,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 stages.notebook(stage),
                 target,
                 parameters={"interactive": False} | values,
-                kernel_name="python3",  # by which papermill knows how to write parameters down
+                kernel_name="python3",  # from this name, papermill knows how to write parameters
                 progress_bar=False,
                 km=kernel,
                 start_timeout=kernels.patience(),
@@ -152,7 +152,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
-    except RuntimeError as error:  # of nbclient, or of `kernels` where the process does not start
+    except RuntimeError as error:  # from nbclient, or from `kernels` if the process does not start
         dead = isinstance(error, DeadKernelError)
         why = "it was ended from outside, as it is when the machine runs out of memory" if dead else error
         return f"the notebook's process: {why}"

@@ -1,9 +1,8 @@
-"""Which code a result depends on, told from the source, so that a changed line outdates what it made and nothing else.
+"""Which code a result depends on, by static analysis: a changed line outdates the results it made and no others.
 
-A definition (function, class or constant at the top of a module) depends on those that it names, and they on others.
-Comments and docstrings do not count, and the modules of BOOKKEEPING do not: they record what was made, or stop what
-could not be. What a call reaches only through an object whose class nobody names is not seen; name its class in an
-annotation.
+A definition (function, class or constant at the top level of a module) depends on those it names, and so on.
+Excluded are comments, docstrings and the modules of BOOKKEEPING, which only record results or stop impossible runs.
+A call on an object whose class no code names is not seen: name the class in an annotation.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from types import ModuleType
 from shl_utils.runs import storage
 
 PACKAGE = Path(__file__).parents[1]
-BENCHMARKS = "benchmarks"  # measured beside the package, on its code
-# parameters: their values are in every stamp and key
+BENCHMARKS = "benchmarks"  # stands beside the package and measures its code
+# `parameters` is here because every stamp and key holds the values
 BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
@@ -32,17 +31,17 @@ BOOKKEEPING = {
         *("runs.dependencies", "runs.locks", "runs.progress", "runs.provenance", "runs.stages", "runs.storage"),
     )
 }
-UNCOUNTED = {"parameters", "exercise"}  # tags of cells
-MAIN = "__main__"  # what runs only where the module is started by itself
-WHOLE = "*"  # in place of a name: all of a module
-Name = tuple[str, str]  # module, definition; "" is what stands outside of definitions
-Code = dict[str, str]  # file, relative to the project, to the digest of what counts in it
+UNCOUNTED = {"parameters", "exercise"}  # tags of excluded notebook cells
+MAIN = "__main__"  # definition name of code that runs only if the module is the script
+WHOLE = "*"  # definition name for all of a module
+Name = tuple[str, str]  # (module, definition); definition "" is module-level code outside of definitions
+Code = dict[str, str]  # file, relative to the project, to the digest of its included code
 
 
 @dataclass
 class _Module:
-    """texts: of each definition. uses: what each names, of this package. imported: what names stand for. files: data
-    beside the module that each names."""
+    """A parsed module, by definition. texts: source lines. uses: definitions of this package that it names.
+    files: data files in the module's folder that it names. imported: what each imported name stands for."""
 
     path: Path
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -52,24 +51,26 @@ class _Module:
 
 
 def trace(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
-    """What these functions, classes or whole modules depend on, but for what only `without` leads to."""
+    """Digests of the code that `roots` (functions, classes, modules) depend on, excluding what only `without` needs."""
     return _digests(_reached(map(definition, roots), set(map(definition, without))))
 
 
 def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
-    """All definitions that these lead to, themselves included."""
+    """All definitions that `roots` depend on, directly or not, including themselves."""
     return _reached(map(definition, roots), set())
 
 
 def trace_notebook(path: Path) -> Code:
-    """What the code of a notebook depends on, itself included. Not its parameters, whose values are stamped, nor its
-    exercises, whose answers are the reader's, nor prose and outputs."""
+    """Digests of the code that a notebook depends on, including its own.
+
+    Excluded are its parameters, whose values are stamped, exercises, whose answers are the reader's, prose and outputs.
+    """
     uses, own = _notebook(path)
     return _digests(_reached(uses, set())) | {f"{path.parent.name}/{path.name}": own}
 
 
 def _notebook(path: Path) -> tuple[set[Name], str]:
-    """What the code of a notebook names, and its digest."""
+    """Definitions that the code of a notebook names, and the digest of that code."""
     return _notebook_in(path, _state(path))
 
 
@@ -94,7 +95,7 @@ def digest(code: Code) -> str:
 
 
 def changed(before: Code, now: Code) -> list[str]:
-    """Files that are not as they were, or that count on one side only."""
+    """Sorted files whose digest differs, or that only one of the two holds."""
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
@@ -117,7 +118,7 @@ def _digests(reached: set[Name]) -> Code:
 
 
 def _reached(roots: Iterable[Name], without: set[Name]) -> set[Name]:
-    """All definitions that the roots lead to; what stands outside of definitions counts once a module is touched."""
+    """All definitions that the roots depend on; a module's code outside of definitions is included with any of them."""
     found: set[Name] = set()
     ahead = [part for root in roots for part in _definitions(*root)]
     while ahead:
@@ -132,7 +133,7 @@ def _reached(roots: Iterable[Name], without: set[Name]) -> set[Name]:
 
 
 def _definitions(module: str, name: str) -> Iterator[Name]:
-    """Where `name` of a module is defined; nothing for what is not of this package, or does not count."""
+    """Yield where `name` of a module is defined; nothing if it is excluded or not of this package."""
     if module in BOOKKEEPING or _path(module) is None:
         return
     parsed = _module(module)
@@ -147,7 +148,7 @@ def _definitions(module: str, name: str) -> Iterator[Name]:
 
 
 def _path(module: str) -> Path | None:
-    """File of a module of this package."""
+    """File of a module of this package or of the benchmarks; None for any other."""
     top, *rest = module.split(".")
     if top not in (PACKAGE.name, BENCHMARKS):
         return None
@@ -185,7 +186,7 @@ def _parsed(source: str, path: Path, name: str) -> _Module:
 
 
 def _bound(node: ast.stmt) -> list[str]:
-    """What a statement at the top of a module defines: "" or MAIN if no name; nothing for imports and docstrings."""
+    """Names that a top-level statement defines: "" or MAIN if it defines none; nothing for imports and docstrings."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return []
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -199,7 +200,7 @@ def _bound(node: ast.stmt) -> list[str]:
 
 
 def _imports(nodes: Iterable[ast.AST]) -> dict[str, Name]:
-    """What imported names stand for: (module, name), or (module, WHOLE) for the module itself."""
+    """Imported name to (module, name), or to (module, WHOLE) for a module itself."""
     found: dict[str, Name] = {}
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -213,7 +214,7 @@ def _imports(nodes: Iterable[ast.AST]) -> dict[str, Name]:
 
 
 def _uses(node: ast.stmt, tables: list, module: _Module, own: str) -> tuple[set[Name], set[Path]]:
-    """Names of this package, and files beside the module, that a statement mentions."""
+    """Definitions of this package, and files in the module's folder, that a statement names."""
     parts = list(ast.walk(node))
     known = module.imported | _imports(parts)
     shadowed = _stored(parts) - set().union(*map(_globals, tables)) if tables else set()
@@ -236,19 +237,19 @@ def _uses(node: ast.stmt, tables: list, module: _Module, own: str) -> tuple[set[
 
 
 def _stored(parts: list[ast.AST]) -> set[str]:
-    """Names that a function gives to values of its own."""
+    """Names that a function binds: its arguments and the variables it assigns."""
     names = {part.arg for part in parts if isinstance(part, ast.arg)}
     return names | {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
 
 
 def _globals(table: symtable.SymbolTable) -> set[str]:
-    """Names that a function, or one within it, takes from its module."""
+    """Names that a function, or one nested in it, reads from its module."""
     own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
     return own.union(*map(_globals, table.get_children()))
 
 
 def _bare(source: str, tree: ast.AST) -> list[str]:
-    """The lines without comments and docstrings."""
+    """The source's lines without comments and docstrings; a removed line is empty."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -264,7 +265,7 @@ def _bare(source: str, tree: ast.AST) -> list[str]:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """By which an edit is seen."""
+    """Modification time (ns) and size (bytes) of a file, which change with an edit."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size
 

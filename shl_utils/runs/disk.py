@@ -1,4 +1,4 @@
-"""What a run keeps on the disk, and what of it may go: it is made again when it is needed."""
+"""Disk usage of a run, and removal of the files that are rebuilt on demand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-# by the first part of a path in a run's folder that is called so
+# kind of a file, by the first part of its path in the run's folder with this name
 KINDS = {
     "trunk": "tokens, similarities, states of the frozen trunk (may go)",
     "bench": "what benches made (all but their tables may go)",
@@ -16,17 +16,17 @@ KINDS = {
     "notebooks": "executed notebooks",
 }
 REST = "notes, labels and tables"
-# relics of a stop, and what speeds up the next training; an interrupted epoch's weights are among them
+# leftovers of interrupted runs, checkpoints of unfinished segments included, and caches that speed up the next training
 DISPOSABLE = ("trunk", "bench/*/", "**/*.part", "**/*.epoch", "**/*.lock", "launch.*")
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Size in bytes of a file, or of all files below a folder."""
     return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
 def usage(folder: Path) -> pd.Series:
-    """MB by what it is."""
+    """Disk usage of a run's folder in MB, by kind of file."""
     total = dict.fromkeys([*KINDS.values(), REST], 0.0)
     for path in folder.rglob("*"):
         if path.is_file():
@@ -36,7 +36,7 @@ def usage(folder: Path) -> pd.Series:
 
 
 def clean(folder: Path) -> int:
-    """Remove what may go; how many bytes that were. Not while the run is at work."""
+    """Remove the files that are rebuilt on demand; return the bytes freed. Not to be called while the run is active."""
     freed = 0
     for pattern in DISPOSABLE:
         for path in list(folder.glob(pattern)):

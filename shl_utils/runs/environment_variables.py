@@ -1,4 +1,4 @@
-"""What the user has set up outside for other programs: a run does not see it, or has it on record."""
+"""Environment variables set for other programs: they are hidden from a run, or recorded with it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# They would change a result, switch its checks off, or stop it. A prefix stands for all that begins with it.
+# These would change a result, switch its checks off, or stop it. A prefix stands for every name that begins with it.
 SHUT_OUT = (
     *("ACCELERATE_", "FSDP_", "PARALLELISM_CONFIG_", "MEGATRON_LM_", "FP8_", "TP_", "FORK_LAUNCHED"),
     *("TORCHDYNAMO_", "TORCHINDUCTOR_", "TORCH_COMPILE", "TORCH_LOGS", "PYTORCH_JIT", "PYTORCH_TUNABLEOP_"),
-    # a tenth of the digits, where a run is stamped as computed in float32
+    # these make products less precise, while the run is stamped as computed in float32
     *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "ONEDNN_DEFAULT_FPMATH", "DNNL_DEFAULT_FPMATH"),
-    # of another launch: torchrun takes every argument from PET_..., Accelerate its number from mpirun's variables
+    # of another launch: torchrun reads every argument from PET_..., Accelerate reads its rank from mpirun's variables
     *("PET_", "TORCHELASTIC_", "MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK"),
     *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "PMI_", "OMPI_COMM_", "MV2_COMM_"),
-    # PYTHONOPTIMIZE takes the checks out of notebooks, PYTHONINSPECT keeps a process that is done
+    # PYTHONOPTIMIZE removes the assertions of notebooks, PYTHONINSPECT keeps a finished process alive
     *("PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONDEVMODE"),
     *("IPYTHONDIR", "MPLBACKEND", "MATPLOTLIBRC", "PAPERMILL_", "JUPYTER_"),
 )
-# They are the user's to choose, and may explain a result or a failure
+# These are the user's choice, and may explain a result or a failure
 ON_RECORD = (
     *SHUT_OUT,
     *("TORCH", "PYTORCH_", "ATEN_", "CUDA", "CUBLAS_", "CUDNN_", "NVIDIA_", "NCCL_", "GLOO_", "HIP_", "ROCR_", "XLA_"),
@@ -37,9 +37,9 @@ LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def closed(variables: Mapping[str, str]) -> dict[str, str]:
-    """`variables` for a process of ours: without what is shut out, and with modules from nobody's working folder.
+    """`variables` for a process that we start: without those shut out, and without imports from the working folder.
 
-    It takes the same `shl_utils` as we. A file random.py where the user stands would hide the library's.
+    The process imports the same `shl_utils` as this one. A random.py in the working folder would hide the library's.
     """
     kept = {name: value for name, value in variables.items() if not name.startswith(SHUT_OUT)}
     paths = [str(PROJECT), *(path for path in kept.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path))]
@@ -47,15 +47,15 @@ def closed(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def close() -> None:
-    """`closed`, for this process and all that it starts."""
+    """Apply `closed` to this process and all that it starts."""
     if "PYTHONWARNINGS" in os.environ:
-        warnings.simplefilter("default")  # it has read "error" long ago
+        warnings.simplefilter("default")  # Python has read the variable, maybe "error", at its start
     _replace(closed(os.environ))
 
 
 @contextmanager
 def shut() -> Iterator[None]:
-    """`closed` for as long as the block runs: in a kernel that somebody else has started."""
+    """Apply `closed` while the block runs: for a kernel that another program has started."""
     before = dict(os.environ)
     _replace(closed(before))
     try:
@@ -65,7 +65,7 @@ def shut() -> Iterator[None]:
 
 
 def on_record() -> dict[str, str]:
-    """Variables of this process that could explain a result, but none whose name sounds secret."""
+    """Variables of this process that could explain a result, without secret-sounding names and logins in addresses."""
     found = {name: os.environ[name] for name in sorted(os.environ) if name.startswith(ON_RECORD)}
     return {name: LOGIN.sub("", value) for name, value in found.items() if not SECRET.search(name)}
 

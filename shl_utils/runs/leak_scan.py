@@ -1,6 +1,6 @@
-"""Does a file hold the text of a note? `shl scan` looks for runs of words that a corpus has, too.
+"""Search of files for text of notes (`shl scan`), by sequences of words that a file shares with a corpus.
 
-Text in pictures and in files that are neither text nor Parquet is not seen.
+Text in pictures, and in files that are neither text nor Parquet, is not found.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-WORDS = 8  # in a row, that a file shares with a note
+WORDS = 8  # consecutive words that a file shares with a note
 WORD = re.compile(r"[^\W_]+")
 TAG = re.compile(r"<[^>]*>")
-BINARY = b"\x00"  # in the first BLOCK bytes of a file that is no text
+BINARY = b"\x00"  # occurs in the first BLOCK bytes of a binary file
 BLOCK = 8192
 SKIPPED = {".git", ".venv", "__pycache__"}
 Shingle = tuple[str, ...]
@@ -26,7 +26,7 @@ Shingle = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Leak:
-    """notes: how many of the run's notes share `shingles` runs of WORDS words with the file."""
+    """A file with text of a run's notes: `notes` of them share `shingles` sequences of WORDS words with it."""
 
     file: Path
     run: Path
@@ -35,10 +35,10 @@ class Leak:
 
 
 def find_leaks(paths: Iterable[Path], folders: Sequence[Path]) -> list[Leak]:
-    """Files at or below `paths` with text of the notes of the runs in `folders`, without a word of it.
+    """Files at or below `paths` that hold text of the notes of the runs in `folders`; the text itself is not returned.
 
-    Words that also stand in a row in a code's description are not held against a file. The files of these runs are
-    looked at like others, but for their corpus.
+    Sequences that also occur in a code's description are not counted. Files of these runs are searched like others,
+    except for their corpus. FileNotFoundError if one of `paths` does not exist.
     """
     own = {(folder / "corpus.parquet").resolve() for folder in folders}
     of_file = {path: _shingles(_texts(path)) for path in _files(paths) if path.resolve() not in own}
@@ -68,7 +68,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """What a file says: the strings of JSON and notebooks, HTML without tags, the cells of Parquet, or all of it."""
+    """Texts of a file: strings of JSON and notebooks, HTML without tags, cells of Parquet, or else all of it."""
     if path.suffix == ".parquet":
         table = pd.read_parquet(path)
         yield from _strings(table.select_dtypes(exclude="number").to_numpy().ravel().tolist())
@@ -89,7 +89,7 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """As it stands, and as HTML; what stands between a "<" and a ">" may be a tag or not."""
+    """Yield the text as it is, and read as HTML: what is between "<" and ">" may be a tag or not."""
     yield text
     yield html.unescape(TAG.sub(" ", text))
 
@@ -115,8 +115,10 @@ def _shingles(texts: Iterable[str]) -> set[Shingle]:
 
 
 def _held(text: str, wanted: set[Shingle], vocabulary: set[str]) -> set[Shingle]:
-    """Those of `wanted` that a note holds. vocabulary: all words of these; where one has not as many in a row, the rest
-    need not be looked at, which is nearly always so."""
+    """Those of `wanted` that a note holds. vocabulary: all their words, at least.
+
+    Only WORDS consecutive words of the vocabulary are looked up, which nearly always saves the look-up.
+    """
     words = WORD.findall(text.lower())
     result: set[Shingle] = set()
     run = 0

@@ -1,4 +1,4 @@
-"""Files and folders as a user writes them."""
+"""Checks and expands paths of files and folders that a user writes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from shl_utils.runs.environment_variables import PROJECT
 
-# parts of a path that cannot be one
+# patterns that no part of a path may match
 ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$|^ |^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 ANYWHERE = re.compile(r"[\x00-\x1f]")
 
 
 def expanded(path: str) -> Path:
-    """`path` with the user's folder for `~`; ValueError where there is none."""
+    """`path` with `~` replaced by the user's home folder; ValueError if there is none."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -22,7 +22,7 @@ def expanded(path: str) -> Path:
 
 
 def run_folder(run: str, root: Path) -> Path:
-    """The folder of a run below `root`, or the one that `run` names in full; ValueError if it is not one of its own."""
+    """Folder of a run: below `root` by name, or an absolute path; ValueError if it is no name or holds other things."""
     path = expanded(run)
     if not path.is_absolute():
         _check_name(run)
@@ -50,7 +50,7 @@ def _check_name(run: str) -> None:
 
 
 def check_own(folder: Path, marks: frozenset[str]) -> None:
-    """ValueError if `folder` holds something, and nothing called as in `marks`."""
+    """Raise ValueError if `folder` holds files but none of the names in `marks`, so that it is no run's folder."""
     held = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
     if held and not held & marks:
         raise ValueError(f"{folder} holds something else than a run, such as {min(held)}: give `run` another folder")

@@ -1,4 +1,4 @@
-"""One at a time: a lock that the system lets go of when its process ends, however it ends."""
+"""A lock between processes, which the system releases when the process that holds it ends, in whatever way."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Whether nobody else has it, here or in another process. OSError where the file system has no locks.
+    """Try to hold the lock at `path` for the block; gives False if this or another process has it.
 
-    The file is made where there is none. A lock that is only a file would outlive a kill, so there is no falling back.
+    The file is created if missing. OSError if the file system has no locks: a lock that is only a file would outlive a
+    kill, so there is no fallback.
     """
     lock = FileLock(path, timeout=0, fallback_to_soft=False)
     try:

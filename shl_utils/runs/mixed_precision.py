@@ -1,4 +1,4 @@
-"""Device and arithmetic: what was asked for is what runs, or the run stops."""
+"""Device and floating-point precision: a run uses what was requested, or it stops."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def device() -> str:
 
 
 def resolve(asked: str) -> str:
-    """ "fp16", "bf16" or "fp32" for `asked`, which may be "auto".
+    """The precision "fp16", "bf16" or "fp32" for `asked`, which may also be "auto".
 
-    Raises ValueError for fp16 without a GPU: there Accelerate computes in float32 while it reports fp16.
+    ValueError for fp16 without a GPU: there Accelerate computes in float32 while it reports fp16.
     """
     if asked == "auto":
         if torch.cuda.is_available():
@@ -32,8 +32,7 @@ def resolve(asked: str) -> str:
 
 @dataclass(frozen=True)
 class Computing:
-    """On what, how exactly and in how many processes something is computed: whoever computes takes it from here, and
-    leaves it beside the result."""
+    """Device, precision and number of processes of a computation, which takes them from here and records them."""
 
     device: str
     precision: str
@@ -45,22 +44,22 @@ class Computing:
 
 
 def computing(parameters: Parameters) -> Computing:
-    """As the parameters ask, in this process."""
+    """Device and precision that the parameters request, for this process; ValueError as `resolve`."""
     return Computing(device(), resolve(parameters.precision))
 
 
 def processes_here(parameters: Parameters) -> int:
-    """Training processes on this machine."""
+    """Number of training processes on this machine."""
     return parameters.processes or max(torch.cuda.device_count(), 1)
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check(parameters: Parameters) -> None:
-    """ValueError where this machine cannot train as the parameters ask: said before anything is computed."""
+    """Raise ValueError, before anything is computed, if this machine cannot train as the parameters request."""
     resolve(parameters.precision)
     have = torch.cuda.device_count()
     if have and parameters.processes > have:
@@ -73,8 +72,10 @@ def check(parameters: Parameters) -> None:
 
 
 def _processor_has_bf16() -> bool:
-    """Whether bf16 products run in hardware; emulated they are slower than float32, and so they are where
-    ATEN_CPU_CAPABILITY holds PyTorch to less than the processor has."""
+    """Whether bf16 products run in hardware: emulated ones are slower than float32.
+
+    They are emulated too if ATEN_CPU_CAPABILITY restricts PyTorch to less than the CPU has.
+    """
     if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         return False
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

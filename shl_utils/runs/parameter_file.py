@@ -1,4 +1,4 @@
-"""Parameter and grid files: YAML that refuses what the plain loader takes without a word."""
+"""Reads parameter and grid files: YAML, with errors where the plain loader accepts mistakes silently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shl_utils.parameters import PATHS, Parameters, check
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where the plain loader silently takes the last."""
+    """YAML loader that refuses a duplicate key, of which the plain loader silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
@@ -25,7 +25,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; a mistake in it is reported with the file's name."""
+    """Value of a YAML file; FileNotFoundError or ValueError with the file's name if it is missing or has a mistake."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"parameter file {path} is missing: the project's own are in params/")
@@ -40,9 +40,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The differences that a parameter file holds, checked; the file's name stands in every error.
+    """Checked parameters of a file, which differ from the defaults; every error has the file's name.
 
-    Relative paths are those from the file's own folder, wherever the command was started.
+    Relative paths are relative to the file's own folder, not to the working directory. ValueError without a `run`.
     """
     values = read_yaml(path)
     if values is None:
@@ -59,9 +59,10 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The same, with paths made absolute that are relative to the folder `base`: so a stamp says which file was read.
+    """`values` with relative paths made absolute from the folder `base`, so that a stamp says which file was read.
 
-    `encoder`, `grid` and `sensitivity` may be names: paths are those that end as a file does, or where a folder is.
+    `encoder`, `grid` and `sensitivity` may be names. `encoder` is a path if it is a folder or begins with . or ~; the
+    other two are paths if they have a file suffix.
     """
 
     def absolute(path: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Progress bars: in a notebook and in a terminal, and a line now and then in a file."""
+"""Progress bars in a notebook or a terminal, or occasional lines in a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, TextIO
 
 from tqdm import auto, std
 
-ASIDE: TextIO | None = None  # where a notebook's process under `shl run` shows its bars: in its outputs they would stay
-EVERY = 0.3  # seconds between two looks at a step that says itself how far it is
-LINE_EVERY = 10  # seconds between two lines of a file
+ASIDE: TextIO | None = None  # stream for the bars of a notebook under `shl run`: in its outputs they would stay
+EVERY = 0.3  # seconds between two polls of a step that reports its own progress
+LINE_EVERY = 10  # seconds between two lines in a file
 
 
 class _Lines:
-    """A file that is no terminal: a line for each state of a bar. That nobody reads it any more stops no work."""
+    """A file that is no terminal: one line for each state of a bar. If its reader has gone, work continues."""
 
     def __init__(self, file: TextIO) -> None:
         self.file = file
@@ -46,13 +46,13 @@ def _shown(total: int, label: str) -> std.tqdm:
 
 @contextmanager
 def bar(total: int, label: str) -> Iterator[std.tqdm]:
-    """A progress bar of `total` steps; it offers `update(n)`."""
+    """Show a progress bar of `total` steps while the block runs; it has `update(n)`."""
     with _shown(total, label) as shown:
         yield shown
 
 
 def over(items: Collection[Any], label: str) -> Iterator[Any]:
-    """Each of `items`, with a bar."""
+    """Yield each of `items`, with a progress bar."""
     with bar(len(items), label) as shown:
         for item in items:
             yield item
@@ -61,7 +61,7 @@ def over(items: Collection[Any], label: str) -> Iterator[Any]:
 
 @contextmanager
 def watched(share: Callable[[], float], label: str) -> Iterator[None]:
-    """A bar for a step that says itself how far it is: `share` in percent, below 0 as long as it does not know."""
+    """Show a bar for a step that reports its own progress: `share` in percent, below 0 while it is unknown."""
     stop = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What made a result: versions, revision, machine."""
+"""Provenance of a result: versions of packages, Git revision, hardware, environment, peak memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def versions() -> dict[str, str]:
 
 
 def revision() -> dict[str, Any]:
-    """Git revision of the project, and whether the tree differed from it; empty outside a checkout."""
+    """Git `revision` of the project, and whether the work tree differs from it (`dirty`); empty outside a checkout."""
     if not (PROJECT / ".git").exists():
         return {}
     try:
@@ -71,15 +71,15 @@ def _processor_model() -> str:
 
 
 def environment() -> dict[str, Any]:
-    """`executable` and `project`: what ran; `variables`: set outside, that could explain a result. Nothing secret."""
+    """`executable` and `project` that ran, and environment `variables` that could explain a result, but no secrets."""
     return {"executable": sys.executable, "project": str(PROJECT), "variables": environment_variables.on_record()}
 
 
 def peak_memory_mb() -> int:
-    """Largest resident memory of this process or of one it started, in MB; on Windows of this one alone."""
+    """Peak resident memory in MB of this process or of one that it started; on Windows of this process only."""
     if resource is None:
         memory = psutil.Process().memory_info()
         return int(getattr(memory, "peak_wset", memory.rss) / 1e6)
-    unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, kilobytes here
+    unit = 1 if platform.system() == "Darwin" else 1024  # bytes on macOS, kilobytes on Linux
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return int(max(resource.getrusage(w).ru_maxrss for w in who) * unit / 1e6)

@@ -1,7 +1,7 @@
-"""A run: one folder that all notebooks of one parameter file share, and the stamps that say what made what.
+"""A run is one folder that all notebooks of one parameter file share; stamps record how each result was made.
 
-A stage reads what earlier stages wrote, and leaves a stamp with its parameters, the stamp it built upon and the digests
-of its files. So a stage can tell that something before it is missing, older, or made with other parameters or code.
+A stage reads the files of earlier stages. It leaves a stamp with its parameters, the id of the stamp before it and the
+digests of its files. So a stage detects earlier results that are missing, outdated, or of other parameters or code.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from shl_utils.parameters import OPEN, PATHS, PLACEMENT, Parameters, STAGES, che
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
 NOTEBOOKS = provenance.PROJECT / "notebooks"
-MARKS = frozenset({"stages", "batch", "corpus.parquet"})  # one of these is in every run's folder
+MARKS = frozenset({"stages", "batch", "corpus.parquet"})  # every run's folder holds one of these
 
 
 def root() -> Path:
-    """Folder of all runs: $SHL_RUNS, or `runs/` of the project, whatever the working directory."""
+    """Folder of all runs: $SHL_RUNS, or else `runs/` of the project, whatever the working directory."""
     given = os.environ.get("SHL_RUNS")
     return locations.expanded(given).absolute() if given else provenance.PROJECT / "runs"
 
 
 def folder_of(run: str) -> Path:
-    """The run's folder; ValueError where `run` is no name, or names a folder that cannot be one run's."""
+    """The run's folder; ValueError if `run` is no valid name, or a folder that cannot belong to one run."""
     return locations.run_folder(run, root())
 
 
 def create(folder: Path) -> None:
-    """Make a run's folder, closed to other users: it holds the notes. ValueError if it holds something else."""
+    """Create a run's folder, closed to other users since it holds the notes; ValueError if it holds something else."""
     locations.check_own(folder, MARKS)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -51,7 +51,7 @@ def create(folder: Path) -> None:
 
 @contextmanager
 def exclusive_run(folder: Path) -> Iterator[None]:
-    """Hold a run against other commands that would change it; ValueError if one is at it."""
+    """Lock a run against other commands that would change it; ValueError if one is using it."""
     create(folder)
     with locks.try_lock(folder / "lock") as free:
         if not free:
@@ -61,8 +61,8 @@ def exclusive_run(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class State:
-    """How a stage stands. word: "done", "not run", or what it is not good for any more: "altered" (its files are not as
-    it left them) or "outdated". why: of the last two, in words."""
+    """State of a stage. word: "done", "not run", "altered" (its files are not as it left them) or "outdated". why: the
+    reason for one of the last two, in words."""
 
     word: str
     why: str = ""
@@ -77,8 +77,8 @@ class State:
 
 @dataclass
 class Run:
-    """One stage at work in a run's folder. parameters: the full set: defaults, earlier stages', this one's. code: what
-    it depended on when it began."""
+    """One stage in progress in a run's folder. parameters: the full set, from defaults, earlier stages and this one.
+    upstream: id of the stamp before it. code: digests of the code that it depended on when it began."""
 
     folder: Path
     stage: str
@@ -93,15 +93,15 @@ class Run:
     def finish(
         self, *outputs: str, read: Sequence[Path] = (), computed: Iterable[dict[str, Any]] = (), **facts: Any
     ) -> Stamp:
-        """Stamp the stage as done.
+        """Stamp the stage as done; return the stamp.
 
-        outputs: its files. read: files outside the run that it depends on. computed: on what its figures were computed,
-        as whoever computed them says (`mixed_precision.Computing`). facts: whatever it wants to be on record.
+        outputs: its files. read: files outside the run that it depends on. computed: device, precision and processes of
+        its computations, as these recorded them (`mixed_precision.Computing`). facts: anything else to record.
         """
         own = _own(self.stage, self.parameters)
         files = {name: storage.digest(self.path(name)) for name in outputs}
         outside = {_outside(path): storage.digest(path) for path in read}
-        counts = {name: value for name, value in own.items() if name not in PATHS}  # of those the content does
+        counts = {name: value for name, value in own.items() if name not in PATHS}  # for a path, the content counts
         if changed := dependencies.changed(self.code, dependencies.trace_notebook(notebook(self.stage))):
             print(f"{_some(changed)} changed after this stage began: it is stamped with what they were, and outdated")
         stamp = {
@@ -131,11 +131,11 @@ class Run:
 
 
 def open_run(stage: str, namespace: dict[str, Any]) -> Run:
-    """Begin `stage` with a notebook's variables; every misuse stops here, before time is spent, in a few lines.
+    """Begin `stage` with a notebook's variables; mistakes stop here, before time is spent, with a short message.
 
-    Raises ValueError for an unknown or impossible parameter, for an earlier stage made with other parameters, and
-    before finished stages become outdated (called again, it goes on); FileNotFoundError for an earlier stage that has
-    not run. Each says what to do.
+    ValueError for an unknown or impossible parameter, or an earlier stage made with other parameters. ValueError also
+    before finished stages become outdated; called again, it proceeds. FileNotFoundError for an earlier stage that has
+    not run. Each message says what to do.
     """
     try:
         run = begin(stage, from_namespace(namespace))
@@ -144,7 +144,7 @@ def open_run(stage: str, namespace: dict[str, Any]) -> Run:
     except (ValueError, OSError) as error:
         box(error)
         raise
-    if run.parameters.interactive:  # `shl run` has looked
+    if run.parameters.interactive:  # `shl run` has checked already
         for name, state in states(run.folder, until=stage).items():
             if name != stage and not state.done:
                 print(f"{name}: {state}")
@@ -152,7 +152,7 @@ def open_run(stage: str, namespace: dict[str, Any]) -> Run:
 
 
 def _refuse_edited(code: dependencies.Code) -> None:
-    """ValueError where this process may hold modules as they were before an edit."""
+    """Raise ValueError if a module was edited after this process started, which may hold the old version."""
     begun, now = psutil.Process().create_time() + storage.SETTLED, time.time()
     modules = [file for file in code if file.endswith(".py")]
     edited = [file for file in modules if begun < (provenance.PROJECT / file).stat().st_mtime <= now]
@@ -161,7 +161,7 @@ def _refuse_edited(code: dependencies.Code) -> None:
 
 
 def begin(stage: str, values: dict[str, Any]) -> Run:
-    """`open_run` on plain values; what was finished before stands until `Run.finish` replaces it."""
+    """The core of `open_run`, on a dictionary of parameters; earlier results stay until `Run.finish` replaces them."""
     values = resolved(values, Path.cwd())
     defaults = Parameters.model_fields
     folder = folder_of(values.get("run", defaults["run"].default))
@@ -182,12 +182,12 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
         mixed_precision.check(parameters)
     create(folder)
     if stage == STAGES[0] and parameters.source not in OPEN:
-        folder.chmod(0o700)  # it may have been there, open to others
+        folder.chmod(0o700)  # it may have existed, open to others
     return Run(folder, stage, parameters, upstream, dependencies.trace_notebook(notebook(stage)))
 
 
 def base_of(based_on: str, folder: Path) -> Path | None:
-    """Folder of the run that the one in `folder` is based on, if it is; ValueError if there is no such run."""
+    """Folder of the run that the one in `folder` is based on, or None; ValueError if there is no such run."""
     if not based_on:
         return None
     base = folder_of(based_on)
@@ -202,7 +202,7 @@ _warned: set[tuple[Path, str, str]] = set()
 
 
 def _before_change(run: Run) -> None:
-    """ValueError where other parameters would outdate finished stages after this one, at the first call."""
+    """Raise ValueError, at the first call, if changed parameters would outdate finished stages after this one."""
     stamp = read_stamp(run.folder, run.stage)
     own = _own(run.stage, run.parameters)
     differ = [name for name in own if stamp and own[name] != stamp["parameters"].get(name)]
@@ -232,19 +232,21 @@ def _named(values: dict[str, Any]) -> str:
 
 
 def box(error: Exception) -> None:
-    """Have IPython show its message alone: of a traceback, the last line alone would say what to do."""
+    """Make IPython show only the error's message: of a traceback, only the last line would say what to do."""
     lines = [f"\x1b[31m▌\x1b[0m {line}" for line in str(error).splitlines()]
     error._render_traceback_ = lambda: lines
 
 
 MODELS = ("segments", "reference/segments", "origin/segments")  # of `03_train`
-# under keys of their own, so that any stage of any run may find them: states of the trunk, and models
+# files with keys of their own, which any stage of any run may reuse: states of the frozen layers, and models
 KEYED = ("trunk/*", *(f"{place}/*/*" for place in (*MODELS, "ablation/*/segments")))
 
 
 def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> str:
-    """Copy a done stage of the run in `base`, where it has these parameters and follows what `folder` holds; why it has
-    not been done, if so. What `base` would make again only if it had to (models, states of the trunk) is linked."""
+    """Copy a done stage of the run in `base`, if its parameters and its earlier stages match; else return why not.
+
+    Returns "" after a copy. Models and states of the frozen layers, which `base` replaces only if it must, are linked.
+    """
     stamp, state = read_stamp(base, stage), states(base, until=stage)[stage]
     if not state.done:
         return f"it is {state}"
@@ -264,7 +266,7 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
         if ".part" not in str(path):
             _copy(base / path, folder / path, link=True)
     storage.write_json(stamp_path(folder, stage), stamp)
-    if not states(folder, until=stage)[stage].done:  # somebody has changed it meanwhile
+    if not states(folder, until=stage)[stage].done:  # another command has changed it meanwhile
         stamp_path(folder, stage).unlink()
         return "it changed while it was copied"
     _write_provenance(folder)
@@ -272,7 +274,7 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
 
 
 def _copy(source: Path, target: Path, *, link: bool) -> None:
-    """Of a file or folder. A link is for files that are replaced, never written to, and only where there is none."""
+    """Copy a file or folder. link: hard-link missing files, for files that are replaced and never written to."""
     if source.is_dir():
         for path in source.iterdir():
             _copy(path, target / path.name, link=link)
@@ -288,7 +290,7 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
         shutil.copy(source, target)
 
 
-# what a stage would find and take, whether or not it has finished
+# files that a stage reuses from an earlier attempt, finished or not
 KEPT = {
     "01_filter": ("trunk",),
     "03_train": (*MODELS, "trunk"),
@@ -298,7 +300,7 @@ KEPT = {
 
 
 def forget(folder: Path, stage: str) -> None:
-    """Remove what a stage has left, and what would be kept of it: it is made anew."""
+    """Remove the files and the stamp of a stage, and what it would reuse, so that it is made anew."""
     others = {file for name in STAGES if name != stage for file in read_stamp(folder, name).get("files", {})}
     found = {*read_stamp(folder, stage).get("files", {}), *KEPT.get(stage, ())}
     for path in (folder / name for name in found if not any(f"{file}/".startswith(f"{name}/") for file in others)):
@@ -310,12 +312,12 @@ def forget(folder: Path, stage: str) -> None:
 
 
 def is_done(stage: str, parameters: Parameters) -> bool:
-    """Whether the stage and all before it stand, with unaltered files, these parameters and this code."""
+    """Whether the stage and all before it are done, with unaltered files, these parameters and this code."""
     return states(folder_of(parameters.run), parameters, until=stage)[stage].done
 
 
 def states(folder: Path, parameters: Parameters | None = None, *, until: str = STAGES[-1]) -> dict[str, State]:
-    """Of every stage; with `parameters`, those of others are outdated too."""
+    """State of every stage up to `until`; with `parameters`, a stage made with other ones is outdated too."""
     found: dict[str, State] = {}
     upstream: str | None = ""
     for name in STAGES[: STAGES.index(until) + 1]:
@@ -345,13 +347,13 @@ def _state(folder: Path, name: str, stamp: Stamp, upstream: str | None, paramete
 
 
 def _outside(path: Path) -> str:
-    """Name of a file outside the run; the project's own may move with it."""
+    """Name of a file outside the run, relative to the project if inside it, since the project may be moved."""
     inside = provenance.PROJECT in path.parents
     return path.relative_to(provenance.PROJECT).as_posix() if inside else str(path)
 
 
 def _changed(files: dict[Path, str]) -> list[Path]:
-    """Which of these are gone, or have another digest."""
+    """Those of `files` (path to digest) that are missing, or have another digest."""
     return [path for path, made in files.items() if not path.exists() or storage.digest(path) != made]
 
 
@@ -361,14 +363,16 @@ def _some(names: Iterable[str], *, most: int = 3) -> str:
 
 
 def read_stamp(folder: Path, stage: str) -> Stamp:
-    """What the stage left; empty where it has not finished."""
+    """The stamp of a stage; empty if it has not finished."""
     path = stamp_path(folder, stage)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def finished(folder: Path, stage: str) -> tuple[Parameters, Stamp]:
-    """Parameters and facts of all stages up to `stage`, later ones over earlier; FileNotFoundError or ValueError name
-    what is missing or altered of their files."""
+    """Parameters and facts of all stages up to `stage`; later ones override earlier ones.
+
+    FileNotFoundError or ValueError names a missing or altered file of these stages.
+    """
     merged: dict[str, Any] = {}
     facts: Stamp = {"id": "", "files": {}}
     for name in STAGES[: STAGES.index(stage) + 1]:
@@ -379,7 +383,7 @@ def finished(folder: Path, stage: str) -> tuple[Parameters, Stamp]:
 
 
 def _own(stage: str, parameters: Parameters) -> dict[str, Any]:
-    """The stage's parameters that its results depend on."""
+    """The parameters that `stage` owns and its results depend on."""
     return parameters.model_dump(include=set(owned_by(stage)) - set(PLACEMENT))
 
 
@@ -419,7 +423,7 @@ def _same(made: dict[str, Any], asked: dict[str, Any], folder: Path, stage: str)
 
 
 def _write_provenance(folder: Path) -> None:
-    """One file for the reader, gathered from the stamps: who ran what, on what, and what it cost."""
+    """Write provenance.json, gathered from the stamps: which stages ran, on what, and at what cost."""
     stamps = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((folder / "stages").glob("*.json"))]
     parameters: dict[str, Any] = {}
     for stamp in stamps:
@@ -439,12 +443,14 @@ def _write_provenance(folder: Path) -> None:
     )
 
 
-SHOWS = "shl"  # in the metadata of an executed notebook: of what stage its figures are
+SHOWS = "shl"  # key in the metadata of an executed notebook: id and code of the stage whose results it shows
 
 
 def is_shown(folder: Path, stage: str) -> bool:
-    """Whether the executed notebook, if there is one, shows what the stage has left: it may have been done since, by
-    hand, with other results or by other code."""
+    """Whether the executed notebook shows the stage's current result; True if there is no notebook.
+
+    The stage may have been run by hand since, with other results or other code.
+    """
     path, stamp = folder / "notebooks" / f"{stage}.ipynb", read_stamp(folder, stage)
     if not path.exists():
         return True

@@ -1,4 +1,4 @@
-"""How far a run is, for people and for machines: `shl status`, and what `shl run` leaves for a script."""
+"""Status of a run, as text and as JSON: for `shl status`, and for the file that `shl run --json` writes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Summary = dict[str, Any]
 
 
 def summarize(folder: Path, *, until: str = STAGES[-1]) -> Summary:
-    """`run`, `folder`, `done` (up to `until`), `fingerprints` of the data, `figures` of the models of `04_evaluate`.
+    """Status of a run: `run`, `folder`, `done` (up to `until`), `fingerprints` of the data, `figures` and `stages`.
 
-    `stages` has of each `stage`, `state`, `why` it is outdated or altered, FACTS, and the `error` of one that failed in
-    `shl run`.
+    `figures` holds the metrics FIGURES per model of `04_evaluate`. `stages` lists, per stage up to `until`: `stage`,
+    `state`, `why` it is outdated or altered, FACTS, and the `error` if it failed in `shl run`.
     """
     states, failure = stages.states(folder), _read(folder / FAILED)
     lines = []
@@ -50,12 +50,12 @@ def summarize(folder: Path, *, until: str = STAGES[-1]) -> Summary:
 
 
 def note_failure(folder: Path, stage: str, error: str) -> None:
-    """Keep why a stage failed, until it is done again."""
+    """Record why a stage failed, until it is done."""
     storage.write_json(folder / FAILED, {"stage": stage, "error": error, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
 
 def table(told: Sequence[Summary]) -> str:
-    """A line a run: how far it is, what stopped it, and how well its own model and the linear one do."""
+    """One line per run: its first unfinished stage and why; below, micro-F1 and macro-F1 per model, in percent."""
     lines = []
     for one in told:
         at = next((line for line in one["stages"] if line["state"] != "done"), None)

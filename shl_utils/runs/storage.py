@@ -1,4 +1,4 @@
-"""Files of a run: written whole or not at all, and told apart by their content."""
+"""Files of a run: written atomically, and identified by digests of their content."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-SETTLED = 2.0  # seconds after a change from which a file's time tells one state of it from the next
+SETTLED = 2.0  # seconds after a change from which a file's modification time identifies its content
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or of all files below a folder with their names. A large file is read once per process."""
+    """sha256 of a file, or a short hash of a folder's file names and digests. Large files are read once per process."""
     if path.is_dir():
         files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]  # .DS_Store
         return short({p.relative_to(path).as_posix(): digest(p) for p in files})
@@ -38,14 +38,16 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Where to write the file or folder that is to be `path`: after a kill there is the old one or the new one, never
-    half of one. After an error there is the old one."""
+    """Give a temporary path to write to, which replaces `path` (a file or folder) when the block ends.
+
+    After a kill, `path` is the old one or the new one, never a partial one. After an error it is the old one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     _remove(partial)
     try:
         yield partial
-        if partial.is_dir():  # which takes the place of no other folder
+        if partial.is_dir():  # a folder cannot replace another folder
             _remove(path)
         partial.replace(path)
     except BaseException:
@@ -66,5 +68,5 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def short(value: Any) -> str:
-    """By which values that JSON can hold are told apart."""
+    """Hash of a JSON-serializable value: 16 hexadecimal digits of its sha256."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""One model per segment: what is to be trained, on what, and how."""
+"""Training of one model per segment: what is trained, on what, and how."""

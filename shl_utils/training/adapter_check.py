@@ -1,6 +1,6 @@
-"""Whether an adapter fits an encoder, tried before time is spent.
+"""Checks that an adapter fits an encoder before time is spent on either.
 
-Nothing is made by it, so no result depends on it.
+It writes nothing, so no result depends on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from shl_utils.training import segment_model
 
 
 def check_adapter(base: nn.Module, parameters: Parameters) -> None:
-    """ValueError where no adapter of these parameters fits the encoder, with others that do: tried, not guessed."""
+    """Raise ValueError if the adapter of these parameters does not fit the encoder, and name a setting that does.
+
+    The adapter is built and run once; nothing is inferred from the encoder's name.
+    """
     feature_cache.top_layers(base, parameters)
     cause = _no_adapter(base, parameters)
     if not cause:
@@ -32,7 +35,7 @@ def check_adapter(base: nn.Module, parameters: Parameters) -> None:
 
 @torch.inference_mode()
 def _no_adapter(base: nn.Module, parameters: Parameters) -> str:
-    """Why it cannot be made or gives no logits; "" if it can and does."""
+    """Why the adapter cannot be built or gives no logits; "" if it works."""
     try:
         top, layers = feature_cache.trained_part(base, parameters)
         targets = parameters.lora_targets
@@ -42,6 +45,6 @@ def _no_adapter(base: nn.Module, parameters: Parameters) -> str:
         row = torch.ones(1, 16, dtype=torch.long)
         inputs = torch.ones(1, 16, top.config.hidden_size) if feature_cache.split_encoder(base, parameters) else row
         net(inputs, row)
-    except Exception as error:  # whatever PEFT or a model of another kind says
+    except Exception as error:  # PEFT and unsupported models raise errors of any type
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""

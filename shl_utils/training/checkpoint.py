@@ -1,4 +1,4 @@
-"""Where the training of a segment stands behind an epoch, in one safetensors file: a killed one goes on from there."""
+"""State of a segment's training after an epoch, in one safetensors file from which a killed training resumes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shl_utils.runs import storage
 
 @dataclass
 class TrainingState:
-    """What a training hands on from one epoch to the next.
+    """What a training carries from one epoch to the next.
 
-    history: a line an epoch. best: number of the best epoch by validation, None if there is none. best_weights: the
-    trained ones of that epoch. seconds: of earlier attempts.
+    history: one entry per epoch. best: number of the best epoch on validation, None if there is none. best_weights: the
+    trainable weights of that epoch. seconds: time spent by earlier attempts.
     """
 
     net: nn.Module
@@ -36,15 +36,15 @@ class TrainingState:
     seconds: float = 0.0
 
     def add(self, loss: float, score: float, weights: dict[str, Tensor]) -> None:
-        """An epoch, its `score` on validation, NaN where nothing can be said, and its trained weights."""
+        """Append an epoch: its loss, its `score` on validation (NaN if undefined) and its trainable weights."""
         unknown = bool(np.isnan(score))
         self.history.append({"epoch": len(self.history), "loss": loss, "validation_ap": None if unknown else score})
-        if unknown or score > self.best_score:  # without a positive there nothing speaks against the last epoch
+        if unknown or score > self.best_score:  # without validation positives, nothing speaks against the last
             self.best, self.best_weights = len(self.history) - 1, weights
             self.best_score = self.best_score if unknown else score
 
     def save(self, path: Path, key: str, seconds: float) -> None:
-        """key: of what the training depends on. seconds: of this attempt so far."""
+        """Write the state to `path`. key: hash of what the training depends on. seconds: of this attempt so far."""
         facts = {
             "history": self.history,
             "best": self.best,
@@ -56,7 +56,7 @@ class TrainingState:
             "seconds": self.seconds + seconds,
         }
         tensors = {f"best/{name}": values for name, values in self.best_weights.items()}
-        # a copy of their own: safetensors refuses two names for one tensor, as in the best epoch
+        # copied again: safetensors refuses two names for one tensor, which the best epoch would have
         tensors |= {f"now/{name}": values for name, values in trainable_weights(self.net).items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{name}": values.cpu() for name, values in state.items()}
@@ -64,14 +64,14 @@ class TrainingState:
             save_file(tensors, partial, metadata={"key": key, "facts": json.dumps(facts)})
 
     def resume(self, path: Path, key: str) -> None:
-        """Go on from what `save` wrote with the same key; where there is no such file, nothing changes."""
+        """Restore what `save` wrote to `path` under the same key; without such a file, change nothing."""
         if not path.exists():
             return
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
             if about["key"] != key:
                 return
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, `file` is no dict
         facts = json.loads(about["facts"])
         self.best, self.best_score = facts["best"], facts["best_score"]
         self.history, self.seconds = facts["history"], facts["seconds"]
@@ -92,7 +92,7 @@ class TrainingState:
 
 
 def trainable_weights(net: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights that are trained."""
+    """A copy, on the CPU, of the weights that are trained, by parameter name."""
     return {n: p.detach().cpu().clone() for n, p in net.named_parameters() if p.requires_grad}
 
 

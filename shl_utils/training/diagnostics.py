@@ -1,4 +1,4 @@
-"""Trainings that failed: what such a model scores says little of its loss, more of learning rates and steps."""
+"""Trainings that failed to converge: such a score reflects learning rates and steps more than the loss function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLIND = "no better than the codes' frequencies"
 
 
 def failed_segments(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
-    """The failed segments of these models and of what they start from: `model` (its folder), `segment`, `why`."""
+    """Failed segments of these models and of the models they start from: `model` (its folder), `segment`, `why`."""
     lines = [
         {"model": variant.folder, "segment": fact["segment"], "why": reason}
         for variant in variants.with_origins(list(models))
@@ -29,9 +29,9 @@ def failed_segments(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:
 
 
 def why(fact: dict[str, Any], *, fresh: bool) -> str:
-    """Of one `segment.json`; "" where nothing speaks for a failure.
+    """Why the training that `fact` (one `segment.json`) records has failed; "" if nothing suggests that it has.
 
-    fresh: whether it did not go on from a trained model, which has little loss left to lose.
+    fresh: False after a warm start. A trained model has little loss left to lose, so its loss need not fall.
     """
     losses = [epoch["loss"] for epoch in fact["history"]]
     if None in losses:

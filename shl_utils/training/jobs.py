@@ -1,4 +1,4 @@
-"""What has to be trained: the segments of a variant, and what each depends on."""
+"""What has to be trained: the segments of a variant, and a key of what they depend on."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ from shl_utils.training import loop, segment_model, variants
 from shl_utils.training.sampling import TrainingSet
 from shl_utils.training.variants import Variant
 
-WORKER = "shl_utils.training.worker"  # which trains what is planned here
+WORKER = "shl_utils.training.worker"  # the module that trains what is planned here
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A variant to be trained. labels: (notes, codes). segments: (codes,). train: numbers of the notes to train on.
-    place: of its segments. origin: of the model that they start from, if they do. key: what they depend on; another key
-    means train again."""
+    """The segments of one variant, to be trained.
+
+    labels: (notes, codes). segments: (codes,), -1 for a code without a model. train: numbers of the training notes.
+    place: folder of the trained segments. origin: folder of the model that they start from; None without a warm start.
+    key: hash of all that they depend on; when it changes they are trained again.
+    """
 
     variant: Variant
     labels: sparse.csr_array
@@ -47,14 +50,14 @@ class Plan:
         return int(self.segments.max()) + 1
 
     def sized(self, above: float, below: float) -> list[int]:
-        """Segments that see at least `above` notes in all epochs, and fewer than `below`."""
+        """Segments whose training sees at least `above` notes over all epochs, and fewer than `below`."""
         return [k for k in range(self.n) if above <= self.notes_of(k) < below]
 
     def missing(self, above: float = 0, below: float = math.inf) -> list[int]:
         return [k for k in self.sized(above, below) if not self.holds(k)]
 
     def holds(self, k: int) -> bool:
-        """Whether segment `k` is there, whole, and made from what it depends on."""
+        """Whether segment `k` is trained: all its files exist, under the current key."""
         target = self.place / str(k)
         if not all((target / name).exists() for name in segment_model.FILES):
             return False
@@ -64,7 +67,7 @@ class Plan:
             return False
 
     def training_set(self, k: int) -> TrainingSet:
-        """What segment `k` trains on in an epoch."""
+        """Notes and loss weights of an epoch of segment `k`."""
         parameters = self.variant.parameters
         found = loop.training_set(
             self.labels,
@@ -79,8 +82,10 @@ class Plan:
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
     def derived(self, k: int) -> dict[str, dict[str, float] | float]:
-        """What the loss of segment `k` takes from the training notes, by the names of its arguments, for the record;
-        `weights` are the harmonic ones of the negatives."""
+        """Values that the loss of segment `k` derives from the training labels, by argument name, for the record.
+
+        Arrays are given by minimum, median and maximum. `weights` are the harmonic weights of the negative notes.
+        """
         parameters, notes = self.variant.parameters, self.training_set(k)
         found = loss_factory.derived(parameters.loss, self.labels[self.train][:, self.segments == k], parameters)
         if parameters.loss in losses.HARMONIC and len(notes.negatives):
@@ -88,16 +93,16 @@ class Plan:
         return {name: _summary(values) for name, values in found.items()}
 
     def notes_of(self, k: int) -> int:
-        """That segment `k` sees in all epochs."""
+        """Number of notes that segment `k` sees over all epochs, each as often as it is seen."""
         return self.variant.parameters.epochs * self.training_set(k).size
 
     def notes_to_see(self) -> int:
-        """By all segments in all epochs, whether trained by now or not."""
+        """Sum of `notes_of` over all segments, whether already trained or not."""
         return sum(self.notes_of(k) for k in range(self.n))
 
 
 def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
-    """Each made when it is asked for: what it starts from may have been trained just before."""
+    """Yield one plan per variant, lazily: the model of its warm start may have been trained just before."""
     digest, train = storage.digest(folder / "corpus.parquet"), corpus.rows("train")
     for variant in wanted:
         labels = variants.training_labels(corpus, variant, folder)
@@ -110,7 +115,7 @@ def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Pl
 
 
 def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
-    """Remove segments of an earlier cut of the tail, halves of ones, and locks."""
+    """Remove segments beyond the current number, as of an earlier segmentation, partial ones, and locks."""
     for variant in trained:
         n = int(variants.read_segments(folder, variant)["segment"].max()) + 1
         for path in (folder / variant.folder / "segments").iterdir():
@@ -119,7 +124,7 @@ def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
 
 
 def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
-    """What the start depends on, besides the parameters."""
+    """Digests of the files that initialization depends on; "" if it needs none, or they are not there yet."""
     if origin:
         files = [origin / name for name in segment_model.FILES]
         return " ".join(map(storage.digest, files)) if all(file.exists() for file in files) else ""
@@ -127,9 +132,9 @@ def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
 
 
 def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
-    """What the trained segments of a variant depend on.
+    """Hash of everything that the trained segments of a variant depend on.
 
-    All segments count for each one: the harmonic weights of one depend on where the others begin.
+    All segments count for each one: its harmonic weights depend on the boundaries of the others.
     """
     return storage.short(
         {
@@ -149,7 +154,7 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 
 @cache
 def _code(loss: str, initialized: str) -> dependencies.Code:
-    """Of the training under this loss and initialization: what others take does not count."""
+    """Digests of the code that training uses under this loss and initialization, without code that only others use."""
     own = {loss_factory.function(loss), *(part for part, users in loss_factory.DERIVED.items() if loss in users)}
     own |= {harmonic_weights.weights, harmonic_weights.betas} if loss in losses.HARMONIC else set()
     own |= {initialization.from_unified} if initialized in variants.FROM_UNIFIED else set()
@@ -165,16 +170,16 @@ def _code(loss: str, initialized: str) -> dependencies.Code:
     lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
     lists |= {
         (loss_factory.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")
-    }  # a new loss changes no other
+    }  # so that a new loss does not outdate the others
     member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
-    # those that its own lead to are its own too: focal is a part of sh_focal
+    # functions that its own ones call count as its own: focal is a part of sh_focal
     apart = {part for part in map(dependencies.definition, others) if part not in dependencies.reached(*own)}
     found = dependencies.trace((WORKER, "_train_segment"), *own, without=apart | lists)
     return found | {name: str(value) for name, value in member.items()}
 
 
 def _summary(values: NDArray[np.float64] | float) -> dict[str, float] | float:
-    """`minimum`, `median` and `maximum`, or the number itself; to four digits."""
+    """`minimum`, `median` and `maximum` of an array, or the number itself, to four significant digits."""
     if isinstance(values, float):
         return float(f"{values:.4g}")
     points = {"minimum": values.min(), "median": np.median(values), "maximum": values.max()}

@@ -1,8 +1,8 @@
-"""One way to train, for one process, several, or several machines: the notebook calls `train`.
+"""Training in one process, in several, or on several machines: the notebook calls `train` for all of these.
 
-One process trains where it is called. Several that share each model are started with torchrun, which reads no hidden
-configuration and works from a notebook whose kernel already uses the GPU. Several that share the list of models are
-started as they are.
+A single process trains where it is called. Processes that share each model are started with torchrun. It reads no
+hidden configuration, and works from a notebook whose kernel already uses the GPU. Processes that only share the list of
+models are started directly.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from shl_utils.training import jobs, processes, worker
 from shl_utils.training.variants import Variant
 
 CONFIG = "launch.json"
-# to be seen: from so many on, processes side by side make up for their start, some seconds
+# summed over epochs and segments: from so many on, parallel processes make up for their start-up of some seconds
 MIN_NOTES_FOR_PARALLEL = 30_000
-WAIT = 3600  # seconds in which the machines of one launch have to meet: the next is started by hand, or is busy
+WAIT = 3600  # seconds for the machines of one launch to connect: the next one is started by hand, or is busy
 
 
 def train(folder: Path, variants: list[Variant]) -> None:
-    """Train what is missing of `variants` in the run's `folder`; RuntimeError with the root cause on failure.
+    """Train the missing segments of `variants` in the run's `folder`; RuntimeError with the root cause on failure.
 
-    Where and in how many processes is the same for all of them: what the first one's parameters say. Several processes
-    on one machine take the small segments each by itself, since a few notes are not worth an exchange of gradients at
-    every step, and the large ones together. Several machines take all together.
+    The parameters of the first variant set device and number of processes for all. Several processes on one machine
+    train small segments one per process: a few notes are not worth exchanging gradients at every step. They train the
+    large segments together. Several machines train all segments together.
     """
     if not variants:
         return
@@ -51,7 +51,7 @@ def train(folder: Path, variants: list[Variant]) -> None:
         _train_distributed(folder, variants, world=here * parameters.nodes)
     else:
         alone = here == 1 or parameters.parallel_models > 0
-        for late in (False, True):  # what starts from another model has to find it
+        for late in (False, True):  # a warm start has to find its model
             part = [v for v in variants if bool(v.origin) is late]
             large = math.inf if alone else _fair_share(folder, part, here)
             _train_side_by_side(folder, part, 0 if alone else here, below=large)
@@ -61,16 +61,17 @@ def train(folder: Path, variants: list[Variant]) -> None:
 
 
 def _fair_share(folder: Path, variants: list[Variant], n: int) -> float:
-    """Notes of a segment that would keep one of `n` processes longer than all others: it is for all of them."""
+    """Notes per process if `n` share all notes equally. A segment with more is trained by all processes together."""
     asked = jobs.plan(folder, variants, corpora.read(folder))
     return sum(plan.notes_to_see() for plan in asked) / n
 
 
 def _train_side_by_side(folder: Path, variants: list[Variant], n: int, *, below: float) -> None:
-    """Every segment of fewer than `below` notes in one process: here, one after another, or in `n` side by side, each
-    with its share of the cores or a GPU of its own. n: 0 is for `_at_once` to say.
+    """Train every segment of fewer than `below` notes, one process per segment at a time.
 
-    A small model gains little from a second core, so on a processor several take less time side by side than in turn.
+    `n` processes run in parallel, each with its share of the cores or one GPU; a single one is this process itself.
+    n: 0 leaves the number to `_at_once`. A small model gains little from a second core, so on a CPU several models
+    take less time in parallel than in sequence.
     """
     if not variants:
         return
@@ -85,7 +86,7 @@ def _train_side_by_side(folder: Path, variants: list[Variant], n: int, *, below:
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
     all_parameters = [plan.variant.parameters for plan, _ in due]
     for parameters in {feature_cache.path_of(folder, p): p for p in all_parameters}.values():
-        prepared.features(parameters)  # here, with all cores
+        prepared.features(parameters)  # computed here once, with all cores
     del prepared
     config = {"world": 1, "shared": True, "below": below}
     with _described(folder, variants, config), _counted(due):
@@ -98,7 +99,7 @@ def _train_side_by_side(folder: Path, variants: list[Variant], n: int, *, below:
 
 
 def _gpu(i: int) -> dict[str, str]:
-    """The environment in which the i-th process sees one GPU of those that this one may use, in turn."""
+    """Environment variables that show the i-th process one of this process's GPUs, in turn; none on a CPU."""
     if mixed_precision.device() == "cpu":
         return {}
     ours = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
@@ -107,7 +108,7 @@ def _gpu(i: int) -> dict[str, str]:
 
 
 def _train_distributed(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
-    """Every segment of at least `above` notes in `world` processes that share each step."""
+    """Train every segment of at least `above` notes in `world` processes that share each step."""
     asked = jobs.plan(folder, variants, corpora.read(folder))
     due = [(plan, k) for plan in asked for k in plan.missing(above, math.inf)]
     if due:
@@ -116,7 +117,7 @@ def _train_distributed(folder: Path, variants: list[Variant], *, world: int, abo
 
 
 def _counted(due: list[tuple[jobs.Plan, int]]) -> AbstractContextManager[None]:
-    """A bar over segments that other processes train, each of which has its own in its log."""
+    """Progress bar over segments that other processes train; each of these has its own bar in its log."""
 
     def share() -> float:
         return 100 * sum(plan.holds(k) for plan, k in due) / len(due)
@@ -125,8 +126,10 @@ def _counted(due: list[tuple[jobs.Plan, int]]) -> AbstractContextManager[None]:
 
 
 def _at_once(asked: list[jobs.Plan]) -> int:
-    """How many models train side by side: a matter of all that is asked for, not of what is missing. Sums round
-    otherwise on another number of threads, and a run that goes on shall end as if it had never stopped."""
+    """Number of models to train in parallel, from all segments requested, not only the missing ones.
+
+    Sums round differently on another number of threads, and a resumed run shall end as if it had never stopped.
+    """
     n = asked[0].variant.parameters.parallel_models
     if n:
         return n
@@ -137,7 +140,7 @@ def _at_once(asked: list[jobs.Plan]) -> int:
 
 
 def _side_by_side(commands: list[list[str]], logs: list[Path], envs: list[dict[str, str]]) -> tuple[int, Path]:
-    """Run all; exit code and log of the first to fail, which ends the others too. (0, ...) if none does."""
+    """Run all commands in parallel. Exit code and log of the first to fail, which ends the others; (0, ...) if none."""
     with ExitStack() as stack:
         files = [stack.enter_context(log.open("w", encoding="utf-8")) for log in logs]
         started = [
@@ -158,7 +161,10 @@ def _side_by_side(commands: list[list[str]], logs: list[Path], envs: list[dict[s
 
 
 def join(folder: Path, parameters: Parameters, *, node: int) -> None:
-    """Run this machine's share of one launch, which `train` described on the first one; it waits for the others."""
+    """Run this machine's share of the launch that `train` began on the first machine, once all have connected.
+
+    FileNotFoundError if no launch is waiting; RuntimeError with the root cause if training fails.
+    """
     if not (folder / CONFIG).exists():
         raise FileNotFoundError(
             f"{folder / CONFIG} is missing: no training waits for this machine; start the notebook first"
@@ -173,16 +179,18 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
 
 
 def _meeting(parameters: Parameters, node: int) -> list[str]:
-    """Where the processes of a launch find each other, for torchrun: on one machine at a port that the system gives, so
-    that two trainings never meet; on several where `rendezvous` says."""
+    """Arguments of torchrun by which the processes of a launch find each other.
+
+    One machine uses a port that the system assigns, so that two trainings never collide; several use `rendezvous`.
+    """
     if parameters.nodes > 1:
         host, port = parameters.rendezvous.rsplit(":", 1)
-    elif sys.platform == "win32":  # PyTorch lacks there what --standalone needs
+    elif sys.platform == "win32":  # PyTorch lacks what --standalone needs there
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             host, port = free.getsockname()
     else:
-        # a sign of life every WAIT seconds: there is nobody to give it to, and a busy machine would be late with more
+        # a heartbeat only every WAIT seconds: no other machine listens, and a busy one would miss more frequent ones
         conf = f"read_timeout={WAIT},keep_alive_interval={WAIT}"
         return ["--standalone", "--nnodes=1", "--local-addr=127.0.0.1", f"--rdzv-conf={conf}"]
     places = [f"--nnodes={parameters.nodes}", f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
@@ -191,7 +199,7 @@ def _meeting(parameters: Parameters, node: int) -> list[str]:
 
 @contextmanager
 def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> Iterator[None]:
-    """What is to be trained, in a file for the processes that train it; how: other arguments of `worker.train`."""
+    """Keep a file of what is to be trained for the worker processes; how: further arguments of `worker.train`."""
     storage.write_json(
         folder / CONFIG, {"folder": str(folder), "variants": [_variant_to_dict(v) for v in variants], "how": how}
     )
@@ -202,16 +210,16 @@ def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> It
 
 
 def _variant_to_dict(variant: Variant) -> dict[str, Any]:
-    """A variant for a file; `worker` reads it back."""
+    """A variant as JSON values; `worker` reads it back."""
     plain = variant.plain and _variant_to_dict(variant.plain)
     return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "plain": plain}
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Of a trainer: nothing of another launch, and a share of the cores."""
+    """Environment of a training process: nothing of another launch, and at most `threads` threads."""
     env = environment_variables.closed(os.environ)
     if sys.platform == "win32":
-        env["USE_LIBUV"] = "0"  # PyTorch is built without it there, and asks for it
+        env["USE_LIBUV"] = "0"  # PyTorch is built without libuv there, but asks for it
     asked = env.get("OMP_NUM_THREADS", "")
     threads = max(min(threads, int(asked)) if asked.isdecimal() else threads, 1)
     return env | {"OMP_NUM_THREADS": str(threads), processes.PARENT: str(os.getpid())}
@@ -225,7 +233,7 @@ def _stopped(code: int, log: Path) -> str:
 
 
 def _root_cause(log: Path) -> str:
-    """torchrun's own verdict; the earliest traceback would blame whoever noticed a dead neighbour first."""
+    """torchrun's own verdict, else the last line: the first traceback may be of a process that only lost its peer."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     for i, line in enumerate(lines):
         if "Root Cause" in line:

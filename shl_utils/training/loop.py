@@ -1,4 +1,4 @@
-"""Training of one segment: our own loop under Accelerate, the same for one process and for many."""
+"""Training of one segment: our own loop under Accelerate, the same for one process and for several."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from shl_utils.training.variants import FROM_UNIFIED
 class Task:
     """One segment to be trained.
 
-    features: of all notes. labels: (notes, codes of the segment). notes: what it trains on.
-    validation: numbers of the notes by which the best epoch is chosen. loss: of (logits, targets, weights).
+    features: of all notes. labels: (notes, codes of the segment). notes: the training notes and their weights.
+    validation: numbers of the notes on which the best epoch is chosen. loss: of (logits, targets, weights, notes=...).
     """
 
     features: Ragged
@@ -44,14 +44,16 @@ class Task:
     seed: int
 
     def prior(self) -> NDArray[np.float64]:
-        """Weighted share of training notes with each code: where a head that knows nothing should start."""
+        """(codes,): weighted share of training notes with each code, from which the head's biases start."""
         train = np.concatenate([self.notes.positives, self.notes.negatives])
         weights = self.notes.weights[train]
         return (self.labels[train].T @ weights) / weights.sum()
 
     def frequency_ap(self) -> float | None:
-        """What `_validate` would find of a model that reads no text and gives every note the codes' shares in training;
-        None without a positive in validation."""
+        """Average precision on validation if every note gets the codes' training frequencies, whatever its text.
+
+        None without a positive in validation.
+        """
         truth = self.labels[self.validation].toarray()
         train = np.concatenate([self.notes.positives, self.notes.negatives])
         shares = np.asarray(self.labels[train].mean(axis=0)).ravel()
@@ -70,9 +72,10 @@ def training_set(
     ratio: float,
     largest: float = 0.0,
 ) -> TrainingSet:
-    """Notes and weights of `segment`, one pass an epoch.
+    """Training notes of `segment` and their weights, with one pass per epoch.
 
-    labels: (notes, codes). segments: (codes,), -1 for a code without a model.
+    labels: (notes, codes). segments: (codes,), -1 for a code without a model. train: numbers of the training notes.
+    ratio: negatives per positive. largest: upper bound on the harmonic weights, 0 for none.
     """
     modelled = segments >= 0
     sources = harmonic_weights.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
@@ -93,14 +96,14 @@ def fit(
     path: Path,
     key: str,
 ) -> tuple[SegmentModel, dict[str, Any]]:
-    """Train and return the model at its best epoch by validation, with the history of all.
+    """Train; return the model at its best epoch on validation, and facts on the training, such as its `history`.
 
-    A training that diverges ends there: its last epoch has no `loss`, and where it was the first the model is as it
-    was built and has no `best_epoch`.
+    A training that diverges stops, and the `loss` of that epoch is None. If that was the first epoch, the model is as
+    it was built and `best_epoch` is None.
 
-    build: makes the model from the prior. on_step: called with the number of notes seen, for a progress bar. path: a
-    file that says where it stands behind each epoch; it goes on from what it finds there under the same `key`.
-    Every process draws the same batches and takes its share of each; the loss is divided by the size of the whole
+    build: makes the model from the prior (codes,). on_step: called with each batch's number of notes, for a progress
+    bar. path: checkpoint, written after every epoch but the last; training resumes from one with the same `key`.
+    Every process draws the same batches and takes its share of each. The loss is divided by the size of the whole
     batch, so that the sum over processes is the one-process gradient.
     """
     set_seed(task.seed)
@@ -135,7 +138,7 @@ def fit(
         "negatives": len(task.notes.negatives),
         "negatives_per_pass": task.notes.drawn,
         "passes_per_epoch": task.notes.passes,
-        "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # whose gradient overflowed in fp16
+        "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # their gradient overflowed in fp16
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
         "seconds": round(course.seconds + time.monotonic() - started, 2),
     }
@@ -143,7 +146,7 @@ def fit(
 
 
 def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
-    """With the adapter's and the head's own peak learning rates."""
+    """AdamW with one peak learning rate for adapter and one for head, both scaled down after a warm start."""
     rate = parameters.warm_start_lr_factor if parameters.initialization in FROM_UNIFIED else 1.0
     adapter = [p for p in net.encoder.parameters() if p.requires_grad]
     groups = [
@@ -154,7 +157,7 @@ def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> t
 
 
 def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
-    """One pass; the mean loss a note over all processes."""
+    """Train one epoch; the mean loss per note over all processes."""
     rows, weights = task.notes.epoch(rng)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -175,7 +178,7 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         if not accelerator.optimizer_step_was_skipped:
             schedule.step()
         optimizer.zero_grad()
-        total += loss.detach() * len(batch)  # read once an epoch: reading it here would wait for the GPU
+        total += loss.detach() * len(batch)  # read once per epoch: reading it here would wait for the GPU
         on_step(len(batch))
     return float(accelerator.reduce(total, "mean")) / len(rows)
 
@@ -196,11 +199,11 @@ def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
 
 
 def effective_precision(accelerator: Accelerator) -> str:
-    """Accelerate's word for the arithmetic, in ours."""
+    """Precision that the accelerator computes in, by our names: its "no" is our "fp32"."""
     return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
 
 
 def _shape(steps: int, warmup: float) -> Callable[[int], float]:
-    """Learning rate at each step as a share of its peak: linear rise, linear decay to zero."""
+    """Learning-rate schedule, as a share of the peak at each step: linear warm-up, then linear decay to zero."""
     rise = max(round(steps * warmup), 1)
     return lambda step: min((step + 1) / rise, max((steps - step) / max(steps - rise, 1), 0.0))

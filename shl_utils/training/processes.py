@@ -1,4 +1,4 @@
-"""Processes that this project starts: they end with the one that started them."""
+"""Makes a process that this project starts end with the one that started it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import time
 
 import psutil
 
-PARENT = "SHL_PARENT"  # number of the process that starts a trainer, in its environment
+PARENT = "SHL_PARENT"  # environment variable: id of the process that starts a training process
 
 
 def die_with_parent() -> None:
-    """End when the parent does, so that a killed kernel leaves no trainer running."""
+    """End this process when its parent ends, so that a killed kernel leaves no training process running."""
     parent = int(os.environ.get(PARENT) or os.getppid())
     os.environ[PARENT] = str(os.getpid())  # for the processes that this one starts
     if sys.platform == "linux":
@@ -27,7 +27,7 @@ def die_with_parent() -> None:
 
 
 def _lives(parent: int) -> bool:
-    """On Windows the launcher of a virtual environment stands between; elsewhere a dead parent's child gets another."""
+    """Whether the parent runs. An orphan gets another parent, but on Windows a launcher may lie between the two."""
     return psutil.pid_exists(parent) if sys.platform == "win32" else os.getppid() == parent
 
 

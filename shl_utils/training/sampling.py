@@ -1,4 +1,4 @@
-"""Which notes a segment trains on, and what each weighs."""
+"""Which notes a segment trains on, and the loss weight of each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 class TrainingSet:
     """Training notes of one segment.
 
-    positives: numbers of the notes with a code of the segment. negatives: of the others.
-    weights: (all notes,), loss weight by note number if every training note were seen once an epoch.
-    ratio: negatives drawn per positive and pass. passes: how often an epoch goes over the positives.
+    positives: numbers of the notes with a code of the segment. negatives: numbers of the negative notes.
+    weights: (all notes,), loss weight by note number if every training note were seen once per epoch.
+    ratio: negatives drawn per positive and pass. passes: passes over the positives per epoch.
     """
 
     positives: NDArray[np.int64]
@@ -26,24 +26,24 @@ class TrainingSet:
 
     @property
     def drawn(self) -> int:
-        """Negatives a pass."""
+        """Negatives drawn per pass."""
         return min(len(self.negatives), max(round(self.ratio * len(self.positives)), 1))
 
     @property
     def size(self) -> int:
-        """Notes an epoch, each counted as often as it is seen."""
+        """Notes per epoch, each counted as often as it is seen."""
         return self.passes * (len(self.positives) + self.drawn)
 
     def repeated(self, *, batch_size: int, min_steps: int) -> TrainingSet:
-        """The same with as many passes an epoch as it takes to make `min_steps` steps."""
+        """The same set with as many passes per epoch as `min_steps` steps need, at least one."""
         steps = n_batches(replace(self, passes=1).size, size=batch_size)
         return replace(self, passes=max(-(-min_steps // steps), 1))
 
     def epoch(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Notes of one epoch and the weight of each; a pass is all positives and a fresh draw of negatives.
+        """Note numbers of one epoch and the weight of each; a pass is all positives and a new draw of negatives.
 
-        A drawn negative also stands for those left out, so the expected loss is that of the whole training set,
-        whatever the ratio.
+        A drawn negative is up-weighted by (negatives / negatives drawn), for those left out. So the expected loss is
+        that of the whole training set, whatever the ratio.
         """
         draws = [rng.choice(self.negatives, size=self.drawn, replace=False) for _ in range(self.passes)]
         rows = np.concatenate([part for draw in draws for part in (self.positives, draw)])
@@ -55,7 +55,7 @@ class TrainingSet:
 def batches(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], *, size: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    """Positions into `rows` in batches of notes of like length, both the batches and their make-up in random order.
+    """Yield positions into `rows`, in batches of notes of similar length; batches and their content are random.
 
     lengths: tokens of every note, by note number. Sorting within windows of 16 batches keeps the padding short and the
     batches random.
@@ -72,6 +72,6 @@ def batches(
 
 
 def n_batches(n_rows: int, *, size: int) -> int:
-    """How many batches `batches` gives."""
+    """Number of batches that `batches` yields."""
     full, rest = divmod(n_rows, 16 * size)
     return full * 16 + -(-rest // size)

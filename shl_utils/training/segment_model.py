@@ -1,4 +1,4 @@
-"""One segment's model: a LoRA adapter (PEFT) on the shared frozen encoder, and a float32 head."""
+"""Model of one segment: a LoRA adapter (PEFT) on the shared frozen encoder, and a float32 classification head."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ POOLING = {"mean": Head, "attention": AttentiveHead}
 
 
 class SegmentModel(nn.Module):
-    """Hidden states of the trunk, or token numbers where nothing is precomputed, to logits of the segment's codes."""
+    """Maps states of the frozen layers, or token ids if nothing is precomputed, to logits of the segment's codes."""
 
     def __init__(self, encoder: nn.Module, head: Head) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """inputs (notes, tokens[, width]) and mask (notes, tokens) to float32 logits (notes, codes)."""
+        """Float32 logits (notes, codes) of inputs (notes, tokens[, width]) with a mask (notes, tokens)."""
         name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
         hidden = self.encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # the head and the loss stay in float32
@@ -40,12 +40,13 @@ class SegmentModel(nn.Module):
 def create(
     top: nn.Module, prior: NDArray, *, pooling: str, rank: int, targets: str, layers: list[int], name: str
 ) -> SegmentModel:
-    """A fresh adapter and head over `top`, the head's bias at the logit of each code's `prior` (codes,).
+    """An untrained model over the layers `top`; the head's bias is the logit of each code's `prior` (codes,).
 
-    Without prior biases, mean pooling (or attention that starts as it) and a learning rate of its own for the head, a
-    run of a few epochs finds only the most frequent codes. pooling: see `attention_head`. targets: "attention" adapts
-    what PEFT does by default for the architecture (BERT: query and value), "all" every linear map of the `layers`.
-    name: the encoder's, kept in the adapter's configuration.
+    Three things keep a run of a few epochs from finding only the most frequent codes. These are prior biases, mean
+    pooling (or attention that starts as it), and a separate learning rate for the head.
+    pooling: "mean" or "attention", see `attention_head`. targets: "attention" adapts what PEFT adapts by default for
+    the architecture (BERT: query and value), "all" adapts every linear map of the `layers`.
+    name: of the encoder, kept in the adapter's configuration.
     """
     from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results
 
@@ -54,14 +55,14 @@ def create(
         lora_alpha=2 * rank,
         lora_dropout=0.0,
         layers_to_transform=layers if targets == "attention" and len(layers) < n_layers(top) else None,
-        # by their full names: PEFT finds no layers by number where they lie at the root, as ModernBERT's do
+        # full names: PEFT finds no layers by number where they lie at the root, as in ModernBERT
         target_modules="|".join(map(re.escape, linear_maps(top, layers))) if targets == "all" else None,
     )
     encoder = get_peft_model(top, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
     for module in encoder.modules():
         if hasattr(module, "cast_input_dtype_enabled"):
-            module.cast_input_dtype_enabled = False  # autocast does it: PEFT's own would go to float32 and back
+            module.cast_input_dtype_enabled = False  # autocast casts; PEFT's own would go to float32 and back
     model = SegmentModel(encoder, POOLING[pooling](top.config.hidden_size, len(prior)))
     with torch.no_grad():
         model.head.weight.normal_(std=0.02)
@@ -70,8 +71,10 @@ def create(
 
 
 def linear_maps(encoder: nn.Module, layers: list[int]) -> list[str]:
-    """Names of the linear maps within the given layers, such as "encoder.layer.5.attention.self.query"; where all
-    layers are given and lie in no one list, of all in the encoder. ValueError where there are none."""
+    """Names of the linear maps within the given layers, such as "encoder.layer.5.attention.self.query".
+
+    If all layers are given and the encoder has no single list of them, all its linear maps. ValueError if none.
+    """
     try:
         chosen = [encoder_layers(encoder)[i] for i in layers]
     except ValueError:
@@ -85,14 +88,17 @@ def linear_maps(encoder: nn.Module, layers: list[int]) -> list[str]:
 
 
 def save(model: SegmentModel, folder: Path) -> None:
-    """PEFT adapter and `head.safetensors` into `folder`."""
+    """Write the PEFT adapter and `head.safetensors` into `folder`."""
     model.encoder.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # a model card of blanks
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's model card, an empty form
     save_file({k: v.contiguous() for k, v in model.head.state_dict().items()}, folder / "head.safetensors")
 
 
 def load(top: nn.Module, folder: Path) -> SegmentModel:
-    """The model that `save` wrote, merged, over a `top` of the same encoder."""
+    """The model that `save` wrote, adapter merged, over the layers `top` of the same encoder.
+
+    FileNotFoundError if one of its files is missing.
+    """
     for name in FILES:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 03_train first")
@@ -106,7 +112,7 @@ def load(top: nn.Module, folder: Path) -> SegmentModel:
 
 
 def merged(model: SegmentModel) -> SegmentModel:
-    """A copy with the adapter merged into the weights: it predicts at the price of the plain encoder.
+    """A copy with the adapter merged into the weights: it predicts at the cost of the plain encoder.
 
     In a copy nothing has to be unmerged, so the shared encoder does not drift.
     """
@@ -125,7 +131,7 @@ def to_device(features: Ragged, rows: NDArray, device: str) -> tuple[Tensor, Ten
 def predict(
     model: SegmentModel, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype
 ) -> NDArray[np.float32]:
-    """Probability of every code for the notes `rows`: (rows, codes)."""
+    """Probability of every code for the notes `rows`: (rows, codes), float32."""
     result = np.empty((len(rows), model.head.out_features), dtype=np.float32)
     for batch in by_length(features.lengths[rows], label=None):
         inputs, mask = to_device(features, rows[batch], device)
@@ -135,5 +141,5 @@ def predict(
 
 
 def pooling_of(state: Mapping[str, Tensor]) -> str:
-    """Which of POOLING a saved head is."""
+    """Pooling of a saved head, as a key of POOLING."""
     return "attention" if "query" in state else "mean"

@@ -1,4 +1,4 @@
-"""The noise filter: a code stays in a note's labels only if its description resembles the note (the paper's step 1)."""
+"""The label filter, the paper's step 1: a code stays a label of a note only if its description resembles the note."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from shl_utils.training import adapter_check
 
 
 def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cosine of note and description for every assignment: `note` and `code` as row numbers, `similarity`.
+    """Cosine similarity of note and code description for every label: `note` and `code` (row numbers), `similarity`.
 
-    The second table is the same for codes drawn at random, as many a note as it has: what chance resembles.
-    The note is cut to `max_tokens` and divided into chunks; the mean of the chunks' embeddings stands for it.
+    The second table has the same columns for random codes, as many per note as it has labels: similarity by chance.
+    The note is truncated to `max_tokens` and divided into chunks; its embedding is the mean over its chunks.
     Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
     embeddings are our choice.
     """
     by = mixed_precision.computing(parameters)
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
-    adapter_check.check_adapter(model, parameters)  # a mistake in it would show in training only
+    adapter_check.check_adapter(model, parameters)  # a mistake in it would show only in training
     chunks, note_of_chunk = tokens.chunk(
         tokenizer,
         corpus.notes["text"],
@@ -50,7 +50,7 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
 def kept(
     folder: Path, corpus: Corpus, parameters: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, mixed_precision.Computing]:
-    """`similarities`, and on what they were computed; kept in the run's `folder`, since they may take minutes."""
+    """The tables of `similarities`, device and precision; cached in the run's `folder`, as they may take minutes."""
     by, path = mixed_precision.computing(parameters), folder / "trunk" / "similarities.parquet"
     counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
     data = [storage.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
@@ -70,13 +70,13 @@ def kept(
 
 
 def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:
-    """As many codes a note, each any code with equal chance."""
+    """Random labels: as many codes per note, each drawn uniformly from all codes."""
     codes = np.random.default_rng(seed).integers(0, labels.shape[1], size=labels.nnz)
     return sparse.csr_array((np.ones(labels.nnz, np.float32), codes, labels.indptr), shape=labels.shape)
 
 
 def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
-    """With the names of notes and codes in place of their numbers."""
+    """Write `table` to `path` with names of notes and codes in place of their row numbers."""
     named = table.assign(
         note=corpus.notes["note"].to_numpy()[table["note"]], code=corpus.codes["code"].to_numpy()[table["code"]]
     )
@@ -84,7 +84,7 @@ def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
 
 
 def read_labels(path: Path, corpus: Corpus, parameters: Parameters) -> sparse.csr_array:
-    """(notes, codes) of 0 and 1: what the filter keeps under `parameters`, by the similarities in `path`."""
+    """Labels (notes, codes), float32 0 or 1, that the filter keeps by `parameters` and the similarities in `path`."""
     if parameters.filter_labels == "none":
         return corpus.labels
     named = pd.read_parquet(path, columns=["note", "code", "similarity"])

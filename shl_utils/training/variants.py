@@ -1,4 +1,4 @@
-"""A variant of the method: which labels, which segments, which loss. The main run is one, each ablation row another."""
+"""A variant of the method: its labels, segments and loss. The main run is one, each ablation experiment another."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ FROM_UNIFIED = ("warm_start", "label_embedding+warm_start")
 
 @dataclass(frozen=True)
 class Variant:
-    """One set of models. folder: where its segments, adapters and predictions lie, relative to the run ("." is the main
-    one). parameters: the full set that it is trained with. plain: the one BCE model like it (see `plain_of`); None for
-    that model itself. settings: where the folder is an id, what it differs in from the run."""
+    """One set of models, one per segment.
+
+    folder: of its segments, adapters and predictions, relative to the run; "." for the main variant. parameters: the
+    full set that it is trained with. plain: its counterpart by `unified_bce_counterpart`, None for that model itself.
+    settings: if the folder is an id, the parameters in which it differs from the run.
+    """
 
     folder: str
     parameters: Parameters
@@ -41,7 +44,7 @@ class Variant:
 
     @property
     def origin(self) -> Variant | None:
-        """The model that its segments start from, if they do."""
+        """The model of its warm start; None without one."""
         return self.plain if self.parameters.initialization in FROM_UNIFIED else None
 
     @property
@@ -53,7 +56,7 @@ class Variant:
 
 
 def main(parameters: Parameters) -> Variant:
-    """What the parameters of the run ask for."""
+    """The variant that the run's own parameters define."""
     asked, plain = unified_bce_counterpart(parameters), reference(parameters)
     if asked == parameters:
         return Variant(MAIN, parameters)
@@ -61,31 +64,30 @@ def main(parameters: Parameters) -> Variant:
 
 
 def unified_bce_counterpart(parameters: Parameters) -> Parameters:
-    """One model for all codes under plain BCE, on labels as they are, and else like this one: what a warm start
-    starts from."""
+    """Parameters of the single BCE model on unfiltered labels, otherwise the same: the origin of a warm start."""
     cold = {"warm_start": "prior", "label_embedding+warm_start": "label_embedding"}
     own = parameters.initialization
     return parameters.model_copy(update=PLAIN | {"initialization": cold.get(own, own)})
 
 
 def reference(parameters: Parameters) -> Variant:
-    """One model for all codes under plain BCE, on labels as they are: what the method must beat."""
+    """The baseline: a single model of all codes with plain BCE, on unfiltered labels. The method must beat it."""
     return Variant(REFERENCE, parameters.model_copy(update=PLAIN | {"initialization": "prior"}))
 
 
 def compared(parameters: Parameters) -> list[Variant]:
-    """The main variant and the reference, or one of them where the main one is the reference."""
+    """The main variant and the baseline; the main variant alone if it is the baseline."""
     both = [main(parameters), reference(parameters)]
     return both[:1] if both[0].name == both[1].name else both
 
 
 def inactive_parameters(parameters: Parameters) -> set[str]:
-    """Names of the parameters that change nothing in a training like this."""
+    """Names of the parameters that have no effect on a training with these settings."""
     unused = {name for name, users in loss_factory.USED_BY.items() if parameters.loss not in users}
     one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
     if parameters.initialization not in FROM_UNIFIED:
         unused |= {"warm_start_lr_factor"}
-    if one:  # a note without a code of the only segment has none at all, and of one source all readings say the same
+    if one:  # negatives of the only segment have no code at all, and for one origin all definitions of beta agree
         unused |= {"eta", "beta"}
     if bare:
         unused |= {"filter_by", "filter_threshold"}
@@ -95,17 +97,17 @@ def inactive_parameters(parameters: Parameters) -> set[str]:
 
 
 def with_origins(wanted: list[Variant]) -> list[Variant]:
-    """The same, and behind them what they start from, each once."""
+    """These variants, then the models that they start from, each once."""
     return list({v.folder: v for v in (*wanted, *(v.origin for v in wanted if v.origin))}.values())
 
 
 def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
-    """(notes, codes): the labels that training and every choice see. Test figures have their own."""
+    """(notes, codes): the labels that training and every choice use. Test metrics use labels of their own."""
     return similarities.read_labels(run_folder / "filter.parquet", corpus, variant.parameters)
 
 
 def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str, eta: float) -> pd.DataFrame:
-    """`code`, `description`, `train_count`, `segment` (0 the rarest) of every code that has a training note."""
+    """One row per code with a training note: `code`, `description`, `train_count`, `segment` (0 holds the rarest)."""
     counts = np.asarray(labels[corpus.rows("train")].sum(axis=0)).astype(int)
     table = corpus.codes.assign(train_count=counts)
     table = table[table["train_count"] > 0].reset_index(drop=True)
@@ -114,7 +116,7 @@ def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str
 
 
 def write_segments(run_folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
-    """Write `segments.parquet` into the folder of every variant; that of the main one is 02_segment's work."""
+    """Write `segments.parquet` into the folder of every variant; for the main variant, 02_segment does so."""
     for variant in wanted:
         labels = training_labels(corpus, variant, run_folder)
         asked = variant.parameters
@@ -128,8 +130,10 @@ def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
 
 
 def core_seconds(run_folder: Path, *models: Variant) -> float:
-    """Seconds times cores (on GPUs: times GPUs) that training took, whenever that was: of all segments of these models
-    and of those that they start from, each once."""
+    """CPU core-seconds (on GPUs: GPU-seconds) that training took, whenever that was.
+
+    Sum over all segments of these models and of the models that they start from, each once.
+    """
     total = 0.0
     for variant in with_origins(list(models)):
         for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
@@ -138,25 +142,25 @@ def core_seconds(run_folder: Path, *models: Variant) -> float:
 
 
 def computed(run_folder: Path, models: list[Variant]) -> list[dict[str, Any]]:
-    """On what the segments of these models were trained, as they say themselves."""
+    """Device, precision and number of processes of every trained segment of these models, from its record."""
     places = [path for v in models for path in (run_folder / v.folder / "segments").glob("*/segment.json")]
     facts = [json.loads(path.read_text(encoding="utf-8")) for path in places]
     return [{"device": f["device"], "precision": f["precision"], "processes": f["world"]} for f in facts]
 
 
 def core_seconds_of(fact: dict[str, Any]) -> float:
-    """The same of one segment, from its `segment.json`."""
+    """CPU core-seconds (on GPUs: GPU-seconds) that training one segment took, from its `segment.json`."""
     return fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
 
 
 def named_segments(segment: np.ndarray) -> pd.Series:
-    """(codes,): "0", "1", ... in this order, and "no model" for codes without a training note (any more)."""
+    """(codes,), categorical: "0", "1", ... in this order; "no model" if no training note has the code (any more)."""
     names = [*map(str, range(segment.max() + 1)), "no model"]
     return pd.Series(pd.Categorical([names[k] for k in segment], categories=names))
 
 
 def segment_of_code(table: pd.DataFrame, corpus: Corpus) -> np.ndarray:
-    """(codes,): segment of every code of the corpus, -1 where it has no training note and so no model."""
+    """(codes,): segment of every code of the corpus; -1 if it has no training note and so no model."""
     result = np.full(len(corpus.codes), -1)
     result[pd.Index(corpus.codes["code"]).get_indexer(table["code"])] = table["segment"]
     return result

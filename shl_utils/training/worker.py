@@ -1,5 +1,6 @@
-"""Training of all segments of some variants: within this process, as one of several that torchrun started for each
-model, or as one of several that share the list of models.
+"""Training of all segments of some variants, in this process or in one of several.
+
+Several processes share either each model, started by torchrun, or the list of models.
 
 python -m shl_utils.training.worker CONFIG    is what `launch` starts; CONFIG is written by `launch.train`.
 """
@@ -36,20 +37,20 @@ from shl_utils.training.jobs import Plan
 from shl_utils.training.processes import die_with_parent
 from shl_utils.training.variants import Variant
 
-# Of fp16's gradients, at first. At PyTorch's 2^16 the largest ones overflow and their steps are lost: 5 of the 100 that
-# five small segments have. At 2^10 none was, and each ended as in float32.
+# Initial gradient scale of fp16. At PyTorch's 2^16 the largest gradients overflow and their steps are skipped: 5 of the
+# 100 steps of five small segments. At 2^10 none was skipped, and each segment ended as in float32.
 SCALE = 2.0**10
 
 
 def accelerator_for(asked: str, *, world: int) -> Accelerator:
-    """An Accelerator that computes as asked, in as many processes as asked; ValueError where it would not."""
+    """An Accelerator of the requested precision and number of processes; ValueError if it would have others."""
     wanted = mixed_precision.resolve(asked)
-    AcceleratorState._reset_state(reset_partial_state=False)  # a kernel may train twice, in other arithmetic
+    AcceleratorState._reset_state(reset_partial_state=False)  # a kernel may train twice, at another precision
     accelerator = Accelerator(
         cpu=mixed_precision.device() == "cpu",
         mixed_precision={"fp32": "no"}.get(wanted, wanted),
         step_scheduler_with_optimizer=False,
-        # while one encodes all notes the others wait, which may take hours; whoever ends, ends all
+        # while one process encodes all notes the others wait, maybe for hours; if one ends, all end
         kwargs_handlers=[GradScalerKwargs(init_scale=SCALE), InitProcessGroupKwargs(timeout=timedelta(days=2))],
     )
     got = loop.effective_precision(accelerator), accelerator.num_processes
@@ -67,17 +68,17 @@ def train(
     above: float = 0,
     below: float = math.inf,
 ) -> None:
-    """Train every segment of every variant that `folder` does not hold yet, of those that see `above` notes or more and
-    fewer than `below`.
+    """Train the missing segments of every variant that see at least `above` notes and fewer than `below`.
 
-    A segment is written whole, then renamed into place: after a kill the same call goes on with the first one missing.
-    world: processes that train one model together. shared: others are at the same list; each takes what is free.
+    A segment is written completely, then renamed into place: after a kill the same call resumes with the first missing.
+    world: processes that train one model together. shared: other processes work on the same list; each takes a segment
+    that is free.
     """
     corpus = corpora.read(folder)
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
-    for plan in jobs.plan(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # behind what they start from
+    for plan in jobs.plan(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # after what they start from
         accelerator = accelerator_for(plan.variant.parameters.precision, world=world)
-        # the last ones are the largest: side by side they go first, so that nobody waits long for the other
+        # the last segments are the largest: in parallel they go first, so that no process waits long for another
         due = plan.sized(above, below)
         for k in reversed(due) if shared else due:
             with locks.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
@@ -118,7 +119,7 @@ def _train_segment(
 
 
 def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> loop.Task:
-    """Segment `k` of `plan`, to be trained on the notes as `seen`."""
+    """The training task of segment `k` of `plan`; seen: features of all notes."""
     parameters, own = plan.variant.parameters, plan.labels[:, plan.segments == k]
     return loop.Task(
         features=seen,
@@ -132,7 +133,7 @@ def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> loop.Task:
 
 
 def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_model.SegmentModel:
-    """A model as training starts from, over the encoder `base`; prior: (codes,)."""
+    """An untrained model over the encoder `base`; prior: (codes,), share of notes with each code."""
     top, layers = feature_cache.trained_part(base, parameters)
     return segment_model.create(
         top,
@@ -146,7 +147,7 @@ def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_mo
 
 
 def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: list[str]) -> None:
-    """Start the head of `net` at the descriptions of its codes."""
+    """Initialize the head of `net` from the descriptions of its codes (label embedding)."""
     train = corpus.rows("train")
     some = np.random.default_rng(0).permutation(train)[: initialization.SAMPLE]
     columns = pd.Index(corpus.codes["code"]).get_indexer(codes)
