@@ -37,8 +37,11 @@ def stages(folder: Path) -> pd.DataFrame:
 
 
 def segments(folder: Path) -> pd.DataFrame:
-    """One row per trained segment found anywhere in the run: `model` (its folder), `segment`, `codes`, `notes` (seen
-    over all epochs, counted with repetition), `trainable_parameters`, `core_seconds`, `bytes` (on disk)."""
+    """One row per trained segment found anywhere in the run.
+
+    Columns: `model` (its folder), `segment`, `codes`, `notes` (seen over all epochs, counted with repetition),
+    `trainable_parameters`, `core_seconds`, `bytes` (on disk).
+    """
     found = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("**/segments/*/segment.json")}
     # leftovers of an earlier version, under other keys, are no longer part of this run
     known = {path: fact for path, fact in found.items() if "passes_per_epoch" in fact}
