@@ -65,11 +65,9 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
     """Cost of the main model's segments as a multiple of the cost of one model of all codes.
 
     Returns a series: "models", "notes seen in training", "FLOPs" and "core seconds of training".
-
-    lines: table from `segments`. per_note: FLOPs per note, a row of `growth`.
-    notes: number of training notes. The frozen layers run once for each, whatever is trained on them; core seconds
-    exclude that.
-    origin: folder of the model that the segments start from; its training is included.
+    lines: table from `segments`. per_note: FLOPs per note, a row of `growth`. notes: number of training notes. The
+    frozen layers run once for each, whatever is trained on them; core seconds exclude that. origin: folder of the model
+    that the segments start from; its training is included.
     """
     sums = models(lines)
     needed = ["main", *([origin] if origin else [])]
@@ -90,8 +88,7 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
 
 
 def benches(folder: Path) -> dict[str, pd.DataFrame]:
-    """Results of `shl bench` in this run: "training" per way of training, "sizes" per number of notes; without what was
-    not run."""
+    """Results of `shl bench` in this run: "training" per way of training, "sizes" per number of notes, if measured."""
     found = {}
     for name, key in (("training", "ways"), ("sizes", "notes")):
         path = folder / "bench" / f"{name}.json"
@@ -120,8 +117,7 @@ def growth(
 def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes: int) -> dict[str, float]:
     """FLOPs per note, `trunk` and `trained` as in `growth`: the mean over `notes`, with the padding of their batches.
 
-    notes: token ids. base: the encoder, on the CPU. It is left with eager attention, the only one that the counter
-    sees.
+    notes: token ids. base: the encoder, on the CPU; it is left with eager attention, which the counter needs.
     """
     base.set_attn_implementation("eager")
     below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)

@@ -15,8 +15,7 @@ QUANTILES = (0.05, 0.1, 0.2, 0.3)
 
 
 def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
-    """One row per split: assignments, how many are removed, codes per note before and after, and codes without a note
-    left."""
+    """Per split: assignments, removed ones, codes per note before and after, and codes that lost their last note."""
     rows = {}
     for name in ("train", "validation", "test"):
         part = table[split[table["note"]] == name]
@@ -59,8 +58,7 @@ def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
 
 
 def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
-    """How well the filter finds assignments without evidence in the note, on synthetic notes: precision, recall,
-    counts.
+    """Precision and recall with which the filter finds assignments without evidence, on synthetic notes, and counts.
 
     table: rows of splits that were filtered. evidence: (rows,) "present", "missing" or "beyond" the truncation. A
     removal is right where it is not "present"; `gold lost` counts the others.
@@ -109,8 +107,7 @@ def by_frequency(table: pd.DataFrame, bins: pd.Series, evidence: NDArray[np.str_
 def sweep(
     similarity: pd.DataFrame, corpus: Corpus, parameters: Parameters, evidence: NDArray[np.str_] | None = None
 ) -> pd.DataFrame:
-    """What other thresholds would remove from the training labels: the paper's cosine and its neighbours, then
-    quantiles.
+    """What other thresholds would do to the training labels: the paper's cosine, its neighbours, and quantiles.
 
     One row per threshold: `cosine`, `removed` (a share), `codes lost`; with evidence also `precision` and `recall`.
     similarity: table from `similarities.similarities`, all splits. evidence: (rows of similarity,).

@@ -66,14 +66,12 @@ def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
 
 
 def f1(hit: ArrayLike, true: ArrayLike, said: ArrayLike) -> NDArray[np.float64]:
-    """F1 from the numbers of true positives, positives and predicted pairs; 0 where there are no positives and no
-    predictions."""
+    """F1 from the numbers of true positives, positives and predicted pairs; 0 where all of them are 0."""
     return _ratio(2 * hit, true + said)
 
 
 def trivial_baselines(truth: NDArray) -> pd.DataFrame:
-    """`accuracy`, `micro-F1` and `macro-F1` of two classifiers that read no note: no code ever, always the most
-    frequent."""
+    """Accuracy, micro- and macro-F1 of two classifiers that read no note: no code ever, or always the most frequent."""
     common = np.zeros_like(truth)
     common[:, truth.sum(axis=0).argmax()] = 1
     rows = {}

@@ -32,11 +32,10 @@ def terms(corpus: Corpus) -> str:
 
 
 def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
-    """Validation and test probabilities of TF-IDF with one class-balanced logistic regression per code, on unfiltered
-    labels.
+    """Validation and test predictions of TF-IDF with one class-balanced logistic regression per code.
 
-    counted: WORDS or CHARACTERS, as `terms` returns it. At most 100,000 terms are used, the most frequent. A code that
-    every training note has gets probability 1.
+    It is trained on unfiltered labels, with at most 100,000 terms, the most frequent. A code that every training note
+    has gets probability 1. counted: WORDS or CHARACTERS, from `terms`.
     """
     train = corpus.rows("train")
     rows = corpus.rows("validation", "test")

@@ -41,8 +41,7 @@ class Predictions:
 
 
 def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
-    """Predict with all segments of each variant, one `Predictions` per variant: each code comes from its own segment's
-    model."""
+    """Predictions of each variant: every segment predicts for all notes, and each code comes from its own segment."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation", "test")
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])

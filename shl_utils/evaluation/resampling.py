@@ -67,8 +67,7 @@ def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
     """Weights (times, n) of `n` training seeds per draw, equal for all experiments so that these are paired in them.
 
     A Bayesian bootstrap, widened by sqrt((n + 1) / (n - 1)), without which a mean of n values would vary too little.
-    The 95% interval over three seeds alone covers 79%. Over seeds and as much other noise it covers 93%; a test
-    measures it.
+    The 95% interval over three seeds alone covers 79%, over seeds and as much other noise 93%: a test measures it.
     """
     share = np.random.default_rng(seed).dirichlet(np.ones(n), size=times)
     return 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
@@ -79,10 +78,9 @@ def permutation_test(
 ) -> dict[str, float]:
     """Two-sided p of no difference in micro_f1 and macro_f1_present between two models, by metric.
 
-    truth: (notes, codes). first, second: predicted codes, one array (notes, codes) per seed; equally many, or one of
-    them a single array. ValueError otherwise.
-    The statistic is the difference of the means over seeds. Under no difference each note's predictions may be swapped
-    between the models; a note is swapped in all seeds at once.
+    truth: (notes, codes). first, second: predicted codes, one array per seed, equally many or one alone; else
+    ValueError. The statistic is the difference of the means over seeds. Under no difference each note's predictions may
+    be swapped between the models; a note is swapped in all seeds at once.
     Source: approximate randomization, Noreen 1989; Yeh 2000 for F1. With the +1 of Phipson and Smyth 2010.
     """
     swaps = (np.random.default_rng(seed).random((times, len(truth))) < 0.5).astype(np.float32)
@@ -108,8 +106,7 @@ def _alike(mine: list[NDArray], other: list[NDArray]) -> tuple[list[NDArray], li
 
 
 def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str, NDArray[np.float64]]:
-    """micro_f1 and macro_f1_present of `a` with the notes marked in `swaps` (times, notes) taken from `b`: (times,)
-    each."""
+    """micro_f1 and macro_f1_present of `a`, (times,) each, with the notes marked in `swaps` (times, notes) from `b`."""
     present = truth.any(axis=0)
     true = truth.sum(axis=0)
     pairs = [(truth & a, truth & b), (a, b)]

@@ -43,8 +43,7 @@ def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float6
 def compare(
     corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters, *, reference: str
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.int8]]]:
-    """One row per model: metrics, 95% intervals and the paired difference to `reference`. Also each model's predicted
-    codes.
+    """One row per model: metrics, 95% intervals, and paired differences to `reference`; also its predicted codes.
 
     gold: (notes, codes). Predicted codes: (test notes, codes) of 0 and 1.
     """
@@ -86,8 +85,7 @@ def by_rule(
 def threshold_table(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> pd.DataFrame:
-    """The thresholds saved with a model: `code`, `model` (the segment that predicts it, -1 for none), and one column
-    per rule, named after the rule."""
+    """Thresholds as saved: `code`, `model` (the segment that predicts it, -1 for none), and one column per rule."""
     validation = corpus.rows("validation")
     truth, found = _dense(gold[validation]), predictions.select(validation)
     given = {
@@ -193,8 +191,7 @@ class Measured:
 
 
 def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
-    """Metrics of predicted codes, one array (test notes, codes) per seed, with the draws and seed that `parameters`
-    name."""
+    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws."""
     draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
     points = [label_metrics.scores(truth, part) for part in predicted]
     samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
@@ -245,8 +242,8 @@ def gains_by_frequency(
     """micro-F1 of every experiment within each bin of code frequency, and its gain over BASE.
 
     Gains have a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
-    One row per experiment and bin with positives in the test: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`,
-    `low`, `high`.
+    Columns: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`. Bins without test positives are
+    excluded.
     """
     bins, lines = label_metrics.frequency_bin(counts), []
     for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
@@ -267,8 +264,7 @@ def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -
 
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
-    """What p means in this `table`, and the smallest value it can have. times: permutations that the table was made
-    with."""
+    """What p means in this `table`, and the smallest value it can have. times: permutations used for it."""
     asked = int(table[f"{HEADLINE_METRICS[0]}_p"].notna().sum())
     return (
         f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "

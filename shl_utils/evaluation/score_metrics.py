@@ -77,10 +77,9 @@ def _r_precision(ranked: NDArray) -> float:
 
 
 def calibration(truth: NDArray, probabilities: NDArray) -> pd.DataFrame:
-    """Reliability table, one row per non-empty bin: `probability` (mean), `share` of positives, and `pairs`.
+    """Reliability: `probability` (mean), `share` of positives and `pairs` in 15 equal-width bins of probability.
 
-    The 15 bins of probability have equal width. Nearly all pairs lie in the first bin, so look at the others one by
-    one.
+    Nearly all pairs lie in the first bin, so look at the others one by one.
     """
     bins = 15
     pairs, sums = np.zeros(bins, np.int64), np.zeros((2, bins))

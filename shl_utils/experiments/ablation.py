@@ -87,8 +87,7 @@ class Row:
         return self.levels(factor for place in self.places.values() for factor in place)
 
     def levels(self, factors: Iterable[str]) -> dict[str, Any]:
-        """Levels of these factors, which the grid varies here or in other experiments, without those that have no
-        effect here."""
+        """Levels of these factors, each varied somewhere in the grid, without those that have no effect here."""
         moot = set.intersection(*(_moot(setting, self.scoring) for setting in self.settings))
         known = self.parameters.model_dump() | {"scoring": self.scoring}
         return {factor: known[factor] for factor in dict.fromkeys(factors) if factor not in moot}
@@ -228,8 +227,7 @@ def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
 
 
 def _check_encoders(wanted: list[Variant]) -> None:
-    """ValueError for parameters that no encoder can satisfy, before any training; `01_filter` has checked the run's
-    own."""
+    """ValueError for what no encoder can do, before any is trained; `01_filter` has checked the run's own."""
     asked = {"encoder", "max_tokens", "lora_layers", "lora_targets"}
     told = [variant.parameters for variant in wanted if asked & set(variant.settings)]
     for parameters in {str(p.model_dump(include=asked)): p for p in told}.values():
@@ -239,8 +237,7 @@ def _check_encoders(wanted: list[Variant]) -> None:
 
 
 def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:
-    """Core-seconds of training (see `variants.core_seconds`) by name, including partners of stacked ensembles: mean
-    over seeds."""
+    """Core-seconds of training (see `variants.core_seconds`) by experiment, with its partners; mean over seeds."""
     times = {}
     for row in wanted:
         joined = zip(row.trained, row.partners) if row.partners else ((model,) for model in row.trained)

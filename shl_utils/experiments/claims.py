@@ -73,8 +73,7 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
 
 
 def _method(rows: list[Row], run: Parameters, **parts: str) -> Row | None:
-    """The experiment with the paper's loss and segments, these levels, and all else as in the run; None if there is
-    none."""
+    """The experiment of the paper's loss and segments with these levels, and all else as in the run."""
     wanted = {"loss": _harmonic(run), "segmentation": "eta", "scoring": "union"} | parts
     return next((row for row in rows if row.levels(wanted) == wanted and row.departures <= METHOD), None)
 

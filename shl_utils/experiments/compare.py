@@ -31,9 +31,8 @@ IRRELEVANT_FOR_IDENTITY = {
 
 @dataclass(frozen=True)
 class Compared:
-    """Result of `compare_runs`. table: `results.table` over the model `reference`, one row per model; gains are valid
-    only if `paired`. settings: parameters in which the runs differ, one column per run. definitions: of the columns of
-    `shown`."""
+    """table: `results.table` over the model `reference`, one row per model; gains are valid only if `paired`. settings:
+    parameters in which the runs differ, one column per run. definitions: of the columns of `shown`."""
 
     table: pd.DataFrame
     reference: str
@@ -147,8 +146,7 @@ def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, 
 
 
 def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
-    """Of every model: truth and predicted codes of the test notes, mean average precision, and core-seconds of
-    training.
+    """Per model: truth and predicted codes of the test notes, mean average precision, and core-seconds.
 
     order: ids of the test notes; another run may hold them in another order.
     """

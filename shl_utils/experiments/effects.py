@@ -24,8 +24,7 @@ CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routi
 
 
 def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
-    """Mean change in F1 from one level of a factor to another, over all pairs of experiments that differ in no other
-    factor.
+    """Mean change in F1 between two levels of a factor, over all pairs of experiments that differ in no other.
 
     One row per change: `pairs` (differences averaged), the metrics, and their paired 95% intervals over test notes,
     codes (macro) and seeds. Only pairs of comparable experiments count where a change has any. Otherwise all count, and
@@ -41,8 +40,7 @@ def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
 
 
 def one_by_one(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
-    """Change in F1 between each pair of comparable experiments that differ in one factor, as metrics with 95%
-    intervals."""
+    """Change in F1 with its interval, as in `on_average`, for each pair of comparable experiments by itself."""
     found = [pair for _, pairs in _changes(rows) for pair in pairs if _comparable(pair)]
     lines = {f"{a.name} -> {b.name}": summary([difference(measured[a.name], measured[b.name])]) for a, b in found}
     return pd.DataFrame(lines).T.rename_axis("change")
@@ -56,11 +54,10 @@ def over(measured: dict[str, Measured], rows: list[Row], reference: str) -> pd.D
 
 
 def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.DataFrame:
-    """Decomposition of the gain from BASE to the most favourable reading of the paper: one row per factor, adding up to
-    it.
+    """Contribution of each factor to the gain of the most favourable reading of the paper over BASE.
 
     A factor's share is its gain averaged over all orders in which the factors could be changed one after another
-    (Shapley 1953). Empty where the grid lacks one of the experiments in between.
+    (Shapley 1953). The shares add up to the gain. Empty where the grid lacks one of the experiments in between.
     """
     claim = CLAIM | {"loss": loss}
     start = {"segmentation": "none", "filter_labels": "none", "scoring": "union", "loss": "bce"}
@@ -84,8 +81,7 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
 
 
 def together(**tables: pd.DataFrame) -> pd.DataFrame:
-    """The tables of KINDS as one, to save: `kind` (the table's name), `change` and the metrics; ValueError if one
-    lacks."""
+    """All tables of KINDS in one, to be saved: `kind`, `change` and the metrics; ValueError if one is missing."""
     if set(tables) != KINDS:
         raise ValueError(f"give all of {', '.join(sorted(KINDS))}, not {', '.join(sorted(tables))}")
     parts = [t.rename_axis("change").reset_index().assign(kind=kind) for kind, t in tables.items() if len(t)]
@@ -157,8 +153,7 @@ def difference(a: Measured, b: Measured) -> Difference:
 
 
 def summary(differences: list[Difference]) -> dict[str, float]:
-    """Mean of the differences: each headline metric, and the ends of its 95% interval with the suffixes `_low` and
-    `_high`."""
+    """Mean of the differences: each headline metric, and its 95% interval with the suffixes `_low` and `_high`."""
     line = {}
     for figure in HEADLINE_METRICS:
         values = np.mean([d[figure] for d in differences], axis=0)

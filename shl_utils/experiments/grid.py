@@ -37,8 +37,7 @@ def path_of(grid: str) -> Path:
 
 
 def short(level: Any) -> str:
-    """A level as written in names: 1000, 0.5 or 1e-05, never 1000.0. An absolute path is its last part and a short
-    hash."""
+    """A level as written in names: 1000, 0.5 or 1e-05, never 1000.0; of a path its last part and a short hash."""
     if level in SCORING:
         return level.replace("_", " ")
     if isinstance(level, str) and Path(level).is_absolute():

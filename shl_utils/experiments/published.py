@@ -14,9 +14,8 @@ from shl_utils.evaluation.results import Measured
 
 @dataclass(frozen=True)
 class Published:
-    """A published table of F1 x 100. citation: its source. codes: how many codes it covers. bins: name of each group of
-    codes to its least and largest number of training notes. rows: model to (micro, macro) of all codes, then of each
-    group."""
+    """A table of F1 x 100. citation: its source. codes: how many it covers. bins: name of each group of codes to its
+    least and largest number of training notes. rows: model to (micro, macro) of all codes, then of each group."""
 
     citation: str
     codes: int
@@ -42,8 +41,7 @@ KNOWN = {
 
 
 def beside(source: str, measured: dict[str, Measured], counts: NDArray[np.int64]) -> pd.DataFrame | None:
-    """Micro / macro F1 x 100 of all codes and of each group: the run's experiments (mean over seeds), then the
-    published rows.
+    """Micro / macro F1 x 100 of all codes and of each group: the run (mean over seeds), then the published models.
 
     counts: (codes,), training notes. None where nothing is published for `source` with this number of codes.
     """

@@ -32,8 +32,7 @@ class Batch:
     def train(self, model: str) -> None:
         """Train one of `models` and predict with it, unless that is done. model: its folder, or the folder's last part.
 
-        ValueError, with a list of the models, if there is none of that name; FileNotFoundError without a finished
-        `03_train`.
+        ValueError, listing the models, if none has that name; FileNotFoundError without a finished `03_train`.
         """
         variant = self.models.get(model) or self.models.get(f"{ablation.FOLDER}/{model}")
         if variant is None:
@@ -59,8 +58,7 @@ def read_batch(file: Path, parameters: Parameters) -> Batch:
 
 
 def named(files: str | list[str]) -> list[Path]:
-    """Paths of parameter files, given as one name, several separated by blanks, or a list; FileNotFoundError if one
-    lacks."""
+    """Parameter files from one name, names separated by blanks, or a list; FileNotFoundError if one is missing."""
     if isinstance(files, str):
         files = [files] if locations.expanded(files).is_file() else files.split()
     found = [locations.expanded(name) for name in files]

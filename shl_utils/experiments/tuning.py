@@ -1,5 +1,4 @@
-"""Hyperparameters chosen on validation, from the same list for every experiment of a block, so that no loss is tuned
-more than another."""
+"""Hyperparameters chosen on validation, from one list for all experiments of a block, so that no loss is tuned more."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ from shl_utils.training.variants import Variant
 
 
 def trials(rows: list[Row]) -> list[Row]:
-    """One experiment per setting to be tried, with the first seed only, and without stacking: the partner does not
-    affect the choice."""
+    """One experiment per setting to be tried, with the first seed only, and unstacked: the partner has no influence."""
     several = [row for row in rows if len(row.options) > 1]
     return [
         replace(row, scoring="union", settings=(setting,), options=(models[:1],))

@@ -36,8 +36,7 @@ def _verdict(gain: float, low: float, high: float) -> str:
 
 
 def run_folders(names: list[str]) -> dict[str, Path]:
-    """Name (last part of the path) to folder of these runs; ValueError if two share a name, since tables list them by
-    it."""
+    """Name to folder of these runs; ValueError if two folders have the same last name, by which tables list them."""
     folders = {folder: folder.name for folder in map(stages.folder_of, names)}
     for name, n in Counter(folders.values()).items():
         if n > 1:
