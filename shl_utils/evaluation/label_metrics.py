@@ -32,7 +32,7 @@ def scores(truth: NDArray, predicted: NDArray) -> dict[str, float]:
 
     The values are those of scikit-learn with zero_division=0. It is not used, for two reasons. First, it takes a single
     code, as a group of codes may be, for two classes, so that its micro-F1 is the accuracy. Second, `bootstrap` must
-    count the same way. For 1,000 draws of 577 notes and 95 codes scikit-learn takes 3 s per model, these few lines 0.01
+    count the same way. For 1,000 draws of 577 notes and 95 codes scikit-learn takes 3 s per model, and this code 0.01
     s. For 250 notes and 2,194 codes it is 18 s against 0.2 s.
     """
     hit, true, said = (truth & predicted).sum(axis=0), truth.sum(axis=0), predicted.sum(axis=0)

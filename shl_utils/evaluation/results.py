@@ -119,7 +119,7 @@ def warn_of_few(table: pd.DataFrame) -> str:
 def by_frequency(
     corpus: Corpus, gold: sparse.csr_array, predicted: dict[str, NDArray[np.int8]], groups: pd.Series
 ) -> pd.DataFrame:
-    """All metrics of `label_metrics.scores` for every model within each group of codes: index (model, group)."""
+    """Metrics of `label_metrics.scores` for every model within each group of codes: index (model, group)."""
     truth = test_truth(corpus, gold)
     parts = {name: label_metrics.by_group(truth, codes, groups) for name, codes in predicted.items()}
     return pd.concat(parts, names=["model", "group"], sort=False)
@@ -242,8 +242,7 @@ def gains_by_frequency(
     """micro-F1 of every experiment within each bin of code frequency, and its gain over BASE.
 
     Gains have a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
-    Columns: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`. Bins without test positives are
-    excluded.
+    Columns: `row`, `bin` (if it has test positives), `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`.
     """
     bins, lines = label_metrics.frequency_bin(counts), []
     for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):

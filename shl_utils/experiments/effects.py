@@ -18,7 +18,7 @@ from shl_utils.experiments.ablation import Row
 
 Choices = dict[str, Any]
 Difference = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): difference of the estimates, then of every draw
-KINDS = {"average", "single", "shares", "over_linear"}  # of changes, in the file of a run
+KINDS = {"average", "single", "shares", "over_linear"}  # of changes, as saved in a run's file
 # the most favourable reading of the paper: its loss and segments, a filter on all labels, oracle routing of notes
 CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
 

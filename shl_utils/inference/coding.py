@@ -2,7 +2,7 @@
 
 Influence is measured by occlusion: the models read the note again without a sentence and give the code's probability
 then. This costs one pass per sentence and tests one sentence at a time. Where two sentences say the same, leaving out
-either changes nothing.
+either shows no effect.
 """
 
 from __future__ import annotations

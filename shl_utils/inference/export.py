@@ -89,7 +89,7 @@ def _encoder(name: str) -> dict[str, str]:
 
 def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: dict[str, str], n: int) -> str:
     models = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["models"]
-    # what made these models, without places on this machine
+    # the parameters that made these models, without paths and placement on this machine
     told = {name for stage in STAGES[: STAGES.index(STAGE) + 1] for name in owned_by(stage)}
     told -= {*PATHS, *PLACEMENT}
     differs = parameters.model_dump(exclude_defaults=True, include=told)

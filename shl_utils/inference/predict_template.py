@@ -1,7 +1,7 @@
 """Codes for one note by the adapters in this folder, with transformers and peft alone.
 
 python predict.py note.txt             the encoder that about.json names, from where transformers has it
-python predict.py note.txt ENCODER     another place of the same encoder: a folder, or a name on the Hugging Face hub
+python predict.py note.txt ENCODER     another location of the same encoder: a folder, or a name on the Hugging Face hub
 """
 
 import csv

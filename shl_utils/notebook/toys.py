@@ -102,7 +102,7 @@ def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def explain_accuracy(scores: pd.DataFrame) -> str:
-    """A note where accuracy does not favour a model without codes here; "" otherwise.
+    """Why accuracy does not favour a model that predicts no code here, if so; "" otherwise.
 
     scores: from `label_metrics.trivial_baselines`.
     """

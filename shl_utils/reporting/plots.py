@@ -136,7 +136,7 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
 def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
     """Share of positives against probability. curves: model to its table from `score_metrics.calibration`."""
     ax.plot([0, 1], [0, 1], ":", color=CHANCE)
-    for (name, curve), mark in zip(curves.items(), MARKS):  # the style's lines differ by themselves
+    for (name, curve), mark in zip(curves.items(), MARKS):  # line styles already differ, by the style file
         ax.plot(curve["probability"], curve["share"], marker=mark, markersize=6, label=name)
     ax.set(xlabel="probability given", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     ax.set_title("Below the line a model is too sure, above it too timid")

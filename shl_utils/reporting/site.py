@@ -77,7 +77,9 @@ def site(folder: Path, target: Path) -> Path:
 
 
 def slides(folder: Path, target: Path) -> Path:
-    """Write one slide deck per notebook, without code, and reveal.js into `target`; return the first. Raises as `site`.
+    """Write one slide deck per notebook, without code, and reveal.js into the new folder `target`; return the first.
+
+    Raises as `site` does, and ValueError where reveal.js is missing.
     """
     from nbconvert import SlidesExporter
 

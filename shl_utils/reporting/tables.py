@@ -50,7 +50,7 @@ def spaced(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def models(table: pd.DataFrame) -> pd.DataFrame:
-    """Per model of `results.compare`: micro- and macro-F1 with intervals, precision, recall and gains."""
+    """Micro- and macro-F1 with intervals, precision, recall and gains of every model. table: from `results.compare`."""
     columns = {
         "micro-F1": table.apply(interval, axis=1, figure="micro_f1"),
         "macro-F1 (codes in test)": table.apply(interval, axis=1, figure="macro_f1_present"),
@@ -64,15 +64,17 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def all_figures(table: pd.DataFrame) -> pd.DataFrame:
-    """Every metric of `results.compare` (rows) for every model (columns), with its definition in the last column."""
+    """Every metric (rows) of every model (columns), with its definition last. table: from `results.compare`."""
     definitions = label_metrics.DEFINITIONS | score_metrics.DEFINITIONS
     values = table[list(definitions)].T.astype(float).round(3)
     return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
 
 
 def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
-    """Per experiment of `results.table`: F1 with its deviation over seeds, gain with p, mAP, core seconds and failures.
-    Those that are not comparable are in parentheses. reference: as given to `results.table`."""
+    """Per experiment: F1 with its deviation over seeds, gain with p, mAP, core seconds and failed training runs.
+
+    Those that are not comparable are in parentheses. table: from `results.table`, with the same `reference`.
+    """
     columns = {}
     for figure, title in FIGURES.items():
         value, gain = (
