@@ -242,7 +242,7 @@ def gains_by_frequency(
     """micro-F1 of every experiment within each bin of code frequency, and its gain over BASE.
 
     Gains have a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
-    Columns: `row`, `bin` (if it has test positives), `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`.
+    Only bins with test positives; columns: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`.
     """
     bins, lines = label_metrics.frequency_bin(counts), []
     for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
