@@ -1,4 +1,4 @@
-"""What a run cost: time and memory of its stages, what each model took, and what that grows with."""
+"""What a run cost: time and memory of its stages, cost of each model, and how that cost grows."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shl_utils.training import variants, worker
 from shl_utils.training.sampling import batches
 from shl_utils.training.segment_model import to_device
 
-PROBE = 4  # notes by which FLOPs are counted
+PROBE = 4  # notes on which FLOPs are counted
 
 
 def stages(folder: Path) -> pd.DataFrame:
-    """Of every finished stage, by its name: seconds of its last attempt, which kept what earlier ones had done, and the
-    peak memory of the notebook's process in MB."""
+    """Per finished stage: `seconds` of its last attempt, which reused what earlier ones had finished, and
+    `peak_memory_mb` of the notebook's process. Index: `stage`."""
     found = {}
     for stage in STAGES:
         path = folder / "stages" / f"{stage}.json"
@@ -37,17 +37,20 @@ def stages(folder: Path) -> pd.DataFrame:
 
 
 def segments(folder: Path) -> pd.DataFrame:
-    """A line a trained segment, wherever in the run: `model` (its folder), `segment`, `codes`, `notes` (seen in all
-    epochs, each as often as it was), `trainable_parameters`, `core_seconds`, `bytes`."""
+    """One row per trained segment found anywhere in the run.
+
+    Columns: `model` (its folder), `segment`, `codes`, `notes` (seen over all epochs, counted with repetition),
+    `trainable_parameters`, `core_seconds`, `bytes` (on disk).
+    """
     found = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("**/segments/*/segment.json")}
-    # what an earlier version left, under other keys, is no part of this run any more
+    # leftovers of an earlier version, under other keys, are no longer part of this run
     known = {path: fact for path, fact in found.items() if "passes_per_epoch" in fact}
     lines = [{"model": _model(folder, p), "bytes": disk.size(p.parent)} | _facts(fact) for p, fact in known.items()]
     return pd.DataFrame(lines).sort_values(["model", "segment"], ignore_index=True)
 
 
 def models(lines: pd.DataFrame) -> pd.DataFrame:
-    """Of `segments`: sums over those of each model, and notes per core second."""
+    """Sums of the table from `segments` per model, and `notes_per_core_second`. Index: `model`."""
     sums = lines.groupby("model", sort=False).agg(
         segments=("segment", "size"),
         notes=("notes", "sum"),
@@ -59,12 +62,12 @@ def models(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin: str | None) -> pd.Series:
-    """What the segments of the main model take, in times one model of all codes: how many models they are, the notes
-    that they see in training, FLOPs, and core seconds.
+    """Cost of the main model's segments as a multiple of the cost of one model of all codes.
 
-    lines: of `segments`. per_note: FLOPs of a note, a row of `growth`. notes: those of training; the frozen layers
-    run once for each, whatever is trained on them, and core seconds leave them out. origin: folder of the model that
-    the segments start from, which has to be trained for them.
+    Returns a series: "models", "notes seen in training", "FLOPs" and "core seconds of training".
+    lines: table from `segments`. per_note: FLOPs per note, a row of `growth`. notes: number of training notes. The
+    frozen layers run once for each, whatever is trained on them; core seconds exclude that. origin: folder of the model
+    that the segments start from; its training is included.
     """
     sums = models(lines)
     needed = ["main", *([origin] if origin else [])]
@@ -85,7 +88,7 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
 
 
 def benches(folder: Path) -> dict[str, pd.DataFrame]:
-    """What `shl bench` found in this run, by way of training and by number of notes; empty where it was not asked."""
+    """Results of `shl bench` in this run: "training" per way of training, "sizes" per number of notes, if measured."""
     found = {}
     for name, key in (("training", "ways"), ("sizes", "notes")):
         path = folder / "bench" / f"{name}.json"
@@ -98,9 +101,10 @@ def benches(folder: Path) -> dict[str, pd.DataFrame]:
 def growth(
     base: nn.Module, parameters: Parameters, *, tokens: Sequence[int], codes: Sequence[int]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """FLOPs of a note: by its tokens at the first of `codes`, by codes at the first of `tokens`.
+    """FLOPs per note, as two tables: by tokens (with the first of `codes`), and by codes (with the first of `tokens`).
 
-    Columns: `trunk`, once, and `trained`, forward and backward, each time that the note is seen. base: the encoder.
+    Columns: `trunk` (frozen layers, once per note) and `trained` (forward and backward, each time the note is seen).
+    base: the encoder.
     """
     notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
     asked = dict.fromkeys([(n, codes[0]) for n in tokens] + [(tokens[0], k) for k in codes])
@@ -111,9 +115,9 @@ def growth(
 
 
 def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes: int) -> dict[str, float]:
-    """FLOPs of a note, as `growth` says, the mean over `notes`, with the padding of their batches.
+    """FLOPs per note, `trunk` and `trained` as in `growth`: the mean over `notes`, with the padding of their batches.
 
-    notes: token numbers. base: on the processor; it is left with plain attention, the one that the counter sees.
+    notes: token ids. base: the encoder, on the CPU; it is left with eager attention, which the counter needs.
     """
     base.set_attn_implementation("eager")
     below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)

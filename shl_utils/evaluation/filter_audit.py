@@ -1,4 +1,4 @@
-"""What the filter throws away: by split, by frequency of the code, by threshold, and against the truth where known."""
+"""What the label filter removes: per split, per code frequency, per threshold, and against the truth where known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUANTILES = (0.05, 0.1, 0.2, 0.3)
 
 
 def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
-    """Per split: assignments and cardinality before and after, and codes that lost their last note."""
+    """Per split: assignments, removed ones, codes per note before and after, and codes that lost their last note."""
     rows = {}
     for name in ("train", "validation", "test"):
         part = table[split[table["note"]] == name]
@@ -31,9 +31,9 @@ def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
 
 
 def warn_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
-    """What it means if descriptions do not tell a note's own codes from random ones; "" if they do.
+    """A warning if descriptions do not separate a note's own codes from random ones; "" if they do.
 
-    own, random: similarities of notes with their codes, and with codes drawn at random.
+    own, random: cosine similarities of notes with their own codes, and with codes drawn at random.
     """
     if own.mean() > random.mean():
         return ""
@@ -44,8 +44,10 @@ def warn_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str
 
 
 def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
-    """Number of the shortest training note that keeps a code and loses another (of the first one, if none does), and
-    its codes: `description`, `similarity`, `kept`."""
+    """A training note to show: its row number, and its codes with `description`, `similarity` and `kept`.
+
+    It is the shortest training note that keeps one code and loses another, or the first training note if none does.
+    """
     train = table[(corpus.split == "train")[table["note"]]]
     mixed = train.groupby("note")["kept"].nunique() > 1
     rows = mixed.index[mixed].to_numpy() if mixed.any() else train["note"].to_numpy()[:1]
@@ -56,10 +58,10 @@ def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
 
 
 def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, float]:
-    """How well the filter finds assignments without evidence in the note, on synthetic notes.
+    """Precision and recall with which the filter finds assignments without evidence, on synthetic notes, and counts.
 
-    table: rows of splits that were filtered. evidence: (rows,) "present", "missing" or "beyond" the cut. A removal is
-    right where it is not "present".
+    table: rows of splits that were filtered. evidence: (rows,) "present", "missing" or "beyond" the truncation. A
+    removal is right where it is not "present"; `gold lost` counts the others.
     """
     removed, noise = ~table["kept"].to_numpy(), evidence != "present"
     right = (removed & noise).sum()
@@ -73,7 +75,7 @@ def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, 
 
 
 def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDArray[np.str_]:
-    """(rows of table,): what `truth` (`note`, `code`, `evidence`) says of each assignment."""
+    """Evidence for each assignment, (rows of table,), looked up in `truth` (`note`, `code`, `evidence`)."""
     names = pd.DataFrame(
         {
             "note": corpus.notes["note"].to_numpy()[table["note"]],
@@ -84,9 +86,10 @@ def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDA
 
 
 def by_frequency(table: pd.DataFrame, bins: pd.Series, evidence: NDArray[np.str_] | None = None) -> pd.DataFrame:
-    """Per frequency bin: assignments, the share removed, and, with evidence, `against_truth` within the bin.
+    """One row per frequency bin: `assignments` and `removed` (a share).
 
-    table: rows of splits that were filtered. bins: (codes,) of `label_metrics.frequency_bin`. evidence: (rows,).
+    With evidence, also `precision` and `recall` from `against_truth`, and `gold lost` as a share of the present ones.
+    table: rows of the splits that were filtered. bins: (codes,), from `label_metrics.frequency_bin`. evidence: (rows,).
     """
     place = bins.array[table["code"].to_numpy()]
     lines = {}
@@ -104,9 +107,10 @@ def by_frequency(table: pd.DataFrame, bins: pd.Series, evidence: NDArray[np.str_
 def sweep(
     similarity: pd.DataFrame, corpus: Corpus, parameters: Parameters, evidence: NDArray[np.str_] | None = None
 ) -> pd.DataFrame:
-    """What other thresholds would do to the training labels: the paper's cosine and its neighbours, then quantiles.
+    """What other thresholds would do to the training labels: the paper's cosine, its neighbours, and quantiles.
 
-    similarity: of `similarities.similarities`, all splits. evidence: (rows of similarity,).
+    One row per threshold: `cosine`, `removed` (a share), `codes lost`; with evidence also `precision` and `recall`.
+    similarity: table from `similarities.similarities`, all splits. evidence: (rows of similarity,).
     """
     train = corpus.split[similarity["note"]] == "train"
     rows, known = similarity[train], None if evidence is None else evidence[train]

@@ -1,4 +1,4 @@
-"""The linear model that every table is measured against."""
+"""The linear baseline that appears in every table."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from shl_utils.runs import mixed_precision, progress
 
 LINEAR = "TF-IDF + logistic"  # its name in every table
 WORDS, CHARACTERS = "words and pairs of words", "runs of one to three characters"
-MOST_PARALLEL_FITS = 4  # codes fitted side by side at most: each fit holds the terms of all training notes once more
-MIN_PAIRS_FOR_PARALLEL = 20_000_000  # notes x codes from which processes side by side make up for their start
+MOST_PARALLEL_FITS = 4  # codes fitted in parallel at most: each fit copies the terms of all training notes
+MIN_PAIRS_FOR_PARALLEL = 20_000_000  # notes x codes from which parallel processes make up for their start-up time
 TERMS = {WORDS: {"ngram_range": (1, 2), "min_df": 2}, CHARACTERS: {"analyzer": "char", "ngram_range": (1, 3)}}
 
 
 def terms(corpus: Corpus) -> str:
-    """What the linear model counts: WORDS, or CHARACTERS where most training notes share no word with another.
+    """What the linear model counts: WORDS, or CHARACTERS where most training notes share no word with another note.
 
-    So it is in a script without spaces, where a whole clause passes for a word.
+    This happens in scripts without spaces, where a whole clause is taken for a word.
     """
     texts = corpus.notes["text"].to_numpy()[corpus.rows("train")]
     words = sparse.csr_array(HashingVectorizer(binary=True, norm=None, alternate_sign=False).transform(texts))
@@ -32,9 +32,10 @@ def terms(corpus: Corpus) -> str:
 
 
 def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
-    """TF-IDF of what `terms` found, one balanced logistic regression a code, on unfiltered labels.
+    """Validation and test predictions of TF-IDF with one class-balanced logistic regression per code.
 
-    At most 100,000 terms, the most frequent. A code that every training note has gets probability 1.
+    It is trained on unfiltered labels, with at most 100,000 terms, the most frequent. A code that every training note
+    has gets probability 1. counted: WORDS or CHARACTERS, from `terms`.
     """
     train = corpus.rows("train")
     rows = corpus.rows("validation", "test")
@@ -45,10 +46,10 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
     share = labels.sum(axis=0) / len(train)
     probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)
     fitted = np.flatnonzero((share > 0) & (share < 1))
-    # processes, not threads: in these fits of liblinear disturb each other, and probabilities differed by up to 0.15
-    # from one call to the next. No coefficients are kept, those of thousands would not fit.
+    # processes, not threads: in threads, fits of liblinear disturb each other, and probabilities differed by up to 0.15
+    # from one call to the next. No coefficients are kept: those of thousands of codes would not fit in memory.
     n = min(mixed_precision.cores(), MOST_PARALLEL_FITS) if len(train) * len(fitted) >= MIN_PAIRS_FOR_PARALLEL else 1
-    side_by_side = Parallel(n, return_as="generator", mmap_mode="c")  # liblinear wants arrays that it could write to
+    side_by_side = Parallel(n, return_as="generator", mmap_mode="c")  # liblinear needs writable arrays
     found = side_by_side(delayed(_probability)(seen, labels[:, [code]].toarray().ravel(), asked) for code in fitted)
     with progress.bar(len(fitted), LINEAR) as bar:
         for code, probability in zip(fitted, found):
@@ -58,6 +59,6 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
 
 
 def _probability(seen: sparse.csr_matrix, has: NDArray, asked: sparse.csr_matrix) -> NDArray[np.float64]:
-    """Of one code, for every note of `asked`; has: whether a note of `seen` has it."""
+    """Probability of one code for every note of `asked`. has: whether each note of `seen` has the code."""
     model = LogisticRegression(C=10, class_weight="balanced", solver="liblinear").fit(seen, has)
     return model.predict_proba(asked)[:, 1]

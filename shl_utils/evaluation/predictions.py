@@ -1,4 +1,4 @@
-"""Probabilities of a variant for every note of validation and test, the segments' outputs side by side."""
+"""Probabilities of a variant for every validation and test note, the outputs of its segments combined."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from shl_utils.training.variants import Variant
 
 @dataclass(frozen=True)
 class Predictions:
-    """rows: numbers of notes in the corpus. probabilities: (rows, codes), 0 for a code that has no model.
-    segments: (codes,), which model each code's come from, -1 for none."""
+    """rows: (notes,), row numbers in the corpus. probabilities: (notes, codes), 0 for a code without a model. segments:
+    (codes,), the segment whose model predicts each code, -1 for none."""
 
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     segments: NDArray[np.int64]
 
     def select(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(len(rows), codes), for notes that were predicted."""
+        """Probabilities (len(rows), codes) of these notes; ValueError for a note that was not predicted."""
         position = pd.Index(self.rows).get_indexer(rows)
         if (position < 0).any():
             raise ValueError("some notes asked for were not predicted")
@@ -41,7 +41,7 @@ class Predictions:
 
 
 def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
-    """Predict with every segment of every variant; their union: each code from its own segment's model."""
+    """Predictions of each variant: every segment predicts for all notes, and each code comes from its own segment."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation", "test")
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
@@ -62,13 +62,13 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
 
 
 def load_segment(base: nn.Module, folder: Path, variant: Variant, k: int) -> segment_model.SegmentModel:
-    """The trained model of segment `k`, merged, over the encoder `base`, on the device."""
+    """The trained model of segment `k` on the device, its adapter merged into the encoder `base`."""
     top, _ = feature_cache.trained_part(base, variant.parameters)
     return segment_model.load(top, folder / variant.folder / "segments" / str(k)).to(mixed_precision.device())
 
 
 def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
-    """Compute and write the predictions of the variants whose files are missing or of other models."""
+    """Compute and write the predictions of those variants whose file is missing or belongs to other models."""
     keys = {variant.folder: key(folder, variant) for variant in wanted}
     stale = [variant for variant in wanted if _about(_path(folder, variant), "key") != keys[variant.folder]]
     for variant, found in zip(stale, compute(folder, stale)):
@@ -80,12 +80,12 @@ def read_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
 
 
 def computed(folder: Path, wanted: list[Variant]) -> list[dict[str, Any]]:
-    """On what the kept predictions of these variants were computed."""
+    """Device, precision and number of processes with which the saved predictions of each variant were computed."""
     return [json.loads(_about(_path(folder, v), "computed")) for v in wanted]
 
 
 def key(folder: Path, variant: Variant) -> str:
-    """What predictions depend on: adapters and heads, the encoder below them, arithmetic, code."""
+    """Hash of what predictions depend on: adapters and heads, the encoder, the numerical precision, and the code."""
     by, base = _computing(variant), encoder.identity(variant.parameters)
     code = dependencies.trace(compute, segment_model.load, segment_model.predict)
     return storage.short([storage.digest(folder / variant.folder / "segments"), base, by["precision"], code])
@@ -100,7 +100,7 @@ def _path(folder: Path, variant: Variant) -> Path:
 
 
 def _about(path: Path, name: str) -> str:
-    """What a file of predictions says of itself; nothing where there is none."""
+    """An entry of a prediction file's metadata; "" if there is no file or no such entry."""
     if not path.exists():
         return ""
     return (pq.read_schema(path).metadata or {}).get(name.encode(), b"").decode()
@@ -109,8 +109,10 @@ def _about(path: Path, name: str) -> str:
 def write(
     predictions: Predictions, corpus: Corpus, path: Path, *, key: str = "", computed: dict[str, Any] | None = None
 ) -> None:
-    """Parquet: `note`, `split`, and `probability`, a list in the order of the codes that the file's metadata name
-    beside the segment of each."""
+    """Write a Parquet file with the columns `note`, `split` and `probability`, one row per note.
+
+    `probability` is a list in the order of the codes in the file's metadata, which also hold the segment of each code.
+    """
     probability = pa.FixedSizeListArray.from_arrays(
         pa.array(predictions.probabilities.ravel()), predictions.probabilities.shape[1]
     )
@@ -125,7 +127,7 @@ def write(
 
 
 def read(path: Path, corpus: Corpus) -> Predictions:
-    """What `write` wrote; ValueError if it belongs to another list of codes."""
+    """Read what `write` wrote; ValueError if its codes are not those of the corpus."""
     table = pq.read_table(path)
     codes = json.loads(table.schema.metadata[b"codes"])
     if codes != corpus.codes["code"].tolist():

@@ -1,4 +1,4 @@
-"""Chance: intervals by a Bayesian bootstrap, a paired permutation test, and a correction for asking often."""
+"""Uncertainty: intervals by a Bayesian bootstrap, a paired permutation test, and a correction for multiple tests."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ INTERVAL = "95%, of a Bayesian bootstrap over test notes, for macro-F1 over code
 
 @dataclass(frozen=True)
 class Draws:
-    """Weights of a Bayesian bootstrap. notes: (times, notes). codes: (times, codes)."""
+    """Weights of a Bayesian bootstrap. notes: (draws, notes). codes: (draws, codes)."""
 
     notes: NDArray[np.float32]
     codes: NDArray[np.float32]
 
 
 def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
-    """Exponential weights with mean 1 for notes and for codes; the same seed gives the same, so models are paired.
+    """Exponential weights with mean 1, for notes and for codes. The same seed gives the same, so models are paired.
 
-    Smooth weights (Rubin 1981), since whole resamples would lose a code with one note in the test from a third of them.
-    Codes are weighed too (Owen and Eckles 2012): such a code is found or not in every draw of notes alike, and notes
-    alone would say that the mean over codes is surer than it is.
+    The weights are smooth (Rubin 1981): resampling whole notes would lose a code with one test note in a third of the
+    draws. Codes are weighted too (Owen and Eckles 2012). Such a code is found or missed alike in every draw of notes,
+    so notes alone would understate the uncertainty of a mean over codes.
     """
     rng = np.random.default_rng(seed)
     notes, codes = (rng.exponential(size=(times, n)).astype(np.float32) for n in (n_notes, n_codes))
@@ -34,7 +34,7 @@ def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
 
 
 def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDArray[np.float64]]:
-    """micro_f1 (notes drawn) and macro_f1_present (notes and codes drawn) under every draw: (times,) each."""
+    """micro_f1 (notes weighted) and macro_f1_present (notes and codes weighted) in every draw: (draws,) each."""
     present = truth.any(axis=0)
     by_code = [sparse.csr_array(part.T).astype(np.float32) for part in (truth & predicted, truth, predicted)]
     parts = []
@@ -47,27 +47,27 @@ def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDA
 
 
 def blocks(times: int, n_codes: int) -> list[slice]:
-    """Draws in blocks: an array of (draws, codes) takes 80 MB at most, however many codes there are."""
+    """Slices of the draws such that an array (draws, codes) takes 80 MB at most, however many codes there are."""
     size = max(10_000_000 // n_codes, 1)
     return [slice(first, first + size) for first in range(0, times, size)]
 
 
 def weighted_sum(by_code: sparse.csr_array, weights: NDArray) -> NDArray[np.float64]:
-    """(times, codes) from (codes, notes) and weights (times, notes)."""
+    """Weighted number of notes per draw and code, (draws, codes). by_code: (codes, notes). weights: (draws, notes)."""
     return np.asarray((by_code @ weights.T).T, dtype=np.float64)
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Middle 95% of bootstrap values."""
+    """Lower and upper end of the middle 95% of bootstrap values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 
 def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
-    """(times, n): how much each of `n` seeds counts in a draw, the same for every row, so that rows are paired in them.
+    """Weights (times, n) of `n` training seeds per draw, equal for all experiments so that these are paired in them.
 
-    Bayesian bootstrap, spread by (n + 1) / (n - 1), without which a mean of n values would vary too little. The 95%
-    interval over three seeds alone covers 79%, over seeds and as much other noise 93%: a test says so.
+    A Bayesian bootstrap, widened by sqrt((n + 1) / (n - 1)), without which a mean of n values would vary too little.
+    The 95% interval over three seeds alone covers 79%, over seeds and as much other noise 93%: a test measures it.
     """
     share = np.random.default_rng(seed).dirichlet(np.ones(n), size=times)
     return 1 / n + (share - 1 / n) * (((n + 1) / (n - 1)) ** 0.5 if n > 1 else 0)
@@ -76,11 +76,11 @@ def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
 def permutation_test(
     truth: NDArray, first: list[NDArray], second: list[NDArray], *, times: int, seed: int
 ) -> dict[str, float]:
-    """Two-sided p of no difference in micro_f1 and macro_f1_present between two models.
+    """Two-sided p of no difference in micro_f1 and macro_f1_present between two models, by metric.
 
-    truth: (notes, codes). first, second: predicted codes, one array a seed, alike in number or one of them alone; the
-    statistic is the difference of the means over seeds. Under no difference each note's predictions may be swapped
-    between the models; a note is swapped in all seeds at once.
+    truth: (notes, codes). first, second: predicted codes, one array per seed, equally many or one alone; else
+    ValueError. The statistic is the difference of the means over seeds. Under no difference each note's predictions may
+    be swapped between the models; a note is swapped in all seeds at once.
     Source: approximate randomization, Noreen 1989; Yeh 2000 for F1. With the +1 of Phipson and Smyth 2010.
     """
     swaps = (np.random.default_rng(seed).random((times, len(truth))) < 0.5).astype(np.float32)
@@ -106,7 +106,7 @@ def _alike(mine: list[NDArray], other: list[NDArray]) -> tuple[list[NDArray], li
 
 
 def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str, NDArray[np.float64]]:
-    """F1 of `a` where the notes that `swaps` (times, notes) marks are taken from `b`: (times,) each."""
+    """micro_f1 and macro_f1_present of `a`, (times,) each, with the notes marked in `swaps` (times, notes) from `b`."""
     present = truth.any(axis=0)
     true = truth.sum(axis=0)
     pairs = [(truth & a, truth & b), (a, b)]
@@ -121,7 +121,7 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Each p corrected for all of them: the chance that any is below a bound by luck stays below it.
+    """Holm-corrected p-values, which control the probability of any false positive among all of them.
 
     Source: Holm 1979.
     """

@@ -1,4 +1,4 @@
-"""The results table: every model on the same test notes, thresholds from validation, intervals over notes."""
+"""The results table: every model on the same test notes, thresholds from validation, with intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shl_utils.runs import progress, storage
 def choose_thresholds(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> NDArray[np.float64]:
-    """Thresholds (codes,) that validation gives under the run's own rule."""
+    """Thresholds (codes,), chosen on validation by the rule `threshold` of the run. gold: (notes, codes)."""
     validation = corpus.rows("validation")
     return thresholds.choose(
         parameters.threshold,
@@ -36,16 +36,16 @@ def choose_thresholds(
 
 
 def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Predicted codes of the test notes: (notes, codes)."""
+    """Predicted codes of the test notes, (test notes, codes) of 0 and 1. limits: (codes,), thresholds."""
     return (predictions.select(corpus.rows("test")) >= limits).astype(np.int8)
 
 
 def compare(
     corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters, *, reference: str
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.int8]]]:
-    """One row a model: figures, 95% intervals, and the paired difference to `reference`; also the predicted codes.
+    """One row per model: metrics, 95% intervals, and paired differences to `reference`; also its predicted codes.
 
-    gold: (notes, codes).
+    gold: (notes, codes). Predicted codes: (test notes, codes) of 0 and 1.
     """
     truth = test_truth(corpus, gold)
     draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
@@ -70,7 +70,10 @@ def compare(
 def by_rule(
     corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], limits: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """Micro- and macro-F1 x 100 of every model under every threshold rule. limits: of `limits_table`, by model."""
+    """Micro- and macro-F1 x 100 of every model (rows) under every threshold rule (columns).
+
+    limits: model to its table from `threshold_table`.
+    """
     truth, rows = test_truth(corpus, gold), {}
     for name, predictions in models.items():
         for rule in thresholds.RULES:
@@ -82,8 +85,7 @@ def by_rule(
 def threshold_table(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> pd.DataFrame:
-    """`code`, `model` (the segment that speaks of it, -1 for none) and its threshold under each rule, by the rule's
-    name: what is saved beside a model."""
+    """Thresholds as saved: `code`, `model` (the segment that predicts it, -1 for none), and one column per rule."""
     validation = corpus.rows("validation")
     truth, found = _dense(gold[validation]), predictions.select(validation)
     given = {
@@ -96,12 +98,15 @@ def threshold_table(
 
 
 def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
-    """(test notes, codes) of 0 and 1."""
+    """Gold labels of the test notes, (test notes, codes) of 0 and 1."""
     return _dense(gold[corpus.rows("test")])
 
 
 def warn_of_few(table: pd.DataFrame) -> str:
-    """What the reader should know of figures that very few notes or codes gave; table: of `compare`."""
+    """A warning if an interval of micro-F1 does not contain its estimate, as with very few test notes; else "".
+
+    table: from `compare`.
+    """
     inside = table["micro_f1"].astype(float).between(table["micro_f1_low"] - 1e-9, table["micro_f1_high"] + 1e-9)
     if inside.all():
         return ""
@@ -114,7 +119,7 @@ def warn_of_few(table: pd.DataFrame) -> str:
 def by_frequency(
     corpus: Corpus, gold: sparse.csr_array, predicted: dict[str, NDArray[np.int8]], groups: pd.Series
 ) -> pd.DataFrame:
-    """`label_metrics.scores` of every model within each group of codes: index (model, group)."""
+    """Metrics of `label_metrics.scores` for every model within each group of codes: index (model, group)."""
     truth = test_truth(corpus, gold)
     parts = {name: label_metrics.by_group(truth, codes, groups) for name, codes in predicted.items()}
     return pd.concat(parts, names=["model", "group"], sort=False)
@@ -128,7 +133,7 @@ def write(
     corpus: Corpus,
     parameters: Parameters,
 ) -> None:
-    """`metrics.json`: every figure by model, frequency bin and segment, and what it was measured on."""
+    """Write `metrics.json`: every metric by model, frequency bin and segment, and what it was measured on."""
 
     def nested(part: pd.DataFrame) -> dict[str, Any]:
         return {
@@ -152,7 +157,7 @@ def write(
 
 
 def train_counts(corpus: Corpus) -> NDArray[np.int64]:
-    """(codes,): unfiltered training notes of each code, the measure of rarity in every report."""
+    """Number of unfiltered training notes of each code, (codes,): the measure of rarity in every report."""
     return np.asarray(corpus.labels[corpus.rows("train")].sum(axis=0)).astype(np.int64)
 
 
@@ -160,7 +165,7 @@ def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
 
 
-BASE = "unified bce, no filter"  # the row that gains are over, by its name
+BASE = "unified bce, no filter"  # name of the experiment that gains are measured against
 HEADLINE_METRICS = ("micro_f1", "macro_f1_present")
 
 
@@ -169,11 +174,12 @@ INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are s
 
 @dataclass(frozen=True)
 class Measured:
-    """A row's figures, each a mean over seeds.
+    """The metrics of an experiment, each a mean over seeds.
 
-    points: figure to value. samples: figure to (draws,), for intervals. seeds: figure to (seeds,).
-    truth, predicted: (test notes, codes), the latter one per seed; sparse, since all rows are held at once. comparable:
-    measured on all pairs of the labels that the source has.
+    points: metric to value. samples: metric to (draws,), for intervals. seeds: metric to (seeds,).
+    truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
+    once.
+    comparable: whether it is measured on all pairs of the labels that the source has.
     """
 
     points: dict[str, float]
@@ -185,7 +191,7 @@ class Measured:
 
 
 def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
-    """The figures of predicted codes, one array a seed, on the draws that `parameters` ask for."""
+    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws."""
     draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
     points = [label_metrics.scores(truth, part) for part in predicted]
     samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
@@ -202,9 +208,10 @@ def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters
 
 
 def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str = BASE) -> pd.DataFrame:
-    """One row a line: F1 from 0 to 1 with INTERVAL, spread over seeds, gain over the reference and its corrected p.
+    """One row per experiment: F1 from 0 to 1 with INTERVAL, gain over the reference, and Holm-corrected p.
 
-    p: of comparable rows, see `definition_of_p`.
+    Per headline metric the columns end in `_low`, `_high`, `_sd` (over seeds), `_gain`, `_gain_low`, `_gain_high` and
+    `_p`. p is for comparable rows only, see `definition_of_p`. times: permutations.
     """
     base, lines, p_values = measured[reference], {}, {figure: {} for figure in HEADLINE_METRICS}
     for name, found in progress.over(measured.items(), "permutation tests"):
@@ -232,11 +239,10 @@ def table(measured: dict[str, Measured], *, times: int, seed: int, reference: st
 def gains_by_frequency(
     measured: dict[str, Measured], counts: NDArray[np.int64], parameters: Parameters
 ) -> pd.DataFrame:
-    """Where the differences lie: micro-F1 of every row within each bin of code frequency, and its gain over BASE with
-    a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
+    """micro-F1 of every experiment within each bin of code frequency, and its gain over BASE.
 
-    A line a row and bin that has positives in the test: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`,
-    `high`.
+    Gains have a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
+    Only bins with test positives; columns: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`.
     """
     bins, lines = label_metrics.frequency_bin(counts), []
     for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
@@ -257,7 +263,7 @@ def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -
 
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
-    """What p is in this `table`, and how small it can be at all; `times` as it was made with."""
+    """What p means in this `table`, and the smallest value it can have. times: permutations used for it."""
     asked = int(table[f"{HEADLINE_METRICS[0]}_p"].notna().sum())
     return (
         f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "

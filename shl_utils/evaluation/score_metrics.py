@@ -1,4 +1,4 @@
-"""Figures of merit of the probabilities themselves, before any threshold: ranking and calibration."""
+"""Metrics of the probabilities themselves, before any threshold: ranking and calibration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shl_utils.method.score_counts import Curve, curve
 
-TOP_K = (5, 8, 15)  # k of P@k, as papers on MIMIC have it
+TOP_K = (5, 8, 15)  # k of P@k, as in papers on MIMIC
 DEFINITIONS = {
     "micro_auc": "area under ROC over all pairs",
     "macro_auc": "mean of the area under ROC over codes with a positive and a negative",
@@ -23,7 +23,7 @@ DEFINITIONS = {
 
 
 def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
-    """Figures over (notes, codes), DEFINITIONS says what each is; ValueError without a positive.
+    """Every metric of DEFINITIONS, by name. Both arrays: (notes, codes). ValueError without a positive.
 
     The areas under ROC are NaN where every note has every code.
     """
@@ -42,34 +42,34 @@ def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
 
 
 def mean_average_precision(truth: NDArray, probabilities: NDArray) -> float:
-    """Mean over codes with a positive, of (notes, codes)."""
+    """Mean of average precision over the codes with a positive. Both arrays: (notes, codes)."""
     return _mean([found.average_precision for found in _by_code(truth, probabilities)])
 
 
 def validation_score(truth: NDArray, probabilities: NDArray) -> float:
-    """The *validation ranking* by which settings are chosen: the mean of micro average precision and mAP."""
+    """The validation score by which settings are chosen: the mean of micro average precision and mAP."""
     return (curve(truth, probabilities).average_precision + mean_average_precision(truth, probabilities)) / 2
 
 
 def _by_code(truth: NDArray, probabilities: NDArray) -> list[Curve]:
-    """Of every code with a positive."""
+    """One curve per code that has a positive."""
     return [curve(truth[:, code], probabilities[:, code]) for code in np.flatnonzero(truth.any(axis=0))]
 
 
 def _mean(values: list[float]) -> float:
-    """NaN of none, as where in a test of very few notes no code has both classes."""
+    """Mean; NaN of an empty list, as when very few test notes leave no code with both classes."""
     return float(np.mean(values)) if values else float("nan")
 
 
 def _ranked(truth: NDArray, probabilities: NDArray) -> NDArray:
-    """`truth` (notes, codes), the most probable code of each note first."""
+    """`truth` (notes, codes), each note's codes sorted by falling probability."""
     blocks = range(0, len(truth), 1000)  # notes
     parts = [(truth[i : i + 1000], np.argsort(-probabilities[i : i + 1000], axis=1, kind="stable")) for i in blocks]
     return np.concatenate([np.take_along_axis(part, order, axis=1) for part, order in parts])
 
 
 def _r_precision(ranked: NDArray) -> float:
-    """ranked: (notes, codes) of 0 and 1, the most probable code first."""
+    """Mean R-precision over notes that have a code. ranked: (notes, codes) of 0 and 1, the most probable code first."""
     n_codes = ranked.sum(axis=1)
     within = np.arange(ranked.shape[1]) < n_codes[:, None]
     coded = n_codes > 0
@@ -77,7 +77,7 @@ def _r_precision(ranked: NDArray) -> float:
 
 
 def calibration(truth: NDArray, probabilities: NDArray) -> pd.DataFrame:
-    """Reliability: `probability` (mean), `share` of positives and `pairs` in equal-width bins of probability.
+    """Reliability: `probability` (mean), `share` of positives and `pairs` in 15 equal-width bins of probability.
 
     Nearly all pairs lie in the first bin, so look at the others one by one.
     """
@@ -92,5 +92,5 @@ def calibration(truth: NDArray, probabilities: NDArray) -> pd.DataFrame:
 
 
 def _calibration_error(table: pd.DataFrame) -> float:
-    """Mean distance of probability and share over all pairs. Source: Naeini et al. 2015 (ECE)."""
+    """Expected calibration error: mean distance of probability and share over all pairs. Source: Naeini et al. 2015."""
     return float((abs(table["probability"] - table["share"]) * table["pairs"]).sum() / table["pairs"].sum())

@@ -1,1 +1,1 @@
-"""Grids of configurations, and what their comparison says of the paper's claims."""
+"""Grids of experiments, and what their comparison says about the paper's claims."""

@@ -1,4 +1,4 @@
-"""The rows of an ablation: they differ in named choices and in nothing else, and share what they can."""
+"""The experiments of an ablation: they differ in named factors and in nothing else, and share models where they can."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from shl_utils.runs import storage
 from shl_utils.training import adapter_check, launch, variants
 from shl_utils.training.variants import Variant
 
-FOLDER = "ablation"  # of the models of all rows, each in one named by an id; its SETTINGS say what it is
+FOLDER = "ablation"  # holds the models of all experiments, each in a folder named by an id; its SETTINGS say what it is
 SETTINGS = "settings.json"
 DEFAULTS = Parameters()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table.
+    """One experiment, a row of the results table.
 
-    places: where it stands in the grid, by number, and the levels there {factor: level} without the seed. scoring:
-    "union" (all segments on all notes), "oracle_routing" (a segment only on notes that hold one of its codes, by
-    gold: a reading of the paper, not a way to code a note) or "stacked" (the union, calibrated together with one BCE
-    model of all codes: ours, see `stacking`).
-    settings: full parameters, several where one is still to be chosen (`tuning`). options: for each setting the models,
-    one a seed. run: the parameters that the grid varies. added: evaluation.BASE, where the grid does not have it.
+    places: number of a combination in the grid to its levels {factor: level}, without the seed. scoring: "union" (every
+    segment predicts for every note), "oracle_routing" or "stacked". Under oracle routing a segment predicts only for
+    notes that hold one of its codes by gold. It is a reading of the paper, not a way to code a note. A stacked ensemble
+    is the union, calibrated together with one BCE model of all codes: our extension, see `stacking`.
+    settings: full parameters, several where `tuning` has yet to choose one. options: per setting, one model per seed.
+    run: the parameters that the grid varies. added: whether this is results.BASE, added because the grid lacks it.
     """
 
     places: dict[int, dict[str, Any]]
@@ -45,21 +45,23 @@ class Row:
 
     @property
     def parameters(self) -> Parameters:
-        """Of the labels that it is measured on, the same for all settings."""
+        """Parameters of the first setting; those of the labels it is measured on are the same in all settings."""
         return self.settings[0]
 
     @property
     def trained(self) -> tuple[Variant, ...]:
-        """What it predicts with, one a seed."""
+        """The models that it predicts with, one per seed; ValueError while several settings are left to choose from."""
         if len(self.options) > 1:
             raise ValueError(f"{self.name}: one of {len(self.options)} settings is to be chosen first")
         return self.options[0]
 
     @property
     def partners(self) -> tuple[Variant, ...]:
-        """What each of `trained` is stacked with, if it is: the one BCE model of like pooling and initialization, of a
-        seed of its own, so that seeds stay independent. Such a model, stacked, is a pair of two as well: it shows what
-        a pair is worth without segments."""
+        """The models that `trained` is stacked with, one per seed; empty unless the scoring is "stacked".
+
+        Each is the single BCE model with the same pooling and initialization, of a seed of its own, so that seeds stay
+        independent. If `trained` is such a single model too, the two show what an ensemble is worth without segments.
+        """
         if self.scoring != "stacked":
             return ()
         return tuple(
@@ -73,7 +75,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What is measured, and the levels that differ from the run's and change something: the rest it shares."""
+        """The name of what is measured, and the levels that differ from the run's and have an effect."""
         always = ("loss", "segmentation", "filter_labels", "scoring", "initialization")
         rest = [f"{f} {grid.short(x)}" for f, x in self._unlike_the_run().items() if f not in always]
         scoring = [] if self.scoring == "union" else [grid.short(self.scoring)]
@@ -81,18 +83,18 @@ class Row:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """Level of every factor that the grid varies in this row and that changes something in it."""
+        """Level of every factor that the grid varies in this experiment and that has an effect in it."""
         return self.levels(factor for place in self.places.values() for factor in place)
 
     def levels(self, factors: Iterable[str]) -> dict[str, Any]:
-        """Of the factors that this or another row of the grid varies, without those that change nothing here."""
+        """Levels of these factors, each varied somewhere in the grid, without those that have no effect here."""
         moot = set.intersection(*(_moot(setting, self.scoring) for setting in self.settings))
         known = self.parameters.model_dump() | {"scoring": self.scoring}
         return {factor: known[factor] for factor in dict.fromkeys(factors) if factor not in moot}
 
     @property
     def departures(self) -> set[str]:
-        """The factors in which it is unlike the run, of those that change something here."""
+        """The factors that have an effect here and whose levels differ from the run's."""
         return set(self._unlike_the_run())
 
     def _unlike_the_run(self) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class Row:
 
     @property
     def ours(self) -> bool:
-        """Whether something in it is of our own making and not the paper's."""
+        """Whether it contains an extension: something of ours that is not the paper's."""
         asked = self.parameters
         own = asked.initialization != "prior" or asked.pooling != "mean" or self.scoring == "stacked"
         return own or self.levels(["max_negative_weight"]).get("max_negative_weight", 0) > 0
@@ -113,11 +115,12 @@ class Row:
 
 
 def rows(name: str, parameters: Parameters) -> list[Row]:
-    """The rows of the grid called `name` over the run's parameters, each once, and evaluation.BASE always.
+    """The experiments of the grid called `name`, each once; results.BASE is added where the grid lacks it.
 
-    Combinations that differ only in what changes nothing are one row. Models are trained under filter_labels "train"
-    where the row says "all": the rows differ in what they are measured on, so they share them. Models that an earlier
-    stage trained alike keep that folder.
+    Combinations that differ only in factors without effect are one experiment. Models of an experiment with
+    filter_labels "all" are trained under "train", and shared: such experiments differ only in the labels they are
+    measured on. Models that an earlier stage trained with the same parameters keep that stage's folder.
+    ValueError for seeds that cannot be paired with those of results.BASE.
     """
     found: dict[str, Row] = {}
     every_seed: dict[int, None] = {}
@@ -135,7 +138,7 @@ def rows(name: str, parameters: Parameters) -> list[Row]:
 
 
 def _check_seeds(found: dict[str, Row], path: Path) -> None:
-    """ValueError where the seeds of a row cannot be paired with those of evaluation.BASE: before they are trained."""
+    """ValueError, before any training, where the seeds of an experiment cannot be paired with those of results.BASE."""
     base = len(found[results.BASE].options[0])
     for row in found.values():
         n = len(row.options[0])
@@ -147,7 +150,7 @@ def _check_seeds(found: dict[str, Row], path: Path) -> None:
 
 def _row(number: int, combination: grid.Combination, run: Parameters) -> Row:
     scoring = combination.choices.get("scoring", "union")
-    # each once: a setting that changes nothing here is no setting to choose from
+    # each once: a setting without effect here is no setting to choose from
     asked = [_without(_moot(full, scoring), full, like=run) for full in combination.settings]
     settings = tuple(full for i, full in enumerate(asked) if full not in asked[:i])
     options = tuple(_by_seed(tuple(_trained(full, seed, run) for seed in combination.seeds)) for full in settings)
@@ -155,7 +158,7 @@ def _row(number: int, combination: grid.Combination, run: Parameters) -> Row:
 
 
 def _merged(known: Row, row: Row) -> Row:
-    """One row of two that come to the same but for their seeds and their places in the grid."""
+    """Two experiments that differ only in their seeds and places in the grid, as one."""
     if known.settings != row.settings:
         raise ValueError(f"{row.name}: two blocks of the grid hold this row with other settings; leave one out")
     pairs = zip(known.options, row.options)
@@ -164,7 +167,7 @@ def _merged(known: Row, row: Row) -> Row:
 
 
 def _by_seed(models: tuple[Variant, ...]) -> tuple[Variant, ...]:
-    """Each once, in the order of the seeds, in which all rows are paired."""
+    """Each model once, in the order of the seeds, by which all experiments are paired."""
     unique = {v.folder: v for v in models}.values()
     return tuple(sorted(unique, key=lambda v: v.parameters.training_seed))
 
@@ -177,19 +180,19 @@ def _trained(full: Parameters, seed: int, run: Parameters) -> Variant:
     for known in variants.with_origins([variants.main(run), variants.reference(run)]):
         if _without_moot(known.parameters) == asked:
             return replace(known, plain=plain)
-    # by what it differs in from the run, so that two rows that come to the same share it
+    # the id comes from what differs from the run, so that experiments with equal settings share a model
     own, moot = run.model_dump(), variants.inactive_parameters(asked)
     settings = {k: v for k, v in asked.model_dump().items() if k not in moot and v != own[k]}
     return Variant(f"{FOLDER}/{_id(settings)}", asked, plain, settings)
 
 
 def _id(settings: dict[str, Any]) -> str:
-    """A name that every file system takes, whatever the settings hold: paths, blanks, any script."""
+    """A folder name valid on every file system, whatever the settings hold: paths, blanks, any script."""
     return storage.short(settings)[:10]
 
 
 def _without_moot(parameters: Parameters) -> Parameters:
-    """The same with parameters that change nothing in its training at their defaults."""
+    """The same parameters, with those that have no effect on training at their defaults."""
     return _without(variants.inactive_parameters(parameters), parameters, like=DEFAULTS)
 
 
@@ -198,21 +201,23 @@ def _without(names: set[str], parameters: Parameters, *, like: Parameters) -> Pa
 
 
 def _moot(parameters: Parameters, scoring: str) -> set[str]:
-    """Names of the parameters that change nothing in such a row. Under oracle routing, eta cuts the segments of one
-    model too: it says which notes count."""
+    """Names of the parameters without effect in such an experiment. Under oracle routing eta has an effect even on a
+    single model: its segments say which notes count."""
     return variants.inactive_parameters(parameters) - ({"eta"} if scoring == "oracle_routing" else set())
 
 
 def models(wanted: list[Row]) -> list[Variant]:
-    """What has to be trained and predicted with for these rows, each once, without what earlier stages did."""
+    """The models to train and predict with for these experiments, each once, without those of earlier stages."""
     asked = [variant for row in wanted for variant in (*row.trained, *row.partners)]
     unique = {variant.folder: variant for variant in variants.with_origins(asked)}
     return [variant for folder, variant in unique.items() if folder not in (variants.MAIN, variants.REFERENCE)]
 
 
 def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
-    """Train these models and predict with them, as far as the run's folder does not hold them yet; beside each stands
-    in SETTINGS what it differs in from the run."""
+    """Train these models and predict with them, unless the run's folder holds the results already.
+
+    Beside each model, SETTINGS holds the parameters in which it differs from the run.
+    """
     _check_encoders(wanted)
     for variant in (variant for variant in wanted if variant.settings):
         storage.write_json(folder / variant.folder / SETTINGS, variant.settings)
@@ -222,7 +227,7 @@ def complete(folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
 
 
 def _check_encoders(wanted: list[Variant]) -> None:
-    """ValueError for what no encoder could do, before any is trained; the run's own was asked in `01_filter`."""
+    """ValueError for what no encoder can do, before any is trained; `01_filter` has checked the run's own."""
     asked = {"encoder", "max_tokens", "lora_layers", "lora_targets"}
     told = [variant.parameters for variant in wanted if asked & set(variant.settings)]
     for parameters in {str(p.model_dump(include=asked)): p for p in told}.values():
@@ -232,8 +237,7 @@ def _check_encoders(wanted: list[Variant]) -> None:
 
 
 def core_seconds(folder: Path, wanted: list[Row]) -> pd.Series:
-    """What training took, see `variants.core_seconds`, of each row's models and those that they are joined with; the
-    mean over seeds."""
+    """Core-seconds of training (see `variants.core_seconds`) by experiment, with its partners; mean over seeds."""
     times = {}
     for row in wanted:
         joined = zip(row.trained, row.partners) if row.partners else ((model,) for model in row.trained)

@@ -1,4 +1,4 @@
-"""The paper's claims, each as rows of an ablation set against others."""
+"""The paper's claims, each as a comparison of experiments of an ablation."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from shl_utils.experiments.ablation import Row
 from shl_utils.method import losses
 from shl_utils.parameters import Parameters
 
-METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what tells the method's rows from each other
+METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's rows may differ in
 ENDS = ("", "_low", "_high")
 UNTESTED = "no such rows"
 Found = tuple[str, list[effects.Difference]]
 
 
 def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> pd.DataFrame:
-    """A line per claim and figure: `claim`, `papers` (whether it is one of the paper's, and not about variants of ours
-    or easier questions), `measured` (by what rows), `figure`, and `gain` with its 95% interval, `low` and `high`; NaN
-    where the grid holds no such rows.
+    """One row per claim and metric, with the measured gain and its 95% interval.
 
-    measured: of all `rows`, and of LINEAR. run: its loss, if harmonic, is taken for the paper's, and so is its beta
-    where a claim names none. Only rows without anything of ours speak of the paper's claims.
+    Columns: `claim`, `papers` (False for claims about our extensions or easier protocols), `measured` (by which
+    experiments), `figure` (the metric), and `gain`, `low` and `high`. These are NaN where the grid has no such
+    experiments.
+    measured: metrics of all `rows`, and of LINEAR. run: its loss, if harmonic, is taken as the paper's, and so is its
+    beta where a claim names none. The paper's claims are judged only on experiments without extensions.
     """
     lines = []
     for claim, papers, (name, differences) in _claims(measured, rows, run):
@@ -54,7 +55,7 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
         differences = [effects.difference(measured[a.name], measured[b.name]) for a, b in pairs]
         return (name, differences) if pairs else (UNTESTED, [])
 
-    for beta in sorted({"R1", "R3", run.beta}):  # the default, the kindest on openi, and the run's own
+    for beta in sorted({"R1", "R3", run.beta}):  # the default, the most favourable on openi, and the run's own
         for rival, reference in (("one BCE model", BASE), ("a linear model", LINEAR)):
             whole, bare = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", True, whole
@@ -72,11 +73,11 @@ def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> 
 
 
 def _method(rows: list[Row], run: Parameters, **parts: str) -> Row | None:
-    """The row of the paper's loss and segments with these parts, and with nothing else unlike the run."""
+    """The experiment of the paper's loss and segments with these levels, and all else as in the run."""
     wanted = {"loss": _harmonic(run), "segmentation": "eta", "scoring": "union"} | parts
     return next((row for row in rows if row.levels(wanted) == wanted and row.departures <= METHOD), None)
 
 
 def _harmonic(run: Parameters) -> str:
-    """The run's loss, if it is one of the paper's; no row has the loss ""."""
+    """The run's loss if it is one of the paper's, else "", which no experiment has."""
     return run.loss if run.loss in losses.HARMONIC else ""

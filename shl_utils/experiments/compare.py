@@ -1,4 +1,4 @@
-"""Finished runs side by side, on the same test notes: `shl compare`."""
+"""Comparison of finished runs on the same test notes: `shl compare`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ IRRELEVANT_FOR_IDENTITY = {
 
 @dataclass(frozen=True)
 class Compared:
-    """table: of `results.table`, a line a model, over the model `reference`; its gains mean nothing unless `paired`.
-    settings: the parameters in which the runs differ, a column each. definitions: of what `shown` shows."""
+    """table: `results.table` over the model `reference`, one row per model; gains are valid only if `paired`. settings:
+    parameters in which the runs differ, one column per run. definitions: of the columns of `shown`."""
 
     table: pd.DataFrame
     reference: str
@@ -42,7 +42,7 @@ class Compared:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The table for people; without gains where the runs have not the same data."""
+        """The table for readers; without gains where the runs' data differ."""
         shown = tables.ablation(self.table, reference=self.reference)
         return shown if self.paired else shown[[name for name in shown if not name.endswith("gain")]]
 
@@ -58,12 +58,12 @@ class _Run:
 
 
 def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compared:
-    """The models that `04_evaluate` of these runs compared, over the first run's own.
+    """Compare the models that `04_evaluate` of these runs measured; gains are over the first run's main model.
 
-    Runs that differ in `training_seed` alone are seeds of one row; of runs whose models are the same, the first stands
-    for all. All are measured on the draws that the first asks for. ValueError where notes, sides, codes or labels are
-    not the same, unless `different` asks for it: then each stands by itself, without gains. FileNotFoundError or
-    ValueError name a file that is missing or altered.
+    Runs that differ in `training_seed` alone are seeds of one row. Of runs with equal parameters and seed, and of
+    models with equal predictions, the first stands for all. All are measured with the bootstrap draws of the first run.
+    ValueError where notes, splits, codes or labels differ. With `different` they are measured each by itself, without
+    gains. FileNotFoundError or ValueError name a file that is missing or altered.
     """
     loaded = [_load(folder) for folder in folders]
     names = [run.name for run in loaded]
@@ -85,7 +85,7 @@ def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compare
 
 
 def write(compared: Compared, target: Path) -> list[Path]:
-    """`target` with .md, .html and .json behind its name."""
+    """Write `target`.md, `target`.html and `target`.json, and return their paths."""
     files = [target.with_name(target.name + end) for end in (".md", ".html", ".json")]
     target.parent.mkdir(parents=True, exist_ok=True)
     tables.write_markdown(files[0], compared.shown, compared.settings, definitions=compared.definitions)
@@ -110,7 +110,7 @@ def _load(folder: Path) -> _Run:
 
 
 def _same_data(loaded: list[_Run], *, different: bool) -> bool:
-    """Whether all have the data of the first, and their test labels as the source has them."""
+    """Whether all have the data of the first, with unfiltered test labels; ValueError if not, unless `different`."""
     first = loaded[0]
     faults = []
     for run in loaded[1:]:
@@ -123,8 +123,8 @@ def _same_data(loaded: list[_Run], *, different: bool) -> bool:
 
 
 def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, float]]:
-    """Figures and core seconds of every model, by its name and those of its runs; what another row has predicted to the
-    last code, such as the linear model of every run on the same data, stands once."""
+    """Metrics and core-seconds of every model, by its name with those of its runs. A model that predicts exactly what
+    another does, such as the linear model of runs on the same data, appears once."""
     groups: dict[str, dict[int, _Run]] = {}
     for run in loaded:
         alike = json.dumps([run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY), run.prints], sort_keys=True)
@@ -146,9 +146,9 @@ def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, 
 
 
 def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
-    """Truth, predicted test codes and mean average precision of every model, and its core seconds.
+    """Per model: truth and predicted codes of the test notes, mean average precision, and core-seconds.
 
-    order: ids of the test notes, which another run may hold in another order.
+    order: ids of the test notes; another run may hold them in another order.
     """
     gold = similarities.read_labels(run.folder / "filter.parquet", run.corpus, run.parameters)
     truth, rows = results.test_truth(run.corpus, gold), run.corpus.rows("test")
@@ -166,7 +166,7 @@ def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
 
 
 def _together(parts: list[tuple], parameters: Parameters) -> Measured:
-    """One row of the seeds in `parts`."""
+    """One row from the seeds in `parts`."""
     one = results.measured_on(parts[0][0], [predicted for _, predicted, _ in parts], parameters)
     return replace(one, points=one.points | {"map": float(np.mean([value for *_, value in parts]))})
 
@@ -177,7 +177,7 @@ def _equal(one: Measured, other: Measured) -> bool:
 
 
 def _settings(loaded: list[_Run]) -> pd.DataFrame:
-    """The parameters that are not the same in all runs."""
+    """The parameters that differ between the runs, one column per run."""
     all_of = pd.DataFrame({run.name: {k: str(v) for k, v in run.parameters.model_dump().items()} for run in loaded})
     differ = all_of.nunique(axis=1) > 1
     return all_of[differ].drop(index=["run"], errors="ignore").rename_axis("parameter")

@@ -1,4 +1,4 @@
-"""What each factor of an ablation is worth: alone, on average over the others, and as its share of the whole gain."""
+"""What each factor of an ablation contributes: alone, averaged over the others, and as a share of the whole gain."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from shl_utils.experiments import grid
 from shl_utils.experiments.ablation import Row
 
 Choices = dict[str, Any]
-Difference = dict[str, NDArray[np.float64]]  # figure to (1 + draws,): that of the points, then those of the samples
-KINDS = {"average", "single", "shares", "over_linear"}  # of changes, in the file of a run
-# where the paper may have gone: its loss and segments, a filter on all labels, oracle routing of notes
+Difference = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): difference of the estimates, then of every draw
+KINDS = {"average", "single", "shares", "over_linear"}  # of changes, as saved in a run's file
+# the most favourable reading of the paper: its loss and segments, a filter on all labels, oracle routing of notes
 CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
 
 
 def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
-    """Points of F1 from one level of a factor to another, over all pairs of rows that differ in no other.
+    """Mean change in F1 between two levels of a factor, over all pairs of experiments that differ in no other.
 
-    Pairs of comparable rows alone count where a change has any; else all do, and its name is in parentheses.
-    Paired 95% intervals over test notes, codes (macro) and seeds; `pairs` says how many differences are averaged.
+    One row per change: `pairs` (differences averaged), the metrics, and their paired 95% intervals over test notes,
+    codes (macro) and seeds. Only pairs of comparable experiments count where a change has any. Otherwise all count, and
+    the name of the change is in parentheses.
     """
     lines = {}
     for name, found in _changes(rows):
@@ -39,24 +40,24 @@ def on_average(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
 
 
 def one_by_one(measured: dict[str, Measured], rows: list[Row]) -> pd.DataFrame:
-    """The same for each pair of comparable rows by itself."""
+    """Change in F1 with its interval, as in `on_average`, for each pair of comparable experiments by itself."""
     found = [pair for _, pairs in _changes(rows) for pair in pairs if _comparable(pair)]
     lines = {f"{a.name} -> {b.name}": summary([difference(measured[a.name], measured[b.name])]) for a, b in found}
     return pd.DataFrame(lines).T.rename_axis("change")
 
 
 def over(measured: dict[str, Measured], rows: list[Row], reference: str) -> pd.DataFrame:
-    """Points of F1 of every comparable row over what `measured` holds as `reference`, such as a linear model."""
+    """Gain in F1 of every comparable experiment over `reference`, a name in `measured` such as the linear model."""
     names = [row.name for row in rows if row.comparable and row.name != reference]
     lines = {name: summary([difference(measured[reference], measured[name])]) for name in names}
     return pd.DataFrame(lines).T.rename_axis(f"over {reference}")
 
 
 def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.DataFrame:
-    """How the gain from BASE to the most generous reading of the paper is made up: points a factor, adding up to it.
+    """Contribution of each factor to the gain of the most favourable reading of the paper over BASE.
 
     A factor's share is its gain averaged over all orders in which the factors could be changed one after another
-    (Shapley 1953). Empty where the grid lacks one of the rows in between.
+    (Shapley 1953). The shares add up to the gain. Empty where the grid lacks one of the experiments in between.
     """
     claim = CLAIM | {"loss": loss}
     start = {"segmentation": "none", "filter_labels": "none", "scoring": "union", "loss": "bce"}
@@ -80,7 +81,7 @@ def shares(measured: dict[str, Measured], rows: list[Row], *, loss: str) -> pd.D
 
 
 def together(**tables: pd.DataFrame) -> pd.DataFrame:
-    """Those of KINDS in one table for a file: `kind` (the name), `change` and the figures."""
+    """All tables of KINDS in one, to be saved: `kind`, `change` and the metrics; ValueError if one is missing."""
     if set(tables) != KINDS:
         raise ValueError(f"give all of {', '.join(sorted(KINDS))}, not {', '.join(sorted(tables))}")
     parts = [t.rename_axis("change").reset_index().assign(kind=kind) for kind, t in tables.items() if len(t)]
@@ -88,10 +89,10 @@ def together(**tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs(rows: list[Row], factor: str, before: Any, after: Any) -> list[tuple[Row, Row]]:
-    """Rows at one level of a factor, each with those at the other that differ in nothing else that the grid varies.
+    """Pairs of experiments at two levels of a factor that differ in no other factor of the grid.
 
-    What a block of the grid does not vary, the run's parameters say. A setting that means nothing in one of two rows,
-    such as a cap on harmonic weights under another loss, may differ.
+    Factors that a block of the grid does not vary have the run's levels. A factor without effect in one of the two
+    experiments, such as a cap on harmonic weights under another loss, may differ.
     """
     levels = _levels(rows)
     first, second = ([row for row in rows if levels.get(row.name, {}).get(factor) == x] for x in (before, after))
@@ -104,7 +105,7 @@ def pairs(rows: list[Row], factor: str, before: Any, after: Any) -> list[tuple[R
 
 
 def fair(found: list[tuple[Row, Row]]) -> list[tuple[Row, Row]]:
-    """The pairs of comparable rows, or all where there are none."""
+    """The pairs of comparable experiments, or all pairs where there are none."""
     return [pair for pair in found if _comparable(pair)] or found
 
 
@@ -113,16 +114,16 @@ def _comparable(pair: tuple[Row, Row]) -> bool:
 
 
 def _levels(rows: list[Row]) -> dict[str, Choices]:
-    """Name to levels, of the rows of the grid; a row that was added to it shows no change."""
+    """Name to levels of the grid's experiments; one that was added to the grid is excluded."""
     rows = [row for row in rows if not row.added]
     factors = dict.fromkeys(factor for row in rows for factor in row.choices)
     return {row.name: row.levels(factors) for row in rows}
 
 
 def _changes(rows: list[Row]) -> Iterator[tuple[str, list[tuple[Row, Row]]]]:
-    """Every change from one level of a factor to another, in the grid's order, with its pairs of rows.
+    """Every change from one level of a factor to another, in the grid's order, with its pairs of experiments.
 
-    What comes along with the change because it means nothing in the other row is named, unless it is the run's.
+    A factor that has an effect at only one of the two levels is named as well, unless its level is the run's.
     """
     levels = _levels(rows)
     for factor in dict.fromkeys(factor for found in levels.values() for factor in found):
@@ -136,7 +137,7 @@ def _changes(rows: list[Row]) -> Iterator[tuple[str, list[tuple[Row, Row]]]]:
 
 
 def _named(factor: str, row: Row, levels: dict[str, Choices], other: Row) -> str:
-    """A level, and what comes along with it."""
+    """A level, and the factors that have an effect only with it."""
     own, theirs = levels[row.name], levels[other.name]
     extra = [f"{f} {grid.short(x)}" for f, x in own.items() if f not in theirs and x != getattr(row.run, f)]
     return " with ".join([grid.short(own[factor]), *([", ".join(extra)] if extra else [])])
@@ -147,12 +148,12 @@ def _frozen(choices: Choices) -> tuple:
 
 
 def difference(a: Measured, b: Measured) -> Difference:
-    """From `a` to `b`."""
+    """Paired differences `b` minus `a` of the headline metrics: of the estimates, then of every bootstrap draw."""
     return {f: np.concatenate([[b.points[f] - a.points[f]], b.samples[f] - a.samples[f]]) for f in HEADLINE_METRICS}
 
 
 def summary(differences: list[Difference]) -> dict[str, float]:
-    """Their mean: each of FIGURES, and its 95% interval by `_low` and `_high` behind the name."""
+    """Mean of the differences: each headline metric, and its 95% interval with the suffixes `_low` and `_high`."""
     line = {}
     for figure in HEADLINE_METRICS:
         values = np.mean([d[figure] for d in differences], axis=0)

@@ -1,7 +1,7 @@
-"""Grid files: which rows an ablation has. Every combination of the levels within a block is a row.
+"""Grid files: which experiments an ablation has. Every combination of the levels within a block is an experiment.
 
-A block may also hold `tune`, a list of settings {parameter: value} of which every row of the block keeps the one that
-is best on validation: the same budget for all, see `tuning`.
+A block may also hold `tune`, a list of settings {parameter: value}. Every experiment of the block keeps the setting
+that is best on validation: the same budget for all, see `tuning`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from shl_utils.runs import locations, provenance
 from shl_utils.runs.parameter_file import read_yaml, resolved
 
 FOLDER = provenance.PROJECT / "params" / "grids"
-SCORING = ("union", "oracle_routing", "stacked")  # see `scoring`
+SCORING = ("union", "oracle_routing", "stacked")  # see `ablation.Row`
 SEED = "training_seed"  # levels of this one are averaged, not compared
 PARTNER_SEED_OFFSET = (
     1000  # a model that another is stacked with has a seed higher by this, see `ablation.Row.partners`
 )
 TUNE = "tune"
-# what may vary: how labels are filtered and cut into segments, and how a segment is trained
+# what may vary: how labels are filtered and divided into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
 VARIED += tuple(owned_by("02_segment"))
 TRAINING = tuple(n for n in owned_by("03_train") if n not in ("epochs", "precision", *PLACEMENT))
@@ -32,12 +32,12 @@ VARIED += TRAINING
 
 
 def path_of(grid: str) -> Path:
-    """A name below params/grids, or a path."""
+    """Path of a grid file, given its name below params/grids or a path."""
     return locations.expanded(grid) if Path(grid).suffix else FOLDER / f"{grid}.yaml"
 
 
 def short(level: Any) -> str:
-    """As it stands in names: 1000, 0.5 or 1e-05, never 1000.0; of a path the last part, and a mark of the whole."""
+    """A level as written in names: 1000, 0.5 or 1e-05, never 1000.0; of a path its last part and a short hash."""
     if level in SCORING:
         return level.replace("_", " ")
     if isinstance(level, str) and Path(level).is_absolute():
@@ -47,8 +47,8 @@ def short(level: Any) -> str:
 
 @dataclass(frozen=True)
 class Combination:
-    """One row of a grid. choices: its levels {factor: level} without the seed. settings: the full parameters with them,
-    one for each setting to be tuned, or one alone. seeds: of the trainings."""
+    """One experiment of a grid. choices: its levels {factor: level} without the seed. settings: the full parameters,
+    one set per setting to be tuned, or a single one. seeds: of the training runs."""
 
     choices: dict[str, Any]
     settings: tuple[Parameters, ...]
@@ -56,7 +56,7 @@ class Combination:
 
 
 def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
-    """The rows of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
+    """The combinations of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
     path = path_of(grid)
     if not path.exists() and (renamed := now("grid", grid)):
         raise ValueError(f"grid {grid!r}{renamed}")

@@ -1,6 +1,6 @@
-"""Whether a filter leaves labels to learn from, tried for every row of a run before time is spent on one.
+"""Check, for every experiment of a run and before any training, that the filter leaves labels to learn from.
 
-Nothing is made by it, so no result depends on it.
+It produces nothing, so no result depends on it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from shl_utils.parameters import Parameters
 
 
 def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> None:
-    """ValueError where the filter of the run, or of a row of its grids that reads the notes alike, leaves training,
-    validation or test without a label: nothing could be learned, chosen or measured."""
+    """ValueError where a filter leaves training, validation or test without a label: nothing could be learned, chosen
+    or measured. Checked are the run, and the experiments of its grids with the run's encoder and `max_tokens`."""
     grids = filter(None, (parameters.grid, parameters.sensitivity))
     asked = {"the run": parameters} | {
         f"row {row.name}": setting

@@ -1,4 +1,4 @@
-"""The figures of an ablation's rows: all measured alike, on the same draws of notes, codes and seeds."""
+"""Metrics of an ablation's experiments, all measured with the same draws of notes, codes and seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from shl_utils.training import similarities, variants
 
 
 def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None = None) -> results.Measured:
-    """Predict the row's test codes under its own thresholds, labels and scoring; `linear` stands in for its models."""
+    """Metrics of one experiment on the test notes, under its own thresholds, labels and scoring.
+
+    linear: predictions of the linear model, measured in place of the experiment's models.
+    """
     gold = similarities.read_labels(folder / "filter.parquet", corpus, row.parameters)
     truth = results.test_truth(corpus, gold)
     predicted, maps = [], []
@@ -43,9 +46,9 @@ def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None =
 
 
 def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
-    """The last factor of every place in the grid to its rows of the table by `level`; what stands before it is held.
+    """One curve per last factor of a combination: name to its rows of `table` by `level`, all other factors held fixed.
 
-    A place without a factor is on no curve, nor is one whose last factor changes nothing in its row.
+    A combination without a factor is on no curve, nor is one whose last factor has no effect.
     """
     found: dict[str, dict[Any, dict]] = {}
     places = {n: (place, row) for row in wanted if not row.added for n, place in row.places.items() if place}
@@ -59,20 +62,20 @@ def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame
 
 
 def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All curves of `one_factor` in one table, the levels as text."""
+    """All curves of `one_factor` in one table, with the columns `factor` and `level` (as text)."""
     parts = [curve.assign(factor=factor, level=curve["level"].map(grid.short)) for factor, curve in curves.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})
 
 
 def route_by_oracle(corpus: Corpus, gold: sparse.csr_array, found: Predictions, parameters: Parameters) -> Predictions:
-    """A segment speaks only on the notes that hold one of its codes, by gold: no way to code a note."""
+    """Oracle routing: a segment predicts only for notes that hold one of its codes by gold; no way to code a note."""
     mask = oracle_mask(corpus, gold, parameters, rows=found.rows)
     return replace(found, probabilities=found.probabilities * mask)
 
 
 def stack(corpus: Corpus, gold: sparse.csr_array, found: Predictions, partner: Predictions) -> Predictions:
-    """Calibrated on validation together with one model of all codes, `partner`; codes that it alone knows are a segment
-    of their own."""
+    """Stacked ensemble of `found` and the single model `partner`, calibrated together on validation. Codes that only
+    the single model has become a segment of their own."""
     validation, other = corpus.rows("validation"), partner.select(found.rows)
     truth = gold[validation].toarray()
     fitted = stacking.fit(found.select(validation), partner.select(validation), truth, found.segments)
@@ -87,7 +90,7 @@ def stack(corpus: Corpus, gold: sparse.csr_array, found: Predictions, partner: P
 def oracle_mask(
     corpus: Corpus, gold: sparse.csr_array, parameters: Parameters, *, rows: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """(rows, codes): whether the note holds a code of the code's segment, by gold; segments as eta cuts them."""
+    """(rows, codes) of bool: whether the note holds, by gold, any code of the code's segment. Segments follow eta."""
     table = variants.segment_table(corpus, gold, segmentation="eta", eta=parameters.eta)
     segments = variants.segment_of_code(table, corpus)
     modelled = segments >= 0

@@ -1,4 +1,4 @@
-"""Published figures that a run's may stand beside: the same notes, split and codes under another model."""
+"""Published results that a run can be compared with: the same notes, split and codes under another model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shl_utils.evaluation.results import Measured
 
 @dataclass(frozen=True)
 class Published:
-    """A table of F1 x 100. citation: where it stands. codes: how many it is about. bins: name of each group of codes to
-    its least and largest number of training notes. rows: model to (micro, macro) of all codes, then of each group."""
+    """A table of F1 x 100. citation: its source. codes: how many it covers. bins: name of each group of codes to its
+    least and largest number of training notes. rows: model to (micro, macro) of all codes, then of each group."""
 
     citation: str
     codes: int
@@ -41,9 +41,9 @@ KNOWN = {
 
 
 def beside(source: str, measured: dict[str, Measured], counts: NDArray[np.int64]) -> pd.DataFrame | None:
-    """Micro / macro F1 x 100 of all codes and of each group: the rows of a run (mean over seeds), then the published.
+    """Micro / macro F1 x 100 of all codes and of each group: the run (mean over seeds), then the published models.
 
-    counts: (codes,), training notes. None where nothing is published for `source` with as many codes.
+    counts: (codes,), training notes. None where nothing is published for `source` with this number of codes.
     """
     known = KNOWN.get(source)
     if known is None or len(counts) != known.codes:
@@ -61,7 +61,7 @@ def beside(source: str, measured: dict[str, Measured], counts: NDArray[np.int64]
 
 
 def _figures(found: Measured, group: pd.Series, known: Published) -> list[NDArray[np.float64]]:
-    """(micro, macro over all codes) x 100, of all codes and of each group."""
+    """(micro, macro over all codes) x 100, of all codes and of each group: means over seeds."""
     shown = ["micro_f1", "macro_f1_all"]
     truth, parts = found.truth.toarray(), []
     for predicted in (part.toarray() for part in found.predicted):

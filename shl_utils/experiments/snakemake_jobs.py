@@ -1,4 +1,4 @@
-"""Runs of many models, a model a job: what `workflow/Snakefile` asks for, and `shl model` does."""
+"""Runs of many models with one job per model: what `workflow/Snakefile` asks for and `shl model` does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shl_utils.parameters import Parameters
 from shl_utils.runs import locations, stages
 from shl_utils.training.variants import Variant
 
-ALONE = {"parallel_models": 1, "processes": 1, "nodes": 1}  # a job is one process; others run beside it
+ALONE = {"parallel_models": 1, "processes": 1, "nodes": 1}  # a job is one process; other jobs run in parallel
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A run as jobs. file: of its parameters. models: of its ablation by their folder, as far as they are known before
-    a tuning has chosen; `05_ablate` trains the rest."""
+    """A run as jobs. file: its parameter file. models: the models of its ablation, by folder, as far as they are known
+    before tuning has chosen; `05_ablate` trains the rest."""
 
     file: Path
     folder: Path
@@ -25,14 +25,14 @@ class Batch:
     models: dict[str, Variant]
 
     def before(self, model: str) -> list[str]:
-        """The model of the same ablation that this one starts from, if it does."""
+        """Folder of the model in `models` that this one is warm-started from, as a list; empty if there is none."""
         origin = self.models[model].origin
         return [origin.folder] if origin and origin.folder in self.models else []
 
     def train(self, model: str) -> None:
-        """Train and predict with one of `models`, as far as that is not done; the folder's last part will do.
+        """Train one of `models` and predict with it, unless that is done. model: its folder, or the folder's last part.
 
-        ValueError, with all of them and what they are, if there is none so called.
+        ValueError, listing the models, if none has that name; FileNotFoundError without a finished `03_train`.
         """
         variant = self.models.get(model) or self.models.get(f"{ablation.FOLDER}/{model}")
         if variant is None:
@@ -45,7 +45,7 @@ class Batch:
 
 
 def _told(model: Variant) -> str:
-    """What it differs in from the run."""
+    """The parameters in which it differs from the run."""
     return ", ".join(f"{name} {grid.short(value)}" for name, value in model.settings.items()) or model.name
 
 
@@ -58,7 +58,7 @@ def read_batch(file: Path, parameters: Parameters) -> Batch:
 
 
 def named(files: str | list[str]) -> list[Path]:
-    """Parameter files: one name, several with a blank between them, or a list; FileNotFoundError if one is missing."""
+    """Parameter files from one name, names separated by blanks, or a list; FileNotFoundError if one is missing."""
     if isinstance(files, str):
         files = [files] if locations.expanded(files).is_file() else files.split()
     found = [locations.expanded(name) for name in files]

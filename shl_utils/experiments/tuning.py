@@ -1,5 +1,4 @@
-"""Settings chosen on validation notes, by the same list for every row of a block, so that no loss is tuned more than
-another."""
+"""Hyperparameters chosen on validation, from one list for all experiments of a block, so that no loss is tuned more."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ from shl_utils.training.variants import Variant
 
 
 def trials(rows: list[Row]) -> list[Row]:
-    """A row for every setting of those that have several, with the first seed alone, and without what stacked rows are
-    stacked with: it has no say."""
+    """One experiment per setting to be tried, with the first seed only, and unstacked: the partner has no influence."""
     several = [row for row in rows if len(row.options) > 1]
     return [
         replace(row, scoring="union", settings=(setting,), options=(models[:1],))
@@ -29,10 +27,11 @@ def trials(rows: list[Row]) -> list[Row]:
 
 
 def choose(folder: Path, corpus: Corpus, rows: list[Row]) -> tuple[list[Row], pd.DataFrame]:
-    """Every row with its best setting alone, and what was tried; the trials must have been trained and predicted.
+    """Every experiment with its best setting only, and a table of the settings tried; ties go to the first.
 
-    The table has a line a setting: `row`, `setting`, `figure` (the mean of micro average precision and mAP on
-    validation, of the first seed), `core_seconds` of training, `chosen`. Rows that share their models stand there once.
+    The trials must have been trained and predicted. The table has one row per setting: `row`, `setting`, `figure`,
+    `core_seconds` of training and `chosen`. `figure` is the mean of micro average precision and mAP on validation, of
+    the first seed. Experiments that share their models appear once.
     """
     seen: dict[str, float] = {}
     chosen, lines = [], []
@@ -52,14 +51,14 @@ def choose(folder: Path, corpus: Corpus, rows: list[Row]) -> tuple[list[Row], pd
 
 
 def _figure(folder: Path, corpus: Corpus, variant: Variant) -> float:
-    """By labels that the variant's filter leaves on validation: test labels have no say."""
+    """Validation score on the labels that the variant's filter leaves there; test labels are not used."""
     validation = corpus.rows("validation")
     truth = variants.training_labels(corpus, variant, folder)[validation].toarray()
     return score_metrics.validation_score(truth, predictions.read_variant(folder, variant, corpus).select(validation))
 
 
 def _difference(settings: tuple[Parameters, ...], i: int) -> str:
-    """In which parameters the settings differ, and what the i-th has there."""
+    """The parameters in which the settings differ, with the values of the i-th setting."""
     dumps = [setting.model_dump() for setting in settings]
     names = [name for name in dumps[0] if any(dump[name] != dumps[0][name] for dump in dumps)]
     return ", ".join(f"{name} {grid.short(dumps[i][name])}" for name in names)

@@ -1,4 +1,4 @@
-"""The paper's claims against what a run measured: one line a claim, its verdict read off the interval."""
+"""The paper's claims against what a run measured: one row per claim, with a verdict read off the interval."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FILES = ("claims.parquet", "ablation.parquet", "provenance.json")
 
 
 def judge_run(folder: Path) -> pd.DataFrame:
-    """What `claims` measured in the run in `folder`, by claim, with the `verdict` on each.
+    """The claims measured in the run in `folder`, indexed by claim, with a column `verdict`.
 
-    FileNotFoundError where the run has no ablation.
+    FileNotFoundError where the run has no ablation, or claims of an earlier version.
     """
     for name in FILES:
         if not (folder / name).exists():
@@ -36,7 +36,7 @@ def _verdict(gain: float, low: float, high: float) -> str:
 
 
 def run_folders(names: list[str]) -> dict[str, Path]:
-    """The folders of these runs by their last names, which must differ: they stand side by side under them."""
+    """Name to folder of these runs; ValueError if two folders have the same last name, by which tables list them."""
     folders = {folder: folder.name for folder in map(stages.folder_of, names)}
     for name, n in Counter(folders.values()).items():
         if n > 1:
@@ -45,15 +45,14 @@ def run_folders(names: list[str]) -> dict[str, Path]:
 
 
 def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
-    """`of_run` of every run with a column `run`, its name and its own beta, claim by claim."""
+    """`judge_run` of every run in one table, claim by claim. The column `run` holds the run's name and its own beta."""
     found = {name: judge_run(folder) for name, folder in folders.items()}
     lines = pd.concat([part.assign(run=f"{name} ({_beta(folders[name])})") for name, part in found.items()])
     return lines.loc[lines.index.unique()]
 
 
 def measured_on(folders: dict[str, Path]) -> dict[str, str]:
-    """The data of every run, by its fingerprints, as one more definition: differences between runs are not of models
-    alone where these differ."""
+    """The fingerprints of every run's data, as one more definition: where they differ, so do more than the models."""
     prints = {name: stages.read_stamp(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
     return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
 
@@ -64,7 +63,7 @@ def _beta(folder: Path) -> str:
 
 
 def failed(folders: dict[str, Path]) -> pd.DataFrame:
-    """The rows of these runs with trainings that failed, see `diagnostics`: `run`, `row`, `failed` (how many)."""
+    """Experiments of these runs with failed training runs, see `diagnostics`: `run`, `row`, `failed` (how many)."""
     tables = [pd.read_parquet(folder / "ablation.parquet").assign(run=name) for name, folder in folders.items()]
     lines = pd.concat(tables, ignore_index=True)
     return lines.loc[lines["failed"] > 0, ["run", "row", "failed"]].reset_index(drop=True)

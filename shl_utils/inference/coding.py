@@ -1,8 +1,8 @@
-"""Codes for one note, from a finished run's folder alone, and the sentences that drew each: `shl predict`.
+"""Codes for one note, from a finished run's folder alone, and the sentences that influence each most: `shl predict`.
 
-What a sentence does is tried, not guessed: the models read the note once more without it, and say how probable the
-code is then. It is dear, a reading a sentence, and tells of one sentence at a time: where two say the same, none is
-missed.
+Influence is measured by occlusion: the models read the note again without a sentence and give the code's probability
+then. This costs one pass per sentence and tests one sentence at a time. Where two sentences say the same, leaving out
+either shows no effect.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from shl_utils.parameters import Parameters
 from shl_utils.runs import mixed_precision, stages
 from shl_utils.training import segment_model, variants
 
-STAGE = "04_evaluate"  # which finds the thresholds
+STAGE = "04_evaluate"  # it chooses the thresholds
 SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
-SHOWN = 3  # sentences of a code
-TRIED = 50  # test notes among which an example is looked for
+SHOWN = 3  # sentences per code
+TRIED = 50  # test notes searched for an example
 
 
 @dataclass(frozen=True)
 class Coder:
     """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
-    `threshold`. trunk: None where every layer is trained. nets: a merged model a segment."""
+    `threshold`. trunk: the frozen layers, None where every layer is trained. nets: one merged model per segment."""
 
     parameters: Parameters
     private: bool
@@ -48,18 +48,21 @@ class Coder:
 
 @dataclass(frozen=True)
 class Coded:
-    """codes of a note, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`,
-    `segment`, `sentences`: of a predicted one, those without which it is least probable, as (first character, the one
-    behind the last, probability without it). read: characters from the note's beginning that the models see."""
+    """The result of `code` for one note. read: characters from the note's beginning that the models see.
+
+    codes, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`, `segment`,
+    `sentences`. `sentences` of a predicted code are those without which it is least probable: (start, end (exclusive),
+    probability without it), in characters.
+    """
 
     codes: pd.DataFrame
     read: int
 
 
 def load(folder: Path) -> Coder:
-    """From a run that is finished up to STAGE; FileNotFoundError or ValueError name a file that is missing or altered.
+    """Load the models of a run that is finished up to STAGE, with the encoder from where the run had it.
 
-    The encoder comes from where the run had it.
+    FileNotFoundError or ValueError name a file that is missing or altered; ValueError for an encoder that has changed.
     """
     parameters, facts = stages.finished(folder, STAGE)
     if weight_files.digest(parameters.encoder) != facts["encoder_digest"]:
@@ -80,7 +83,7 @@ def load(folder: Path) -> Coder:
 
 
 def decoded(data: bytes, name: str, encoding: str) -> str:
-    """The text of a note as it is written in a file; ValueError for another encoding, with one that it may be in."""
+    """Text of the bytes of the note file `name`; ValueError for another encoding, with one that it may be in."""
     from shl_utils.data import columns
 
     codec = columns.checked(encoding)
@@ -88,14 +91,14 @@ def decoded(data: bytes, name: str, encoding: str) -> str:
         return data.decode(codec)
     except UnicodeError:
         pass
-    # raised here, so that the note in the decoder's error does not hang on this one
+    # raised here, so that the decoder's error, which contains the note, is not chained to this one
     raise ValueError(f"{name} is not {encoding}: give `--encoding {columns.likely(data)}`, or what it was saved in")
 
 
 def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
-    """The note's codes by the models of all segments; ValueError for a blank note.
+    """All codes for one note with their probabilities, from the models of all segments; ValueError for a blank note.
 
-    sentences: whether to try what each does, for the segments that have a predicted code.
+    sentences: whether to measure the influence of each sentence, for the segments that have a predicted code.
     """
     if not text.strip():
         raise ValueError("the note is blank: there is nothing to code")
@@ -116,9 +119,9 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
 
 
 def example(coder: Coder, corpus: Corpus, name: str) -> int:
-    """Number of the test note `name`; of the first one with two predicted codes, or with the most, if it is empty.
+    """Row number of the test note `name`. If it is empty, of the first with two predicted codes, or with the most.
 
-    ValueError for a name that no test note has.
+    Only the first TRIED test notes are searched. ValueError for a name that no test note has.
     """
     rows = corpus.rows("test")
     if name:
@@ -137,7 +140,7 @@ def example(coder: Coder, corpus: Corpus, name: str) -> int:
 
 
 def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> NDArray[np.float32]:
-    """(texts, codes) by the models of these segments; 0 for the codes of others."""
+    """Probabilities (texts, codes) by the models of these segments; 0 for codes of other segments."""
     by = mixed_precision.computing(coder.parameters)
     seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
     if coder.trunk is not None:
@@ -152,7 +155,7 @@ def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> ND
 
 
 def sentences_of(text: str) -> list[tuple[int, int]]:
-    """First character of each and the one behind its last, without blanks around it."""
+    """Start and end (exclusive) of each sentence, in characters, without the blanks around it."""
     found = []
     for match in SENTENCE.finditer(text):
         part = match.group()

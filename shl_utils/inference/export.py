@@ -1,4 +1,4 @@
-"""A run's models as a folder of their own, for those who have transformers and peft but not this project."""
+"""Export of a run's models to a folder of their own, usable with transformers and peft but without this project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shl_utils.reporting import tables
 from shl_utils.runs import stages, storage
 from shl_utils.training import segment_model, variants
 
-HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # what the hub calls an encoder that comes from a package here
+HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # name on the hub of an encoder that comes from a package here
 CARD = """# Medical codes for notes like those of {source}
 
 {n} LoRA adapters on {encoder}{digest}, each with a head for codes of like frequency: segments of the tail, after Ray et
@@ -46,11 +46,11 @@ PRIVATE = " These notes are not public, and their terms may forbid to hand on mo
 
 
 def export(folder: Path, target: Path) -> Path:
-    """Write the main models of the finished run in `folder` to the new folder `target`: an adapter and a head a
-    segment, `codes.csv`, `about.json`, `predict.py` and a model card. No note's text goes with them, and no path of
-    this machine: an encoder that is a folder is told by its name and its digest.
+    """Write the main models of the finished run in `folder` to the new folder `target`, and return it.
 
-    FileNotFoundError or ValueError name a file of the run that is missing or altered, or a target that is there.
+    It gets one adapter and head per segment, `codes.csv`, `about.json`, `predict.py` and a model card. It contains no
+    text of a note and no path of this machine: an encoder in a folder is given by its name and digest.
+    FileNotFoundError or ValueError name a file of the run that is missing or altered; ValueError if `target` exists.
     """
     parameters, facts = stages.finished(folder, STAGE)
     if target.exists():
@@ -80,7 +80,7 @@ def export(folder: Path, target: Path) -> Path:
 
 
 def _encoder(name: str) -> dict[str, str]:
-    """`encoder`: where others get it, "" if it is a folder; then `folder` and `digest` say which it was."""
+    """`encoder`: its name on the hub; "" if it is a local folder, which `folder` and `digest` then identify."""
     path = Path(name)
     if name in HUB or not (path.is_dir() or path.is_absolute() or name.startswith(".")):
         return {"encoder": HUB.get(name, name)}
@@ -89,7 +89,7 @@ def _encoder(name: str) -> dict[str, str]:
 
 def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: dict[str, str], n: int) -> str:
     models = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["models"]
-    # what made these models, without places on this machine
+    # the parameters that made these models, without paths and placement on this machine
     told = {name for stage in STAGES[: STAGES.index(STAGE) + 1] for name in owned_by(stage)}
     told -= {*PATHS, *PLACEMENT}
     differs = parameters.model_dump(exclude_defaults=True, include=told)

@@ -1,7 +1,7 @@
 """Codes for one note by the adapters in this folder, with transformers and peft alone.
 
 python predict.py note.txt             the encoder that about.json names, from where transformers has it
-python predict.py note.txt ENCODER     another place of the same encoder: a folder, or a name on the Hugging Face hub
+python predict.py note.txt ENCODER     another location of the same encoder: a folder, or a name on the Hugging Face hub
 """
 
 import csv
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def probabilities(text, encoder=None):
-    """Probability of every code that has a model, by code."""
+    """Probability of every code that has a model, as {code: probability}."""
     about = json.loads((HERE / "about.json").read_text(encoding="utf-8"))
     encoder = encoder or about["encoder"]
     if not encoder:
@@ -37,7 +37,7 @@ def probabilities(text, encoder=None):
         head = load_file(HERE / part / "head.safetensors")
         with torch.no_grad():
             hidden = net(**seen).last_hidden_state[0]
-            # a head without queries looks at the mean over the tokens
+            # a head without attention queries uses the mean over the tokens
             scores = hidden @ head.get("query", torch.zeros_like(head["weight"])).T / hidden.shape[1] ** 0.5
             logits = (scores.softmax(dim=0) * (hidden @ head["weight"].T)).sum(dim=0) + head["bias"]
         found |= dict(zip(codes, logits.sigmoid().tolist()))

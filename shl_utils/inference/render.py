@@ -1,4 +1,4 @@
-"""A coded note as a machine and as people read it: JSON without a word of it, text, and sentences marked in HTML."""
+"""A coded note for programs and readers: JSON without any of its text, plain text, and HTML with marked sentences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pandas as pd
 
 from shl_utils.inference.coding import Coded
 
-NEAR = 5  # codes below their threshold that are told
+NEAR = 5  # codes below their threshold that are listed
 
 
 def as_dict(coded: Coded, text: str) -> dict[str, Any]:
-    """For JSON, and without a word of the note: sentences are places in it, as `cleaning.plain` leaves it."""
+    """For JSON, without any text of the note: sentences are character positions in what `cleaning.plain` returns."""
     codes = coded.codes.to_dict("records")
     for line in codes:
         line["sentences"] = [dict(zip(("start", "end", "probability_without"), s)) for s in line["sentences"]]
@@ -21,7 +21,10 @@ def as_dict(coded: Coded, text: str) -> dict[str, Any]:
 
 
 def text_of(coded: Coded, text: str, *, show: bool) -> str:
-    """For people: the predicted codes with what drew them, then the nearest others. show: the sentences themselves."""
+    """For readers: the predicted codes with their most influential sentences, then the nearest others.
+
+    show: whether to print the sentences themselves instead of their positions.
+    """
     found, rest = (coded.codes[coded.codes["predicted"] == is_so] for is_so in (True, False))
     whole = len(text.rstrip())
     seen = "all of it" if coded.read >= whole else f"its first {coded.read} of {len(text)} characters"
@@ -38,7 +41,7 @@ def text_of(coded: Coded, text: str, *, show: bool) -> str:
 
 
 def marked(coded: Coded, text: str) -> str:
-    """HTML: under every predicted code the note, each sentence the darker, the further the code falls without it."""
+    """HTML: the note under every predicted code; the darker a sentence, the less probable the code without it."""
     parts = []
     for _, line in coded.codes[coded.codes["predicted"]].iterrows():
         shown, at = [], 0

@@ -1,4 +1,4 @@
-"""Whether the sentence that draws a code names it: `coding` against the words of the codes' descriptions."""
+"""Whether the most influential sentence of a code names it: `coding` against the words of the codes' descriptions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shl_utils.inference import coding
 from shl_utils.runs import progress
 
 WORD = re.compile(r"[^\W\d_]{4,}")
-ENOUGH = 0.6  # share of a description's words in a sentence that names the code
-MOST = 100  # codes that are asked about
+ENOUGH = 0.6  # share of a description's words that a sentence must have to name the code
+MOST = 100  # codes that are tested
 
 
 def named(coder: coding.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFrame:
-    """A line a predicted code that some sentence of its note names: `note`, `code`, `drawn` (whether the first of its
-    sentences is such a one) and `chance` (the share of such sentences in the note).
+    """One row per predicted code that some sentence of its note names, for these rows of the corpus.
 
-    rows: of the corpus. Notes of one sentence say nothing here.
+    Columns: `note`, `code`, `drawn` (whether the most influential sentence names the code) and `chance` (share of the
+    note's sentences that name it). Notes of one sentence are excluded.
     """
     lines = []
     for row in progress.over(rows, "leave sentences out"):
@@ -39,10 +39,10 @@ def named(coder: coding.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFr
 
 
 def denied(coder: coding.Coder) -> pd.DataFrame:
-    """Whether models hear a "no": a line a code that they give to the note "There is X.", X its description: `code`,
-    `description`, its probability there (`affirmed`) and in "There is no X." (`negated`), and its `threshold`.
+    """Whether models detect negation: one row per code that they predict for the note "There is X.", X its description.
 
-    Asked of MOST codes, those of the segments of frequent codes first.
+    Columns: `code`, `description`, its probability there (`affirmed`) and for "There is no X." (`negated`),
+    `threshold`. At most MOST codes are tested, those of the segments of frequent codes first.
     """
     codes = coder.codes.sort_values("segment", ascending=False, kind="stable")[:MOST]
     texts = [f"There is {no}{x.lower()}." for no in ("", "no ") for x in codes["description"]]

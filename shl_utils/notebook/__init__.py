@@ -1,1 +1,1 @@
-"""What the notebooks show beside their results: style, sliders, toys, exercises."""
+"""What the notebooks show beside their results: style, sliders, toy examples, exercises."""

@@ -1,4 +1,4 @@
-"""Answers of a reader, held against what the run found."""
+"""Checks a reader's answers against the results of the run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ UNANSWERED = "No answer yet: put yours in place of None and run this cell again.
 
 
 def check(answer: float | str | None, right: float | str, why: str, *, within: float = 0.0) -> str:
-    """Whether `answer` is `right`, or a number no further from it than `within`, and why it is."""
+    """Say whether `answer` is `right` (a number: within `within` of it), and why."""
     if answer is None:
         return UNANSWERED
     if isinstance(right, str):

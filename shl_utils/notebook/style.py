@@ -1,4 +1,4 @@
-"""How a notebook looks: one style for its figures, words for those who cannot see them, and tables that sort."""
+"""Appearance of a notebook: one style for its plots, alternative texts for them, and tables that can be sorted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from shl_utils.runs import stages
 
 
 def setup_notebook() -> None:
-    """Of a notebook: the project's style, an alternative text for every figure, tables of pandas that sort by a click
-    and show what stands in them to its end, and what we refuse in a few lines."""
+    """Set up a notebook: the project's plot style, and alternative texts for plots. Tables of pandas sort by a click
+    and show long texts in full. Errors raised by this package appear in a few lines."""
     pd.set_option("display.max_colwidth", None)
-    plt.switch_backend(plt.get_backend())  # a backend that starts later would put its own printer in the place of ours
+    plt.switch_backend(plt.get_backend())  # a backend that starts later would replace our printer by its own
     plt.style.use(["default", Path(__file__).with_name("shl.mplstyle")])  # not over a matplotlibrc of the user's
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
@@ -32,7 +32,7 @@ def setup_notebook() -> None:
 
 
 def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None) -> None:
-    """Without the way that led to it, if it was raised by us, with a sentence that says what to do."""
+    """Show an error without its traceback if this package raised it, with a message that says what to do."""
     *_, last = traceback.walk_tb(trace)
     if Path(last[0].f_code.co_filename).parent.is_relative_to(Path(__file__).parents[1]):
         stages.box(error)
@@ -40,13 +40,13 @@ def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_
 
 
 def alt(figure: Figure) -> str:
-    """What a figure shows, in words: titles, what its axes stand for, and the names in it."""
+    """Alternative text of a plot: titles, axis labels, and the names in it."""
     panels = [_panel(ax) for ax in figure.axes if ax.get_visible()]
     return " ".join(text for text in [_sentence(figure.get_suptitle()), *panels] if text)
 
 
 def _described(figure: Figure) -> tuple[str, dict[str, Any]]:
-    """PNG in base64, and metadata with its words, for `site`: JupyterLab shows none."""
+    """PNG in base64, and metadata with the alternative text for `site`; JupyterLab shows no such text."""
     return print_figure(figure, fmt="png", base64=True), {"alt": alt(figure)}
 
 
@@ -66,6 +66,6 @@ def _sentence(text: str, head: str = "") -> str:
 
 
 def _names(ax: Axes) -> list[str]:
-    """Of bars or rows: what stands at the ticks, where that is not a number."""
+    """Names of bars or rows: the tick labels that are not numbers."""
     texts = [label.get_text() for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels()]
     return [text for text in texts if not text.startswith("$") and any(map(str.isalpha, text))]  # $: a power of ten

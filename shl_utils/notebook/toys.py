@@ -1,4 +1,4 @@
-"""The mechanisms on toys small enough to count by hand, and pictures of them: a few numbers in, axes out."""
+"""The mechanisms on toy examples small enough to count by hand, and plots of them: a few numbers in, axes out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shl_utils.training import similarities
 
 TOY = {"cough": 14, "fever": 6, "fracture": 3, "sepsis": 2, "situs inversus": 1}  # notes with each of five codes
 TOY_NOTES = 20
-TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; cut by hand
+TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; chosen by hand
 TOY_TEXT = "Fever and cough for three days. The film shows no fracture."
 TOY_SAID = ["says so", "says so", "denies it", "does not speak of it", "does not speak of it"]  # of these codes
 
@@ -37,7 +37,7 @@ def toy_labels() -> pd.DataFrame:
 
 
 def matrix(labels: pd.DataFrame, ax: Axes) -> Axes:
-    """Notes against codes, a dark cell where the note has the code."""
+    """Plot of notes against codes, with a dark cell where the note has the code. labels: (notes, codes)."""
     ax.imshow(labels.T, cmap=ListedColormap(["#eeeeee", "C0"]), aspect="auto", vmin=0, vmax=1)
     ax.grid(False)
     ax.set_xticks(np.arange(-0.5, len(labels)), minor=True)
@@ -52,7 +52,7 @@ def matrix(labels: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def toy_similarity(parameters: Parameters) -> pd.DataFrame:
-    """What the filter makes of TOY_TEXT: `similarity` of each code's name to it, and what the note `says` of it."""
+    """Per toy code, what the filter makes of TOY_TEXT: its name's `similarity` to it; what the note `says` of it."""
     codes = list(TOY)
     note = {"note": "1", "group": "1", "split": "train", "text": TOY_TEXT, "codes": codes}
     corpus = Corpus(pd.DataFrame([note]), pd.DataFrame({"code": codes, "description": codes}))
@@ -61,7 +61,7 @@ def toy_similarity(parameters: Parameters) -> pd.DataFrame:
 
 
 def resemblance(table: pd.DataFrame, threshold: float, ax: Axes) -> Axes:
-    """Of `toy_similarity`: a bar a code, the most similar on top, and what a threshold would keep."""
+    """Bar plot of `toy_similarity`, the most similar code on top, with the filter's threshold."""
     ordered = table.sort_values("similarity")
     looks = dict(zip(("says so", "denies it", "does not speak of it"), zip(("C0", "C1", CHANCE), HATCHES)))
     for says, (colour, hatch) in looks.items():
@@ -75,15 +75,14 @@ def resemblance(table: pd.DataFrame, threshold: float, ax: Axes) -> Axes:
 
 
 def toy_probabilities(labels: pd.DataFrame) -> pd.DataFrame:
-    """(20 notes, 5 codes): what models of three segments might give, each able, on a scale of its own."""
+    """(20 notes, 5 codes): what models of three segments might predict, each accurate, on scales of their own."""
     noise = np.random.default_rng(0).normal(scale=0.7, size=labels.shape)
     level = np.array([-4.0, -2.5, -1.0])[TOY_SEGMENTS]
     return (level + 3 * labels + noise).map(lambda z: 1 / (1 + np.exp(-z)))
 
 
 def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
-    """Probabilities of every code's notes, and where one threshold for all falls, and one a segment, both chosen on
-    these notes."""
+    """Probabilities of every code's notes, with one threshold for all and one per segment, both chosen on them."""
     found = {}
     for rule in ("global", "segment"):
         given = {"segment": TOY_SEGMENTS, "floor": 1}
@@ -103,7 +102,10 @@ def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def explain_accuracy(scores: pd.DataFrame) -> str:
-    """Why accuracy does not praise a model without codes here, if so; scores: of `label_metrics.trivial_baselines`."""
+    """Why accuracy does not favour a model that predicts no code here, if so; "" otherwise.
+
+    scores: from `label_metrics.trivial_baselines`.
+    """
     if scores.loc["no code, ever", "accuracy"] > scores.loc["no code, ever", "micro-F1"]:
         return ""
     return (
@@ -113,15 +115,16 @@ def explain_accuracy(scores: pd.DataFrame) -> str:
 
 
 def three_codes(counts: NDArray[np.int64], n_notes: int) -> dict[str, float]:
-    """The most frequent code, the middle one and the rarest, each to its share of the notes."""
+    """The most frequent code, the middle one and the rarest, each with its share of the notes. counts: (codes,)."""
     ordered = np.sort(counts)[::-1] / n_notes
     return {"the first code": ordered[0], "the middle one": ordered[len(ordered) // 2], "the last": ordered[-1]}
 
 
 def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: float) -> NDArray:
-    """ROC and precision-recall of one and the same scorer on codes of other prevalence.
+    """ROC and precision-recall curves of the same scorer on codes of different prevalence.
 
-    Its scores are normal, of notes with the code `separation` deviations higher; so ROC is the same for every code.
+    Scores are normal, `separation` standard deviations higher for notes with the code, so ROC is the same for every
+    code.
     prevalences: code to its share of the notes, the most frequent first.
     """
     wrong = np.concatenate([np.geomspace(1e-6, 0.01, 100), np.linspace(0.01, 1, 200)])
@@ -144,8 +147,8 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
 def walk(counts: NDArray[np.int64], *, eta: float) -> pd.DataFrame:
     """The segmentation code by code, from the rarest: `count`, `segment`, `spread` and `before`.
 
-    spread: deviation of the code's segment, up to it, over eta times the smallest count there. before: of the first
-    code of a segment, what it would have brought the segment before it to.
+    spread: deviation of the counts in the code's segment up to this code, over eta times the smallest count there.
+    before: for the first code of a segment, the value that it would have brought the previous segment to.
     """
     ordered = np.sort(np.asarray(counts))
     segments = segment(ordered, eta=eta)
@@ -160,7 +163,7 @@ def walk(counts: NDArray[np.int64], *, eta: float) -> pd.DataFrame:
 
 
 def steps(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Of `walk`: how far each code brings its segment towards the bound, and, hollow, where one had to be cut."""
+    """Plot of `walk`: how far each code brings its segment towards the bound; hollow: past it, so a new one began."""
     shades = colours(table["segment"].max() + 1)
     places, limit = np.arange(len(table)), 2.5
     ax.bar(places, table["before"].clip(upper=limit), color="none", edgecolor="#333333", linestyle="--")
@@ -175,8 +178,10 @@ def steps(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
-    """Loss and gradient of one negative against the probability that it is given, under the four losses of the paper's
-    family. weight: 1/beta of the note."""
+    """Loss and gradient of one negative against its predicted probability, for the four losses of the paper's family.
+
+    weight: 1/beta of the note.
+    """
     probability = torch.linspace(0.002, 0.998, 200)
     for name in ("bce", "focal", "sh", "sh_focal"):
         own = weight if name.startswith("sh") else 1.0
@@ -193,19 +198,19 @@ def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
 
 
 def _of_negatives(loss, logits: Tensor, weight: float, given: dict[str, float]) -> tuple[NDArray, NDArray]:
-    """Loss and gradient of each logit, as a note of its own without the code."""
+    """Loss and gradient at each logit, each treated as a note without the code."""
 
     def total(z: Tensor) -> Tensor:
         return loss(z.reshape(-1, 1), torch.zeros(z.numel(), 1), torch.full((z.numel(),), weight), **given)
 
     moved = logits.clone().requires_grad_()
-    total(moved).backward()  # notes are averaged, so each has its share of the gradient
+    total(moved).backward()  # the loss averages over notes, so each has its share of the gradient
     return torch.func.vmap(total)(logits).numpy(), len(logits) * moved.grad.numpy()
 
 
 def weights(sources: NDArray[np.bool_], beta: harmonic_weights.Beta, ax: Axes) -> Axes:
-    """What the negatives of each segment weigh in training: from the least to the most, and their sum over that of the
-    positives. sources: of `harmonic_weights.note_sources`."""
+    """Weights of the negatives of each segment in training: from the least to the largest, and their sum over that of
+    the positives. sources: from `harmonic_weights.note_sources`."""
     n = sources.shape[1] - 1
     for s, colour in zip(range(n), colours(n)):
         negatives = ~sources[:, s]
@@ -224,7 +229,7 @@ def weights(sources: NDArray[np.bool_], beta: harmonic_weights.Beta, ax: Axes) -
 
 
 def gradient(counts: NDArray[np.int64], n_notes: int, bins: pd.Series, ax: Axes) -> Axes:
-    """What BCE's gradient at a fresh logit (p = 1/2) is spent on, by frequency of the code: pushes up and down."""
+    """Share of BCE's gradient at an untrained logit (p = 1/2) that pushes up and down, by frequency of the code."""
     table = pd.DataFrame({"bin": bins.array, "up": counts, "down": n_notes - counts})
     sums = table.groupby("bin", observed=True).sum(numeric_only=True)
     down = 100 * sums["down"] / sums.sum(axis=1)
@@ -239,9 +244,9 @@ def gradient(counts: NDArray[np.int64], n_notes: int, bins: pd.Series, ax: Axes)
 
 
 def who_finds(truth: NDArray, first: NDArray, second: NDArray, bins: pd.Series) -> pd.DataFrame:
-    """Of the true pairs of notes and codes in each bin, the share that both models find, one alone, or neither.
+    """Shares of the true (note, code) pairs per bin that both models find, one alone, or neither.
 
-    truth, first, second: (notes, codes) of 0 and 1. bins: (codes,). Index: bin; `pairs` says how many there are.
+    truth, first, second: (notes, codes) of 0 and 1. bins: (codes,). Index: bin; `pairs`: the number of pairs.
     """
     kinds = {"both": first & second, "the first alone": first & ~second, "the second alone": second & ~first}
     sums = {name: (truth.astype(bool) & kind.astype(bool)).sum(axis=0) for name, kind in kinds.items()}
@@ -253,7 +258,7 @@ def who_finds(truth: NDArray, first: NDArray, second: NDArray, bins: pd.Series) 
 
 
 def found_by(shares: pd.DataFrame, first: str, second: str, ax: Axes) -> Axes:
-    """Of `who_finds`: a bar a bin."""
+    """Plot of `who_finds`, one bar per bin. first, second: names of the two models."""
     left = np.zeros(len(shares))
     names = [f"{name} ({int(n)} pairs)" for name, n in shares["pairs"].items()]
     looks = {"both": ("#333333", "both"), "the first alone": ("C0", f"{first} alone")}

@@ -1,4 +1,4 @@
-"""A figure that follows sliders in JupyterLab, and stands still where nobody can move them."""
+"""A plot that follows sliders in JupyterLab, and is a still image where nobody can move them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from PIL import Image
 
 from shl_utils.notebook import style
 
-# for screen readers, and not seen
+# for screen readers, not visible
 UNSEEN = '<div style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
-Range = tuple[float, float, float]  # where it starts, the least and the most
+Range = tuple[float, float, float]  # initial value, minimum and maximum
 
 
 def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **controls: Range | Sequence[str]) -> Any:
-    """Draw with the first value of every control; if `interactive`, under a slider for each range and a menu for names.
+    """Draw with the first value of every control; if `interactive`, under a slider per range and a menu per list.
 
-    draw: takes the axes (an array of them, if `panels` are several) and a value for each control by its name, and draws
-    anew. The widgets are shown with the picture in their place where there is no kernel to move them, as on GitHub, and
-    returned.
+    draw: takes the axes (an array of them if `panels` are several) and one value per control, by name, and draws again.
+    Returns the widgets, or None. Where no kernel can move them, as on GitHub, the picture is shown instead.
     """
     starts = {name: values[0] for name, values in controls.items()}
     size = (8, 4) if panels == 1 else (5.5 * panels, 4)
@@ -57,8 +56,8 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
 
 
 class Picture:
-    """A figure that is drawn again and again, apart from pyplot. Where its axes lie is settled by the first time: to
-    settle it anew takes as long as to draw."""
+    """A plot that is redrawn many times, without pyplot. Its layout is computed at the first drawing only, since that
+    takes as long as drawing."""
 
     def __init__(self, draw: Callable[..., Any], size: tuple[float, float], panels: int) -> None:
         self.draw, self.figure = draw, Figure(figsize=size)
@@ -66,7 +65,7 @@ class Picture:
         self.axes = self.figure.subplots(1, panels)
 
     def render(self, values: dict[str, Any]) -> bytes:
-        """PNG."""
+        """Redraw with these values, by control; returns a PNG image as bytes."""
         for ax in self.figure.axes:
             ax.clear()
         self.draw(self.axes, **values)
@@ -83,5 +82,5 @@ def _control(widgets: Any, name: str, values: Range | Sequence[str]) -> Any:
     if isinstance(values[0], str):
         return widgets.ToggleButtons(options=list(values), value=values[0], **label)
     start, least, most = values
-    least, most = min(start, least), max(start, most)  # a slider moves a start beyond its ends without a word
+    least, most = min(start, least), max(start, most)  # a slider silently moves a value that is beyond its ends
     return widgets.FloatSlider(value=start, min=least, max=most, step=(most - least) / 100, **label)

@@ -1,1 +1,1 @@
-"""Tables, plots, sentences and pages of what was measured."""
+"""Tables, plots, sentences and pages of the results."""

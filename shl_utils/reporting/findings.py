@@ -1,4 +1,4 @@
-"""What a figure says, in one sentence: tables in, text out."""
+"""The message of a plot or table in one sentence: tables in, text out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES = {figure: f"{title}-F1" for figure, title in tables.FIGURES.items()}
 
 
 def summarize_gains(table: pd.DataFrame) -> str:
-    """Of `results.table` without its base: how many comparable rows gain and lose, by their intervals."""
+    """How many comparable rows gain and how many lose, by their intervals. table: `results.table` without its base."""
     rows = table[table["comparable"].astype(bool)]
     if rows.empty:
         return "The grid has no other row that could be compared with the one BCE model."
@@ -26,13 +26,13 @@ def summarize_gains(table: pd.DataFrame) -> str:
 
 
 def summarize_row(table: pd.DataFrame, name: str) -> str:
-    """What one row of it gains, in points of F1 with their intervals."""
+    """Gains of one row of the table, in points of F1 with their intervals."""
     changes = [f"{tables.change(table.loc[name], f'{figure}_gain')} {title}" for figure, title in NAMES.items()]
     return f"{name}: {', '.join(changes)}."
 
 
 def summarize_costs(ratios: pd.Series) -> str:
-    """Of `cost.against_one`."""
+    """Cost of the run's models as multiples of that of the single BCE model. ratios: from `cost.against_one`."""
     if (ratios == 1).all():
         return "The run trained one model of all codes, which costs what one model costs."
     taken = ", ".join(f"{value:.1f} times the {name}" for name, value in ratios[1:].items())
@@ -41,7 +41,7 @@ def summarize_costs(ratios: pd.Series) -> str:
 
 
 def summarize_verdicts(lines: pd.DataFrame) -> str:
-    """How the paper's claims that were tested fared, by the lines of `verdict.judge_runs`."""
+    """How many of the paper's tested claims hold, by metric and verdict. lines: from `verdict.judge_runs`."""
     theirs = lines[lines["papers"]]
     runs = theirs["run"].nunique()
     tested = theirs[theirs["verdict"] != "not tested"]

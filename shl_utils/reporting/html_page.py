@@ -1,4 +1,4 @@
-"""A page of HTML that needs nothing but itself: no script, style or picture from elsewhere. Its tables sort."""
+"""A self-contained page of HTML: it loads no script, style or picture from elsewhere. Its tables can be sorted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ thead th { border-bottom: 2px solid #888a }
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """A whole document of `parts` of HTML."""
+    """A whole HTML document, with `parts` of HTML as its body."""
     head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{html.escape(title)}</title>"
     head += f"<style>{STYLE}</style>\n{sorting()}"
     body = "\n".join([f"<h1>{html.escape(title)}</h1>", *parts])
@@ -27,7 +27,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 
 def sorting() -> str:
-    """The script behind tables of pandas that sort by a click on a head, and their style."""
+    """The script and style with which pandas tables can be sorted by a click on a column header."""
     return Path(__file__).with_name("tables.html").read_text(encoding="utf-8")
 
 
@@ -40,7 +40,7 @@ def paragraph(text: str) -> str:
 
 
 def table(shown: pd.DataFrame) -> str:
-    """With its index, everything in it as text."""
+    """An HTML table with the index, all values as text."""
     return shown.rename_axis(None).to_html(border=0, justify="left")
 
 

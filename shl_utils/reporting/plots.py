@@ -1,5 +1,8 @@
-"""One function a figure: a table in, axes out. Rare is dark, frequent is bright, in every figure; what stands side by
-side differs in more than its colour, and C0, C1, ... are the colours of the style file."""
+"""One function per plot: a table in, axes out.
+
+Rare codes are dark and frequent ones bright in every plot. Series side by side differ in more than their colour. C0,
+C1, ... are the colours of the style file.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,29 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-HATCHES = ("", "///", "...", "xx")  # of bars side by side
+HATCHES = ("", "///", "...", "xx")  # of neighbouring bars
 MARKS = "osD^vP*X"  # of points
-BOUND, CHANCE = "C1", "C5"  # what is not to be passed, and what knows nothing
+BOUND, CHANCE = "C1", "C5"  # a bound or threshold, and chance level
 PANELS = {"micro_f1": "Micro-F1", "macro_f1_present": "Macro-F1, codes in test"}
 
 
 def colours(n: int) -> NDArray:
-    """From dark, the rare, to bright, the frequent."""
+    """`n` colours, from dark (rare) to bright (frequent)."""
     return plt.get_cmap("cividis")(np.linspace(0.05, 0.85, max(n, 1)))
 
 
 def grouped(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Bars side by side, a group a row of the table and a look a column."""
+    """Grouped bars: one group per row of the table, one colour and hatch per column."""
     table.plot.bar(ax=ax, rot=0, width=0.8, color=[f"C{i}" for i in range(table.shape[1])], edgecolor="white")
     for bars, hatch in zip(ax.containers, itertools.cycle(HATCHES)):
         for bar in bars:
             bar.set_hatch(hatch)
-    ax.legend()  # anew, with the hatches
+    ax.legend()  # again, now with the hatches
     return ax
 
 
 def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
-    """Notes of every code, most frequent first, on a logarithmic scale."""
+    """Number of notes per code, most frequent code first, on a logarithmic scale."""
     ordered = np.sort(counts)[::-1]
     rare = int((ordered < 10).sum())
     ax.bar(np.arange(len(ordered)), ordered, width=1.0, color=colours(len(ordered))[::-1])
@@ -45,7 +48,7 @@ def long_tail(counts: NDArray[np.int64], ax: Axes) -> Axes:
 
 
 def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -> Axes:
-    """What share of the codes, and of all assignments, each frequency bin holds."""
+    """Share of the codes, and of all assignments, in each frequency bin. counts, bins: (codes,)."""
     table = pd.DataFrame({"bin": bins.array, "codes": 1, "assignments": counts})
     shares = table.groupby("bin", observed=True).sum(numeric_only=True)
     shares = 100 * shares / shares.sum()
@@ -56,7 +59,7 @@ def share_of_assignments(counts: NDArray[np.int64], bins: pd.Series, ax: Axes) -
 
 
 def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
-    """Accuracy beside F1 for classifiers that learned nothing. scores: index classifier, columns figures."""
+    """Accuracy beside F1 for classifiers that learned nothing. scores: a row per classifier, a column per metric."""
     grouped((100 * scores).T, ax)
     for bars in ax.containers:
         ax.bar_label(bars, fmt="%.1f", fontsize=10)
@@ -67,7 +70,7 @@ def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
-    """Similarity of notes with their own codes and with codes drawn at random, and where the threshold falls."""
+    """Histogram of the similarity of notes with their own codes and with random codes, with the filter's threshold."""
     bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
     ax.hist(random, bins, density=True, alpha=0.6, color=CHANCE, label="random code")
     ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="assigned code")
@@ -82,7 +85,7 @@ def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -
 
 
 def segments(table: pd.DataFrame, ax: Axes) -> Axes:
-    """The long tail, every code in the colour of its segment. table: `train_count`, `segment`."""
+    """The long tail, with every code in the colour of its segment. table: `train_count`, `segment`."""
     ordered = table.sort_values("train_count", ascending=False, ignore_index=True)
     n = ordered["segment"].max() + 1
     for k, part in ordered.groupby("segment"):
@@ -97,8 +100,8 @@ def segments(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
-    """1/beta of a negative note by the segment it comes from (columns), for each segment in training (rows)."""
-    import seaborn as sns  # a second to import, for this figure alone
+    """1/beta of a negative note by its origin segment (columns), for each segment in training (rows)."""
+    import seaborn as sns  # takes a second to import, needed for this plot only
 
     ax.grid(False)
     if weights.isna().all(axis=None):
@@ -114,7 +117,7 @@ def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
-    """Training loss and validation average precision of every segment, by epoch."""
+    """Training loss and validation average precision of every segment, by epoch. histories: segment to its epochs."""
     for (k, history), colour in zip(histories.items(), colours(len(histories))):
         epochs = [h["epoch"] + 1 for h in history]
         loss, ap = ([np.nan if h[name] is None else h[name] for h in history] for name in ("loss", "validation_ap"))
@@ -131,9 +134,9 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
 
 
 def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
-    """Share of positives against probability. curves: model to the table of `score_metrics.calibration`."""
+    """Share of positives against probability. curves: model to its table from `score_metrics.calibration`."""
     ax.plot([0, 1], [0, 1], ":", color=CHANCE)
-    for (name, curve), mark in zip(curves.items(), MARKS):  # the style's lines differ by themselves
+    for (name, curve), mark in zip(curves.items(), MARKS):  # line styles already differ, by the style file
         ax.plot(curve["probability"], curve["share"], marker=mark, markersize=6, label=name)
     ax.set(xlabel="probability given", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     ax.set_title("Below the line a model is too sure, above it too timid")
@@ -142,7 +145,7 @@ def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
 
 
 def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
-    """Macro-F1 within each group of codes, a bar a model. table: index (model, group) of `by_frequency`."""
+    """Macro-F1 within each group of codes, one bar per model. table: from `results.by_frequency`."""
     names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
     wide = table["macro_f1_present"].astype(float).unstack("model").loc[groups, names]
     grouped(100 * wide, ax)
@@ -155,8 +158,10 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
 
 
 def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Points of micro- and macro-F1 that every row gains over the unified BCE model, with paired 95% intervals; hollow:
-    not comparable. table: of `results.table`, without the base."""
+    """Points of micro- and macro-F1 that every row gains over the single BCE model, with paired 95% intervals.
+
+    Hollow points: not comparable. table: `results.table` without the base.
+    """
     places = np.arange(len(table))[::-1]
     comparable = table["comparable"].astype(bool).to_numpy()
     for ax, (figure, title) in zip(axes, PANELS.items()):
@@ -167,15 +172,17 @@ def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.axvline(0, color="#333333", linewidth=1)
         ax.set(yticks=places, xlabel="points over one BCE model of all codes")
         ax.set_title(title)
-    # names of many parts would leave the points no room
+    # long names would leave no room for the points
     axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table.index], fontsize=9)
     axes[1].set_yticklabels([])
     return axes
 
 
 def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
-    """Micro- and macro-F1 against the levels of each factor, a panel a factor, with 95% intervals; dotted: those of
-    `base`, the unified BCE model."""
+    """Micro- and macro-F1 with 95% intervals against the levels of each factor, one panel per factor.
+
+    curves: factor to its table from `measure.one_factor`. base: metrics of the single BCE model, drawn dotted.
+    """
     across = min(len(curves), 3)
     down = -(-len(curves) // across)
     figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
@@ -196,7 +203,7 @@ def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
 
 
 def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
-    """What the gain of the most generous reading is made of, in points of F1. parts: of `effects.shares`."""
+    """Points of F1 that each factor contributes to the most favourable reading. parts: from `effects.shares`."""
     places = np.arange(len(parts))[::-1]
     for (figure, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
         value, low, high = (100 * parts[f"{figure}{end}"].astype(float) for end in ("", "_low", "_high"))
@@ -211,7 +218,7 @@ def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Gain of every claim with its 95% interval, a panel for micro- and one for macro-F1, a colour and mark a run."""
+    """Gain for every claim with its 95% interval: a panel for micro- and for macro-F1, a colour and mark per run."""
     claims, runs = list(dict.fromkeys(lines.index)), list(dict.fromkeys(lines["run"]))
     for ax, (figure, title) in zip(axes, PANELS.items()):
         for i, (run, mark) in enumerate(zip(runs, itertools.cycle(MARKS))):
@@ -230,7 +237,7 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
 
 
 def times(ratios: pd.Series, ax: Axes) -> Axes:
-    """What segments take, in times one model of all codes. ratios: of `cost.against_one`."""
+    """Cost of the segments as multiples of the cost of one model of all codes. ratios: from `cost.against_one`."""
     bars = ax.barh(ratios.index[::-1], ratios[::-1], color="C0")
     ax.bar_label(bars, fmt="%.1f", padding=3)
     ax.axvline(1, color=BOUND, linestyle="--")
@@ -242,7 +249,7 @@ def times(ratios: pd.Series, ax: Axes) -> Axes:
 
 
 def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Seconds and peak memory of every stage, a panel each. table: of `cost.stages`."""
+    """Seconds and peak memory of every stage, one panel each. table: from `cost.stages`."""
     scaled = table.assign(peak_memory_mb=table["peak_memory_mb"] / 1000)
     for ax, name, unit in zip(axes, table.columns, ("seconds", "peak memory (GB)")):
         bars = ax.barh(table.index[::-1], scaled[name][::-1], color="C0")
@@ -255,7 +262,7 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 
 
 def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
-    """FLOPs of a note against its tokens and against the codes, on logarithmic scales; both of `cost.growth`."""
+    """FLOPs per note against its tokens and against the number of codes, log scales. Tables: from `cost.growth`."""
     for ax, table in zip(axes, (by_tokens, by_codes)):
         for name, colour, marker in (("trunk", "C0", "o"), ("trained", "C1", "s")):
             if table[name].any():

@@ -1,6 +1,6 @@
-"""A finished run for people without Python: its notebooks as pages, or as slides. Both work without a network.
+"""A finished run for readers without Python: its notebooks as pages or as slides, which work without a network.
 
-nbconvert makes them; what it would fetch from elsewhere (formulas, a library of slides) is put in its place here.
+nbconvert makes them. What it would load from elsewhere (formulas, a library for slides) is included here instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
 QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
 MERMAID = re.compile(r'<script type="module">(?:(?!</script>).)*mermaid.*?</script>', re.DOTALL)
-LOADER = re.compile(r"<script>\s*require\(.*?</script>", re.DOTALL)  # by a library that would come from elsewhere
+LOADER = re.compile(r"<script>\s*require\(.*?</script>", re.DOTALL)  # of a library that would be loaded from elsewhere
 START = """<script src="reveal/dist/reveal.js"></script>
 <script>Reveal.initialize({hash: true, slideNumber: "c/t", width: 1200, height: 800, margin: 0.05})</script>"""
 DECK = """<style>
@@ -43,17 +43,17 @@ NOTHING = {
     "mermaid_js_url": "",
     "jupyter_widgets_base_url": "",
 }
-SHORT, ROWS = 450, 10  # characters of a text that leaves room on a slide, rows of a table that takes a whole one
-REVEAL = "sphinx_revealjs"  # a package that brings reveal.js along; it is not imported
+SHORT, ROWS = 450, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
+REVEAL = "sphinx_revealjs"  # a package that contains reveal.js; it is not imported
 NEEDS = "`pip install -e '.[site]'` brings it"
 NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
 
 
 def site(folder: Path, target: Path) -> Path:
-    """Write an index with parameters and provenance, and a page a notebook, into the new folder `target`.
+    """Write an index with parameters and provenance, and one page per notebook, into the new folder `target`.
 
-    ValueError for a run that is not finished, for a `target` that is there, and for a page that would show the text of
-    a private note.
+    Returns the path of the index. ValueError for a run that is not finished, if `target` exists, and for a page that
+    would show the text of a private note.
     """
     from nbconvert import HTMLExporter
 
@@ -77,7 +77,10 @@ def site(folder: Path, target: Path) -> Path:
 
 
 def slides(folder: Path, target: Path) -> Path:
-    """Write a deck a notebook, without its code, and reveal.js into the new folder `target`. Raises as `site` does."""
+    """Write one slide deck per notebook, without code, and reveal.js into the new folder `target`; return the first.
+
+    Raises as `site` does, and ValueError where reveal.js is missing.
+    """
     from nbconvert import SlidesExporter
 
     found, reveal = _notebooks(folder), _reveal()
@@ -108,7 +111,7 @@ def _provenance(folder: Path) -> Iterator[str]:
 
 
 def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
-    git, computed = stamp.get("git") or {}, stamp.get("computed", ())  # nothing where no model computed a figure
+    git, computed = stamp.get("git") or {}, stamp.get("computed", ())  # empty where no model computed anything
     return {
         "stage": stage["stage"],
         "finished": stage["finished"],
@@ -120,13 +123,13 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dark(exporter: Any) -> str:
-    """The other theme, for those whose system asks for it."""
+    """The dark theme, for readers whose system asks for it."""
     theme = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")[0]
     return f'<style media="(prefers-color-scheme: dark)">:root {{ color-scheme: dark }}\n{theme}</style>\n'
 
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
-    """The executed notebooks of a finished run."""
+    """The executed notebooks of a finished run, by stage; ValueError where one is missing or out of date."""
     states = stages.states(folder)
     late = [stage for stage, state in states.items() if not state.done]
     if late:
@@ -143,8 +146,8 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
 
 @contextmanager
 def _pages(folder: Path, target: Path) -> Iterator[Path]:
-    """Where to write the pages of the new folder `target`; ValueError, and none is there, if it exists, or if one shows
-    the text of a private note."""
+    """Yield a folder to write to, which then becomes the new folder `target`. ValueError, and nothing is written, if
+    that exists or if a page shows the text of a private note."""
     if target.exists():
         raise ValueError(f"{target} is there already: give the name of a new folder")
     with storage.atomic(target) as partial:
@@ -164,8 +167,8 @@ def _reveal() -> Path:
 
 
 def _readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """With formulas as MathML, which browsers draw by themselves, and pictures with their words, which nbconvert's
-    template leaves out."""
+    """The notebook with formulas as MathML, which browsers draw, and pictures with the alternative texts that
+    nbconvert's template leaves out."""
     from latex2mathml.converter import convert
 
     def drawn(match: re.Match) -> str:
@@ -184,9 +187,9 @@ def _readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A slide a heading, below it one a picture or table, beside a short text where there is one, and sentences below
-    what they speak of; what only computes is left out."""
-    room = filled = False  # whether the slide has room for a picture or table, and whether it holds one
+    """Mark the cells as slides. A heading opens a slide; below it are pictures and tables, one per slide, beside a
+    short text where there is one. Sentences follow what they describe. Cells without visible output are left out."""
+    room = filled = False  # whether the slide has room for a picture or table, and whether it has one
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _is_seen(output.get("data", {}))]
@@ -206,7 +209,7 @@ def _is_long(outputs: list[nbformat.NotebookNode]) -> bool:
 
 
 def _is_seen(data: dict[str, Any]) -> bool:
-    """Pictures, tables and sentences; not lists of definitions, nor the script that sorts tables."""
+    """Whether it is a picture, table or sentence; not a list of definitions, nor the script that sorts tables."""
     if "text/markdown" in data:
         return not data["text/markdown"].startswith("- ")
     return "<script>" not in data.get("text/html", "<script>")

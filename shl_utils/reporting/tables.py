@@ -1,4 +1,4 @@
-"""What was trained, and points of F1 (x 100) with their intervals, as a person reads them: tables and text."""
+"""Readable tables and text: what was trained, and points of F1 (x 100) with their intervals."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ DERIVED = {
 
 
 def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
-    """Of every `segment.json`, by segment: what it trained on, what it reached on validation and what the codes'
-    frequencies alone reach there, and what its loss took from the training notes, as minimum / median / maximum."""
+    """Per `segment.json`: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone.
+
+    The other columns are what its loss derived from the training notes (DERIVED), as minimum / median / maximum.
+    """
     shown = [_trained(fact) for fact in facts.values()]
     texts = [{DERIVED[name]: _spread(values) for name, values in fact["derived"].items()} for fact in facts.values()]
     table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
@@ -42,13 +44,13 @@ def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
 
 
 def spaced(table: pd.DataFrame) -> pd.DataFrame:
-    """With names that can go over several lines, where a page is narrow."""
+    """The table with column and row names that can wrap, for narrow pages."""
     heads = {name: str(name).replace("_", " ") for name in table.columns}
     return table.rename(columns=heads, index=lambda name: re.sub(r",(?! )", ", ", str(name)))
 
 
 def models(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `results.compare`: F1 with interval, and the gain over the reference."""
+    """Micro- and macro-F1 with intervals, precision, recall and gains of every model. table: from `results.compare`."""
     columns = {
         "micro-F1": table.apply(interval, axis=1, figure="micro_f1"),
         "macro-F1 (codes in test)": table.apply(interval, axis=1, figure="macro_f1_present"),
@@ -62,15 +64,17 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def all_figures(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `results.compare`: every figure of every model beside its definition."""
+    """Every metric (rows) of every model (columns), with its definition last. table: from `results.compare`."""
     definitions = label_metrics.DEFINITIONS | score_metrics.DEFINITIONS
     values = table[list(definitions)].T.astype(float).round(3)
     return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
 
 
 def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
-    """Of `results.table`, made with this `reference`: F1, spread over seeds, gain with its p; rows that are not
-    comparable in parentheses."""
+    """Per experiment: F1 with its deviation over seeds, gain with p, mAP, core seconds and failed training runs.
+
+    Those that are not comparable are in parentheses. table: from `results.table`, with the same `reference`.
+    """
     columns = {}
     for figure, title in FIGURES.items():
         value, gain = (
@@ -89,7 +93,7 @@ def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
 
 
 def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> dict[str, str]:
-    """Of what `ablation` shows, by its name there; `times` and `reference` as `results.table` had them."""
+    """Definitions of what `ablation` shows, by name; `times` and `reference` as given to `results.table`."""
     failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
     return (
         DEFINITIONS
@@ -106,17 +110,17 @@ def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> di
 
 
 def fingerprints(corpus: Corpus) -> dict[str, str]:
-    """Of the data, as one more definition."""
+    """Fingerprints of the corpus, as one more definition."""
     return {"measured on": named(corpora.fingerprints(corpus))}
 
 
 def named(prints: dict[str, str]) -> str:
-    """Fingerprints in a line."""
+    """Fingerprints in one line of text."""
     return ", ".join(f"{name} {value}" for name, value in prints.items())
 
 
 def effects(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `effects.on_average` or `effects.one_by_one`: differences, and how many each is the mean of."""
+    """Changes in micro- and macro-F1 with intervals, and over how many `pairs`. table: such as `effects.on_average`."""
     if table.empty:
         return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
     pairs = {"pairs": table["pairs"].astype(int)} if "pairs" in table else {}
@@ -125,7 +129,10 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
-    """Of `results.gains_by_frequency`: micro-F1 of every row in each bin of code frequency, and its gain."""
+    """micro-F1 of every experiment (rows) in each bin of code frequency (columns), and its gain over BASE.
+
+    lines: from `results.gains_by_frequency`.
+    """
     heads = [f"{b} ({n:.0f} codes, {k:.0f} labels)" for b, n, k in lines[["bin", "codes", "positives"]].to_numpy()]
     gains = (100 * lines[["micro_f1", "gain", "low", "high"]]).to_numpy()
     words = ["{:.1f}, {:+.1f} [{:+.1f}, {:+.1f}]".format(*values) for values in gains]
@@ -136,7 +143,7 @@ def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
-    """Of `measure.together`: F1 and the gain over the base at every level of a factor."""
+    """F1 and gain over the base at every level of each factor. curves: from `measure.together`."""
     columns: dict[str, pd.Series] = {"level": curves["level"]}
     for figure, title in FIGURES.items():
         columns[f"{title}-F1"] = curves.apply(interval, axis=1, figure=figure)
@@ -145,8 +152,10 @@ def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines of `verdict.judge_runs`, one per run and claim that it tested: gain and verdict in micro- and macro-F1.
-    A claim that none tested stands once."""
+    """One row per claim and run that tested it: gain and verdict in micro- and macro-F1; untested claims appear once.
+
+    lines: from `verdict.judge_runs`.
+    """
     keys, claims = ["claim", "run", "measured"], list(lines.index.unique())
     tested = lines[lines["verdict"] != "not tested"]
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "figure"])
@@ -163,8 +172,10 @@ def verdict(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuning(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `tuning.choose`: the validation figure of every row under every setting, the chosen one marked, and what all
-    of its settings cost."""
+    """Validation score of every experiment under every setting, the chosen one starred, and core seconds of all.
+
+    table: from `tuning.choose`.
+    """
     mark = table["chosen"].map({True: " *", False: ""})
     shown = table.assign(figure=(100 * table["figure"]).map("{:.1f}".format) + mark)
     wide = shown.pivot(index="row", columns="setting", values="figure").fillna("").reindex(shown["row"].unique())
@@ -174,25 +185,25 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_markdown(path: Path, *tables: pd.DataFrame, definitions: dict[str, str]) -> None:
-    """Readable tables as text, for a terminal or a report, and what stands in them below."""
+    """Write tables as Markdown text, for a terminal or a report, followed by the definitions of their columns."""
     texts = [markdown(table) for table in tables]
     path.write_text("\n\n".join([*texts, listed(definitions)]) + "\n", encoding="utf-8")
 
 
 def listed(definitions: dict[str, str]) -> str:
-    """A line each."""
+    """Definitions as a Markdown list, one line each."""
     return "\n".join(f"- {name}: {text}" for name, text in definitions.items())
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """With its index as the first column."""
+    """A Markdown table with the index as its first column."""
     table = table.rename_axis(table.index.name or "row").reset_index()
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _text(values: pd.Series, form: str) -> pd.Series:
-    """Numbers in this form, and nothing where there is none."""
+    """Numbers formatted with `form`, and "" where there is none."""
     return values.astype(float).map(form.format, na_action="ignore").astype(object).fillna("")
 
 
@@ -207,17 +218,17 @@ def _trained(fact: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spread(values: dict[str, float] | float) -> str:
-    """ "0.5 / 1 / 10"."""
+    """Numbers as "0.5 / 1 / 10"."""
     return " / ".join(f"{value:g}" for value in (values.values() if isinstance(values, dict) else [values]))
 
 
 def interval(row: Mapping[str, float] | pd.Series, figure: str) -> str:
-    """ "82.9 [80.8, 84.7]"."""
+    """A metric x 100 with its interval, as "82.9 [80.8, 84.7]"."""
     return "{:.1f} [{:.1f}, {:.1f}]".format(*_points(row, figure))
 
 
 def change(row: pd.Series, figure: str) -> str:
-    """ "+1.2 [-0.3, +2.8]"."""
+    """A signed difference x 100 with its interval, as "+1.2 [-0.3, +2.8]"."""
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*_points(row, figure))
 
 
