@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils.evaluation import label_metrics, resampling
+from shl_utils.evaluation import label_metrics
 
 INTERVAL = "95%, of a Bayesian bootstrap over test notes, for macro-F1 over codes too"
 
@@ -113,8 +113,8 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
     at_first = [mine.sum(axis=0) for mine, _ in pairs]
     by_code = [(sparse.csr_array(b.T) - sparse.csr_array(a.T)).astype(np.float32) for a, b in pairs]
     parts = []
-    for block in resampling.blocks(len(swaps), truth.shape[1]):
-        hit, said = (n + resampling.weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
+    for block in blocks(len(swaps), truth.shape[1]):
+        hit, said = (n + weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
         micro = label_metrics.f1(hit.sum(axis=1), true.sum(), said.sum(axis=1))
         parts.append((micro, label_metrics.f1(hit, true, said)[:, present].mean(axis=1)))
     return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))

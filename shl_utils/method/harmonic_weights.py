@@ -12,10 +12,7 @@ Beta = Literal["R1", "R2", "R3"]  # definitions of beta, see `weights`
 
 
 def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Segments that each note has codes of: bool (notes, segments + 1). The last column marks notes without any code.
-
-    labels: (notes, codes) of 0 and 1. segments: (codes,).
-    """
+    """(notes, segments + 1): of which segments (codes,) a note has labels (notes, codes); last, whether of none."""
     n_segments = int(segments.max()) + 1
     membership = sparse.csr_array(
         (np.ones(len(segments)), (np.arange(len(segments)), segments)), shape=(len(segments), n_segments)
@@ -37,10 +34,7 @@ def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
 
 
 def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(segments, segments + 1): 1/beta_{r,s} of segment s in training (row) and origin segment r (column).
-
-    NaN on the diagonal and where no note comes from r. sources: from `note_sources`.
-    """
+    """(segments, segments + 1): 1/beta_{r,s} of segment s (row) and origin segment r; NaN where no note is from r."""
     rows = [betas(sources, s) for s in range(sources.shape[1] - 1)]
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 

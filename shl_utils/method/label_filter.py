@@ -19,10 +19,7 @@ BLOCK = 65536  # labels whose similarities are computed at once
 
 
 def average(pieces: NDArray, owner: NDArray, *, n: int) -> NDArray:
-    """Mean embedding of the pieces of each owner, at unit length: (pieces, width) to (n, width), float32.
-
-    owner: (pieces,), the number of each piece's owner, below n.
-    """
+    """Mean of the pieces of each owner (pieces,), below n, at unit length: (pieces, width) to (n, width), float32."""
     sums = np.zeros((n, pieces.shape[1]), dtype=np.float32)
     np.add.at(sums, owner, pieces)
     return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
@@ -42,10 +39,7 @@ def pairwise(notes: NDArray, codes: NDArray, labels: sparse.csr_array) -> pd.Dat
 
 
 def cosine_threshold(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> float:
-    """The filter's threshold as a cosine. A quantile (`filter_by`) is taken over the training labels alone.
-
-    table: from `pairwise`. split: (notes,).
-    """
+    """The threshold as a cosine; a quantile is over training labels alone. table: from `pairwise`. split: (notes,)."""
     if parameters.filter_by == "cosine":
         return parameters.filter_threshold
     training = table["similarity"][split[table["note"]] == "train"]

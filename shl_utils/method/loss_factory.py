@@ -101,10 +101,7 @@ def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict
 
 
 def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Callable[..., Tensor]:
-    """The loss called `name` as a function of (logits, targets, weights), with all other arguments set.
-
-    They come from the training labels (notes, codes) and the parameters. Raises ValueError for an unknown loss.
-    """
+    """The loss called `name` as a function of (logits, targets, weights); labels (notes, codes) give the rest."""
     if name not in losses.NAMES:
         raise ValueError(f"loss {name!r} is unknown: use one of {', '.join(losses.NAMES)}")
     settings: dict[str, Any] = {"gamma": parameters.gamma} if name in losses.FOCUSED else {}

@@ -3,8 +3,7 @@
 Losses are summed over codes and averaged over notes, so that a learning rate means about the same under each. Only
 two_way and zlpr are no sums over codes; they say what they are. `gamma` is the focal exponent of every loss of FOCUSED,
 and 0 leaves the focal factor out. With gamma above 0, r_bce and ntr are R-FL and NTR-FL of Huang et al. 2021; at 0 they
-are plain R-BCE and NTR. All compute in float32 from logits.
-They use `logsigmoid`, which stays finite where `log(p + 1e-8)` overflows half precision.
+are plain R-BCE and NTR. All compute in float32 and by `logsigmoid`: `log(p + 1e-8)` overflows in half precision.
 
 logits: (notes, codes), any float type. targets: (notes, codes) of 0 and 1. weights: (notes,), 1 unless said otherwise.
 `notes` divides the sum; it defaults to the number of rows. A process that holds part of a batch passes its share. What
@@ -57,8 +56,7 @@ def class_balanced(
 
     w_c is the inverse of the code's effective number of notes, (1 - beta) / (1 - beta^n_c), scaled to mean 1: see
     `loss_factory.effective_number_weights`. Source: Cui et al. 2019, Eq. 9 to 11. There the weight of the one true
-    class applies to all outputs. Here a code's own weight applies to its positives and negatives, as in Huang et al.
-    2021.
+    class applies to all outputs; here each code has its own, for positives and negatives, as in Huang et al. 2021.
     """
     return _average(code.to(logits.device) * _focused(logits, targets, gamma), weights, notes)
 
@@ -100,8 +98,7 @@ def negative_tolerant(
     gamma: float,
     notes: float | None = None,
 ) -> Tensor:
-    """The NTR part of `distribution_balanced` with weights w = `code` (codes,): all 1 for NTR, class-balanced for
-    CB-NTR.
+    """The NTR part of `distribution_balanced`, codes weighted by w = `code` (codes,): 1 in NTR, balanced in CB-NTR.
 
     Positives w_c FL(z_c + b_c), negatives w_c FL(s (z_c + b_c)) / s, b = `bias`, s = `scale`, FL the focal loss of a
     logit (BCE at gamma 0). Source: Wu et al. 2020; Huang et al. 2021, section 3, as printed. Their code leaves out the
@@ -181,10 +178,7 @@ def sh(logits: Tensor, targets: Tensor, weights: Tensor, *, notes: float | None 
 
 
 def sh_focal(logits: Tensor, targets: Tensor, weights: Tensor, *, gamma: float, notes: float | None = None) -> Tensor:
-    """Segmented Harmonic Focal Loss, -(1/beta) sum_c (1 - q_c)^gamma log q_c, with 1/beta in `weights`.
-
-    Source: Ray et al. 2023, SH-Focal(q_r).
-    """
+    """`sh` with the focal factor: -(1/beta) sum_c (1 - q_c)^gamma log q_c. Source: Ray et al. 2023, SH-Focal(q_r)."""
     return focal(logits, targets, weights, gamma=gamma, notes=notes)
 
 

@@ -50,10 +50,7 @@ class Curve:
 
 
 def curve(truth: NDArray, probabilities: NDArray) -> Curve:
-    """Counts over all pairs of two arrays of the same shape, `truth` of 0 and 1.
-
-    Raises ValueError without a positive, or where a probability is NaN.
-    """
+    """Counts over all pairs of two arrays of one shape, `truth` of 0 and 1. ValueError without positives or for NaN."""
     truth, probabilities = truth.ravel(), probabilities.ravel()
     scores, positives = np.unique(probabilities[truth.astype(bool)], return_counts=True)
     if not len(scores):
