@@ -14,7 +14,8 @@ from shl_utils.runs import environment_variables, locations, stages, status
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0: done; 1: a stage failed; 2: wrong arguments or parameters, nothing was run; 130: interrupted."""
+    """Exit code 0: done. 1: a stage or training failed, a run is unfinished, or text of notes was found. 2: wrong
+    arguments, parameters or files. 130: interrupted."""
     environment_variables.close()
     with console.heard() as lost:
         code = _done(_parser().parse_args(arguments))

@@ -40,16 +40,19 @@ def _digest(path: Path) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, which replaces `path` (a file or folder) when the block ends.
 
-    After a kill, `path` is the old one or the new one, never a partial one. After an error it is the old one.
+    After a kill, `path` is the old one or the new one, never a partial one; a folder may be missing. After an error it
+    is the old one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
+    partial, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old.part")
     _remove(partial)
     try:
         yield partial
-        if partial.is_dir():  # a folder cannot replace another folder
-            _remove(path)
+        if partial.is_dir() and path.exists():  # a folder cannot replace another folder
+            _remove(old)
+            path.replace(old)
         partial.replace(path)
+        _remove(old)
     except BaseException:
         _remove(partial)
         raise
