@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from shl_utils.runs import locations
 from shl_utils.parameters import PATHS, Parameters, check
+from shl_utils.runs import locations
 
 
 class _StrictLoader(yaml.SafeLoader):

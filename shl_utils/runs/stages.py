@@ -20,9 +20,9 @@ from uuid import uuid4
 import psutil
 
 from shl_utils import __version__
+from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
 from shl_utils.runs import dependencies, locations, locks, provenance, storage
 from shl_utils.runs.parameter_file import resolved
-from shl_utils.parameters import OPEN, PATHS, PLACEMENT, Parameters, STAGES, check, from_namespace, owned_by
 
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]

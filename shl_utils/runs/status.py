@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shl_utils.runs import stages, storage
 from shl_utils.parameters import STAGES
+from shl_utils.runs import stages, storage
 
 FAILED = "failed.json"
 FIGURES = (

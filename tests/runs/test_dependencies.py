@@ -9,21 +9,27 @@ import sys
 import pytest
 from conftest import PROJECT
 
-from shl_utils.experiments import ablation
 from shl_utils.data import corpus
-from shl_utils.runs import dependencies, stages
 from shl_utils.encoder import feature_cache
-from shl_utils.method import losses
 from shl_utils.evaluation import label_metrics, resampling
+from shl_utils.experiments import ablation
+from shl_utils.method import losses
+from shl_utils.parameters import STAGES, Parameters, _of, check, training_parameters
+from shl_utils.runs import dependencies, stages
 from shl_utils.training import jobs, variants
-from shl_utils.parameters import Parameters, STAGES, _of, check, training_parameters
 
 FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
 MODELS = {FOCAL, *BCE}
 # file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
 CHANGES = [
     ("method/segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
-    ("method/harmonic_weights", "    present = ratios[ratios > 0]", "    present = ratios[ratios > 0.0]", {"03", "05"}, {FOCAL}),
+    (
+        "method/harmonic_weights",
+        "    present = ratios[ratios > 0]",
+        "    present = ratios[ratios > 0.0]",
+        {"03", "05"},
+        {FOCAL},
+    ),
     ("method/losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
     ("method/losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
     ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
@@ -39,7 +45,13 @@ CHANGES = [
     ("evaluation/label_metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05"}, set()),
     ("reporting/plots", '"Training loss"', '"Loss in training"', {"03"}, set()),
     ("runs/progress", "EVERY = 0.3", "EVERY = 0.2", set(), set()),
-    ("method/harmonic_weights", "    present = ratios[ratios > 0]", "    present = ratios[ratios > 0]  # of each", set(), set()),
+    (
+        "method/harmonic_weights",
+        "    present = ratios[ratios > 0]",
+        "    present = ratios[ratios > 0]  # of each",
+        set(),
+        set(),
+    ),
 ]
 BEFORE = "a stage before it is not as it was"
 
@@ -178,7 +190,9 @@ def test_a_changed_tokenizer_encodes_anew(changed, small_run):
 
 
 def test_a_definition_leads_to_those_that_it_names():
-    reached = {name for module, name in dependencies._reached({("shl_utils.evaluation.label_metrics", "scores")}, set())}
+    reached = {
+        name for module, name in dependencies._reached({("shl_utils.evaluation.label_metrics", "scores")}, set())
+    }
     assert {"scores", "f1", "_ratio"} <= reached
     assert "bootstrap" not in reached
     found = dependencies.trace(label_metrics.scores)
@@ -212,7 +226,11 @@ def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
         path.write_text(json.dumps({"cells": [dict(zip(("cell_type", "metadata", "source"), c)) for c in cells]}))
         return dependencies.trace_notebook(path)
 
-    own = ("code", {}, "%matplotlib inline\nfrom shl_utils.evaluation import label_metrics as metrics\nmetrics.scores(a, b)\n")
+    own = (
+        "code",
+        {},
+        "%matplotlib inline\nfrom shl_utils.evaluation import label_metrics as metrics\nmetrics.scores(a, b)\n",
+    )
     base = code(own)
     assert {f"{tmp_path.name}/n.ipynb", "shl_utils/evaluation/label_metrics.py"} == set(base)
     exercise, parameters = {"tags": ["exercise"]}, {"tags": ["parameters"]}

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from shl_utils.training import launch, variants, worker
 from shl_utils.runs import environment_variables, provenance
+from shl_utils.training import launch, variants, worker
 
 STRANGE = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",

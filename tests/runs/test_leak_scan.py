@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils.runs import leak_scan
 from shl_utils.data import sources
 from shl_utils.parameters import check
+from shl_utils.runs import leak_scan
 
 NOTE = "The patient was seen for a large left pleural effusion on Tuesday. Übelkeit, no fever; discharged home."
 PART = "seen for a large left pleural effusion on Tuesday"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils.runs import stages
 from shl_utils.data.sources import openi
+from shl_utils.runs import stages
 
 
 @pytest.fixture(autouse=True)

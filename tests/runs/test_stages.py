@@ -9,8 +9,8 @@ import psutil
 import pytest
 import torch
 
-from shl_utils.runs import stages, storage
 from shl_utils.parameters import check
+from shl_utils.runs import stages, storage
 
 
 def stage(name, folder, **values):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from shl_utils.runs import stages, status, storage
 from shl_utils.parameters import STAGES
+from shl_utils.runs import stages, status, storage
 
 
 def finish(stage, folder):

@@ -1,0 +1,29 @@
+"""Files and folders that are written whole or not at all."""
+
+import pytest
+
+from shl_utils.runs import storage
+
+
+def write_half(path):
+    with storage.atomic(path) as partial:
+        partial.write_text("half of")
+        raise OSError("the disk is full")
+
+
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    storage.write_json(tmp_path / "a.json", {"b": 1})
+    with pytest.raises(OSError, match="full"):
+        write_half(tmp_path / "a.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == '{\n "b": 1\n}\n'
+
+
+def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path):
+    (tmp_path / "0.part").mkdir()  # of one that was killed
+    (tmp_path / "0.part" / "relic").touch()
+    for name in ("old", "new"):
+        with storage.atomic(tmp_path / "0") as partial:
+            partial.mkdir()
+            (partial / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["0", "0/new"]
