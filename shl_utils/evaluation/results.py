@@ -20,6 +20,10 @@ from shl_utils.method import thresholds
 from shl_utils.parameters import Parameters
 from shl_utils.runs import progress, storage
 
+BASE = "unified bce, no filter"  # name of the experiment that gains are measured against
+HEADLINE_METRICS = ("micro_f1", "macro_f1_present")
+INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
+
 
 def choose_thresholds(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
@@ -163,13 +167,6 @@ def train_counts(corpus: Corpus) -> NDArray[np.int64]:
 
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
-
-
-BASE = "unified bce, no filter"  # name of the experiment that gains are measured against
-HEADLINE_METRICS = ("micro_f1", "macro_f1_present")
-
-
-INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,11 @@ def _train_distributed(folder: Path, variants: list[Variant], *, world: int, abo
 
 def _counted(due: list[tuple[jobs.Plan, int]]) -> AbstractContextManager[None]:
     """Progress bar over segments that other processes train; each of these has its own bar in its log."""
+    waiting = list(due)
 
     def share() -> float:
-        return 100 * sum(plan.holds(k) for plan, k in due) / len(due)
+        waiting[:] = [(plan, k) for plan, k in waiting if not plan.holds(k)]  # those trained are read once
+        return 100 * (1 - len(waiting) / len(due))
 
     return progress.watched(share, f"train {len(due)} segments")
 
