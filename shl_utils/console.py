@@ -29,6 +29,8 @@ class _Stream:
         self._try(self.stream.flush)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # click would write there, past us, if it took the encoding for a mistake
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
     def _try(self, do: Callable, *given: str) -> None:

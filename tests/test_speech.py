@@ -23,31 +23,30 @@ def begun(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "shift_jis"])
 def test_a_reader_of_another_encoding_is_told_all_it_can_read(begun, encoding):
-    done = subprocess.run([*SHL, "status"], env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True)
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.decode(encoding).startswith("Lauf ")
-    assert done.stderr == b""
-    done = subprocess.run(
-        [*SHL, "status", "--json"], env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True
+    env = os.environ | {"PYTHONIOENCODING": encoding}
+    told, as_json, missing = (
+        subprocess.run([*SHL, "status", *words], env=env, capture_output=True)
+        for words in ([], ["--json"], ["Überall 😀"])
     )
-    assert json.loads(done.stdout.decode(encoding))[0]["run"] == NAME
-    done = subprocess.run(
-        [*SHL, "status", "Überall 😀"], env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True
-    )
-    assert done.returncode == 2
-    assert b"; there are: " in done.stderr
+    assert told.returncode == 1, told.stderr
+    assert told.stdout.decode(encoding).startswith("Lauf ")
+    assert told.stderr == b""
+    assert json.loads(as_json.stdout.decode(encoding))[0]["run"] == NAME
+    assert missing.returncode == 2
+    assert b"; there are: " in missing.stderr
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 @pytest.mark.parametrize("unheard", ["stdout", "stderr"])
-def test_a_reader_that_leaves_changes_no_exit_code(begun, unheard):
+def test_a_reader_that_leaves_changes_no_exit_code(begun, unheard, encoding):
+    env = os.environ | {"PYTHONIOENCODING": encoding}
     read, write = os.pipe()
     os.close(read)
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | {unheard: write}
-    done = subprocess.run([*SHL, "status"], check=False, **pipes)
-    assert done.returncode == 1
-    assert not done.stderr
-    done = subprocess.run([*SHL, "--help"], check=False, **pipes)
-    assert done.returncode == 0
+    for word, code in (("status", 1), ("--help", 0)):
+        done = subprocess.run([*SHL, word], env=env, check=False, **pipes)
+        assert done.returncode == code
+        assert not done.stderr
     os.close(write)
 
 
