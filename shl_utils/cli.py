@@ -187,7 +187,7 @@ def join(file: Path, node: int) -> int:
 @FILE
 @click.option("--rate", type=float, default=1.0, help="Factor on the learning rates where all layers are trained.")
 @click.option("--only", type=int, multiple=True, metavar="N...", help="Only these setups, by number from 0.")
-@click.option("--sizes", type=int, multiple=True, metavar="NOTES...", help="Instead: cost by numbers of made-up notes.")
+@click.option("--sizes", type=int, multiple=True, metavar="NOTES...", help="Cost by number of generated notes instead.")
 def bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int]) -> int:
     """Measure the cost of training, against transformers.Trainer."""
     ((values, full),) = runner.read_all([file])

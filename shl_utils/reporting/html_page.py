@@ -35,10 +35,6 @@ def heading(text: str) -> str:
     return f"<h2>{html.escape(text)}</h2>"
 
 
-def paragraph(text: str) -> str:
-    return f"<p>{html.escape(text)}</p>"
-
-
 def table(shown: pd.DataFrame) -> str:
     """An HTML table with the index, all values as text."""
     return shown.rename_axis(None).to_html(border=0, justify="left")

@@ -1,11 +1,10 @@
 """A finished run for readers without Python: its notebooks as pages or as slides, which work without a network.
 
-nbconvert makes them. What it would load from elsewhere (formulas, a library for slides) is included here instead.
+nbconvert makes them, by the templates in the folder beside this module.
 """
 
 from __future__ import annotations
 
-import html
 import importlib.util
 import json
 import re
@@ -17,36 +16,17 @@ from typing import Any
 
 import nbformat
 import pandas as pd
+from nbconvert import HTMLExporter, SlidesExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.reporting import html_page
 from shl_utils.runs import leak_scan, stages, status, storage
 
-FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+TEMPLATES = Path(__file__).with_name("templates")
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
 QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
-MERMAID = re.compile(r'<script type="module">(?:(?!</script>).)*mermaid.*?</script>', re.DOTALL)
-LOADER = re.compile(r"<script>\s*require\(.*?</script>", re.DOTALL)  # of a library that would be loaded from elsewhere
-START = """<script src="reveal/dist/reveal.js"></script>
-<script>Reveal.initialize({hash: true, slideNumber: "c/t", width: 1200, height: 800, margin: 0.05})</script>"""
-DECK = """<style>
-.reveal { font-size: 26px } .reveal .slides { text-align: left }
-.reveal .slides section:not(.stack):not(:has(section)) { max-height: 790px; overflow-y: auto }
-.reveal img { max-height: 520px; margin: 0 auto; display: block } .reveal table { font-size: 0.7em; margin: 0 }
-</style>"""
-FOLDED = """{% extends 'lab/index.html.j2' %}
-{% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock %}"""
-NOTHING = {
-    "mathjax_url": "",
-    "require_js_url": "",
-    "jquery_url": "",
-    "mermaid_js_url": "",
-    "jupyter_widgets_base_url": "",
-}
 SHORT, ROWS = 450, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
-REVEAL = "sphinx_revealjs"  # a package that contains reveal.js; it is not imported
-NEEDS = "`pip install -e '.[site]'` brings it"
-NEEDS_REVEAL = "reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it"
 
 
 def site(folder: Path, target: Path) -> Path:
@@ -55,20 +35,15 @@ def site(folder: Path, target: Path) -> Path:
     Returns the path of the index. ValueError for a run that is not finished, if `target` exists, and for a page that
     would show the text of a private note.
     """
-    from nbconvert import HTMLExporter
-
     found = _notebooks(folder)
     with _pages(folder, target) as partial:
         lines = []
         for stage, notebook in found.items():
-            exporter = HTMLExporter(**NOTHING, raw_template=FOLDED)
-            text, _ = exporter.from_notebook_node(notebook)
-            text = MERMAID.sub("", text).replace("</head>", f"{_dark(exporter)}</head>", 1)
-            (partial / f"{stage}.html").write_text(text, encoding="utf-8")
+            _write(notebook, HTMLExporter, "page.html.j2", partial / f"{stage}.html")
             first = notebook.cells[0].source
             lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
         parts = [
-            html_page.paragraph("Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run."),
+            "<p>Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run.</p>",
             f"<ol start=0>{''.join(lines)}</ol>",
             *_provenance(folder),
         ]
@@ -81,18 +56,42 @@ def slides(folder: Path, target: Path) -> Path:
 
     Raises as `site` does, and ValueError where reveal.js is missing.
     """
-    from nbconvert import SlidesExporter
-
-    found, reveal = _notebooks(folder), _reveal()
+    reveal = importlib.util.find_spec("sphinx_revealjs")  # contains reveal.js; it is not imported
+    if reveal is None:
+        raise ValueError("reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it")
+    found = _notebooks(folder)
+    bare = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
     with _pages(folder, target) as partial:
-        shutil.copytree(reveal / "dist", partial / "reveal" / "dist")
+        shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
         for stage, notebook in found.items():
-            exporter = SlidesExporter(**NOTHING, reveal_url_prefix="reveal", exclude_input=True)
-            exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-            text, _ = exporter.from_notebook_node(_as_deck(notebook))
-            text = LOADER.sub(START, MERMAID.sub("", text)).replace("</head>", f"{DECK}</head>")
-            (partial / f"{stage}.html").write_text(text, encoding="utf-8")
+            _mark_slides(notebook)
+            _write(
+                notebook, SlidesExporter, "deck.html.j2", partial / f"{stage}.html", reveal_url_prefix="reveal", **bare
+            )
     return target / f"{STAGES[0]}.html"
+
+
+def _write(
+    notebook: nbformat.NotebookNode, kind: type[HTMLExporter], template: str, path: Path, **options: Any
+) -> None:
+    exporter = kind(template_file=str(TEMPLATES / template), filters={"markdown2html": _as_html}, **options)
+    path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
+
+
+def _as_html(markdown: str) -> str:
+    return MarkdownWithMath(_WithMathML(escape=False)).render(markdown)
+
+
+class _WithMathML(IPythonRenderer):
+    """Renders formulas as MathML, which browsers draw without a script."""
+
+    def inline_math(self, body: str, display: str = "inline") -> str:
+        from latex2mathml.converter import convert
+
+        return convert(body, display=display)
+
+    def block_math(self, body: str) -> str:
+        return self.inline_math(body, "block")
 
 
 def _provenance(folder: Path) -> Iterator[str]:
@@ -122,26 +121,19 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _dark(exporter: Any) -> str:
-    """The dark theme, for readers whose system asks for it."""
-    theme = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")[0]
-    return f'<style media="(prefers-color-scheme: dark)">:root {{ color-scheme: dark }}\n{theme}</style>\n'
-
-
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
     """The executed notebooks of a finished run, by stage; ValueError where one is missing or out of date."""
-    states = stages.states(folder)
-    late = [stage for stage, state in states.items() if not state.done]
-    if late:
-        raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
+    for stage, state in stages.states(folder).items():
+        if not state.done:
+            raise ValueError(f"{folder}: {stage} is {state}: `shl run` its parameter file first")
     if importlib.util.find_spec("latex2mathml") is None:
-        raise ValueError(f"latex2mathml is missing: {NEEDS}")
-    stale = [stage for stage in STAGES if not stages.is_shown(folder, stage)]
-    if stale:
-        raise ValueError(
-            f"{folder}: {stale[0]} was done since by hand, with other results: `shl run` its parameter file"
-        )
-    return {stage: _readable(nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)) for stage in STAGES}
+        raise ValueError("latex2mathml is missing: `pip install -e '.[site]'` brings it")
+    for stage in STAGES:
+        if not stages.is_shown(folder, stage):
+            raise ValueError(
+                f"{folder}: {stage} was done since by hand, with other results: `shl run` its parameter file"
+            )
+    return {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
 
 
 @contextmanager
@@ -159,57 +151,25 @@ def _pages(folder: Path, target: Path) -> Iterator[Path]:
             raise ValueError(f"{folder}: {file} would show text of {notes} notes: nothing is written")
 
 
-def _reveal() -> Path:
-    spec = importlib.util.find_spec(REVEAL)
-    if spec is None:
-        raise ValueError(NEEDS_REVEAL)
-    return Path(spec.origin).parent / "_static" / "revealjs"
-
-
-def _readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook with formulas as MathML, which browsers draw, and pictures with the alternative texts that
-    nbconvert's template leaves out."""
-    from latex2mathml.converter import convert
-
-    def drawn(match: re.Match) -> str:
-        block, inline = match.groups()
-        return convert(block or inline, display="block" if block else "inline")
-
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = FORMULA.sub(drawn, cell.source)
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                words = html.escape(output.metadata.get("image/png", {}).get("alt", ""))
-                image = f'<img alt="{words}" src="data:image/png;base64,{output.data.pop("image/png").strip()}">'
-                output.data["text/html"] = image
-    return notebook
-
-
-def _as_deck(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _mark_slides(notebook: nbformat.NotebookNode) -> None:
     """Mark the cells as slides. A heading opens a slide; below it are pictures and tables, one per slide, beside a
     short text where there is one. Sentences follow what they describe. Cells without visible output are left out."""
     room = filled = False  # whether the slide has room for a picture or table, and whether it has one
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if _is_seen(output.get("data", {}))]
-            sentence = all("text/markdown" in output.data for output in cell.outputs)
-            kind = "-" if sentence or (room and not _is_long(cell.outputs)) else "subslide"
-            kind = kind if cell.outputs else "skip"
-            room, filled = room and not cell.outputs, filled or bool(cell.outputs)
-        else:
+        kind = "skip"
+        if cell.cell_type != "code":
             kind = "slide" if cell.source.startswith("#") else "subslide" if filled else "-"
             room, filled = len(cell.source) < SHORT and kind != "-", False
+        elif outputs := [output for output in cell.outputs if _is_seen(output.get("data", {}))]:
+            sentence = all("text/markdown" in output.data for output in outputs)
+            long = any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
+            kind = "-" if sentence or (room and not long) else "subslide"
+            cell.outputs, room, filled = outputs, False, True
         cell.metadata["slideshow"] = {"slide_type": kind}
-    return notebook
-
-
-def _is_long(outputs: list[nbformat.NotebookNode]) -> bool:
-    return any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
 
 
 def _is_seen(data: dict[str, Any]) -> bool:
     """Whether it is a picture, table or sentence; not a list of definitions, nor the script that sorts tables."""
     if "text/markdown" in data:
         return not data["text/markdown"].startswith("- ")
-    return "<script>" not in data.get("text/html", "<script>")
+    return "image/png" in data or "<script>" not in data.get("text/html", "<script>")
