@@ -35,11 +35,11 @@ def site(folder: Path, target: Path) -> Path:
     Returns the path of the index. ValueError for a run that is not finished, if `target` exists, and for a page that
     would show the text of a private note.
     """
-    found = _notebooks(folder)
+    found, exporter = _notebooks(folder), HTMLExporter(**_by("page.html.j2"))
     with _pages(folder, target) as partial:
         lines = []
         for stage, notebook in found.items():
-            _write(notebook, HTMLExporter, "page.html.j2", partial / f"{stage}.html")
+            _write(exporter, notebook, partial / f"{stage}.html")
             first = notebook.cells[0].source
             lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
         parts = [
@@ -61,20 +61,20 @@ def slides(folder: Path, target: Path) -> Path:
         raise ValueError("reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it")
     found = _notebooks(folder)
     bare = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
+    exporter = SlidesExporter(reveal_url_prefix="reveal", **bare, **_by("deck.html.j2"))
     with _pages(folder, target) as partial:
         shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
         for stage, notebook in found.items():
             _mark_slides(notebook)
-            _write(
-                notebook, SlidesExporter, "deck.html.j2", partial / f"{stage}.html", reveal_url_prefix="reveal", **bare
-            )
+            _write(exporter, notebook, partial / f"{stage}.html")
     return target / f"{STAGES[0]}.html"
 
 
-def _write(
-    notebook: nbformat.NotebookNode, kind: type[HTMLExporter], template: str, path: Path, **options: Any
-) -> None:
-    exporter = kind(template_file=str(TEMPLATES / template), filters={"markdown2html": _as_html}, **options)
+def _by(template: str) -> dict[str, Any]:
+    return {"template_file": str(TEMPLATES / template), "filters": {"markdown2html": _as_html}}
+
+
+def _write(exporter: HTMLExporter, notebook: nbformat.NotebookNode, path: Path) -> None:
     path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
 
 
