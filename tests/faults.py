@@ -27,14 +27,12 @@ from shl_utils.training import adapter_check
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 ROWS = [{"id": f"n{i}", "text": f"Fever on day {i}.", "codes": "A1;B2" if i % 2 else "B2"} for i in range(60)]
 TABLE = "source: table\ntable: notes.csv"
-MIMIC = "source: mimic3\nfolder: mimic"
-MINILM = sorted(weight_files.location(weight_files.MINILM).iterdir())
 GOOD = object()  # nothing is wrong after all
 
 
 @dataclass(frozen=True)
 class Fault:
-    """what: in words. lines: of the parameter file behind `run: x`, or all of it as bytes. files: what lies beside it.
+    """what: in words. lines: of the parameter file after `run: x`, or all of it as bytes. files: what lies beside it.
     says: a part of the message; GOOD where it has to be taken. remedy: what the message asks for, applied: lines in
     place of those, or files."""
 
@@ -51,6 +49,17 @@ class Fault:
         return replace(self, files=self.files | self.remedy)
 
 
+def own(what: str, says: str | object, files: dict[str, bytes] | None = None, remedy=None, *, lines: str = "") -> Fault:
+    """A fault of one's own table, notes.csv. lines: of the parameter file, after TABLE; a text as remedy stands there
+    in their place."""
+    with_table = [f"{TABLE}\n{more}".rstrip() if isinstance(more, str) else more for more in (lines, remedy)]
+    return Fault(what, with_table[0], says, files or {}, with_table[1])
+
+
+def as_csv(rows: list[dict]) -> dict[str, bytes]:
+    return {"notes.csv": pd.DataFrame(rows).to_csv(index=False).encode()}
+
+
 def table(*, row: int = 0, drop: str = "", **cells) -> dict[str, bytes]:
     """notes.csv with other cells in a row, or without a column."""
     rows = [dict(line) for line in ROWS]
@@ -65,48 +74,64 @@ def table(*, row: int = 0, drop: str = "", **cells) -> dict[str, bytes]:
 
 def every(**cells) -> dict[str, bytes]:
     """notes.csv with these cells in every row."""
-    return {"notes.csv": pd.DataFrame([line | cells for line in ROWS]).to_csv(index=False).encode()}
+    return as_csv([line | cells for line in ROWS])
 
 
 def cycled(*cells: str, column: str = "codes") -> dict[str, bytes]:
     """notes.csv with these cells in a column, one after the other."""
-    rows = [line | {column: cells[i % len(cells)]} for i, line in enumerate(ROWS)]
-    return {"notes.csv": pd.DataFrame(rows).to_csv(index=False).encode()}
+    return as_csv([line | {column: cells[i % len(cells)]} for i, line in enumerate(ROWS)])
 
 
-def numbered() -> dict[str, bytes]:
-    """notes.csv with numbers for ids."""
-    return {"notes.csv": pd.DataFrame(ROWS).assign(id=range(len(ROWS))).to_csv(index=False).encode()}
+def encoded(text: str, encoding: str) -> dict[str, bytes]:
+    """notes.csv with this text in its first row."""
+    return {"notes.csv": table(text=text)["notes.csv"].decode().encode(encoding)}
 
 
-def mimic(name: str = "", change=lambda data: data) -> dict[str, bytes]:
-    """Tables in the form of MIMIC-III, one of them changed; None takes it away."""
-    with tempfile.TemporaryDirectory() as place:
-        synthetic.write(Path(place) / "t", notes=100, seed=0)
-        files = {f"mimic/{path.name}": path.read_bytes() for path in (Path(place) / "t").glob("*.csv.gz")}
-    key = f"mimic/{name}.csv.gz"
-    if name:
-        changed = change(files.pop(key))
-        files |= {} if changed is None else {key: changed}
-    return files
+def json_lines(end: bytes) -> dict[str, bytes]:
+    """n.jsonl, whose texts end so."""
+    line = b'{"id": "%d", "text": "x %d%s", "codes": ["A", "%d"]}\n'
+    return {"n.jsonl": b"".join(line % (i, i, end, i % 2) for i in range(60))}
 
 
-def text(change):
-    """A change of what a packed table says."""
-    return lambda data: gzip.compress(change(gzip.decompress(data).decode()).encode())
-
-
-SPLIT = f"{TABLE}\nsplit_files: {{train: a.txt, test: b.txt}}"
-PLAIN_TOKEN = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+def cut_short(files: dict[str, bytes], end: str) -> dict[str, bytes]:
+    """These files; those whose name ends so without what is after 5,000 bytes."""
+    return files | {name: data[:5_000] for name, data in files.items() if name.endswith(end)}
 
 
 def minilm(name: str, changed: dict) -> dict[str, bytes]:
-    """The default encoder as a folder `enc`, with one of its files changed."""
-    files = {f"enc/{path.name}": path.read_bytes() for path in MINILM if path.is_file()}
-    known = json.loads(files[f"enc/{name}"])
+    """notes.csv, and the default encoder as a folder `enc`, with one of its files changed."""
+    known = json.loads(MINILM[f"enc/{name}"])
     more = {key: known.get(key, []) + value if isinstance(value, list) else value for key, value in changed.items()}
-    return files | {f"enc/{name}": json.dumps(known | more).encode()}
+    return table() | MINILM | {f"enc/{name}": json.dumps(known | more).encode()}
 
+
+def mimic_tables() -> dict[str, bytes]:
+    """Tables in the form of MIMIC-III."""
+    with tempfile.TemporaryDirectory() as place:
+        synthetic.write(Path(place) / "t", notes=100, seed=0)
+        return {f"mimic/{path.name}": path.read_bytes() for path in (Path(place) / "t").glob("*.csv.gz")}
+
+
+def changed(name: str, pattern: str, new: str) -> dict[str, bytes]:
+    """These tables, with what matches a pattern in one of them replaced."""
+    file = f"mimic/{name}.csv.gz"
+    text = re.sub(pattern, new, gzip.decompress(MIMIC_TABLES[file]).decode())
+    return MIMIC_TABLES | {file: gzip.compress(text.encode())}
+
+
+def mimic(what: str, says: str, files: dict[str, bytes], remedy: dict[str, bytes] | None = None) -> Fault:
+    return Fault(what, "source: mimic3\nfolder: mimic", says, files, remedy)
+
+
+CSV = table()["notes.csv"]
+MINILM = {f"enc/{p.name}": p.read_bytes() for p in weight_files.location(weight_files.MINILM).iterdir() if p.is_file()}
+FOLDER = "encoder: enc"
+MIMIC_TABLES = mimic_tables()
+WITHOUT_TITLES = {name: data for name, data in MIMIC_TABLES.items() if "D_ICD_DIAGNOSES" not in name}
+JSONL = "source: table\ntable: n.jsonl"
+GRID = "grid: g.yaml"
+SPLIT = "split_files: {train: a.txt, test: b.txt}"
+PLAIN_TOKEN = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
 
 FAULTS = [
     # parameters
@@ -149,9 +174,9 @@ FAULTS = [
     Fault("gamma between 0 and 1", "gamma: 0.5", "infinite gradients"),
     Fault("a quantile above 1", "filter_threshold: 1.0", "filter_threshold is a quantile here"),
     Fault("no layer to train", "lora_layers: 0", "trains no layer"),
-    Fault("more layers than there are", f"{TABLE}\nlora_layers: 9", "all-MiniLM-L6-v2 has 6 layers", table()),
+    own("more layers than there are", "all-MiniLM-L6-v2 has 6 layers", table(), lines="lora_layers: 9"),
     Fault("chunks longer than notes", "chunk_tokens: 256", "chunk_tokens 256 exceeds max_tokens 128"),
-    Fault("more tokens than the encoder reads", f"{TABLE}\nmax_tokens: 4096", "reads at most 512", table()),
+    own("more tokens than the encoder reads", "reads at most 512", table(), lines="max_tokens: 4096"),
     Fault("no notes left for training", "validation_share: 0.45\ntest_share: 0.48", "less than a tenth of the notes"),
     Fault("fp16 without a GPU", "precision: fp16", "needs a GPU"),
     Fault("two ways of several processes", "parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
@@ -160,310 +185,232 @@ FAULTS = [
     Fault("an unknown grid", "grid: factorail", "factorail.yaml is missing"),
     Fault("a grid that is no name", "grid: {}", "grid: Input should be a valid string"),
     Fault(
-        "a misspelt factor in a grid",
-        "grid: g.yaml",
-        "unknown factor 'los', did you mean 'loss'?",
-        {"g.yaml": b"- los: [bce]\n"},
+        "a misspelt factor in a grid", GRID, "unknown factor 'los', did you mean 'loss'?", {"g.yaml": b"- los: [bce]\n"}
     ),
-    Fault("an impossible level in a grid", "grid: g.yaml", "gamma", {"g.yaml": b"- loss: [focal]\n  gamma: [0.5]\n"}),
-    Fault("a grid without blocks", "grid: g.yaml", "expected blocks", {"g.yaml": b"loss: bce\n"}),
-    Fault("an encoder that is nowhere", f"{TABLE}\nencoder: BERT", "encoder 'BERT' could not be loaded", table()),
-    Fault(
+    Fault("an impossible level in a grid", GRID, "gamma", {"g.yaml": b"- loss: [focal]\n  gamma: [0.5]\n"}),
+    Fault("a grid without blocks", GRID, "expected blocks", {"g.yaml": b"loss: bce\n"}),
+    own("an encoder that is nowhere", "encoder 'BERT' could not be loaded", table(), lines="encoder: BERT"),
+    own(
         "a folder that holds no encoder",
-        f"{TABLE}\nencoder: enc",
         "encoder 'enc' could not be loaded",
         table() | {"enc/config.json": b"{}"},
+        lines=FOLDER,
     ),
-    Fault(
+    own(
         "an encoder whose weights are cut short",
-        f"{TABLE}\nencoder: enc",
         "one is damaged",
-        table()
-        | {
-            f"enc/{p.name}": p.read_bytes()[: 200_000_000 if p.suffix == ".json" else 5_000]
-            for p in MINILM
-            if p.is_file()
-        },
+        table() | cut_short(MINILM, ".safetensors"),
+        lines=FOLDER,
     ),
-    Fault(
+    own(
         "a tokenizer of more words than the model has",
-        f"{TABLE}\nencoder: enc",
         "give a folder whose tokenizer and weights belong together",
-        table() | minilm("tokenizer.json", {"added_tokens": [{"id": 30522, "content": "[MORE]"} | PLAIN_TOKEN]}),
+        minilm("tokenizer.json", {"added_tokens": [{"id": 30522, "content": "[MORE]"} | PLAIN_TOKEN]}),
+        lines=FOLDER,
     ),
-    Fault(
+    own(
         "weights that config.json does not describe",
-        f"{TABLE}\nencoder: enc",
         "give a complete checkpoint",
-        table() | minilm("config.json", {"max_position_embeddings": 256}),
+        minilm("config.json", {"max_position_embeddings": 256}),
+        lines=FOLDER,
     ),
-    Fault(
+    own(
         "an encoder that asks for code of its own",
-        f"{TABLE}\nencoder: enc",
         "give another encoder",
-        table() | minilm("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}),
+        minilm("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}),
+        lines=FOLDER,
     ),
     # a table of one's own
     Fault("a table without its path", "source: table", "source table needs `table`"),
     Fault("a table that another source would not read", "table: notes.csv", "add `source: table`"),
-    Fault("a table that is missing", TABLE, "notes.csv is missing"),
+    own("a table that is missing", "notes.csv is missing"),
     Fault("a table of another kind", "source: table\ntable: notes.xlsx", "must end in .csv", {"notes.xlsx": b"x"}),
-    Fault("a table without rows", TABLE, "holds no rows", {"notes.csv": b"id,text,codes\n"}),
-    Fault("an empty file", TABLE, "holds no rows", {"notes.csv": b""}),
-    Fault("a table without ids", TABLE, "lacks the column id", table(drop="id")),
-    Fault("a table with the text under another name", TABLE, "lacks the column text", table(drop="text")),
-    Fault(
-        "a column named that is not there",
-        f"{TABLE}\ncolumn_names: {{text: report}}",
-        "lacks the column report",
-        table(),
-        TABLE,
+    own("a table without rows", "holds no rows", {"notes.csv": b"id,text,codes\n"}),
+    own("an empty file", "holds no rows", {"notes.csv": b""}),
+    own("a table without ids", "lacks the column id", table(drop="id")),
+    own("a table with the text under another name", "lacks the column text", table(drop="text")),
+    own(
+        "a column named that is not there", "lacks the column report", table(), "", lines="column_names: {text: report}"
     ),
-    Fault(
+    own(
         "a table with its own names of the columns",
-        TABLE,
         "say in `column_names` what the file calls it",
-        {"notes.csv": table()["notes.csv"].replace(b"id,text,codes", b"key,report,icd")},
-        f"{TABLE}\ncolumn_names: {{id: key, text: report, codes: icd}}",
+        {"notes.csv": CSV.replace(b"id,text,codes", b"key,report,icd")},
+        "column_names: {id: key, text: report, codes: icd}",
     ),
-    Fault("a column that no table has", f"{TABLE}\ncolumn_names: {{txt: report}}", "column_names", table()),
-    Fault("an id twice", TABLE, "repeats in all: make it unique", table(row=3, id="n0"), table()),
-    Fault("a blank id", TABLE, "row 3, column id", table(row=2, id=" ")),
-    Fault("a blank text", TABLE, "row 3, column text", table(row=2, text=" ")),
-    Fault("a note without codes", TABLE, "row 3, column codes", table(row=2, codes="")),
-    Fault("codes taken for numbers", TABLE, "row 3, column codes", table(row=2, codes="4019.0")),
-    Fault("one code in all notes", TABLE, "one code only", every(codes="A1")),
-    Fault(
-        "all codes in all notes",
-        f"{TABLE}\ntop_codes: 2",
-        "every note has all 2 codes",
-        cycled("A1;B2;C3", "A1;B2"),
-        TABLE,
-    ),
-    Fault(
+    own("a column that no table has", "column_names", table(), lines="column_names: {txt: report}"),
+    own("an id twice", "repeats in all: make it unique", table(row=3, id="n0"), table()),
+    own("a blank id", "row 3, column id", table(row=2, id=" ")),
+    own("a blank text", "row 3, column text", table(row=2, text=" ")),
+    own("a note without codes", "row 3, column codes", table(row=2, codes="")),
+    own("codes taken for numbers", "row 3, column codes", table(row=2, codes="4019.0")),
+    own("one code in all notes", "one code only", every(codes="A1")),
+    own("all codes in all notes", "every note has all 2 codes", cycled("A1;B2;C3", "A1;B2"), "", lines="top_codes: 2"),
+    own(
         "codes parted by commas",
-        TABLE,
         'set `separator: ","`',
         cycled("A1,B2", "B2", "A1,C3", "C3"),
-        f'{TABLE}\nseparator: ","',
+        'separator: ","',
     ),
-    Fault(
-        "codes parted by bars",
-        TABLE,
-        "codes look parted by",
-        cycled("A1|B2", "B2", "A1|C3", "C3"),
-        f'{TABLE}\nseparator: "|"',
-    ),
-    Fault(
+    own("codes parted by bars", "codes look parted by", cycled("A1|B2", "B2", "A1|C3", "C3"), 'separator: "|"'),
+    own(
         "a tab as separator that YAML does not read as one",
-        f"{TABLE}\nseparator: \\t",
         'set `separator: "\\t"`',
         cycled("A1\tB2", "B2", "A1\tC3", "C3"),
-        f'{TABLE}\nseparator: "\\t"',
+        'separator: "\\t"',
+        lines="separator: \\t",
     ),
-    Fault(
+    own(
         "codes parted by signs that may belong to them",
-        TABLE,
         'a code that holds it is written in a list, ["A1,B2"]',
         cycled("A/B", "B", "B/C", "C/A", "A"),
         cycled('["A/B"]', '["B"]', '["B/C"]', '["C/A"]', '["A"]'),
     ),
-    Fault(
+    own(
         "two separators in one column",
-        TABLE,
         "write one of them in all rows",
         cycled("A1,B2", "B2;C3", "C3,A1"),
         cycled("A1;B2", "B2;C3", "C3;A1"),
     ),
-    Fault("lists as pandas writes them", TABLE, GOOD, cycled("['A1', 'B2']", "['B2']", "['C3', 'A1']")),
-    Fault("lists as JSON writes them", TABLE, GOOD, cycled('["A1", "B2"]', '["B2"]', '["C3", "A1"]')),
-    Fault(
+    own("lists as pandas writes them", GOOD, cycled("['A1', 'B2']", "['B2']", "['C3', 'A1']")),
+    own("lists as JSON writes them", GOOD, cycled('["A1", "B2"]', '["B2"]', '["C3", "A1"]')),
+    own(
         "sets of codes as a database writes them",
-        TABLE,
         "a list that cannot be read",
         cycled("{A1,B2}", "{B2}", "{C3,A1}"),
         cycled("A1;B2", "B2", "C3;A1"),
     ),
-    Fault(
+    own(
         "a column of 0 and 1 for each code",
-        TABLE,
         "columns of 0 and 1 are not read",
         {"notes.csv": b"id,text,A1,B2\n" + b"".join(b"n%d,fever %d,%d,1\n" % (i, i, i % 2) for i in range(60))},
         table(),
     ),
-    Fault(
-        "codes that a spreadsheet made dates", TABLE, "read as a number or date", table(row=2, codes="2-Jan"), table()
-    ),
-    Fault(
+    own("codes that a spreadsheet made dates", "read as a number or date", table(row=2, codes="2-Jan"), table()),
+    own(
         "codes that lost a zero",
-        f"{TABLE}\ndescriptions: d.csv",
         "have one with zeros before them",
         table(row=1, codes="16.53;A1") | {"d.csv": b"code,description\n016.53,x\nA1,y\nB2,z\n"},
         table(row=1, codes="016.53;A1"),
+        lines="descriptions: d.csv",
     ),
-    Fault(
+    own(
         "patients read as numbers in some rows",
-        TABLE,
         "column group: read as a number",
         cycled(*(f"{i}.0" if i % 7 == 0 else f"{i}" for i in range(60)), column="group"),
         cycled(*map(str, range(60)), column="group"),
     ),
-    Fault("unseen marks in ids and codes", TABLE, GOOD, table(row=1, id="\u200bn1", codes="B2\ufeff")),
-    Fault(
+    own("unseen marks in ids and codes", GOOD, table(row=1, id="\u200bn1", codes="B2\ufeff")),
+    own(
         "a table of a European spreadsheet",
-        TABLE,
         GOOD,
         {"notes.csv": b"\xef\xbb\xbfsep=;\r\n" + pd.DataFrame(ROWS).to_csv(index=False, sep=";").encode()},
     ),
-    Fault(
-        "empty columns of a spreadsheet", TABLE, GOOD, {"notes.csv": table()["notes.csv"].replace(b"\r\n", b",,\r\n")}
-    ),
-    Fault(
+    own("empty columns of a spreadsheet", GOOD, {"notes.csv": CSV.replace(b"\r\n", b",,\r\n")}),
+    own(
         "quotes with a backslash before them",
-        TABLE,
         'write them double, "" for',
-        {"notes.csv": table()["notes.csv"] + b'n99,"said \\"no\\", x",A1\n'},
-        {"notes.csv": table()["notes.csv"] + b'n99,"said ""no"", x",A1\n'},
+        {"notes.csv": CSV + b'n99,"said \\"no\\", x",A1\n'},
+        {"notes.csv": CSV + b'n99,"said ""no"", x",A1\n'},
     ),
     Fault(
         "half a character",
-        "source: table\ntable: n.jsonl",
+        JSONL,
         "column text: it holds half a character",
-        {
-            "n.jsonl": b"".join(
-                b'{"id": "%d", "text": "x %d \\ud83d", "codes": ["A", "%d"]}\n' % (i, i, i % 2) for i in range(60)
-            )
-        },
-        {
-            "n.jsonl": b"".join(
-                b'{"id": "%d", "text": "x %d", "codes": ["A", "%d"]}\n' % (i, i, i % 2) for i in range(60)
-            )
-        },
+        json_lines(b" \\ud83d"),
+        json_lines(b""),
     ),
-    Fault("a note to show that the test has not", f"{TABLE}\nshown_note: nobody", "leave it empty", table(), TABLE),
-    Fault("a side that is none", TABLE, "use train, validation, test", every(split="dev")),
-    Fault("a split without a test", TABLE, "a split needs train and test", every(split="train")),
-    Fault(
+    own("a note to show that the test has not", "leave it empty", table(), "", lines="shown_note: nobody"),
+    own("a side that is none", "use train, validation, test", every(split="dev")),
+    own("a split without a test", "a split needs train and test", every(split="train")),
+    own(
         "fewer notes than a split needs",
-        TABLE,
         "leave too few",
         {"notes.csv": b"id,text,codes\n" + b"".join(b"%d,fever,A;B\n" % i for i in range(3))},
     ),
-    Fault("codes all too rare", f"{TABLE}\nmin_notes: 1000", "lower `min_notes`", table(), f"{TABLE}\nmin_notes: 3"),
-    Fault(
+    own("codes all too rare", "lower `min_notes`", table(), "min_notes: 3", lines="min_notes: 1000"),
+    own(
         "descriptions for fewer codes than there are",
-        TABLE,
         "as many descriptions as codes",
         table(row=1, description="fever"),
         table(row=1, description="fever;cough"),
     ),
-    Fault("a file of descriptions that is missing", f"{TABLE}\ndescriptions: d.csv", "d.csv is missing", table()),
-    Fault(
+    own("a file of descriptions that is missing", "d.csv is missing", table(), lines="descriptions: d.csv"),
+    own(
         "a file of descriptions without codes",
-        f"{TABLE}\ndescriptions: d.csv",
         "lacks the column code",
         table() | {"d.csv": b"a,b\n1,2\n"},
         {"d.csv": b"code,description\nA1,fever\n"},
+        lines="descriptions: d.csv",
     ),
-    Fault(
-        "a table in Latin-1",
-        TABLE,
-        "encoding",
-        {"notes.csv": table(row=0, text="Übelkeit")["notes.csv"].decode().encode("latin-1")},
-        f"{TABLE}\nencoding: latin-1",
-    ),
-    Fault(
+    own("a table in Latin-1", "encoding", encoded("Übelkeit", "latin-1"), "encoding: latin-1"),
+    own(
         "a table in the encoding of Windows",
-        TABLE,
         "set `encoding`, such as cp1252",
-        {"notes.csv": table(row=0, text="“Übel”")["notes.csv"].decode().encode("cp1252")},
-        f"{TABLE}\nencoding: cp1252",
+        encoded("“Übel”", "cp1252"),
+        "encoding: cp1252",
     ),
-    Fault(
-        "a table in UTF-16",
-        TABLE,
-        "set `encoding`, such as utf-16",
-        {"notes.csv": table(row=0, text="Übelkeit")["notes.csv"].decode().encode("utf-16")},
-        f"{TABLE}\nencoding: utf-16",
-    ),
-    Fault(
-        "a table that is cut short", TABLE, "the file is cut short", {"notes.csv": table()["notes.csv"] + b'n99,"fever'}
-    ),
-    Fault(
-        "a row with too many columns", TABLE, "the header has 3", {"notes.csv": table()["notes.csv"] + b"n99,a,b,c\n"}
-    ),
-    Fault("broken JSON Lines", "source: table\ntable: n.jsonl", "no JSON object", {"n.jsonl": b'{"id": "1"\n'}),
+    own("a table in UTF-16", "set `encoding`, such as utf-16", encoded("Übelkeit", "utf-16"), "encoding: utf-16"),
+    own("a table that is cut short", "the file is cut short", {"notes.csv": CSV + b'n99,"fever'}),
+    own("a row with too many columns", "the header has 3", {"notes.csv": CSV + b"n99,a,b,c\n"}),
+    Fault("broken JSON Lines", JSONL, "no JSON object", {"n.jsonl": b'{"id": "1"\n'}),
     Fault(
         "a damaged Parquet file", "source: table\ntable: n.parquet", "cut short or damaged", {"n.parquet": b"PAR1 no"}
     ),
-    Fault("a text in every script", TABLE, GOOD, table(row=0, text="发热，咳嗽。 Übelkeit \U0001f912")),
+    own("a text in every script", GOOD, table(row=0, text="发热，咳嗽。 Übelkeit \U0001f912")),
     # published splits
-    Fault("a split without a test file", f"{TABLE}\nsplit_files: {{train: a.txt}}", "needs train and test"),
-    Fault("two kinds of split files", f"{TABLE}\nsplit_files: {{train: a.txt, table: b.csv}}", "give one or the other"),
-    Fault("a split file that is missing", SPLIT, "a.txt is missing", table()),
-    Fault("an empty split file", SPLIT, "a.txt is empty", table() | {"a.txt": b"", "b.txt": b"n1\n"}),
-    Fault("a note on two sides", SPLIT, "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}),
-    Fault(
-        "split files of other notes", SPLIT, "none of the 2 ids", table() | {"a.txt": b"100001\n", "b.txt": b"100002\n"}
+    own("a split without a test file", "needs train and test", lines="split_files: {train: a.txt}"),
+    own("two kinds of split files", "give one or the other", lines="split_files: {train: a.txt, table: b.csv}"),
+    own("a split file that is missing", "a.txt is missing", table(), lines=SPLIT),
+    own("an empty split file", "a.txt is empty", table() | {"a.txt": b"", "b.txt": b"n1\n"}, lines=SPLIT),
+    own("a note on two sides", "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}, lines=SPLIT),
+    own(
+        "split files of other notes",
+        "none of the 2 ids",
+        table() | {"a.txt": b"100001\n", "b.txt": b"100002\n"},
+        lines=SPLIT,
     ),
-    Fault(
+    own(
         "split files whose ids became numbers",
-        SPLIT,
         "ends in .0, the note's has not",
-        numbered() | {"a.txt": b"0.0\n1.0\n2.0\n", "b.txt": b"3.0\n"},
+        as_csv([row | {"id": i} for i, row in enumerate(ROWS)]) | {"a.txt": b"0.0\n1.0\n2.0\n", "b.txt": b"3.0\n"},
         {
             "a.txt": "".join(f"{i}\n" for i in range(40)).encode(),
             "b.txt": "".join(f'"{i}"\n' for i in range(40, 60)).encode(),
         },
+        lines=SPLIT,
     ),
     # MIMIC
     Fault("MIMIC without its folder", "source: mimic3", "source mimic3 needs `folder`"),
-    Fault("a folder of MIMIC that is missing", MIMIC, "mimic is not a folder"),
-    Fault(
-        "a table of MIMIC that is missing", MIMIC, "lacks D_ICD_DIAGNOSES", mimic("D_ICD_DIAGNOSES", lambda data: None)
-    ),
-    Fault(
+    mimic("a folder of MIMIC that is missing", "mimic is not a folder", {}),
+    mimic("a table of MIMIC that is missing", "lacks D_ICD_DIAGNOSES", WITHOUT_TITLES),
+    mimic(
         "a table of MIMIC that is cut short",
-        MIMIC,
         "cut short or damaged (gzip)",
-        mimic("NOTEEVENTS", lambda data: data[: len(data) // 2]),
+        cut_short(MIMIC_TABLES, "NOTEEVENTS.csv.gz"),
     ),
-    Fault(
+    mimic(
         "a table of MIMIC without a column",
-        MIMIC,
         "lacks the column ICD9_CODE",
-        mimic("PROCEDURES_ICD", text(lambda t: t.replace("ICD9_CODE", "ICD_CODE", 1))),
+        changed("PROCEDURES_ICD", "ICD9_CODE", "ICD_CODE"),
     ),
-    Fault(
-        "a table of MIMIC without rows",
-        MIMIC,
-        "holds no rows",
-        mimic("ADMISSIONS", text(lambda t: t.splitlines()[0] + "\n")),
-    ),
-    Fault(
-        "codes of MIMIC that became numbers",
-        MIMIC,
-        "read as a number",
-        mimic("DIAGNOSES_ICD", text(lambda t: re.sub(r'"(\d{4})"', r'"\1.0"', t))),
-    ),
-    Fault(
+    mimic("a table of MIMIC without rows", "holds no rows", changed("ADMISSIONS", r"(?s)\n.*", "\n")),
+    mimic("codes of MIMIC that became numbers", "read as a number", changed("DIAGNOSES_ICD", r'"(\d{4})"', r'"\1.0"')),
+    mimic(
         "notes of MIMIC without discharge summaries",
-        MIMIC,
         "no row of CATEGORY",
-        mimic("NOTEEVENTS", text(lambda t: t.replace("Discharge summary", "Nursing"))),
+        changed("NOTEEVENTS", "Discharge summary", "Nursing"),
     ),
-    Fault(
+    mimic(
         "patients of another release",
-        MIMIC,
         "is not from 1 to 99999",
-        mimic("ADMISSIONS", text(lambda t: re.sub(r"^(\d+),(\d+),", r"\1,1000\2,", t, flags=re.M))),
+        changed("ADMISSIONS", r"(?m)^(\d+),(\d+),", r"\1,1000\2,"),
     ),
-    Fault(
+    mimic(
         "notes of MIMIC marked as errors by another word",
-        MIMIC,
         "ISERROR is in",
-        mimic("NOTEEVENTS", text(lambda t: t.replace('"",1,"Wrong', '"",True,"Wrong'))),
-        mimic(),
+        changed("NOTEEVENTS", '"",1,"Wrong', '"",True,"Wrong'),
+        MIMIC_TABLES,
     ),
     Fault("CodiEsp without its folder", "source: codiesp", "source codiesp needs `folder`"),
     Fault(
@@ -495,14 +442,13 @@ def happens(fault: Fault, folder: Path) -> str:
 
 
 def page() -> str:
-    """docs/faults.md as it should be."""
+    """docs/faults.md as it should be: what is after MIDDLE is written by hand, and kept."""
     lines = []
     for fault in FAULTS:
         with tempfile.TemporaryDirectory() as place:
             said = happens(fault, Path(place)).replace("\n", " ").replace("|", "\\|") or "it is read"
         lines.append(f"| {fault.what} | {said if len(said) <= 240 else said[:240] + ' ...'} |")
-    machine = [f"| {what} | {then} | `{test}` |" for what, then, test in MACHINE]
-    return "\n".join([HEAD, *lines, MIDDLE, *machine]) + "\n"
+    return "\n".join([HEAD, *lines, MIDDLE]) + PAGE.read_text(encoding="utf-8").partition(MIDDLE)[2]
 
 
 HEAD = """# Faults that were tried
@@ -512,119 +458,6 @@ a test tries each. Some of the words are those of the libraries that read YAML, 
 
 | what is wrong | what is said |
 | --- | --- |"""
-# what, what happens, and the test of it
-MACHINE = [
-    (
-        "the training is killed (kill -9) at random moments",
-        "the same command ends in the same models",
-        "training/test_loop.py::test_killed_at_any_moments_it_ends_in_the_same_models",
-    ),
-    (
-        "Ctrl-C, then a full disk in the middle of a stage",
-        "the stage stops and says so; once there is room the same command goes on and ends in the same weights",
-        "test_notebooks.py::test_ctrl_c_and_a_full_disk_lose_nothing",
-    ),
-    (
-        "a job of a batch fails, another is killed",
-        "the others go on; the same command does these two again and no more",
-        "experiments/test_snakemake_jobs.py::test_only_what_failed_or_was_killed_is_done_again",
-    ),
-    (
-        "two commands in one run folder",
-        "the second stops and says that the folder is in use; a killed one leaves no lock",
-        "test_machine.py::test_a_second_command_in_the_same_folder_stops_and_a_killed_one_leaves_no_lock",
-    ),
-    (
-        "two runs begin at once in one folder while the machine is busy, thirty times",
-        "both run: each notebook has sockets of its own, in a closed folder that goes with it",
-        "test_kernels.py::test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop",
-    ),
-    (
-        "another python3 kernel, start-up files of IPython, warnings as errors, a torch.py in the working folder",
-        "no notebook sees them",
-        "test_kernels.py::test_what_the_user_has_set_up_stays_outside",
-    ),
-    (
-        "variables of Accelerate, of another launch or of a compiler are set",
-        "training ends in the same weights",
-        "runs/test_environment_variables.py::test_training_is_the_same_whatever_accelerate_is_told_outside",
-    ),
-    (
-        "`shl status` where the output knows ASCII only",
-        "letters that it does not know are escaped, and the exit code is what it would be",
-        "test_speech.py::test_a_reader_of_another_encoding_is_told_all_it_can_read",
-    ),
-    (
-        "`shl run` into a pipe that is closed",
-        "the run goes on",
-        "test_speech.py::test_a_run_goes_on_when_nobody_listens",
-    ),
-    (
-        "`run` names a folder that holds other things",
-        "nothing is written there, and its rights stay",
-        "runs/test_locations.py::test_a_folder_of_other_things_is_left_as_it_is",
-    ),
-    (
-        "what Windows lacks is taken away: fcntl, resource, fork, unix sockets",
-        "a run goes through all stages",
-        "test_windows.py::test_a_run_goes_through_all_stages_without_it",
-    ),
-    (
-        "the clock is set back, or a folder comes from the future",
-        "nothing is done again: digests count, not times",
-        "test_machine.py::test_a_clock_that_was_set_changes_nothing",
-    ),
-    (
-        "the folder of the runs cannot be written",
-        "exit code 2 before any stage, with the folder's name",
-        "test_machine.py::test_a_folder_that_cannot_be_written_is_named",
-    ),
-    (
-        "blanks and other scripts in paths",
-        "they are taken as they are",
-        "test_machine.py::test_blanks_and_other_scripts_in_paths",
-    ),
-    (
-        "a line of the package or of a notebook is changed",
-        "`shl run` runs the stages whose code it is and trains the models that depend on it, and no others",
-        "runs/test_dependencies.py::test_a_changed_line_outdates_exactly_what_it_made",
-    ),
-    (
-        "code is changed while a stage is at work",
-        "the stage is stamped with the code that ran, and so is outdated",
-        "runs/test_stages.py::test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran",
-    ),
-    (
-        "a notebook of a finished run is opened, or run half way",
-        "what it had finished stands until its files change",
-        "runs/test_stages.py::test_is_done_knows_parameters_files_and_interruptions",
-    ),
-    (
-        "a notebook of a finished run is given another eta",
-        "it says what that would outdate and how to take another run; nothing is changed",
-        "test_notebooks.py::test_another_eta_is_tried_in_a_run_of_its_own",
-    ),
-    (
-        "other weights lie in the folder of a run's encoder",
-        "the stages from `01_filter` on are outdated, and `shl predict` refuses",
-        "inference/test_export.py::test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content",
-    ),
-    (
-        "parameter files of two folders name the same run and tables of the same names",
-        "each reads its own; the run says what it was made with",
-        "test_notebooks.py::test_relative_paths_are_those_from_the_parameter_file",
-    ),
-    (
-        "a result was altered or deleted",
-        "the stage that made it is run again, and what stands behind it",
-        "test_notebooks.py::test_an_altered_result_is_made_again",
-    ),
-    (
-        "a note's text in an error of a private source",
-        "it is in none: the file, row and column are named",
-        "test_notebooks.py::test_a_failing_private_stage_shows_no_text",
-    ),
-]
 MIDDLE = """
 What happens to a machine while a run is at work, or to a run between two commands:
 
@@ -632,6 +465,5 @@ What happens to a machine while a run is at work, or to a run between two comman
 | --- | --- | --- |"""
 
 if __name__ == "__main__":
-    PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
     sys.stdout.write(f"{len(FAULTS)} faults, {PAGE}\n")

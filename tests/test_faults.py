@@ -29,12 +29,15 @@ def test_the_page_has_all_of_them():
     for fault in faults.FAULTS:
         expected = "it is read" if fault.says is faults.GOOD else fault.says
         assert expected in said[fault.what], "run `python tests/faults.py`"
-    for what, then, test in faults.MACHINE:
-        assert said[what] == f"{then} | `{test}`", "run `python tests/faults.py`"
     assert len(faults.FAULTS) >= 60
 
 
-@pytest.mark.parametrize("named", [test for *_, test in faults.MACHINE])
-def test_the_tests_that_the_page_names_are_there(named):
-    file, name = named.split("::")
+MACHINE = faults.PAGE.read_text(encoding="utf-8").partition(faults.MIDDLE)[2].strip().splitlines()
+
+
+@pytest.mark.parametrize("line", MACHINE)
+def test_the_tests_that_the_page_names_are_there(line):
+    assert len(MACHINE) >= 20
+    _what, _then, named = line.strip("| ").split(" | ")
+    file, name = named.strip("`").split("::")
     assert f"def {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")
