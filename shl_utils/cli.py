@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     with console.heard() as lost:
         code = _exit_code(sys.argv[1:] if arguments is None else arguments)
         if lost():
-            print(f"shl: not all that it says could be written: {lost()}", file=sys.stderr)
+            print(f"shl: not all of its output could be written: {lost()}", file=sys.stderr)
         return code or int(bool(lost()))
 
 
@@ -40,7 +40,7 @@ def _exit_code(arguments: list[str]) -> int:
         print(f"shl: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nshl: interrupted; the same command goes on from here", file=sys.stderr)
+        print("\nshl: interrupted; the same command resumes here", file=sys.stderr)
         return 130
 
 
@@ -101,9 +101,9 @@ def run(files: Sequence[Path], until: str, force: bool, as_json: Path | None) ->
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_status(runs: Sequence[str], as_json: bool) -> int:
     """Status of runs, and their errors; exit code 0 if all are done."""
-    told = [status.summarize(folder) for folder in _begun(runs)]
-    print(json.dumps(told, indent=1, ensure_ascii=False) if as_json else status.table(told))
-    return 0 if all(one["done"] for one in told) else 1
+    summaries = [status.summarize(folder) for folder in _begun(runs)]
+    print(json.dumps(summaries, indent=1, ensure_ascii=False) if as_json else status.table(summaries))
+    return 0 if all(run["done"] for run in summaries) else 1
 
 
 @shl.command("compare")
@@ -157,7 +157,9 @@ def scan(paths: Sequence[Path], runs: Sequence[str]) -> int:
     folders = [folder for folder in folders if folder not in bare]
     leaks = leak_scan.find_leaks(paths, folders)
     for leak in leaks:
-        print(f"{leak.file}: {leak.shingles} runs of {leak_scan.WORDS} words from {leak.notes} notes of {leak.run}")
+        print(
+            f"{leak.file}: {leak.shingles} sequences of {leak_scan.WORDS} words from {leak.notes} notes of {leak.run}"
+        )
     print(f"{len(leaks)} files with text of notes, of {len(folders)} runs")
     return 1 if leaks else 0
 

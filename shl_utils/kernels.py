@@ -62,7 +62,7 @@ class _Manager(AsyncKernelManager):
         await self.provisioner.launch_kernel(kernel_cmd, **given)
         for _ in range(int(patience() / PAUSE)):
             if await self.provisioner.poll() is not None:
-                raise RuntimeError("it ended before it answered: why, it has said above")
+                raise RuntimeError("it ended before it answered: its own message is above")
             with suppress(OSError, ValueError):  # the file does not exist yet, or is half written
                 return self.load_connection_file()
             await asyncio.sleep(PAUSE)

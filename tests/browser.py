@@ -87,7 +87,8 @@ def browser():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
-    _open(browser, lab, stage)
+    browser.get(f"{lab}/lab/tree/{stage}.ipynb?reset")
+    _wait(lambda: _idle(browser), 90, f"the kernel of {stage}")
     theme = "Dark" if stage in DARK else "Light"
     browser.execute_script(f"jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
     browser.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -101,11 +102,6 @@ def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
     if stage in SLIDERS:
         _move_a_slider(browser, stage)
     browser.execute_script("jupyterapp.commands.execute('kernelmenu:shutdown')")
-
-
-def _open(browser, lab, stage: str) -> None:
-    browser.get(f"{lab}/lab/tree/{stage}.ipynb?reset")
-    _wait(lambda: _idle(browser), 90, f"the kernel of {stage}")
 
 
 def _move_a_slider(browser, stage: str) -> None:
@@ -138,7 +134,7 @@ def _column(table) -> list[float]:
 
 
 def _ended(cells: list[dict]) -> bool:
-    """All have run, or one has failed, behind which none runs."""
+    """All have run, or one has failed, after which none runs."""
     return all(cell["count"] for cell in cells) or any(cell["error"] for cell in cells)
 
 

@@ -14,10 +14,8 @@ from jupyter_core.utils import run_sync
 from shl_utils import kernels
 from shl_utils.runs import environment_variables
 
-START = "import os, sys; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
-START += (
-    "for _ in range(5):\n    with kernels.started(environment_variables.closed(os.environ)): print('up', flush=True)"
-)
+IMPORTS = "import os, signal; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
+START = "with kernels.started(environment_variables.closed(os.environ)): "
 
 
 def ask(code, variables=None):
@@ -38,7 +36,7 @@ def test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         for _ in range(3):
-            command = [sys.executable, "-c", START]
+            command = [sys.executable, "-c", f"{IMPORTS}for _ in range(5):\n    {START}print('up', flush=True)"]
             pair = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
             assert [process.communicate()[0].split() for process in pair] == [["up"] * 5] * 2
     finally:
@@ -68,37 +66,30 @@ def short_place():
 
 
 def test_what_a_killed_command_has_left_goes_with_the_next(short_place):
-    code = "import os, signal, sys; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
-    code += "with kernels.started(environment_variables.closed(os.environ)): os.kill(os.getpid(), signal.SIGKILL)"
-    env = os.environ | {"TMPDIR": str(short_place)}
-    subprocess.run([sys.executable, "-c", code], env=env, cwd=short_place, check=False)
+    here = {"env": os.environ | {"TMPDIR": str(short_place)}, "cwd": short_place}
+    killed = f"{IMPORTS}{START}os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", killed], **here, check=False)
     (left,) = short_place.iterdir()
     run = short_place / "shl-kernel-mine"  # a run, wherever somebody keeps it
     run.mkdir()
     (run / "lock").touch()
     for old in (left / kernels.IN_USE, run / "lock"):
         os.utime(old, (1, 1))
-    code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "print(os.listdir())")
-    told = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=short_place, capture_output=True, text=True, check=True
-    )
-    assert left.name not in told.stdout
-    assert "shl-" in told.stdout
+    command = [sys.executable, "-c", f"{IMPORTS}{START}print(os.listdir())"]
+    listed = subprocess.run(command, **here, capture_output=True, text=True, check=True).stdout
+    assert left.name not in listed
+    assert "shl-" in listed
     assert list(short_place.iterdir()) == [run]
 
 
-def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
-    Path(tempfile.gettempdir()).mkdir()
+@pytest.mark.parametrize("longest", [kernels.LONGEST, 1000])  # with the second it is tried, and then ports are
+def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path, longest):
+    place = tmp_path / ("long" * 20)
+    place.mkdir()
+    monkeypatch.setattr(kernels, "LONGEST", longest)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     assert ask("print(1)") == "1"
-
-
-def test_a_start_that_fails_is_tried_again_by_ports(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernels, "LONGEST", 1000)  # the first cannot make its sockets there
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
-    Path(tempfile.gettempdir()).mkdir()
-    assert ask("print(1)") == "1"
-    assert not list(Path(tempfile.gettempdir()).iterdir())
+    assert not list(place.iterdir())
 
 
 def test_a_process_that_never_answers_is_ended_and_said(monkeypatch):

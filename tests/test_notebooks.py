@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -28,14 +27,39 @@ from shl_utils.runs import mixed_precision, stages
 from shl_utils.training import jobs, similarities, variants
 
 pytestmark = pytest.mark.slow
+SMOKE = PROJECT / "params" / "smoke.yaml"
 SECRET = "zqxfarnholm"
+
+
+def started(place, text, *words):
+    """What `shl run` says of a parameter file with this text, in a folder of runs there."""
+    path = place / "p.yaml"
+    path.write_text(text, encoding="utf-8")
+    return shl("run", path, *words, SHL_RUNS=str(place / "runs"))
+
+
+def cells(folder, stage):
+    """Cells of code of an executed notebook."""
+    found = nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4).cells
+    return [cell for cell in found if cell.cell_type == "code"]
+
+
+def outputs(folder, stage):
+    return [output for cell in cells(folder, stage) for output in cell.outputs]
+
+
+def provenance(folder):
+    return json.loads((folder / "provenance.json").read_text())
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_all_artefacts_are_there(smoke):
     folder, done = smoke
     for stage in STAGES:
-        notebook = nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4)
-        assert all(cell.get("execution_count") for cell in notebook.cells if cell.cell_type == "code")
+        assert all(cell.get("execution_count") for cell in cells(folder, stage))
         assert f"{stage}: done" in done.stdout
     assert list(pq.read_schema(folder / "filter.parquet").names) == ["note", "code", "similarity", "kept"]
     segments = pd.read_parquet(folder / "segments.parquet")
@@ -48,9 +72,7 @@ def test_all_artefacts_are_there(smoke):
 
 def test_every_picture_has_its_words(smoke):
     for stage in STAGES[:-1]:
-        cells = nbformat.read(smoke[0] / "notebooks" / f"{stage}.ipynb", as_version=4).cells
-        outputs = [o for cell in cells if cell.cell_type == "code" for o in cell.outputs]
-        pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+        pictures = [o for o in outputs(smoke[0], stage) if "image/png" in o.get("data", {})]
         assert pictures, stage
         assert all(len(o.metadata["image/png"]["alt"]) > 20 for o in pictures), stage
 
@@ -75,16 +97,14 @@ def test_what_is_printed_is_defined_where_it_is_printed(smoke):
     for text in (done.stdout, *((folder / name).read_text() for name in ("ablation.md", "verdict.md"))):
         assert macro in text
     for stage in ("05_ablate", "07_verdict"):
-        cells = nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4).cells
-        shown = [o.get("data", {}).get("text/markdown", "") for c in cells if c.cell_type == "code" for o in c.outputs]
-        assert any(macro in text for text in shown)
+        assert any(macro in o.get("data", {}).get("text/markdown", "") for o in outputs(folder, stage))
     assert "- mAP: " in done.stdout
     assert "- p: of no gain" in done.stdout
 
 
 def test_saved_thresholds_are_those_that_validation_gives(smoke):
     folder, _ = smoke
-    parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"])
+    parameters = check(provenance(folder)["parameters"])
     notes = corpus.read(folder)
     gold = similarities.read_labels(folder / "filter.parquet", notes, parameters)
     for place in (folder, folder / "reference", folder / "tfidf"):
@@ -102,18 +122,16 @@ def test_predictions_carry_their_codes_and_leave_out_training_notes(smoke):
 
 
 def test_the_filter_is_measured_against_the_truth(smoke):
-    facts = json.loads((smoke[0] / "provenance.json").read_text())["stages"]["01_filter"]["against_truth"]
+    facts = provenance(smoke[0])["stages"]["01_filter"]["against_truth"]
     assert facts["without evidence"] > 0
     assert 0 <= facts["precision"] <= 1
     assert 0 <= facts["recall"] <= 1
 
 
 def test_provenance_is_complete(smoke):
-    facts = json.loads((smoke[0] / "provenance.json").read_text())
+    facts, asked = provenance(smoke[0]), check({"run": "smoke"} | runner.read(SMOKE)[0])
     assert set(facts["stages"]) == set(STAGES)
-    assert facts["parameters"] == check(
-        {"run": "smoke"} | runner.read(PROJECT / "params" / "smoke.yaml")[0]
-    ).model_dump(exclude={"run", "interactive", "based_on"})
+    assert facts["parameters"] == asked.model_dump(exclude={"run", "interactive", "based_on"})
     for stage in facts["stages"].values():
         assert stage["versions"]["torch"].startswith("2.")
         assert {"cores", "gpus", "model"} <= set(stage["hardware"])
@@ -131,11 +149,11 @@ def test_provenance_is_complete(smoke):
 def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
     folder, _ = smoke
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
-    again = shl("run", PROJECT / "params" / "smoke.yaml", SHL_RUNS=str(folder.parent))
+    again = shl("run", SMOKE, SHL_RUNS=str(folder.parent))
     assert again.returncode == 0
     assert again.stdout.count("done before, kept") == len(STAGES)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
-    values, _ = runner.read(PROJECT / "params" / "smoke.yaml")
+    values, _ = runner.read(SMOKE)
     changed = check(values | {"run": str(folder), "gamma": 1.0})
     assert stages.is_done("02_segment", changed)
     assert not stages.is_done("03_train", changed)
@@ -145,7 +163,7 @@ def test_the_same_seed_gives_the_same_figures_also_behind_a_run_that_failed(smok
     """Elsewhere, in a batch: byte for byte what they were."""
     broken = tmp_path / "broken.yaml"
     broken.write_text("run: broken\nsource: codiesp\nfolder: nowhere")
-    words = [broken, PROJECT / "params" / "smoke.yaml", "--until", "04_evaluate", "--json", tmp_path / "told.json"]
+    words = [broken, SMOKE, "--until", "04_evaluate", "--json", tmp_path / "told.json"]
     done = shl("run", *words, SHL_RUNS=str(tmp_path / "runs"))
     assert done.returncode == 1
     again = tmp_path / "runs" / "smoke"
@@ -185,30 +203,25 @@ def test_an_altered_result_is_made_again(smoke, tmp_path):
     shutil.copytree(smoke[0], root / "smoke")
     head = root / "smoke" / "segments" / "0" / "head.safetensors"
     head.unlink()
-    path = PROJECT / "params" / "smoke.yaml"
-    done = shl("run", path, "--until", "03_train", SHL_RUNS=str(root))
+    done = shl("run", SMOKE, "--until", "03_train", SHL_RUNS=str(root))
     assert done.returncode == 0, done.stderr
     assert "02_segment: done before, kept" in done.stdout
     assert "03_train: running" in done.stdout
     assert head.read_bytes() == (smoke[0] / "segments" / "0" / "head.safetensors").read_bytes()
 
 
-def test_the_stamp_comes_behind_the_checks():
+def test_the_stamp_comes_after_the_checks():
     for stage in STAGES:
-        cells = nbformat.read(PROJECT / "notebooks" / f"{stage}.ipynb", as_version=4).cells
-        code = [cell.source for cell in cells if cell.cell_type == "code"]
-        assert "stage.finish(" in code[-1]
-        assert "assert " in code[-2]
+        *_, checks, stamp = cells(PROJECT, stage)
+        assert "stage.finish(" in stamp.source
+        assert "assert " in checks.source
 
 
-def test_plain_papermill_stops_on_a_misspelt_parameter(tmp_path):
+def test_plain_papermill_says_what_is_wrong(tmp_path):
     done = papermill("00_imbalance", tmp_path, "-p", "min_note", "5")
     assert done.returncode == 1
     assert "unknown parameter 'min_note', did you mean 'min_notes'?" in done.stderr
     assert not (tmp_path / "runs").exists()
-
-
-def test_plain_papermill_in_the_wrong_order_says_what_to_run(tmp_path):
     done = papermill("02_segment", tmp_path)
     assert done.returncode == 1
     assert "has no finished 00_imbalance: run 00_imbalance first" in done.stderr
@@ -216,11 +229,10 @@ def test_plain_papermill_in_the_wrong_order_says_what_to_run(tmp_path):
 
 def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     folder = shutil.copytree(smoke[0], tmp_path / "a copy")
-    params = str(PROJECT / "params" / "smoke.yaml")
-    done = papermill("02_segment", tmp_path, "-f", params, "-p", "run", str(folder))
+    done = papermill("02_segment", tmp_path, "-f", str(SMOKE), "-p", "run", str(folder))
     assert done.returncode == 0, done.stderr
-    # made from the same state with the same parameters: what stands behind it stays valid
-    assert stages.is_done("05_ablate", check(runner.read(Path(params))[0] | {"run": str(folder)}))
+    # made from the same state with the same parameters: what comes after it stays valid
+    assert stages.is_done("05_ablate", check(runner.read(SMOKE)[0] | {"run": str(folder)}))
     assert stages.is_shown(folder, "02_segment"), "with the same results its page stands too"
     path = stages.stamp_path(folder, "02_segment")
     stamp = json.loads(path.read_text())
@@ -231,28 +243,26 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
 def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     """A finished run is not changed without a word; what stands before the change is taken over in seconds."""
     shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
-    before = {p: p.read_bytes() for p in (tmp_path / "runs").rglob("*") if p.is_file()}
+    before = content(tmp_path / "runs")
     done = papermill("02_segment", tmp_path, "-p", "run", "smoke", "-p", "eta", "0.1")
     assert done.returncode == 1
     assert "smoke is finished with eta = 2.0: eta = 0.1 will outdate 02_segment, 03_train" in done.stderr
     assert 'run = "mine", based_on = "smoke"' in done.stderr
-    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
-    (shown,) = [o for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "error"]
+    read = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    (shown,) = [o for c in read if c.cell_type == "code" for o in c.outputs if o.output_type == "error"]
     assert len(shown.traceback) == 3
-    assert {p: p.read_bytes() for p in (tmp_path / "runs").rglob("*") if p.is_file()} == before
+    assert content(tmp_path / "runs") == before
     done = papermill("02_segment", tmp_path, "-p", "run", "mine", "-p", "based_on", "smoke", "-p", "eta", "0.1")
     assert done.returncode == 0, done.stderr
-    assert {p: p.read_bytes() for p in (tmp_path / "runs" / "smoke").rglob("*") if p.is_file()} == before
+    assert content(tmp_path / "runs" / "smoke") == before
     assert pd.read_parquet(tmp_path / "runs" / "mine" / "segments.parquet")["segment"].nunique() > 2
 
 
 def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(smoke[0], root / "smoke")
-    path = tmp_path / "p.yaml"
-    lines = (PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8").replace("run: smoke", "run: p")
-    path.write_text(f"{lines}\nbased_on: smoke\nthreshold: half\n")
-    done = shl("run", path, "--until", "04_evaluate", SHL_RUNS=str(root))
+    lines = SMOKE.read_text(encoding="utf-8").replace("run: smoke", "run: p")
+    done = started(tmp_path, f"{lines}\nbased_on: smoke\nthreshold: half\n", "--until", "04_evaluate")
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if ": taken over from smoke" in line] == [
         f"{stage}: taken over from smoke" for stage in STAGES[:4]
@@ -265,14 +275,13 @@ def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
 
 def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     folder = shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
-    parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
+    parameters = check(provenance(folder)["parameters"] | {"run": str(folder)})
     models, notes = variants.compared(parameters), corpus.read(folder)
     assert not any(plan.missing() for plan in jobs.plan(folder, models, notes))
     stages.forget(folder, "03_train")
     variants.write_segments(folder, notes, [model for model in models if model.folder != variants.MAIN])
     assert all(len(plan.missing()) == plan.n for plan in jobs.plan(folder, models, notes))
-    file = PROJECT / "params" / "smoke.yaml"
-    done = shl("run", file, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
+    done = shl("run", SMOKE, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
     assert "00_imbalance: running" in done.stdout
 
 
@@ -294,18 +303,16 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
 
 
 def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):
-    path = tmp_path / "p.yaml"
-    path.write_text("run: p\nlernrate: 1")
-    done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
+    done = started(tmp_path, "run: p\nlernrate: 1")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"shl: {path}: unknown parameter 'lernrate'")
+    assert done.stderr.startswith(f"shl: {tmp_path / 'p.yaml'}: unknown parameter 'lernrate'")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
-    path = tmp_path / "p.yaml"
-    path.write_text("run: p\nsource: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n")
-    done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
+    done = started(
+        tmp_path, "run: p\nsource: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n"
+    )
     assert done.returncode == 1
     assert "01_filter: failed" in done.stderr
     assert "the filter removes every training label" in done.stderr
@@ -313,14 +320,14 @@ def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
 
 
 def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
-    root, params = tmp_path / "runs", PROJECT / "params" / "smoke.yaml"
+    root = tmp_path / "runs"
     shutil.copytree(smoke[0], root / "smoke")
     for stage in STAGES[3:]:
         (root / "smoke" / "stages" / f"{stage}.json").unlink()
     for name in ("reference", "segments"):  # every model is left to be trained
         shutil.rmtree(root / "smoke" / name)
     shutil.rmtree(root / "smoke" / "trunk")
-    command = [sys.executable, "-m", "shl_utils.cli", "run", str(params), "--until", "03_train"]
+    command = [sys.executable, "-m", "shl_utils.cli", "run", str(SMOKE), "--until", "03_train"]
     env = os.environ | {"SHL_RUNS": str(root)}
     # no file may grow beyond 1 MB: a write fails as it does on a full disk
     full = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
@@ -331,15 +338,14 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in a background job inherit a deaf ear
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, env=env, preexec_fn=heard, **pipes)
-    while not list(
-        root.glob("smoke/trunk/*-1.safetensors")
-    ):  # one layer is trained, the others encoded: training is next
+    # one layer is trained, the others are encoded: training is next
+    while not list(root.glob("smoke/trunk/*-1.safetensors")):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert "interrupted; the same command goes on from here" in errors
+    assert "interrupted; the same command resumes here" in errors
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for heads in ("reference/segments/0/head.safetensors", "segments/0/head.safetensors"):
@@ -360,10 +366,8 @@ def private_run(tmp_path_factory):
         row[text] = row[text].replace(". ", f". {SECRET} ")
     with gzip.open(events, "wt", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
-    path = root / "private.yaml"
     lines = ["run: private", "source: mimic3", f"folder: '{tables}'", "max_tokens: 64", "epochs: 1", "min_steps: 0"]
-    path.write_text("\n".join([*lines, "ablation_epochs: 1", "bootstrap_draws: 100"]))
-    done = shl("run", path, SHL_RUNS=str(root / "runs"))
+    done = started(root, "\n".join([*lines, "ablation_epochs: 1", "bootstrap_draws: 100"]))
     assert done.returncode == 0, done.stderr
     return root / "runs" / "private", done
 
@@ -396,8 +400,7 @@ def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
 
 
 def test_no_codes_of_a_single_private_note_are_shown(private_run):
-    cells = nbformat.read(private_run[0] / "notebooks" / "01_filter.ipynb", as_version=4).cells
-    (cell,) = (cell for cell in cells if "filter_audit.example" in cell.source)
+    (cell,) = (cell for cell in cells(private_run[0], "01_filter") if "filter_audit.example" in cell.source)
     assert "no note is shown" in cell.outputs[0]["text"]
     assert all(output.get("data", {}).get("text/plain", "''") == "''" for output in cell.outputs[1:])
 
@@ -405,10 +408,8 @@ def test_no_codes_of_a_single_private_note_are_shown(private_run):
 def test_a_failing_private_stage_shows_no_text(private_run, tmp_path):
     folder, _ = private_run
     tables = folder.parent.parent / "tables"
-    path = tmp_path / "fails.yaml"
     lines = ["run: fails", "source: mimic3", f"folder: '{tables}'", "filter_by: cosine", "filter_threshold: 1.0"]
-    path.write_text("\n".join([*lines, "max_tokens: 64"]))
-    done = shl("run", path, SHL_RUNS=str(tmp_path / "runs"))
+    done = started(tmp_path, "\n".join([*lines, "max_tokens: 64"]))
     assert done.returncode == 1
     assert SECRET not in done.stdout + done.stderr
     assert leaks(tmp_path / "runs") == ["corpus.parquet"]
@@ -416,7 +417,7 @@ def test_a_failing_private_stage_shows_no_text(private_run, tmp_path):
 
 def test_a_private_run_is_marked_and_closed_to_others(private_run):
     folder, _ = private_run
-    assert json.loads((folder / "provenance.json").read_text())["stages"]["00_imbalance"]["private"] is True
+    assert provenance(folder)["stages"]["00_imbalance"]["private"] is True
     assert folder.stat().st_mode & 0o077 == 0
 
 
@@ -452,9 +453,7 @@ def table_run(tmp_path_factory):
     pd.DataFrame(table_rows()).to_csv(root / "notes.csv", index=False)
     lines = ["run: own", "source: table", f"table: '{root / 'notes.csv'}'", "min_notes: 1", "eta: 0.2", "grid: smoke"]
     lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1"]
-    lines += ["bootstrap_draws: 100"]
-    (root / "own.yaml").write_text("\n".join(lines))
-    done = shl("run", root / "own.yaml", SHL_RUNS=str(root / "runs"))
+    done = started(root, "\n".join([*lines, "bootstrap_draws: 100"]))
     assert done.returncode == 0, done.stderr
     return root / "runs" / "own", done
 
@@ -469,7 +468,7 @@ def test_a_table_in_any_script_goes_through_all_stages(table_run):
     assert notes["codes"].str.join(";").tolist() == given["codes"].tolist()
     described = pd.read_parquet(folder / "codes.parquet").set_index("code")["description"].to_dict()
     assert described == {code: words or code for code, (_, words) in SYMPTOMS.items()} | UNSEEN
-    facts = json.loads((folder / "provenance.json").read_text())["stages"]
+    facts = provenance(folder)["stages"]
     assert facts["00_imbalance"]["private"] is True
     assert facts["00_imbalance"]["flaws"]["codes without a training note"] == 1
     assert facts["04_evaluate"]["linear_terms"] == "words and pairs of words"
@@ -500,15 +499,12 @@ def test_no_text_of_a_table_in_any_script_reaches_an_output(table_run):
 def test_a_table_in_latin_1_is_read_and_a_wrong_encoding_shows_no_text(tmp_path):
     rows = [row | {"text": f"Ñuflo {row['id']}: {SYMPTOMS['N17'][0]}", "description": ""} for row in table_rows()]
     pd.DataFrame(rows).to_csv(tmp_path / "notes.csv", index=False, encoding="latin-1")
-    path = tmp_path / "own.yaml"
-    lines = ["run: own", "source: table", f"table: '{tmp_path / 'notes.csv'}'", "min_notes: 1"]
-    path.write_text("\n".join(lines))
-    done = shl("run", path, "--until", "00_imbalance", SHL_RUNS=str(tmp_path / "runs"))
+    text = f"run: own\nsource: table\ntable: '{tmp_path / 'notes.csv'}'\nmin_notes: 1\n"
+    done = started(tmp_path, text, "--until", "00_imbalance")
     assert done.returncode == 1
     assert "notes.csv, line 2: not utf-8: set `encoding`, such as latin-1" in done.stderr
     assert "uflo" not in done.stdout + done.stderr
     assert leaks(tmp_path / "runs", "uflo", "Insuficiencia") == []
-    path.write_text("\n".join([*lines, "encoding: latin-1"]))
-    done = shl("run", path, "--until", "00_imbalance", SHL_RUNS=str(tmp_path / "runs"))
+    done = started(tmp_path, f"{text}encoding: latin-1", "--until", "00_imbalance")
     assert done.returncode == 0, done.stderr
     assert pd.read_parquet(tmp_path / "runs" / "own" / "corpus.parquet")["text"][0] == rows[0]["text"]

@@ -68,7 +68,7 @@ def test_a_disk_that_takes_no_output_is_said(begun):
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([*SHL, "status", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert "not all that it says could be written" in done.stderr
+    assert "not all of its output could be written" in done.stderr
 
 
 def test_streams_that_are_closed_are_no_error(begun):

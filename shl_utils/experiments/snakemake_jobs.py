@@ -36,7 +36,7 @@ class Batch:
         """
         variant = self.models.get(model) or self.models.get(f"{ablation.FOLDER}/{model}")
         if variant is None:
-            known = "".join(f"\n  {Path(found.folder).name}  {_told(found)}" for found in self.models.values())
+            known = "".join(f"\n  {Path(found.folder).name}  {_described(found)}" for found in self.models.values())
             raise ValueError(f"{self.file} has no model {model!r}: give one of these:{known or ' none'}")
         if not stages.is_done("03_train", self.parameters):
             raise FileNotFoundError(f"{self.folder} has no finished 03_train of these parameters: run 03_train first")
@@ -44,7 +44,7 @@ class Batch:
         ablation.complete(self.folder, corpora.read(self.folder), [alone])
 
 
-def _told(model: Variant) -> str:
+def _described(model: Variant) -> str:
     """The parameters in which it differs from the run."""
     return ", ".join(f"{name} {grid.short(value)}" for name, value in model.settings.items()) or model.name
 

@@ -33,8 +33,8 @@ def text_of(coded: Coded, text: str, *, show: bool) -> str:
     lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", "", "probability  threshold  segment"]
     for _, line in found.iterrows():
         lines.append(_line(line))
-        for first, behind, without in line["sentences"]:
-            place = text[first:behind] if show else f"characters {first} to {behind}"
+        for start, end, without in line["sentences"]:
+            place = text[start:end] if show else f"characters {start} to {end}"
             lines.append(f"{'':31}{without:.2f} without: {place}")
     lines += ["", "the nearest below their thresholds", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
     return "\n".join(lines)
@@ -45,13 +45,13 @@ def marked(coded: Coded, text: str) -> str:
     parts = []
     for _, line in coded.codes[coded.codes["predicted"]].iterrows():
         shown, at = [], 0
-        for first, behind, without in sorted(line["sentences"]):
+        for start, end, without in sorted(line["sentences"]):
             fall = 1 - without / line["probability"]
-            words = html.escape(text[first:behind])
+            words = html.escape(text[start:end])
             title = f"without it {without:.2f} instead of {line['probability']:.2f}"
             style = f"background: rgba(230, 159, 0, {0.15 + 0.75 * fall:.2f}); color: inherit"
-            shown += [html.escape(text[at:first]), f'<mark style="{style}" title="{title}">{words}</mark>']
-            at = behind
+            shown += [html.escape(text[at:start]), f'<mark style="{style}" title="{title}">{words}</mark>']
+            at = end
         shown.append(html.escape(text[at : coded.read]))
         rest = html.escape(text[coded.read :])
         parts.append(

@@ -95,17 +95,17 @@ class _WithMathML(IPythonRenderer):
 
 
 def _provenance(folder: Path) -> Iterator[str]:
-    facts, told = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), status.summarize(folder)
-    yield html_page.heading("What was asked")
-    asked, defaults = facts["parameters"], Parameters().model_dump()
-    table = pd.DataFrame({"value": asked, "default": {name: defaults.get(name) for name in asked}}).astype(str)
+    facts, summary = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), status.summarize(folder)
+    yield html_page.heading("Parameters other than the defaults")
+    given, defaults = facts["parameters"], Parameters().model_dump()
+    table = pd.DataFrame({"value": given, "default": {name: defaults.get(name) for name in given}}).astype(str)
     yield html_page.table(table[table["value"] != table["default"]])
-    yield html_page.heading("What made it")
-    made = [_made(stage, facts["stages"][stage["stage"]]) for stage in told["stages"]]
+    yield html_page.heading("Provenance")
+    made = [_made(stage, facts["stages"][stage["stage"]]) for stage in summary["stages"]]
     yield html_page.table(pd.DataFrame(made).set_index("stage"))
     last = facts["stages"][STAGES[-1]]
     about = last["versions"] | {name: str(value) for name, value in last["hardware"].items()}
-    about |= {f"fingerprint of {name}": value for name, value in told["fingerprints"].items()}
+    about |= {f"fingerprint of {name}": value for name, value in summary["fingerprints"].items()}
     yield html_page.table(pd.DataFrame({"": about}))
 
 
