@@ -55,24 +55,24 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def run(asked: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
+def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
     """Run all, one after the other, up to the stage `until`; return whether all are done.
 
     A run that fails does not stop the next one. force: run every stage again. as_json: file for the status of each run,
     also written if this is interrupted. ValueError if another process uses one of these runs.
     """
-    folders = [stages.folder_of(full.run) for _, full in asked]
+    folders = [stages.folder_of(full.run) for _, full in runs]
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(stages.exclusive_run(folder))
         try:
-            done = [one(values, full, until=until, force=force) for values, full in asked]
+            done = [one(values, full, until=until, force=force) for values, full in runs]
         finally:
-            told = [status.summarize(folder, until=until) for folder in folders]
+            summaries = [status.summarize(folder, until=until) for folder in folders]
             if as_json:
-                storage.write_json(as_json, told)
-    if len(told) > 1:
-        print("\n" + status.table(told))
+                storage.write_json(as_json, summaries)
+    if len(summaries) > 1:
+        print("\n" + status.table(summaries))
     return all(done)
 
 
@@ -93,21 +93,9 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
                 print(f"{stage}: taken over from {full.based_on}")
                 continue
             print(f"{stage}: not taken over from {full.based_on}, {why}")
-        begun, before = time.monotonic(), stages.read_stamp(folder, stage)
         print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
-        error = _execute(stage, values, folder)
-        after = stages.states(folder, full, until=stage)[stage]
-        if not error and stages.read_stamp(folder, stage) == before:
-            error = "it ended without its stamp"
-        if not error and not after.done:
-            error = f"it is {after}, as soon as it has ended: run the same command again"
-        if error:
-            status.note_failure(folder, stage, error)
-            print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
+        if not _run_stage(stage, values, full):
             return False
-        (folder / status.FAILED).unlink(missing_ok=True)
-        print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
-        _tell(stages.read_stamp(folder, stage))
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
@@ -115,13 +103,27 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     return True
 
 
-def _tell(stamp: stages.Stamp) -> None:
-    """Print what a reader should know without opening the notebook: numbers of items left out, and the warning."""
-    for reason, n in stamp.get("left_out", {}).items():
-        if n:
-            print(f"  {n} {reason}")
-    if stamp.get("warning"):
-        print(f"  {stamp['warning']}", flush=True)
+def _run_stage(stage: str, values: dict, full: Parameters) -> bool:
+    """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
+    items left out, and the warning."""
+    folder = stages.folder_of(full.run)
+    started, before = time.monotonic(), stages.read_stamp(folder, stage)
+    error = _execute(stage, values, folder)
+    state, stamp = stages.states(folder, full, until=stage)[stage], stages.read_stamp(folder, stage)
+    if not error and stamp == before:
+        error = "it ended without its stamp"
+    if not error and not state.done:
+        error = f"it is {state}, as soon as it has ended: run the same command again"
+    if error:
+        status.note_failure(folder, stage, error)
+        print(f"{stage}: failed\n{error}\nnotebook so far: {folder / 'notebooks' / stage}.ipynb", file=sys.stderr)
+        return False
+    (folder / status.FAILED).unlink(missing_ok=True)
+    print(f"{stage}: done in {time.monotonic() - started:.0f} s", flush=True)
+    notices = [f"{n} {reason}" for reason, n in stamp.get("left_out", {}).items() if n]
+    for notice in filter(None, [*notices, stamp.get("warning")]):
+        print(f"  {notice}", flush=True)
+    return True
 
 
 def _execute(stage: str, values: dict, folder: Path) -> str:
