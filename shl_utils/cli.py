@@ -35,13 +35,12 @@ def _exit_code(arguments: list[str]) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "shl"
         print(f"shl: {error.format_message()}\nSee `{command} --help`.", file=sys.stderr)
-        return 2
     except (ValueError, OSError) as error:
         print(f"shl: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("\nshl: interrupted; the same command resumes here", file=sys.stderr)
         return 130
+    return 2
 
 
 class _Command(click.Command):
@@ -289,9 +288,8 @@ def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
         return {"standard input": coding.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
     path = Path(given)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is {'a folder' if path.is_dir() else 'missing'}: give a file, or - for the input"
-        )
+        found = "a folder" if path.is_dir() else "missing"
+        raise FileNotFoundError(f"{path} is {found}: give a file, or - for the input")
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet"):
         from shl_utils.data.sources import custom_table
 

@@ -159,7 +159,7 @@ def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
     assert not stages.is_done("03_train", changed)
 
 
-def test_the_same_seed_gives_the_same_figures_also_behind_a_run_that_failed(smoke, tmp_path):
+def test_the_same_seed_gives_the_same_figures_also_after_a_run_that_failed(smoke, tmp_path):
     """Elsewhere, in a batch: byte for byte what they were."""
     broken = tmp_path / "broken.yaml"
     broken.write_text("run: broken\nsource: codiesp\nfolder: nowhere")
@@ -181,7 +181,7 @@ def test_the_same_seed_gives_the_same_figures_also_behind_a_run_that_failed(smok
     assert "smoke: 05_ablate: not run" in status.stdout
 
 
-def test_files_that_cannot_run_together_are_refused_before_any_runs(tmp_path):
+def test_wrong_files_are_refused_before_any_runs(tmp_path):
     path, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
     path.write_text("run: a\nepocs: 3")
     other.write_text("run: b")
@@ -189,6 +189,9 @@ def test_files_that_cannot_run_together_are_refused_before_any_runs(tmp_path):
     assert done.returncode == 2
     assert "did you mean 'epochs'?" in done.stderr
     assert "2 of these files write to" in done.stderr
+    done = started(tmp_path, "run: p\nlernrate: 1")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"shl: {tmp_path / 'p.yaml'}: unknown parameter 'lernrate'")
     assert not (tmp_path / "runs").exists()
 
 
@@ -302,13 +305,6 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
     assert stages.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
 
 
-def test_wrong_parameters_cost_no_time_and_exit_with_2(tmp_path):
-    done = started(tmp_path, "run: p\nlernrate: 1")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"shl: {tmp_path / 'p.yaml'}: unknown parameter 'lernrate'")
-    assert not (tmp_path / "runs").exists()
-
-
 def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
     done = started(
         tmp_path, "run: p\nsource: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n"
@@ -372,11 +368,6 @@ def private_run(tmp_path_factory):
     return root / "runs" / "private", done
 
 
-def test_the_secret_was_read(private_run):
-    notes = pd.read_parquet(private_run[0] / "corpus.parquet")
-    assert notes["text"].str.contains(SECRET).mean() > 0.9
-
-
 def leaks(folder, *secrets):
     """Files below `folder` that hold a secret, also as JSON escapes it; parquet is compressed, so its values are looked
     at."""
@@ -393,6 +384,9 @@ def leaks(folder, *secrets):
 
 def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
     folder, done = private_run
+    assert pd.read_parquet(folder / "corpus.parquet")["text"].str.contains(SECRET).mean() > 0.9
+    assert provenance(folder)["stages"]["00_imbalance"]["private"] is True
+    assert folder.stat().st_mode & 0o077 == 0, "closed to others"
     assert SECRET not in done.stdout + done.stderr
     assert leaks(folder) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
     site.site(folder, tmp_path / "site")
@@ -413,12 +407,6 @@ def test_a_failing_private_stage_shows_no_text(private_run, tmp_path):
     assert done.returncode == 1
     assert SECRET not in done.stdout + done.stderr
     assert leaks(tmp_path / "runs") == ["corpus.parquet"]
-
-
-def test_a_private_run_is_marked_and_closed_to_others(private_run):
-    folder, _ = private_run
-    assert provenance(folder)["stages"]["00_imbalance"]["private"] is True
-    assert folder.stat().st_mode & 0o077 == 0
 
 
 # what a note says of a code, a part of every note that must not leave it, and the code's description
