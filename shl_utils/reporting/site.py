@@ -96,7 +96,7 @@ class _WithMathML(IPythonRenderer):
 
 def _provenance(folder: Path) -> Iterator[str]:
     facts, summary = json.loads((folder / "provenance.json").read_text(encoding="utf-8")), status.summarize(folder)
-    yield html_page.heading("Parameters other than the defaults")
+    yield html_page.heading("Changed parameters")
     given, defaults = facts["parameters"], Parameters().model_dump()
     table = pd.DataFrame({"value": given, "default": {name: defaults.get(name) for name in given}}).astype(str)
     yield html_page.table(table[table["value"] != table["default"]])
