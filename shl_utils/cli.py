@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shl_utils import console, runner
+from shl_utils.declarations import SOURCES
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, locations, stages, status
 
@@ -99,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("target", type=_path, help="the new folder")
     export.set_defaults(do=_export)
     fetch = commands.add_parser("fetch", help="download the open notes into the cache")
-    fetch.add_argument("source", choices=["openi"])
-    fetch.set_defaults(do=lambda given: _fetch())
+    fetch.add_argument("source", choices=[name for name, source in SOURCES.items() if source.fetch])
+    fetch.set_defaults(do=lambda given: _fetch(given.source))
     return parser
 
 
@@ -183,10 +184,10 @@ def _scan(paths: Sequence[Path], names: Sequence[str] | None) -> int:
     return 1 if leaks else 0
 
 
-def _fetch() -> int:
-    from shl_utils.data.sources import openi
+def _fetch(source: str) -> int:
+    from shl_utils.data import sources
 
-    print(f"openi: verified, {openi.fetch()}")
+    print(f"{source}: verified, {sources.module(source).fetch()}")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Every parameter of a run: name, default, range, meaning, and the one stage that owns it.
 
-This is the only list of defaults. The `parameters` cell of a notebook repeats those its stage owns, so that a reader
-sees them where they matter; a test keeps the two equal. Parameter files hold only differences from the defaults.
+Those that only one loss or source has stand with it, and are added here. There is no other list of defaults. The
+`parameters` cell of a notebook repeats those its stage owns, so that a reader sees them where they matter; a test keeps
+the two equal. Parameter files hold only differences from the defaults.
 """
 
 from __future__ import annotations
@@ -12,17 +13,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
-Loss = Literal[
-    *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
-    *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
-]
+from shl_utils.declarations import DERIVED, LOSSES, RULES, SOURCES, Registry
+
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
     "08_one_note",
 )
-OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
 # old name of a parameter, or (parameter, old value), to the name in this version
 RENAMED: dict[str | tuple[str, str], str] = {
     "reading": "beta",
@@ -54,13 +52,6 @@ RENAMED: dict[str | tuple[str, str], str] = {
     ("grid", "losses_once"): "losses_one_seed",
     ("grid", "reread"): "beta",
 }
-# parameters that locate a source without a default location
-NEEDED = {
-    "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
-    "mimic4": {"folder": "the folder that holds hosp/, or the tables of hosp themselves"},
-    "codiesp": {"folder": "the unzipped folder that holds train/ and dev/"},
-    "table": {"table": "the path of a .csv, .jsonl or .parquet file"},
-}
 
 
 def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limits: Any) -> Any:
@@ -72,7 +63,24 @@ def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limi
     return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
 
 
-class Parameters(BaseModel):
+def _brought(stage: str, registry: Registry) -> dict[str, tuple[Any, Any]]:
+    """Type and field of each parameter that the entries bring."""
+    every = {name: told for entry in registry.values() for name, told in entry.parameters.items()}
+    return {name: _typed(stage, *told[:2], **(told[2] if told[2:] else {})) for name, told in every.items()}
+
+
+def _typed(stage: str, default: Any, meaning: str, *, choices=(), keys=(), **more: Any) -> tuple[Any, Any]:
+    """choices: the only values. keys: the only ones of a dictionary of text. more: as for `_of`."""
+    kind = Literal[*choices] if choices else dict[Literal[*keys], str] if keys else type(default)
+    return kind, _of(stage, default, meaning, **more)
+
+
+_Brought = create_model(
+    "_Brought", **_brought("00_imbalance", SOURCES), **_brought("03_train", LOSSES), **_brought("03_train", DERIVED)
+)
+
+
+class Parameters(_Brought):
     """A full, checked set of parameters. ValueError for unknown names, wrong types and values out of range."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -87,46 +95,12 @@ class Parameters(BaseModel):
     interactive: bool = _of(None, True, "plots with sliders; false under `shl run`, unless a parameter file sets it")
 
     # 00_imbalance
-    source: Literal["openi", "mimic3", "mimic4", "codiesp", "reuters", "table", "synthetic"] = _of(
-        "00_imbalance", "openi", "the corpus"
-    )
+    source: Literal[*SOURCES] = _of("00_imbalance", "openi", "the corpus")
     folder: str = _of(
         "00_imbalance",
         "",
-        "data folder of mimic3, mimic4, codiesp; NLTK data for reuters; output of synthetic; else unused",
+        "data folder of the source, if it has one; synthetic writes there",
         kind="path",
-    )
-    notes_folder: str = _of(
-        "00_imbalance", "", "mimic4: folder of discharge.csv.gz or of note/, if it is not below `folder`", kind="path"
-    )
-    icd_version: Literal[9, 10] = _of("00_imbalance", 10, "mimic4: admissions coded in ICD-9 or in ICD-10")
-    depth: int = _of(
-        "00_imbalance", 1, "openi: levels of a MeSH term: 1 is the heading, 2 adds the first qualifier, ...", ge=1, le=8
-    )
-    language: Literal["english", "spanish"] = _of(
-        "00_imbalance", "english", "codiesp: machine translation into English, or the Spanish original"
-    )
-    code_set: Literal["diagnoses", "procedures", "both"] = _of(
-        "00_imbalance", "diagnoses", "codiesp: diagnosis codes, procedure codes or both"
-    )
-    table: str = _of("00_imbalance", "", "table: path of the .csv, .jsonl or .parquet file", kind="path")
-    column_names: dict[Literal["id", "text", "codes", "split", "group", "description"], str] = _of(
-        "00_imbalance", {}, "table: its names of these columns, where they differ"
-    )
-    separator: str = _of(
-        "00_imbalance", ";", "table: separator between the codes of a note, if they are not a list", min_length=1
-    )
-    encoding: str = _of("00_imbalance", "utf-8", "table: text encoding", min_length=1)
-    descriptions: str = _of(
-        "00_imbalance",
-        "",
-        "table: file with columns code and description, if the descriptions are no column",
-        kind="path",
-    )
-    private: bool = _of("00_imbalance", True, "table: its notes are private and must not appear in any output")
-    synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: number of notes to generate", ge=100, le=1_000_000)
-    synthetic_full: bool = _of(
-        "00_imbalance", False, "synthetic: text length and number of other notes as in MIMIC-III, for benchmarks"
     )
     clean_text: list[Literal["marks", "header"]] = _of(
         "00_imbalance", [], "text to remove from the notes: de-identification marks, header lines about the stay"
@@ -190,13 +164,8 @@ class Parameters(BaseModel):
     )
 
     # 03_train
-    loss: Loss = _of("03_train", "sh_focal", "loss function of every segment")
+    loss: Literal[*LOSSES] = _of("03_train", "sh_focal", "loss function of every segment")
     gamma: float = _of("03_train", 2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
-    max_positive_weight: float = _of("03_train", 10.0, "weighted_bce: upper bound on the weight of a positive", gt=0)
-    gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
-    negative_margin: float = _of(
-        "03_train", 0.05, "asymmetric: probability margin; negatives below it have no loss", ge=0, lt=1
-    )
     beta: Literal["R1", "R2", "R3"] = _of(
         "03_train", "R1", "definition of beta in the harmonic weights 1/beta of the negatives"
     )
@@ -248,9 +217,7 @@ class Parameters(BaseModel):
     )
 
     # 04_evaluate
-    threshold: Literal["half", "global", "segment", "per_code", "shrunk"] = _of(
-        "04_evaluate", "global", "rule of the decision threshold, chosen on validation"
-    )
+    threshold: Literal[*RULES] = _of("04_evaluate", "global", "rule of the decision threshold, chosen on validation")
     min_positives: int = _of(
         "04_evaluate",
         5,
@@ -301,17 +268,21 @@ class Parameters(BaseModel):
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
         if self.parallel_models > 1 and (self.processes > 1 or self.nodes > 1):
             raise ValueError("parallel_models trains each model in one process: leave processes and nodes at 1")
-        for name, what in NEEDED.get(self.source, {}).items():
+        for name, what in SOURCES[self.source].needs.items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")
+        for other, theirs in SOURCES.items():
+            for name in theirs.needs.keys() & theirs.parameters if other != self.source else ():
+                if getattr(self, name):
+                    raise ValueError(
+                        f"`{name}` is given, but source {self.source} would be read: add `source: {other}`"
+                    )
         if "table" in self.split_files and len(self.split_files) > 1:
-            raise ValueError("split_files names a table and files of sides: give one or the other")
+            raise ValueError("split_files names a table and files of splits: give one or the other")
         if self.split_files and not {"train", "test"} <= set(self.split_files) and "table" not in self.split_files:
-            raise ValueError("split_files needs train and test, or a table; validation is cut from train without one")
+            raise ValueError("split_files needs train and test, or a table; without validation it is taken from train")
         if self.top_codes == 1:
             raise ValueError("top_codes is 1, but at least two codes are needed: use 2 or more, or 0 for all")
-        if self.table and self.source != "table":
-            raise ValueError(f"`table` is given, but source {self.source} would be read: add `source: table`")
         return self
 
 

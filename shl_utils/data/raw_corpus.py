@@ -1,10 +1,14 @@
-"""What every source of notes returns: notes, their codes, and descriptions of the codes."""
+"""What sources of notes are and what each returns: notes, their codes, and descriptions of the codes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import pandas as pd
+
+from shl_utils.declarations import Registry
+
+SOURCES = Registry("source")  # of what is imported already; all are in `declarations.SOURCES`
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ import pandas as pd
 
 from shl_utils.data import cells, cleaning, columns
 from shl_utils.data.columns import Columns
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.data.splitting import SPLITS
+from shl_utils.parameters import Parameters
 
 LICENCE = "the table's own terms, which the project does not know"
 BARE = "code without description, described by itself"
@@ -48,6 +49,41 @@ BOTH = "leave `descriptions` out, or rename the column"
 MISSING = {"nan", "NaN", "<NA>", "NaT", "null", "NULL"}  # missing values as programs write them
 SHORT = 20  # longest code that is shown; a longer one may be a note
 OPTIONAL = ("group", "split", "description")
+
+
+@SOURCES.add(
+    private=True,
+    needs={"table": "the path of a .csv, .jsonl or .parquet file"},
+    parameters={
+        "table": ("", "table: path of the .csv, .jsonl or .parquet file", {"kind": "path"}),
+        "column_names": (
+            {},
+            "table: its names of these columns, where they differ",
+            {"keys": ("id", "text", "codes", "split", "group", "description")},
+        ),
+        "separator": (";", "table: separator between the codes of a note, if they are not a list", {"min_length": 1}),
+        "encoding": ("utf-8", "table: text encoding", {"min_length": 1}),
+        "descriptions": (
+            "",
+            "table: file with columns code and description, if the descriptions are no column",
+            {"kind": "path"},
+        ),
+        "private": (True, "table: its notes are private and must not appear in any output"),
+    },
+)
+def table(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(
+        Path(parameters.table),
+        column_names=parameters.column_names,
+        separator=parameters.separator,
+        encoding=parameters.encoding,
+        descriptions=Path(parameters.descriptions) if parameters.descriptions else None,
+        private=parameters.private,
+    )
+
+
+def files(parameters: Parameters) -> list[Path]:
+    return [Path(name) for name in (parameters.table, parameters.descriptions) if name]
 
 
 def load(

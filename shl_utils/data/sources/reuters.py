@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
+from shl_utils.parameters import Parameters
 
 LICENCE = "copyright Reuters Ltd. and Carnegie Group, research use only (Reuters-21578, distribution 1.0)"
 EXPECTED = {"training documents": 7769, "test documents": 3019, "categories": 90}
@@ -41,6 +42,11 @@ WORDS = {
     "sun-meal": "sunflower meal", "sun-oil": "sunflower oil", "sunseed": "sunflower seed", "trade": "foreign trade",
     "veg-oil": "vegetable oil", "wpi": "wholesale price index", "yen": "Japanese yen",
 }  # fmt: skip
+
+
+@SOURCES.add(private=False)
+def reuters(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(Path(parameters.folder) if parameters.folder else None, download=parameters.download)
 
 
 def load(folder: Path | None, *, download: bool) -> RawCorpus:
