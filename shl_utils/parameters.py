@@ -7,51 +7,18 @@ the two equal. Parameter files hold only differences from the defaults.
 
 from __future__ import annotations
 
-import ast
-import difflib
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
 from shl_utils.declarations import DERIVED, LOSSES, RULES, SOURCES, Registry
+from shl_utils.hints import nearest, now
 
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
     "08_one_note",
 )
-# old name of a parameter, or (parameter, old value), to the name in this version
-RENAMED: dict[str | tuple[str, str], str] = {
-    "reading": "beta",
-    "harmonic_max": "max_negative_weight",
-    "negatives": "negatives_per_positive",
-    "start": "initialization",
-    "refine": "warm_start_lr_factor",
-    "clip": "max_grad_norm",
-    "at_once": "parallel_models",
-    "support_floor": "min_positives",
-    "bootstrap": "bootstrap_draws",
-    "beside": "compare_with",
-    "audited": "audited_notes",
-    "positive_weight_max": "max_positive_weight",
-    "warmup": "warmup_share",
-    "validation": "validation_share",
-    "test": "test_share",
-    ("initialization", "fresh"): "prior",
-    ("initialization", "description"): "label_embedding",
-    ("initialization", "unified"): "warm_start",
-    ("initialization", "description+unified"): "label_embedding+warm_start",
-    ("threshold", "label"): "per_code",
-    ("scoring", "own notes"): "oracle_routing",
-    ("scoring", "joint"): "stacked",
-    ("grid", "clip"): "gradient_clipping",
-    ("grid", "rates"): "learning_rates",
-    ("grid", "ours"): "extensions",
-    ("grid", "open"): "open_choices",
-    ("grid", "losses_once"): "losses_one_seed",
-    ("grid", "reread"): "beta",
-}
 
 
 def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limits: Any) -> Any:
@@ -280,7 +247,7 @@ class Parameters(_Brought):
         if "table" in self.split_files and len(self.split_files) > 1:
             raise ValueError("split_files names a table and files of splits: give one or the other")
         if self.split_files and not {"train", "test"} <= set(self.split_files) and "table" not in self.split_files:
-            raise ValueError("split_files needs train and test, or a table; without validation it is taken from train")
+            raise ValueError("split_files needs train and test, or a table; a missing validation is taken from train")
         if self.top_codes == 1:
             raise ValueError("top_codes is 1, but at least two codes are needed: use 2 or more, or 0 for all")
         return self
@@ -315,18 +282,6 @@ def unknown(name: str) -> str:
     return f"unknown parameter {name!r}{nearest(name, Parameters.model_fields)}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Hint for an error about an unknown name: its new name if renamed, else the most similar one, else ""."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return now(name) or (f", did you mean {near[0]!r}?" if near else "")
-
-
-def now(name: str, value: Any = None) -> str:
-    """Hint for an error: the new name of a renamed parameter, or of a renamed value of `name`; "" if not renamed."""
-    new = RENAMED.get(name if value is None else (name, str(value)))
-    return f": it is called {new} now" if new else ""
-
-
 def _explain(problem: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
@@ -347,45 +302,3 @@ def owned_by(stage: str) -> list[str]:
     """Names of the parameters that belong to `stage`, in their order of definition."""
     fields = Parameters.model_fields.items()
     return [name for name, field in fields if field.json_schema_extra["stage"] == stage]
-
-
-def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
-    """The parameters among a notebook's variables, as name to value; ValueError for a misspelt or invalid one.
-
-    Papermill only warns about a parameter that no notebook knows, then runs with the default. It sets parameters as
-    plain variables before any other cell. So at the first call, every plain literal must be a known name. Later calls,
-    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own. Variables of an
-    IPython start-up file, which exist before any cell, are ignored for the same reason.
-    """
-    literals = {
-        name: value
-        for name, value in namespace.items()
-        if isinstance(value, (bool, int, float, str, list, dict, type(None)))
-        and not name.startswith("_")
-        and name not in ("In", "Out", *_of_startup(namespace))
-    }
-    strangers = [name for name in literals if name not in Parameters.model_fields]
-    if namespace.get("_parameters_checked"):
-        strangers = [n for n in strangers if difflib.get_close_matches(n, Parameters.model_fields, 1, 0.85)]
-    if strangers:
-        raise ValueError("; ".join(unknown(name) for name in strangers))
-    values = {name: value for name, value in literals.items() if name in Parameters.model_fields}
-    check(values)
-    namespace["_parameters_checked"] = True
-    return values
-
-
-def _of_startup(namespace: dict[str, Any]) -> set[str]:
-    """Names of variables that existed before the first cell, unless a cell has set them too."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None or shell.user_ns is not namespace:
-        return set()
-    names = [node for cell in namespace.get("In", []) for node in ast.walk(_parsed(cell)) if isinstance(node, ast.Name)]
-    return set(shell.user_ns_hidden) - {node.id for node in names if isinstance(node.ctx, ast.Store)}
-
-
-def _parsed(cell: str) -> ast.Module:
-    try:
-        return ast.parse(cell)
-    except SyntaxError:  # a cell that failed
-        return ast.Module([], [])

@@ -28,7 +28,7 @@ BENCHMARKS = "benchmarks"  # stands beside the package and measures its code
 BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
-        *("parameters", "experiments.label_check", "training.adapter_check"),
+        *("parameters", "hints", "experiments.label_check", "training.adapter_check"),
         *("runs.dependencies", "runs.locks", "runs.progress", "runs.provenance", "runs.stages", "runs.storage"),
     )
 }

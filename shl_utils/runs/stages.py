@@ -21,9 +21,9 @@ import psutil
 
 from shl_utils import __version__
 from shl_utils.declarations import SOURCES
-from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
+from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.runs import dependencies, locations, locks, provenance, storage
-from shl_utils.runs.parameter_file import resolved
+from shl_utils.runs.parameter_file import from_namespace, resolved
 
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
