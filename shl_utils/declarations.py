@@ -75,12 +75,13 @@ class Derived(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Declaration):
-    """private: its notes may have to stay unseen. needs: parameters without which it is not found, with what they are.
+    """private: its notes may have to stay unseen, or the parameter that says so. needs: parameters without which it is
+    not found, with what they are.
 
     fetch: its module has a function `fetch`, which downloads it, verifies it and returns where it is.
     """
 
-    private: bool
+    private: bool | str
     needs: dict[str, str] = field(default_factory=dict)
     fetch: bool = False
 

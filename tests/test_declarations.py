@@ -11,9 +11,9 @@ import pytest
 from conftest import PROJECT
 
 from shl_utils import declarations
-from shl_utils.data import raw_corpus
+from shl_utils.data import raw_corpus, sources
 from shl_utils.method import loss_factory, losses, thresholds
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import Parameters, check
 from shl_utils.training import jobs
 
 TOYS = {
@@ -53,7 +53,7 @@ def toy(parameters, run_folder):
     """Ten notes on each of two codes."""
     rows = [(f"{i}", f"{i}", f"a {parameters.animal} of {i} years", ["AB"[i % 2]]) for i in range(20)]
     notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"])
-    return RawCorpus("toy", notes, {"A": "even", "B": "odd"}, "none", private=False)
+    return RawCorpus("toy", notes, {"A": "even", "B": "odd"}, "none")
 
 
 def files(parameters):
@@ -71,7 +71,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from shl_utils import cli, declarations
+from shl_utils import cli
 from shl_utils.data import corpus, sources
 from shl_utils.method import loss_factory, thresholds
 from shl_utils.parameters import check, training_parameters
@@ -92,7 +92,8 @@ logits = torch.zeros(5, 2, requires_grad=True)
 value = loss(logits, torch.tensor(labels.toarray()), torch.ones(5))
 value.backward()
 found = thresholds.Validation(np.eye(2, dtype=int), np.array([[0.5, 0.25], [0.125, 0.125]]), np.zeros(2, dtype=int), 1)
-notes, _ = corpus.build(sources.load(asked, None), asked)
+read = sources.load(asked, None)
+notes, _ = corpus.build(read, asked)
 ours, bce = (variants.inactive_parameters(check({"loss": name})) for name in ("toy", "bce"))
 print(json.dumps({
     "errors": [
@@ -109,7 +110,7 @@ print(json.dumps({
     "notes": notes.summary()["notes"].sum(),
     "files": [path.name for path in sources.files(asked)],
     "fetched": cli.main(["fetch", "toy"]),
-    "private": declarations.SOURCES["toy"].private,
+    "private": read.private,
     "code": {name: jobs._code(name, "prior") for name in ("bce", "toy")},
     "reached": [
         (f"shl_utils.{module}", "toy") in dependencies.reached(user)
@@ -193,6 +194,21 @@ def test_what_is_read_is_what_is_there(declared, registry):
     asks = declared.values() if registry is not raw_corpus.SOURCES else ()
     assert all(known.issuperset(one.takes) for one in asks)
     assert all(registry[name].__name__ == one.function for name, one in declared.items())
+
+
+def test_which_sources_are_private():
+    private = {name: source.private for name, source in declarations.SOURCES.items()}
+    theirs = {"mimic3": True, "mimic4": True, "table": "private"}
+    assert private == dict.fromkeys(private, False) | theirs
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_the_parameter_that_a_source_names_says_whether_it_is_private(tmp_path, private):
+    table = tmp_path / "notes.csv"
+    table.write_text("id,text,codes\n1,cough,A;B\n", encoding="utf-8")
+    asked = check({"source": "table", "table": str(table), "private": private})
+    assert sources.load(asked, tmp_path).private is private
+    assert sources.files(asked) == [table.resolve()]
 
 
 @pytest.mark.parametrize(

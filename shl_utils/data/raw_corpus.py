@@ -20,7 +20,7 @@ class RawCorpus:
     adds `split`: "train", "validation" and "test". Without "validation", the project takes it from "train".
     descriptions: text of every code in `notes`.
     licence: under which terms the notes may be used, in one line.
-    private: True if the notes must never appear in an output.
+    private: True if the notes must never appear in an output; `sources.load` sets it as the source declares.
     truth: None, or for synthetic notes one row per label: `note`, `code`, `evidence` ("present", "missing", or
     "beyond": only after the truncation).
     dropped: why rows of the source are not in `notes`, as {reason: count}; printed, so that none is lost silently.
@@ -31,7 +31,7 @@ class RawCorpus:
     notes: pd.DataFrame
     descriptions: dict[str, str]
     licence: str
-    private: bool
+    private: bool = True
     truth: pd.DataFrame | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     counts: pd.DataFrame | None = None

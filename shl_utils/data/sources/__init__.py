@@ -8,6 +8,7 @@ that (splits, filter, segments, training) uses only the `RawCorpus`, so a new so
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -24,8 +25,10 @@ def module(name: str) -> ModuleType:
 
 def load(parameters: Parameters, run_folder: Path) -> RawCorpus:
     """Read the source that the parameters name. Raises what the source raises, and ValueError if there is none."""
-    module(parameters.source)
-    return SOURCES[parameters.source](parameters, run_folder)
+    module(parameters.source)  # which adds it to SOURCES
+    private = declarations.SOURCES[parameters.source].private
+    found = SOURCES[parameters.source](parameters, run_folder)
+    return replace(found, private=getattr(parameters, private) if isinstance(private, str) else private)
 
 
 def files(parameters: Parameters) -> list[Path]:

@@ -78,7 +78,6 @@ def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
         notes=notes[coded].reset_index(drop=True),
         descriptions={code: text for code, (text, _) in described.items()},
         licence=LICENCE,
-        private=False,
         dropped={reason: n for reason, n in dropped.items() if n},
     )
 

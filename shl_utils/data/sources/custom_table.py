@@ -52,7 +52,7 @@ OPTIONAL = ("group", "split", "description")
 
 
 @SOURCES.add(
-    private=True,
+    private="private",
     needs={"table": "the path of a .csv, .jsonl or .parquet file"},
     parameters={
         "table": ("", "table: path of the .csv, .jsonl or .parquet file", {"kind": "path"}),
@@ -78,7 +78,6 @@ def table(parameters: Parameters, run_folder: Path) -> RawCorpus:
         separator=parameters.separator,
         encoding=parameters.encoding,
         descriptions=Path(parameters.descriptions) if parameters.descriptions else None,
-        private=parameters.private,
     )
 
 
@@ -93,7 +92,6 @@ def load(
     separator: str,
     encoding: str,
     descriptions: Path | None,
-    private: bool,
 ) -> RawCorpus:
     """Read columns id, text and codes, and optionally group, split and description; no other column is read.
 
@@ -103,7 +101,7 @@ def load(
     `group` defaults to the id. `split` is kept; it needs train and test and may have validation. `description` is
     parallel to the codes of its note, as a list or with the same separator; cells and parts of them may be empty.
     descriptions: instead of that column, a file of the same kinds with columns code and description. A code without
-    description describes itself. private: becomes `RawCorpus.private`.
+    description describes itself.
     Raises FileNotFoundError for a missing file, ValueError for everything else that is wrong with one.
     """
     table = columns.read(path, encoding)
@@ -144,7 +142,6 @@ def load(
         notes=notes,
         descriptions={code: known.get(code, code) for code in used},
         licence=LICENCE,
-        private=private,
         dropped={reason: n for reason, n in counts.items() if n},
     )
 

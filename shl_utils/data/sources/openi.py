@@ -104,7 +104,6 @@ def load(*, depth: int) -> RawCorpus:
         notes=notes,
         descriptions={code: describe(code) for code in codes},
         licence="CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)",
-        private=False,
         dropped=dropped,
     )
 

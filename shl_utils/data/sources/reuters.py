@@ -73,7 +73,7 @@ def load(folder: Path | None, *, download: bool) -> RawCorpus:
         raise ValueError(f"reuters in {_place(folder)} has {_said(found)}, not {_said(EXPECTED)}: {AGAIN}")
     notes.loc[validation(notes), "split"] = "validation"
     described = {code: WORDS.get(code, code.replace("-", " ")) for code in codes}
-    return RawCorpus("reuters", notes, described, LICENCE, private=False)
+    return RawCorpus("reuters", notes, described, LICENCE)
 
 
 def validation(notes: pd.DataFrame) -> list[int]:

@@ -70,7 +70,7 @@ def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> RawCorpu
     columns = ["note", "code", "evidence"]
     truth = pd.read_csv(folder / "EVIDENCE.csv", dtype=str, keep_default_na=False, header=0, names=columns)
     read = mimic3.load(folder, generated=True)
-    return replace(read, name="synthetic", licence=LICENCE, private=False, truth=truth, counts=None)
+    return replace(read, name="synthetic", licence=LICENCE, truth=truth, counts=None)
 
 
 def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
