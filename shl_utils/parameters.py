@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
-from shl_utils.declarations import DERIVED, LOSSES, RULES, SOURCES, Registry
+from shl_utils.declarations import DERIVED, LOSSES, RULES, SOURCES, Declaration
 from shl_utils.hints import nearest, now
 
 STAGES = (
@@ -30,10 +30,13 @@ def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limi
     return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
 
 
-def _brought(stage: str, registry: Registry) -> dict[str, tuple[Any, Any]]:
-    """Type and field of each parameter that the entries bring."""
-    every = {name: told for entry in registry.values() for name, told in entry.parameters.items()}
-    return {name: _typed(stage, *told[:2], **(told[2] if told[2:] else {})) for name, told in every.items()}
+def _brought(stage: str, declared: Mapping[str, Declaration]) -> dict[str, tuple[Any, Any]]:
+    """Type and field of each parameter that losses, derived values or sources bring."""
+    every = {name: told for one in declared.values() for name, told in one.parameters.items()}
+    return {
+        name: _typed(stage, default, meaning, **(limits[0] if limits else {}))
+        for name, (default, meaning, *limits) in every.items()
+    }
 
 
 def _typed(stage: str, default: Any, meaning: str, *, choices=(), keys=(), **more: Any) -> tuple[Any, Any]:
@@ -42,9 +45,7 @@ def _typed(stage: str, default: Any, meaning: str, *, choices=(), keys=(), **mor
     return kind, _of(stage, default, meaning, **more)
 
 
-_Brought = create_model(
-    "_Brought", **_brought("00_imbalance", SOURCES), **_brought("03_train", LOSSES), **_brought("03_train", DERIVED)
-)
+_Brought = create_model("_Brought", **_brought("00_imbalance", SOURCES), **_brought("03_train", LOSSES | DERIVED))
 
 
 class Parameters(_Brought):
@@ -53,30 +54,19 @@ class Parameters(_Brought):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     run: str = _of(None, "demo", "name of the run's folder under runs/, or an absolute path", min_length=1)
-
-    based_on: str = _of(
-        None,
-        "",
-        "a finished run: its stages are copied as long as none of their parameters differ",
-    )
+    based_on: str = _of(None, "", "a finished run: its stages are copied as long as none of their parameters differ")
     interactive: bool = _of(None, True, "plots with sliders; false under `shl run`, unless a parameter file sets it")
 
     # 00_imbalance
     source: Literal[*SOURCES] = _of("00_imbalance", "openi", "the corpus")
     folder: str = _of(
-        "00_imbalance",
-        "",
-        "data folder of the source, if it has one; synthetic writes there",
-        kind="path",
+        "00_imbalance", "", "data folder of the source, if it has one; synthetic writes there", kind="path"
     )
     clean_text: list[Literal["marks", "header"]] = _of(
         "00_imbalance", [], "text to remove from the notes: de-identification marks, header lines about the stay"
     )
     split_files: dict[Literal["train", "validation", "test", "table"], str] = _of(
-        "00_imbalance",
-        {},
-        "published split: a file of note ids per split, or one table of ids and splits",
-        kind="path",
+        "00_imbalance", {}, "published split: a file of note ids per split, or one table of ids and splits", kind="path"
     )
     top_codes: int = _of("00_imbalance", 0, "keep only this many codes, the most frequent over all notes; 0: all", ge=0)
     min_notes: int = _of("00_imbalance", 3, "codes with fewer notes are dropped before the split", ge=1)

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
 from conftest import PROJECT
@@ -47,17 +46,16 @@ from shl_utils.data.raw_corpus import SOURCES, RawCorpus
     private=False,
     fetch=True,
     needs={"animal": "the kind of animal"},
-    parameters={"animal": ("", "toy: whose notes", {"choices": ("", "cat", "dog")})},
+    parameters={
+        "animal": ("", "toy: whose notes", {"choices": ("", "cat", "dog")}),
+        "kennel": ("rooms.csv", "toy: where they are", {"kind": "path"}),
+    },
 )
 def toy(parameters, run_folder):
     """Ten notes on each of two codes."""
     rows = [(f"{i}", f"{i}", f"a {parameters.animal} of {i} years", ["AB"[i % 2]]) for i in range(20)]
     notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"])
     return RawCorpus("toy", notes, {"A": "even", "B": "odd"}, "none")
-
-
-def files(parameters):
-    return [Path(parameters.animal)]
 
 
 def fetch():
@@ -163,7 +161,7 @@ def test_a_toy_rule_chooses(told):
 
 def test_a_toy_source_is_read_and_fetched(told):
     assert told["notes"] == 20
-    assert told["files"] == ["dog"]
+    assert told["files"] == ["rooms.csv"]
     assert told["fetched"] == 0
     assert "toy: verified, kennel" in told["said"]
     assert told["private"] is False
@@ -186,14 +184,12 @@ def test_results_depend_on_a_toy_where_it_is_used_alone(told):
     ids=["losses", "derived", "rules", "sources"],
 )
 def test_what_is_read_is_what_is_there(declared, registry):
-    if registry is raw_corpus.SOURCES:
-        for source in declared.values():
-            import_module(f"shl_utils.data.sources.{source.module}")
+    for source in declarations.SOURCES:
+        sources.module(source)
     assert declared.keys() == registry.keys()
-    known = Parameters.model_fields.keys() | declarations.DERIVED.keys()
-    asks = declared.values() if registry is not raw_corpus.SOURCES else ()
-    assert all(known.issuperset(one.takes) for one in asks)
     assert all(registry[name].__name__ == one.function for name, one in declared.items())
+    known = Parameters.model_fields.keys() | declarations.DERIVED.keys()
+    assert all(known.issuperset(one.takes) for one in declared.values())
 
 
 def test_which_sources_are_private():

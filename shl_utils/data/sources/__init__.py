@@ -2,8 +2,8 @@
 
 A source is a function that takes the parameters and the run's folder, and returns a `RawCorpus`. Its decorator says
 whether its notes are private, which parameters it needs and which it brings, and whether it can be fetched: see
-`declarations.Source`. A module may also have `files(parameters)`, which lists the files that it reads. Everything after
-that (splits, filter, segments, training) uses only the `RawCorpus`, so a new source is one new module here.
+`declarations.Source`. If it reads other files than those parameters name, `files(parameters)` in the module lists them.
+Everything after that (splits, filter, segments, training) uses only the `RawCorpus`, so a new source is one new module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 
 from shl_utils import declarations
 from shl_utils.data.raw_corpus import SOURCES, RawCorpus
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import PATHS, Parameters
 
 
 def module(name: str) -> ModuleType:
@@ -37,6 +37,13 @@ def files(parameters: Parameters) -> list[Path]:
     Some are not listed. The reports of openi are checked by digest and Reuters by counts when they are read. Generated
     notes depend on the parameters alone.
     """
-    own = getattr(module(parameters.source), "files", lambda parameters: [])
-    named = [Path(name) for name in parameters.split_files.values() if name]
-    return [path.resolve() for path in (*own(parameters), *named)]
+    own = getattr(module(parameters.source), "files", _named)
+    splits = [Path(name) for name in parameters.split_files.values() if name]
+    return [path.resolve() for path in (*own(parameters), *splits)]
+
+
+def _named(parameters: Parameters) -> list[Path]:
+    """Paths among the parameters that the source needs or brings."""
+    declared = declarations.SOURCES[parameters.source]
+    found = [getattr(parameters, name) for name in declared.needs | declared.parameters if name in PATHS]
+    return [Path(name) for name in found if name]

@@ -33,24 +33,12 @@ BARE = "code unknown to ICD-10, described by itself"
     private=False,
     needs={"folder": "the unzipped folder that holds train/ and dev/"},
     parameters={
-        "language": (
-            "english",
-            "codiesp: machine translation into English, or the Spanish original",
-            {"choices": ("english", "spanish")},
-        ),
-        "code_set": (
-            "diagnoses",
-            "codiesp: diagnosis codes, procedure codes or both",
-            {"choices": ("diagnoses", "procedures", "both")},
-        ),
+        "language": ("english", "codiesp: machine translation, or the original", {"choices": ("english", "spanish")}),
+        "code_set": ("diagnoses", "codiesp: which codes", {"choices": ("diagnoses", "procedures", "both")}),
     },
 )
 def codiesp(parameters: Parameters, run_folder: Path) -> RawCorpus:
     return load(Path(parameters.folder), language=parameters.language, code_set=parameters.code_set)
-
-
-def files(parameters: Parameters) -> list[Path]:
-    return [Path(parameters.folder)]
 
 
 def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:

@@ -58,16 +58,12 @@ OPTIONAL = ("group", "split", "description")
         "table": ("", "table: path of the .csv, .jsonl or .parquet file", {"kind": "path"}),
         "column_names": (
             {},
-            "table: its names of these columns, where they differ",
+            "table: its own names of these",
             {"keys": ("id", "text", "codes", "split", "group", "description")},
         ),
         "separator": (";", "table: separator between the codes of a note, if they are not a list", {"min_length": 1}),
         "encoding": ("utf-8", "table: text encoding", {"min_length": 1}),
-        "descriptions": (
-            "",
-            "table: file with columns code and description, if the descriptions are no column",
-            {"kind": "path"},
-        ),
+        "descriptions": ("", "table: file with columns code and description, if no column", {"kind": "path"}),
         "private": (True, "table: its notes are private and must not appear in any output"),
     },
 )
@@ -79,10 +75,6 @@ def table(parameters: Parameters, run_folder: Path) -> RawCorpus:
         encoding=parameters.encoding,
         descriptions=Path(parameters.descriptions) if parameters.descriptions else None,
     )
-
-
-def files(parameters: Parameters) -> list[Path]:
-    return [Path(name) for name in (parameters.table, parameters.descriptions) if name]
 
 
 def load(

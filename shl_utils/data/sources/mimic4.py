@@ -69,11 +69,7 @@ ORDER BY TRY_CAST(HADM_ID AS INT), NOTE_TYPE = 'AD', TRY_CAST(NOTE_SEQ AS INT)""
     private=True,
     needs={"folder": "the folder that holds hosp/, or the tables of hosp themselves"},
     parameters={
-        "notes_folder": (
-            "",
-            "mimic4: folder of discharge.csv.gz or of note/, if it is not below `folder`",
-            {"kind": "path"},
-        ),
+        "notes_folder": ("", "mimic4: folder of discharge.csv.gz or of note/, if not below `folder`", {"kind": "path"}),
         "icd_version": (10, "mimic4: admissions coded in ICD-9 or in ICD-10", {"choices": (9, 10)}),
     },
 )

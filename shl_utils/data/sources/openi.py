@@ -63,13 +63,7 @@ def fetch() -> Path:
 @SOURCES.add(
     private=False,
     fetch=True,
-    parameters={
-        "depth": (
-            1,
-            "openi: levels of a MeSH term: 1 is the heading, 2 adds the first qualifier, ...",
-            {"ge": 1, "le": 8},
-        )
-    },
+    parameters={"depth": (1, "openi: levels of a MeSH term: heading, first qualifier, ...", {"ge": 1, "le": 8})},
 )
 def openi(parameters: Parameters, run_folder: Path) -> RawCorpus:
     return load(depth=parameters.depth)

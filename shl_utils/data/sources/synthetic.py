@@ -51,10 +51,7 @@ TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
     private=False,
     parameters={
         "synthetic_notes": (1000, "synthetic: number of notes to generate", {"ge": 100, "le": 1_000_000}),
-        "synthetic_full": (
-            False,
-            "synthetic: text length and number of other notes as in MIMIC-III, for benchmarks",
-        ),
+        "synthetic_full": (False, "synthetic: length and number of other notes as in MIMIC-III, for benchmarks"),
     },
 )
 def synthetic(parameters: Parameters, run_folder: Path) -> RawCorpus:
