@@ -8,6 +8,7 @@ the two equal. Parameter files hold only differences from the defaults.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
@@ -28,6 +29,11 @@ def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limi
     where and in how many processes a model is trained; "training" if training in a later stage depends on it too.
     """
     return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
+
+
+_imbalance, _filter, _segment, _train, _evaluate, _ablate, _cost, _verdict, _one_note = (
+    partial(_of, stage) for stage in STAGES
+)
 
 
 def _brought(stage: str, declared: Mapping[str, Declaration]) -> dict[str, tuple[Any, Any]]:
@@ -58,156 +64,118 @@ class Parameters(_Brought):
     interactive: bool = _of(None, True, "plots with sliders; false under `shl run`, unless a parameter file sets it")
 
     # 00_imbalance
-    source: Literal[*SOURCES] = _of("00_imbalance", "openi", "the corpus")
-    folder: str = _of(
-        "00_imbalance", "", "data folder of the source, if it has one; synthetic writes there", kind="path"
+    source: Literal[*SOURCES] = _imbalance("openi", "the corpus")
+    folder: str = _imbalance("", "data folder of the source, if it has one; synthetic writes there", kind="path")
+    clean_text: list[Literal["marks", "header"]] = _imbalance(
+        [], "text to remove from the notes: de-identification marks, header lines about the stay"
     )
-    clean_text: list[Literal["marks", "header"]] = _of(
-        "00_imbalance", [], "text to remove from the notes: de-identification marks, header lines about the stay"
+    split_files: dict[Literal["train", "validation", "test", "table"], str] = _imbalance(
+        {}, "published split: a file of note ids per split, or one table of ids and splits", kind="path"
     )
-    split_files: dict[Literal["train", "validation", "test", "table"], str] = _of(
-        "00_imbalance", {}, "published split: a file of note ids per split, or one table of ids and splits", kind="path"
-    )
-    top_codes: int = _of("00_imbalance", 0, "keep only this many codes, the most frequent over all notes; 0: all", ge=0)
-    min_notes: int = _of("00_imbalance", 3, "codes with fewer notes are dropped before the split", ge=1)
-    validation_share: float = _of("00_imbalance", 0.15, "share of the notes in the validation split", gt=0, lt=0.5)
-    test_share: float = _of("00_imbalance", 0.15, "share of the notes in the test split", gt=0, lt=0.5)
-    seed: int = _of(
-        "00_imbalance", 0, "random seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000
-    )
+    top_codes: int = _imbalance(0, "keep only this many codes, the most frequent over all notes; 0: all", ge=0)
+    min_notes: int = _imbalance(3, "codes with fewer notes are dropped before the split", ge=1)
+    validation_share: float = _imbalance(0.15, "share of the notes in the validation split", gt=0, lt=0.5)
+    test_share: float = _imbalance(0.15, "share of the notes in the test split", gt=0, lt=0.5)
+    seed: int = _imbalance(0, "random seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000)
 
     # 01_filter
-    encoder: str = _of(
-        "01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: model name or local folder", min_length=1, kind="path"
+    encoder: str = _filter(
+        "all-MiniLM-L6-v2", "Hugging Face encoder: model name or local folder", min_length=1, kind="path"
     )
-    download: bool = _of(
-        "01_filter",
-        False,
-        "allow downloads: the encoder from the Hugging Face hub, reuters through NLTK",
-        kind="placement",
+    download: bool = _filter(
+        False, "allow downloads: the encoder from the Hugging Face hub, reuters through NLTK", kind="placement"
     )
-    max_tokens: int = _of(
-        "01_filter",
-        128,
-        "notes are truncated to this many tokens, in the filter and in training",
-        ge=8,
-        kind="training",
+    max_tokens: int = _filter(
+        128, "notes are truncated to this many tokens, in the filter and in training", ge=8, kind="training"
     )
-    precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
-        "01_filter", "auto", "floating-point precision; auto: fp16 on a GPU, bf16 on a CPU that supports it, else fp32"
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = _filter(
+        "auto", "floating-point precision; auto: fp16 on a GPU, bf16 on a CPU that supports it, else fp32"
     )
-    chunk_tokens: int = _of(
-        "01_filter", 64, "chunk length in tokens; a note's embedding is the mean over its chunks", ge=8
+    chunk_tokens: int = _filter(64, "chunk length in tokens; a note's embedding is the mean over its chunks", ge=8)
+    filter_by: Literal["cosine", "quantile"] = _filter(
+        "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"
     )
-    filter_by: Literal["cosine", "quantile"] = _of(
-        "01_filter", "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"
+    filter_threshold: float = _filter(
+        0.1, "labels are removed where note and code description are less similar than this", ge=-1, le=1
     )
-    filter_threshold: float = _of(
-        "01_filter", 0.1, "labels are removed where note and code description are less similar than this", ge=-1, le=1
-    )
-    filter_labels: Literal["none", "train", "train+validation", "all"] = _of(
-        "01_filter", "train", "splits whose labels are filtered; 'all' changes the test labels too"
+    filter_labels: Literal["none", "train", "train+validation", "all"] = _filter(
+        "train", "splits whose labels are filtered; 'all' changes the test labels too"
     )
 
     # 02_segment
-    segmentation: Literal["eta", "none"] = _of(
-        "02_segment", "eta", "segments of codes bounded by eta, or one segment of all codes"
+    segmentation: Literal["eta", "none"] = _segment(
+        "eta", "segments of codes bounded by eta, or one segment of all codes"
     )
-    eta: float = _of(
-        "02_segment",
-        0.5,
-        "upper bound on standard deviation / smallest count of the code frequencies in a segment",
-        gt=0,
+    eta: float = _segment(
+        0.5, "upper bound on standard deviation / smallest count of the code frequencies in a segment", gt=0
     )
 
     # 03_train
-    loss: Literal[*LOSSES] = _of("03_train", "sh_focal", "loss function of every segment")
-    gamma: float = _of("03_train", 2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
-    beta: Literal["R1", "R2", "R3"] = _of(
-        "03_train", "R1", "definition of beta in the harmonic weights 1/beta of the negatives"
+    loss: Literal[*LOSSES] = _train("sh_focal", "loss function of every segment")
+    gamma: float = _train(2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
+    beta: Literal["R1", "R2", "R3"] = _train("R1", "definition of beta in the harmonic weights 1/beta of the negatives")
+    max_negative_weight: float = _train(
+        0.0, "upper bound on the harmonic weight of a negative; 0: none. Our extension", ge=0
     )
-    max_negative_weight: float = _of(
-        "03_train", 0.0, "upper bound on the harmonic weight of a negative; 0: none. Our extension", ge=0
+    negatives_per_positive: float = _train(
+        1.0, "negative notes sampled per positive note of the segment and pass", gt=0
     )
-    negatives_per_positive: float = _of(
-        "03_train", 1.0, "negative notes sampled per positive note of the segment and pass", gt=0
+    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _train(
+        "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
     )
-    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _of(
-        "03_train", "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
+    warm_start_lr_factor: float = _train(
+        0.25, "factor on both learning rates after a warm start from the single model", gt=0
     )
-    warm_start_lr_factor: float = _of(
-        "03_train", 0.25, "factor on both learning rates after a warm start from the single model", gt=0
+    pooling: Literal["mean", "attention"] = _train(
+        "mean", "pooling over tokens: mean, or label-wise attention (our extension)"
     )
-    pooling: Literal["mean", "attention"] = _of(
-        "03_train", "mean", "pooling over tokens: mean, or label-wise attention (our extension)"
+    lora_rank: int = _train(8, "rank of the LoRA adapter", ge=1)
+    lora_targets: Literal["attention", "all"] = _train(
+        "all", "linear maps of a layer that LoRA adapts: query and value, or all"
     )
-    lora_rank: int = _of("03_train", 8, "rank of the LoRA adapter", ge=1)
-    lora_targets: Literal["attention", "all"] = _of(
-        "03_train", "all", "linear maps of a layer that LoRA adapts: query and value, or all"
-    )
-    lora_layers: int = _of("03_train", 1, "number of top layers with LoRA; -1: all", ge=-1)
-    lr_lora: float = _of("03_train", 4e-3, "peak learning rate of the LoRA adapter, AdamW", gt=0, le=1)
-    lr_head: float = _of("03_train", 2e-2, "peak learning rate of the classification head, AdamW", gt=0, le=1)
-    epochs: int = _of("03_train", 3, "training epochs per segment; the best one on validation is kept", ge=1)
-    min_steps: int = _of("03_train", 40, "minimum number of steps per epoch; small segments repeat their notes", ge=0)
-    batch_size: int = _of("03_train", 16, "global batch size in notes, summed over processes", ge=1)
-    max_grad_norm: float = _of("03_train", 1.0, "gradient clipping by global norm; 0 disables it", ge=0)
-    warmup_share: float = _of(
-        "03_train", 0.1, "share of the steps with linear warm-up of the learning rate", ge=0, lt=1
-    )
-    training_seed: int = _of(
-        "03_train", 0, "random seed of the weights and of the order of the notes", ge=0, le=1_000_000
-    )
-    parallel_models: int = _of(
-        "03_train",
+    lora_layers: int = _train(1, "number of top layers with LoRA; -1: all", ge=-1)
+    lr_lora: float = _train(4e-3, "peak learning rate of the LoRA adapter, AdamW", gt=0, le=1)
+    lr_head: float = _train(2e-2, "peak learning rate of the classification head, AdamW", gt=0, le=1)
+    epochs: int = _train(3, "training epochs per segment; the best one on validation is kept", ge=1)
+    min_steps: int = _train(40, "minimum number of steps per epoch; small segments repeat their notes", ge=0)
+    batch_size: int = _train(16, "global batch size in notes, summed over processes", ge=1)
+    max_grad_norm: float = _train(1.0, "gradient clipping by global norm; 0 disables it", ge=0)
+    warmup_share: float = _train(0.1, "share of the steps with linear warm-up of the learning rate", ge=0, lt=1)
+    training_seed: int = _train(0, "random seed of the weights and of the order of the notes", ge=0, le=1_000_000)
+    parallel_models: int = _train(
         0,
         "models trained in parallel, one process each; 0: one per CPU core, at most 4, if that is faster",
         ge=0,
         kind="placement",
     )
-    processes: int = _of(
-        "03_train", 0, "training processes on this machine; 0: one per GPU, or one", ge=0, kind="placement"
-    )
-    nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1, kind="placement")
-    rendezvous: str = _of(
-        "03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
+    processes: int = _train(0, "training processes on this machine; 0: one per GPU, or one", ge=0, kind="placement")
+    nodes: int = _train(1, "machines that share the run folder and train together", ge=1, kind="placement")
+    rendezvous: str = _train(
+        "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
     )
 
     # 04_evaluate
-    threshold: Literal[*RULES] = _of("04_evaluate", "global", "rule of the decision threshold, chosen on validation")
-    min_positives: int = _of(
-        "04_evaluate",
-        5,
-        "positives in validation that a threshold of its own needs; below, the global one is used",
-        ge=1,
+    threshold: Literal[*RULES] = _evaluate("global", "rule of the decision threshold, chosen on validation")
+    min_positives: int = _evaluate(
+        5, "positives in validation that a threshold of its own needs; below, the global one is used", ge=1
     )
-    bootstrap_draws: int = _of(
-        "04_evaluate", 1000, "bootstrap draws for each interval, and permutations for each p", ge=100
-    )
+    bootstrap_draws: int = _evaluate(1000, "bootstrap draws for each interval, and permutations for each p", ge=100)
 
     # 05_ablate
-    grid: str = _of(
-        "05_ablate",
-        "demo",
-        "experiments of the ablation: name of a file in params/grids, or a path",
-        min_length=1,
-        kind="path",
+    grid: str = _ablate(
+        "demo", "experiments of the ablation: name of a file in params/grids, or a path", min_length=1, kind="path"
     )
-    sensitivity: str = _of(
-        "05_ablate", "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
+    sensitivity: str = _ablate(
+        "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
     )
-    ablation_epochs: int = _of("05_ablate", 3, "training epochs of every model in the ablation", ge=1)
+    ablation_epochs: int = _ablate(3, "training epochs of every model in the ablation", ge=1)
 
     # 07_verdict
-    compare_with: list[str] = _of(
-        "07_verdict", [], "other runs whose findings are shown with this run's, as names or paths"
-    )
+    compare_with: list[str] = _verdict([], "other runs whose findings are shown with this run's, as names or paths")
 
     # 08_one_note
-    shown_note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
-    audited_notes: int = _of(
-        "08_one_note", 40, "validation notes in the audit of the sentences that decide a code", ge=1
-    )
+    shown_note: str = _one_note("", "id of the test note to show; empty: the first with two predicted codes")
+    audited_notes: int = _one_note(40, "validation notes in the audit of the sentences that decide a code", ge=1)
 
     @model_validator(mode="after")
     def _together(self) -> Parameters:
@@ -243,9 +211,13 @@ class Parameters(_Brought):
         return self
 
 
+def _about(kind: type[Parameters]) -> dict[str, dict[str, Any]]:
+    """Stage and kind of every parameter."""
+    return {name: field.json_schema_extra for name, field in kind.model_fields.items()}
+
+
 def names_of_kind(kind: str) -> tuple[str, ...]:
-    fields = Parameters.model_fields.items()
-    return tuple(name for name, field in fields if field.json_schema_extra["kind"] == kind)
+    return tuple(name for name, about in _about(Parameters).items() if about["kind"] == kind)
 
 
 PLACEMENT = names_of_kind("placement")
@@ -254,8 +226,7 @@ PATHS = frozenset(names_of_kind("path"))
 
 def training_parameters(parameters: Parameters) -> set[str]:
     """Names of the parameters that a trained segment depends on, besides encoder, labels, segments and precision."""
-    fields = type(parameters).model_fields.items()
-    about = {name: (field.json_schema_extra["stage"], field.json_schema_extra["kind"]) for name, field in fields}
+    about = {name: (one["stage"], one["kind"]) for name, one in _about(type(parameters)).items()}
     return {name for name, (stage, kind) in about.items() if (stage, kind) == ("03_train", "") or kind == "training"}
 
 
@@ -290,5 +261,4 @@ def _explain(problem: Mapping[str, Any]) -> str:
 
 def owned_by(stage: str) -> list[str]:
     """Names of the parameters that belong to `stage`, in their order of definition."""
-    fields = Parameters.model_fields.items()
-    return [name for name, field in fields if field.json_schema_extra["stage"] == stage]
+    return [name for name, about in _about(Parameters).items() if about["stage"] == stage]

@@ -58,7 +58,7 @@ OPTIONAL = ("group", "split", "description")
         "table": ("", "table: path of the .csv, .jsonl or .parquet file", {"kind": "path"}),
         "column_names": (
             {},
-            "table: its own names of these",
+            "table: its own names of its columns",
             {"keys": ("id", "text", "codes", "split", "group", "description")},
         ),
         "separator": (";", "table: separator between the codes of a note, if they are not a list", {"min_length": 1}),
