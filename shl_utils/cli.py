@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from shl_utils import console, runner
+from shl_utils.declarations import SOURCES
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, locations, stages, status
 
@@ -260,12 +261,12 @@ def export_models(run: str, target: Path) -> None:
 
 
 @shl.command("fetch")
-@click.argument("source", type=click.Choice(["openi"]))
+@click.argument("source", type=click.Choice([name for name, source in SOURCES.items() if source.fetch]))
 def fetch(source: str) -> None:
     """Download the open notes into the cache."""
-    from shl_utils.data.sources import openi
+    from shl_utils.data import sources
 
-    print(f"{source}: verified, {openi.fetch()}")
+    print(f"{source}: verified, {sources.module(source).fetch()}")
 
 
 def _begun(names: Sequence[str]) -> list[Path]:

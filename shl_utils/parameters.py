@@ -1,66 +1,25 @@
 """Every parameter of a run: name, default, range, meaning, and the one stage that owns it.
 
-This is the only list of defaults. The `parameters` cell of a notebook repeats those its stage owns, so that a reader
-sees them where they matter; a test keeps the two equal. Parameter files hold only differences from the defaults.
+Those that only one loss or source has stand with it, and are added here. There is no other list of defaults. The
+`parameters` cell of a notebook repeats those its stage owns, so that a reader sees them where they matter; a test keeps
+the two equal. Parameter files hold only differences from the defaults.
 """
 
 from __future__ import annotations
 
-import ast
-import difflib
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
-Loss = Literal[
-    *("bce", "weighted_bce", "focal", "class_balanced", "r_bce", "ntr", "cb_ntr", "distribution_balanced"),
-    *("asymmetric", "two_way", "zlpr", "sh", "sh_focal"),
-]
+from shl_utils.declarations import DERIVED, LOSSES, RULES, SOURCES, Declaration
+from shl_utils.hints import nearest, now
+
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
     "08_one_note",
 )
-OPEN = ("openi", "codiesp", "reuters", "synthetic")  # sources whose notes anyone may see
-# old name of a parameter, or (parameter, old value), to the name in this version
-RENAMED: dict[str | tuple[str, str], str] = {
-    "reading": "beta",
-    "harmonic_max": "max_negative_weight",
-    "negatives": "negatives_per_positive",
-    "start": "initialization",
-    "refine": "warm_start_lr_factor",
-    "clip": "max_grad_norm",
-    "at_once": "parallel_models",
-    "support_floor": "min_positives",
-    "bootstrap": "bootstrap_draws",
-    "beside": "compare_with",
-    "audited": "audited_notes",
-    "positive_weight_max": "max_positive_weight",
-    "warmup": "warmup_share",
-    "validation": "validation_share",
-    "test": "test_share",
-    ("initialization", "fresh"): "prior",
-    ("initialization", "description"): "label_embedding",
-    ("initialization", "unified"): "warm_start",
-    ("initialization", "description+unified"): "label_embedding+warm_start",
-    ("threshold", "label"): "per_code",
-    ("scoring", "own notes"): "oracle_routing",
-    ("scoring", "joint"): "stacked",
-    ("grid", "clip"): "gradient_clipping",
-    ("grid", "rates"): "learning_rates",
-    ("grid", "ours"): "extensions",
-    ("grid", "open"): "open_choices",
-    ("grid", "losses_once"): "losses_one_seed",
-    ("grid", "reread"): "beta",
-}
-# parameters that locate a source without a default location
-NEEDED = {
-    "mimic3": {"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"},
-    "mimic4": {"folder": "the folder that holds hosp/, or the tables of hosp themselves"},
-    "codiesp": {"folder": "the unzipped folder that holds train/ and dev/"},
-    "table": {"table": "the path of a .csv, .jsonl or .parquet file"},
-}
 
 
 def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limits: Any) -> Any:
@@ -72,218 +31,151 @@ def _of(stage: str | None, default: Any, meaning: str, *, kind: str = "", **limi
     return Field(default, description=meaning, json_schema_extra={"stage": stage, "kind": kind}, **limits)
 
 
-class Parameters(BaseModel):
+_imbalance, _filter, _segment, _train, _evaluate, _ablate, _cost, _verdict, _one_note = (
+    partial(_of, stage) for stage in STAGES
+)
+
+
+def _brought(stage: str, declared: Mapping[str, Declaration]) -> dict[str, tuple[Any, Any]]:
+    """Type and field of each parameter that losses, derived values or sources bring."""
+    every = {name: told for one in declared.values() for name, told in one.parameters.items()}
+    return {
+        name: _typed(stage, default, meaning, **(limits[0] if limits else {}))
+        for name, (default, meaning, *limits) in every.items()
+    }
+
+
+def _typed(stage: str, default: Any, meaning: str, *, choices=(), keys=(), **more: Any) -> tuple[Any, Any]:
+    """choices: the only values. keys: the only ones of a dictionary of text. more: as for `_of`."""
+    kind = Literal[*choices] if choices else dict[Literal[*keys], str] if keys else type(default)
+    return kind, _of(stage, default, meaning, **more)
+
+
+_Brought = create_model("_Brought", **_brought("00_imbalance", SOURCES), **_brought("03_train", LOSSES | DERIVED))
+
+
+class Parameters(_Brought):
     """A full, checked set of parameters. ValueError for unknown names, wrong types and values out of range."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     run: str = _of(None, "demo", "name of the run's folder under runs/, or an absolute path", min_length=1)
-
-    based_on: str = _of(
-        None,
-        "",
-        "a finished run: its stages are copied as long as none of their parameters differ",
-    )
+    based_on: str = _of(None, "", "a finished run: its stages are copied as long as none of their parameters differ")
     interactive: bool = _of(None, True, "plots with sliders; false under `shl run`, unless a parameter file sets it")
 
     # 00_imbalance
-    source: Literal["openi", "mimic3", "mimic4", "codiesp", "reuters", "table", "synthetic"] = _of(
-        "00_imbalance", "openi", "the corpus"
+    source: Literal[*SOURCES] = _imbalance("openi", "the corpus")
+    folder: str = _imbalance("", "data folder of the source, if it has one; synthetic writes there", kind="path")
+    clean_text: list[Literal["marks", "header"]] = _imbalance(
+        [], "text to remove from the notes: de-identification marks, header lines about the stay"
     )
-    folder: str = _of(
-        "00_imbalance",
-        "",
-        "data folder of mimic3, mimic4, codiesp; NLTK data for reuters; output of synthetic; else unused",
-        kind="path",
+    split_files: dict[Literal["train", "validation", "test", "table"], str] = _imbalance(
+        {}, "published split: a file of note ids per split, or one table of ids and splits", kind="path"
     )
-    notes_folder: str = _of(
-        "00_imbalance", "", "mimic4: folder of discharge.csv.gz or of note/, if it is not below `folder`", kind="path"
-    )
-    icd_version: Literal[9, 10] = _of("00_imbalance", 10, "mimic4: admissions coded in ICD-9 or in ICD-10")
-    depth: int = _of(
-        "00_imbalance", 1, "openi: levels of a MeSH term: 1 is the heading, 2 adds the first qualifier, ...", ge=1, le=8
-    )
-    language: Literal["english", "spanish"] = _of(
-        "00_imbalance", "english", "codiesp: machine translation into English, or the Spanish original"
-    )
-    code_set: Literal["diagnoses", "procedures", "both"] = _of(
-        "00_imbalance", "diagnoses", "codiesp: diagnosis codes, procedure codes or both"
-    )
-    table: str = _of("00_imbalance", "", "table: path of the .csv, .jsonl or .parquet file", kind="path")
-    column_names: dict[Literal["id", "text", "codes", "split", "group", "description"], str] = _of(
-        "00_imbalance", {}, "table: its names of these columns, where they differ"
-    )
-    separator: str = _of(
-        "00_imbalance", ";", "table: separator between the codes of a note, if they are not a list", min_length=1
-    )
-    encoding: str = _of("00_imbalance", "utf-8", "table: text encoding", min_length=1)
-    descriptions: str = _of(
-        "00_imbalance",
-        "",
-        "table: file with columns code and description, if the descriptions are no column",
-        kind="path",
-    )
-    private: bool = _of("00_imbalance", True, "table: its notes are private and must not appear in any output")
-    synthetic_notes: int = _of("00_imbalance", 1000, "synthetic: number of notes to generate", ge=100, le=1_000_000)
-    synthetic_full: bool = _of(
-        "00_imbalance", False, "synthetic: text length and number of other notes as in MIMIC-III, for benchmarks"
-    )
-    clean_text: list[Literal["marks", "header"]] = _of(
-        "00_imbalance", [], "text to remove from the notes: de-identification marks, header lines about the stay"
-    )
-    split_files: dict[Literal["train", "validation", "test", "table"], str] = _of(
-        "00_imbalance",
-        {},
-        "published split: a file of note ids per split, or one table of ids and splits",
-        kind="path",
-    )
-    top_codes: int = _of("00_imbalance", 0, "keep only this many codes, the most frequent over all notes; 0: all", ge=0)
-    min_notes: int = _of("00_imbalance", 3, "codes with fewer notes are dropped before the split", ge=1)
-    validation_share: float = _of("00_imbalance", 0.15, "share of the notes in the validation split", gt=0, lt=0.5)
-    test_share: float = _of("00_imbalance", 0.15, "share of the notes in the test split", gt=0, lt=0.5)
-    seed: int = _of(
-        "00_imbalance", 0, "random seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000
-    )
+    top_codes: int = _imbalance(0, "keep only this many codes, the most frequent over all notes; 0: all", ge=0)
+    min_notes: int = _imbalance(3, "codes with fewer notes are dropped before the split", ge=1)
+    validation_share: float = _imbalance(0.15, "share of the notes in the validation split", gt=0, lt=0.5)
+    test_share: float = _imbalance(0.15, "share of the notes in the test split", gt=0, lt=0.5)
+    seed: int = _imbalance(0, "random seed of the split, of random codes and of the bootstrap", ge=0, le=1_000_000)
 
     # 01_filter
-    encoder: str = _of(
-        "01_filter", "all-MiniLM-L6-v2", "Hugging Face encoder: model name or local folder", min_length=1, kind="path"
+    encoder: str = _filter(
+        "all-MiniLM-L6-v2", "Hugging Face encoder: model name or local folder", min_length=1, kind="path"
     )
-    download: bool = _of(
-        "01_filter",
-        False,
-        "allow downloads: the encoder from the Hugging Face hub, reuters through NLTK",
-        kind="placement",
+    download: bool = _filter(
+        False, "allow downloads: the encoder from the Hugging Face hub, reuters through NLTK", kind="placement"
     )
-    max_tokens: int = _of(
-        "01_filter",
-        128,
-        "notes are truncated to this many tokens, in the filter and in training",
-        ge=8,
-        kind="training",
+    max_tokens: int = _filter(
+        128, "notes are truncated to this many tokens, in the filter and in training", ge=8, kind="training"
     )
-    precision: Literal["auto", "fp16", "bf16", "fp32"] = _of(
-        "01_filter", "auto", "floating-point precision; auto: fp16 on a GPU, bf16 on a CPU that supports it, else fp32"
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = _filter(
+        "auto", "floating-point precision; auto: fp16 on a GPU, bf16 on a CPU that supports it, else fp32"
     )
-    chunk_tokens: int = _of(
-        "01_filter", 64, "chunk length in tokens; a note's embedding is the mean over its chunks", ge=8
+    chunk_tokens: int = _filter(64, "chunk length in tokens; a note's embedding is the mean over its chunks", ge=8)
+    filter_by: Literal["cosine", "quantile"] = _filter(
+        "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"
     )
-    filter_by: Literal["cosine", "quantile"] = _of(
-        "01_filter", "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"
+    filter_threshold: float = _filter(
+        0.1, "labels are removed where note and code description are less similar than this", ge=-1, le=1
     )
-    filter_threshold: float = _of(
-        "01_filter", 0.1, "labels are removed where note and code description are less similar than this", ge=-1, le=1
-    )
-    filter_labels: Literal["none", "train", "train+validation", "all"] = _of(
-        "01_filter", "train", "splits whose labels are filtered; 'all' changes the test labels too"
+    filter_labels: Literal["none", "train", "train+validation", "all"] = _filter(
+        "train", "splits whose labels are filtered; 'all' changes the test labels too"
     )
 
     # 02_segment
-    segmentation: Literal["eta", "none"] = _of(
-        "02_segment", "eta", "segments of codes bounded by eta, or one segment of all codes"
+    segmentation: Literal["eta", "none"] = _segment(
+        "eta", "segments of codes bounded by eta, or one segment of all codes"
     )
-    eta: float = _of(
-        "02_segment",
-        0.5,
-        "upper bound on standard deviation / smallest count of the code frequencies in a segment",
-        gt=0,
+    eta: float = _segment(
+        0.5, "upper bound on standard deviation / smallest count of the code frequencies in a segment", gt=0
     )
 
     # 03_train
-    loss: Loss = _of("03_train", "sh_focal", "loss function of every segment")
-    gamma: float = _of("03_train", 2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
-    max_positive_weight: float = _of("03_train", 10.0, "weighted_bce: upper bound on the weight of a positive", gt=0)
-    gamma_negative: float = _of("03_train", 4.0, "asymmetric: focusing exponent of the negatives", ge=1)
-    negative_margin: float = _of(
-        "03_train", 0.05, "asymmetric: probability margin; negatives below it have no loss", ge=0, lt=1
+    loss: Literal[*LOSSES] = _train("sh_focal", "loss function of every segment")
+    gamma: float = _train(2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
+    beta: Literal["R1", "R2", "R3"] = _train("R1", "definition of beta in the harmonic weights 1/beta of the negatives")
+    max_negative_weight: float = _train(
+        0.0, "upper bound on the harmonic weight of a negative; 0: none. Our extension", ge=0
     )
-    beta: Literal["R1", "R2", "R3"] = _of(
-        "03_train", "R1", "definition of beta in the harmonic weights 1/beta of the negatives"
+    negatives_per_positive: float = _train(
+        1.0, "negative notes sampled per positive note of the segment and pass", gt=0
     )
-    max_negative_weight: float = _of(
-        "03_train", 0.0, "upper bound on the harmonic weight of a negative; 0: none. Our extension", ge=0
+    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _train(
+        "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
     )
-    negatives_per_positive: float = _of(
-        "03_train", 1.0, "negative notes sampled per positive note of the segment and pass", gt=0
+    warm_start_lr_factor: float = _train(
+        0.25, "factor on both learning rates after a warm start from the single model", gt=0
     )
-    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _of(
-        "03_train", "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
+    pooling: Literal["mean", "attention"] = _train(
+        "mean", "pooling over tokens: mean, or label-wise attention (our extension)"
     )
-    warm_start_lr_factor: float = _of(
-        "03_train", 0.25, "factor on both learning rates after a warm start from the single model", gt=0
+    lora_rank: int = _train(8, "rank of the LoRA adapter", ge=1)
+    lora_targets: Literal["attention", "all"] = _train(
+        "all", "linear maps of a layer that LoRA adapts: query and value, or all"
     )
-    pooling: Literal["mean", "attention"] = _of(
-        "03_train", "mean", "pooling over tokens: mean, or label-wise attention (our extension)"
-    )
-    lora_rank: int = _of("03_train", 8, "rank of the LoRA adapter", ge=1)
-    lora_targets: Literal["attention", "all"] = _of(
-        "03_train", "all", "linear maps of a layer that LoRA adapts: query and value, or all"
-    )
-    lora_layers: int = _of("03_train", 1, "number of top layers with LoRA; -1: all", ge=-1)
-    lr_lora: float = _of("03_train", 4e-3, "peak learning rate of the LoRA adapter, AdamW", gt=0, le=1)
-    lr_head: float = _of("03_train", 2e-2, "peak learning rate of the classification head, AdamW", gt=0, le=1)
-    epochs: int = _of("03_train", 3, "training epochs per segment; the best one on validation is kept", ge=1)
-    min_steps: int = _of("03_train", 40, "minimum number of steps per epoch; small segments repeat their notes", ge=0)
-    batch_size: int = _of("03_train", 16, "global batch size in notes, summed over processes", ge=1)
-    max_grad_norm: float = _of("03_train", 1.0, "gradient clipping by global norm; 0 disables it", ge=0)
-    warmup_share: float = _of(
-        "03_train", 0.1, "share of the steps with linear warm-up of the learning rate", ge=0, lt=1
-    )
-    training_seed: int = _of(
-        "03_train", 0, "random seed of the weights and of the order of the notes", ge=0, le=1_000_000
-    )
-    parallel_models: int = _of(
-        "03_train",
+    lora_layers: int = _train(1, "number of top layers with LoRA; -1: all", ge=-1)
+    lr_lora: float = _train(4e-3, "peak learning rate of the LoRA adapter, AdamW", gt=0, le=1)
+    lr_head: float = _train(2e-2, "peak learning rate of the classification head, AdamW", gt=0, le=1)
+    epochs: int = _train(3, "training epochs per segment; the best one on validation is kept", ge=1)
+    min_steps: int = _train(40, "minimum number of steps per epoch; small segments repeat their notes", ge=0)
+    batch_size: int = _train(16, "global batch size in notes, summed over processes", ge=1)
+    max_grad_norm: float = _train(1.0, "gradient clipping by global norm; 0 disables it", ge=0)
+    warmup_share: float = _train(0.1, "share of the steps with linear warm-up of the learning rate", ge=0, lt=1)
+    training_seed: int = _train(0, "random seed of the weights and of the order of the notes", ge=0, le=1_000_000)
+    parallel_models: int = _train(
         0,
         "models trained in parallel, one process each; 0: one per CPU core, at most 4, if that is faster",
         ge=0,
         kind="placement",
     )
-    processes: int = _of(
-        "03_train", 0, "training processes on this machine; 0: one per GPU, or one", ge=0, kind="placement"
-    )
-    nodes: int = _of("03_train", 1, "machines that share the run folder and train together", ge=1, kind="placement")
-    rendezvous: str = _of(
-        "03_train", "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
+    processes: int = _train(0, "training processes on this machine; 0: one per GPU, or one", ge=0, kind="placement")
+    nodes: int = _train(1, "machines that share the run folder and train together", ge=1, kind="placement")
+    rendezvous: str = _train(
+        "127.0.0.1:29517", "host:port of the first machine", pattern=r"^\S+:\d+$", kind="placement"
     )
 
     # 04_evaluate
-    threshold: Literal["half", "global", "segment", "per_code", "shrunk"] = _of(
-        "04_evaluate", "global", "rule of the decision threshold, chosen on validation"
+    threshold: Literal[*RULES] = _evaluate("global", "rule of the decision threshold, chosen on validation")
+    min_positives: int = _evaluate(
+        5, "positives in validation that a threshold of its own needs; below, the global one is used", ge=1
     )
-    min_positives: int = _of(
-        "04_evaluate",
-        5,
-        "positives in validation that a threshold of its own needs; below, the global one is used",
-        ge=1,
-    )
-    bootstrap_draws: int = _of(
-        "04_evaluate", 1000, "bootstrap draws for each interval, and permutations for each p", ge=100
-    )
+    bootstrap_draws: int = _evaluate(1000, "bootstrap draws for each interval, and permutations for each p", ge=100)
 
     # 05_ablate
-    grid: str = _of(
-        "05_ablate",
-        "demo",
-        "experiments of the ablation: name of a file in params/grids, or a path",
-        min_length=1,
-        kind="path",
+    grid: str = _ablate(
+        "demo", "experiments of the ablation: name of a file in params/grids, or a path", min_length=1, kind="path"
     )
-    sensitivity: str = _of(
-        "05_ablate", "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
+    sensitivity: str = _ablate(
+        "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
     )
-    ablation_epochs: int = _of("05_ablate", 3, "training epochs of every model in the ablation", ge=1)
+    ablation_epochs: int = _ablate(3, "training epochs of every model in the ablation", ge=1)
 
     # 07_verdict
-    compare_with: list[str] = _of(
-        "07_verdict", [], "other runs whose findings are shown with this run's, as names or paths"
-    )
+    compare_with: list[str] = _verdict([], "other runs whose findings are shown with this run's, as names or paths")
 
     # 08_one_note
-    shown_note: str = _of("08_one_note", "", "id of the test note to show; empty: the first with two predicted codes")
-    audited_notes: int = _of(
-        "08_one_note", 40, "validation notes in the audit of the sentences that decide a code", ge=1
-    )
+    shown_note: str = _one_note("", "id of the test note to show; empty: the first with two predicted codes")
+    audited_notes: int = _one_note(40, "validation notes in the audit of the sentences that decide a code", ge=1)
 
     @model_validator(mode="after")
     def _together(self) -> Parameters:
@@ -301,23 +193,31 @@ class Parameters(BaseModel):
             raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds max_tokens {self.max_tokens}")
         if self.parallel_models > 1 and (self.processes > 1 or self.nodes > 1):
             raise ValueError("parallel_models trains each model in one process: leave processes and nodes at 1")
-        for name, what in NEEDED.get(self.source, {}).items():
+        for name, what in SOURCES[self.source].needs.items():
             if not getattr(self, name):
                 raise ValueError(f"source {self.source} needs `{name}`: {what}")
+        for other, theirs in SOURCES.items():
+            for name in theirs.needs.keys() & theirs.parameters if other != self.source else ():
+                if getattr(self, name):
+                    raise ValueError(
+                        f"`{name}` is given, but source {self.source} would be read: add `source: {other}`"
+                    )
         if "table" in self.split_files and len(self.split_files) > 1:
-            raise ValueError("split_files names a table and files of sides: give one or the other")
+            raise ValueError("split_files names a table and files of splits: give one or the other")
         if self.split_files and not {"train", "test"} <= set(self.split_files) and "table" not in self.split_files:
-            raise ValueError("split_files needs train and test, or a table; validation is cut from train without one")
+            raise ValueError("split_files needs train and test, or a table; a missing validation is taken from train")
         if self.top_codes == 1:
             raise ValueError("top_codes is 1, but at least two codes are needed: use 2 or more, or 0 for all")
-        if self.table and self.source != "table":
-            raise ValueError(f"`table` is given, but source {self.source} would be read: add `source: table`")
         return self
 
 
+def _about(kind: type[Parameters]) -> dict[str, dict[str, Any]]:
+    """Stage and kind of every parameter."""
+    return {name: field.json_schema_extra for name, field in kind.model_fields.items()}
+
+
 def names_of_kind(kind: str) -> tuple[str, ...]:
-    fields = Parameters.model_fields.items()
-    return tuple(name for name, field in fields if field.json_schema_extra["kind"] == kind)
+    return tuple(name for name, about in _about(Parameters).items() if about["kind"] == kind)
 
 
 PLACEMENT = names_of_kind("placement")
@@ -326,8 +226,7 @@ PATHS = frozenset(names_of_kind("path"))
 
 def training_parameters(parameters: Parameters) -> set[str]:
     """Names of the parameters that a trained segment depends on, besides encoder, labels, segments and precision."""
-    fields = type(parameters).model_fields.items()
-    about = {name: (field.json_schema_extra["stage"], field.json_schema_extra["kind"]) for name, field in fields}
+    about = {name: (one["stage"], one["kind"]) for name, one in _about(type(parameters)).items()}
     return {name for name, (stage, kind) in about.items() if (stage, kind) == ("03_train", "") or kind == "training"}
 
 
@@ -342,18 +241,6 @@ def check(values: Mapping[str, Any], *, origin: str = "parameters") -> Parameter
 
 def unknown(name: str) -> str:
     return f"unknown parameter {name!r}{nearest(name, Parameters.model_fields)}"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Hint for an error about an unknown name: its new name if renamed, else the most similar one, else ""."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return now(name) or (f", did you mean {near[0]!r}?" if near else "")
-
-
-def now(name: str, value: Any = None) -> str:
-    """Hint for an error: the new name of a renamed parameter, or of a renamed value of `name`; "" if not renamed."""
-    new = RENAMED.get(name if value is None else (name, str(value)))
-    return f": it is called {new} now" if new else ""
 
 
 def _explain(problem: Mapping[str, Any]) -> str:
@@ -374,47 +261,4 @@ def _explain(problem: Mapping[str, Any]) -> str:
 
 def owned_by(stage: str) -> list[str]:
     """Names of the parameters that belong to `stage`, in their order of definition."""
-    fields = Parameters.model_fields.items()
-    return [name for name, field in fields if field.json_schema_extra["stage"] == stage]
-
-
-def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
-    """The parameters among a notebook's variables, as name to value; ValueError for a misspelt or invalid one.
-
-    Papermill only warns about a parameter that no notebook knows, then runs with the default. It sets parameters as
-    plain variables before any other cell. So at the first call, every plain literal must be a known name. Later calls,
-    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own. Variables of an
-    IPython start-up file, which exist before any cell, are ignored for the same reason.
-    """
-    literals = {
-        name: value
-        for name, value in namespace.items()
-        if isinstance(value, (bool, int, float, str, list, dict, type(None)))
-        and not name.startswith("_")
-        and name not in ("In", "Out", *_of_startup(namespace))
-    }
-    strangers = [name for name in literals if name not in Parameters.model_fields]
-    if namespace.get("_parameters_checked"):
-        strangers = [n for n in strangers if difflib.get_close_matches(n, Parameters.model_fields, 1, 0.85)]
-    if strangers:
-        raise ValueError("; ".join(unknown(name) for name in strangers))
-    values = {name: value for name, value in literals.items() if name in Parameters.model_fields}
-    check(values)
-    namespace["_parameters_checked"] = True
-    return values
-
-
-def _of_startup(namespace: dict[str, Any]) -> set[str]:
-    """Names of variables that existed before the first cell, unless a cell has set them too."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None or shell.user_ns is not namespace:
-        return set()
-    names = [node for cell in namespace.get("In", []) for node in ast.walk(_parsed(cell)) if isinstance(node, ast.Name)]
-    return set(shell.user_ns_hidden) - {node.id for node in names if isinstance(node.ctx, ast.Store)}
-
-
-def _parsed(cell: str) -> ast.Module:
-    try:
-        return ast.parse(cell)
-    except SyntaxError:  # a cell that failed
-        return ast.Module([], [])
+    return [name for name, about in _about(Parameters).items() if about["stage"] == stage]

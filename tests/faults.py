@@ -169,7 +169,7 @@ FAULTS = [
     Fault("an infinite eta", "eta: .inf", "finite number"),
     Fault("a learning rate above 1", "lr_lora: 40", "less than or equal to 1"),
     Fault("an unknown loss", "loss: focall", "Input should be 'bce'"),
-    Fault("an unknown source", "source: mimic5", "Input should be 'openi'"),
+    Fault("an unknown source", "source: mimic5", "Input should be 'codiesp'"),
     Fault("an unknown beta", "beta: R4", "Input should be 'R1', 'R2' or 'R3'"),
     Fault("gamma between 0 and 1", "gamma: 0.5", "infinite gradients"),
     Fault("a quantile above 1", "filter_threshold: 1.0", "filter_threshold is a quantile here"),

@@ -2,12 +2,15 @@
 
 import torch
 
+SCALE = 2.0  # factor on the logits of negatives in NTR
+TEMPERATURES = 4.0, 1.0  # of positives and negatives in two-way
+
 
 def printed(name, setting, z, t, w):
     """setting: arguments of the loss. z, t: (notes, codes). w: (notes,)."""
     notes, codes = z.shape
     if name == "two_way":
-        return printed_two_way(z, t, w, setting["positive_temperature"], setting["negative_temperature"])
+        return printed_two_way(z, t, w, *TEMPERATURES)
     total = 0.0
     for i in range(notes):
         if name == "zlpr":
@@ -24,7 +27,7 @@ def printed_pair(name, z, t, c, setting):
     gamma, weight = setting.get("gamma", 0.0), 1.0
     if name == "asymmetric":
         p = torch.sigmoid(z)
-        shifted = torch.clamp(p - setting["margin"], min=0)
+        shifted = torch.clamp(p - setting["negative_margin"], min=0)
         return -torch.log(p) if t[c] == 1 else -(shifted ** setting["gamma_negative"]) * torch.log(1 - shifted)
     if name == "weighted_bce" and t[c] == 1:
         weight = setting["positive"][c].double()
@@ -37,7 +40,7 @@ def printed_pair(name, z, t, c, setting):
     if "bias" in setting:
         z = z + setting["bias"][c].double()
         if t[c] == 0:
-            z, weight = setting["scale"] * z, weight / setting["scale"]
+            z, weight = SCALE * z, weight / SCALE
     q = torch.sigmoid(z) if t[c] == 1 else 1 - torch.sigmoid(z)
     return -weight * (1 - q) ** gamma * torch.log(q)
 

@@ -7,6 +7,7 @@ from conftest import PROJECT
 
 # no folder of a floor knows another of it
 FLOORS = (
+    {"shl_utils.declarations", "shl_utils.hints"},
     {"shl_utils.parameters"},
     {"shl_utils.runs", "shl_utils.method"},
     {"shl_utils.data", "shl_utils.encoder"},

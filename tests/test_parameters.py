@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 
 from shl_utils import parameters
 from shl_utils.experiments import grid
-from shl_utils.parameters import RENAMED, STAGES, Parameters
+from shl_utils.hints import RENAMED
+from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import parameter_file
 
 NAMES = [old for old in RENAMED if isinstance(old, str)]
@@ -100,7 +101,7 @@ def test_our_own_files_are_valid_and_hold_differences_only(path):
 
 def test_a_misspelt_variable_of_a_notebook_stops_it():
     with pytest.raises(ValueError, match="unknown parameter 'los', did you mean 'loss'"):
-        parameters.from_namespace({"run": "x", "loss": "bce", "los": "sh"})
+        parameter_file.from_namespace({"run": "x", "loss": "bce", "los": "sh"})
 
 
 @pytest.mark.parametrize("old", NAMES)
@@ -112,7 +113,7 @@ def test_a_renamed_parameter_is_refused_with_its_new_name(tmp_path, old):
     with pytest.raises(ValueError, match=message):
         parameter_file.load(write(tmp_path, f"run: x\n{old}: 1"))
     with pytest.raises(ValueError, match=message):
-        parameters.from_namespace({"run": "x", old: 1})
+        parameter_file.from_namespace({"run": "x", old: 1})
     for text in (f"- {old}: [1]", f"- loss: [bce]\n  tune: [{{{old}: 1}}]"):
         with pytest.raises(ValueError, match=rf"{old}'.*: it is called {new} now"):
             list(grid.combinations(str(write(tmp_path, text)), Parameters()))
@@ -126,7 +127,7 @@ def test_a_renamed_value_is_refused_with_its_new_name(tmp_path, name, old):
     with pytest.raises(ValueError, match=message):
         parameter_file.load(write(tmp_path, f"run: x\n{name}: {old}"))
     with pytest.raises(ValueError, match=message):
-        parameters.from_namespace({"run": "x", name: old})
+        parameter_file.from_namespace({"run": "x", name: old})
     if name in grid.VARIED:
         with pytest.raises(ValueError, match=message):
             list(grid.combinations(str(write(tmp_path, f"- {name}: [{old}]")), Parameters()))
@@ -148,12 +149,12 @@ def test_a_renamed_grid_is_refused_with_its_new_name(old):
 
 def test_a_readers_own_variables_do_not_stop_a_second_call():
     namespace = {"run": "x", "eta": 0.5}
-    parameters.from_namespace(namespace)
+    parameter_file.from_namespace(namespace)
     namespace["threshold_i_like"] = 0.3
-    assert parameters.from_namespace(namespace) == {"run": "x", "eta": 0.5}
+    assert parameter_file.from_namespace(namespace) == {"run": "x", "eta": 0.5}
     namespace["epochss"] = 3
     with pytest.raises(ValueError, match="did you mean 'epochs'"):
-        parameters.from_namespace(namespace)
+        parameter_file.from_namespace(namespace)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -184,7 +185,11 @@ def test_variables_of_a_startup_file_are_no_parameters_unless_a_cell_sets_them(t
     startup.parent.mkdir(parents=True)
     startup.write_text("DATA = '/data'\nloss = 'none of ours'\nseed = 3\n", encoding="utf-8")
     notebook = nbformat.v4.new_notebook()
-    cells = ["seed = 3", "x = = 1", "from shl_utils import parameters; parameters.from_namespace(globals())"]
+    cells = [
+        "seed = 3",
+        "x = = 1",
+        "from shl_utils.runs import parameter_file; parameter_file.from_namespace(globals())",
+    ]
     notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
     client = NotebookClient(notebook, allow_errors=True)
     with client.setup_kernel(env=os.environ | {"IPYTHONDIR": str(tmp_path)}):

@@ -1,10 +1,14 @@
-"""What every source of notes returns: notes, their codes, and descriptions of the codes."""
+"""What sources of notes are and what each returns: notes, their codes, and descriptions of the codes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import pandas as pd
+
+from shl_utils.declarations import Registry
+
+SOURCES = Registry("source")  # of what is imported already; all are in `declarations.SOURCES`
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class RawCorpus:
     adds `split`: "train", "validation" and "test". Without "validation", the project takes it from "train".
     descriptions: text of every code in `notes`.
     licence: under which terms the notes may be used, in one line.
-    private: True if the notes must never appear in an output.
+    private: True if the notes must never appear in an output; `sources.load` sets it as the source declares.
     truth: None, or for synthetic notes one row per label: `note`, `code`, `evidence` ("present", "missing", or
     "beyond": only after the truncation).
     dropped: why rows of the source are not in `notes`, as {reason: count}; printed, so that none is lost silently.
@@ -27,7 +31,7 @@ class RawCorpus:
     notes: pd.DataFrame
     descriptions: dict[str, str]
     licence: str
-    private: bool
+    private: bool = True
     truth: pd.DataFrame | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     counts: pd.DataFrame | None = None

@@ -29,14 +29,7 @@ def choose_thresholds(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> NDArray[np.float64]:
     """Thresholds (codes,), chosen on validation by the rule `threshold` of the run. gold: (notes, codes)."""
-    validation = corpus.rows("validation")
-    return thresholds.choose(
-        parameters.threshold,
-        _dense(gold[validation]),
-        predictions.select(validation),
-        segment=predictions.segments,
-        floor=parameters.min_positives,
-    )
+    return thresholds.choose(parameters.threshold, _validation(corpus, gold, predictions, parameters))
 
 
 def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
@@ -90,15 +83,18 @@ def threshold_table(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> pd.DataFrame:
     """Thresholds as saved: `code`, `model` (the segment that predicts it, -1 for none), and one column per rule."""
-    validation = corpus.rows("validation")
-    truth, found = _dense(gold[validation]), predictions.select(validation)
-    given = {
-        "segment": predictions.segments,
-        "floor": parameters.min_positives,
-        "common": thresholds.best(truth, found),
-    }
-    columns = {rule: thresholds.choose(rule, truth, found, **given) for rule in thresholds.RULES}
+    validation = _validation(corpus, gold, predictions, parameters)
+    columns = {rule: thresholds.choose(rule, validation) for rule in thresholds.RULES}
     return pd.DataFrame({"code": corpus.codes["code"], "model": predictions.segments, **columns})
+
+
+def _validation(
+    corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
+) -> thresholds.Validation:
+    rows = corpus.rows("validation")
+    return thresholds.Validation(
+        _dense(gold[rows]), predictions.select(rows), predictions.segments, parameters.min_positives
+    )
 
 
 def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:

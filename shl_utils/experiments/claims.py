@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from shl_utils.declarations import LOSSES
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.results import BASE, HEADLINE_METRICS, Measured
 from shl_utils.experiments import effects, grid
 from shl_utils.experiments.ablation import Row
-from shl_utils.method import losses
 from shl_utils.parameters import Parameters
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's rows may differ in
@@ -80,4 +80,4 @@ def _method(rows: list[Row], run: Parameters, **parts: str) -> Row | None:
 
 def _harmonic(run: Parameters) -> str:
     """The run's loss if it is one of the paper's, else "", which no experiment has."""
-    return run.loss if run.loss in losses.HARMONIC else ""
+    return run.loss if LOSSES[run.loss].harmonic else ""

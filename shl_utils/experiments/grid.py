@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shl_utils.parameters import PLACEMENT, Parameters, check, nearest, now, owned_by
+from shl_utils.hints import nearest, now
+from shl_utils.parameters import PLACEMENT, Parameters, check, owned_by
 from shl_utils.runs import locations, provenance
 from shl_utils.runs.parameter_file import read_yaml, resolved
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-
-Beta = Literal["R1", "R2", "R3"]  # definitions of beta, see `weights`
 
 
 def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -39,7 +35,7 @@ def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 
 
-def weights(sources: NDArray[np.bool_], segment: int, *, beta: Beta, largest: float = 0.0) -> NDArray[np.float64]:
+def weights(sources: NDArray[np.bool_], segment: int, *, beta: str, largest: float = 0.0) -> NDArray[np.float64]:
     """Weight of every training note for one segment, (notes,): 1 with a code of it, 1/beta without (negative notes).
 
     Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions.

@@ -9,12 +9,8 @@ from scipy import sparse
 
 from shl_utils.parameters import Parameters
 
-SPLITS_FILTERED = {
-    "none": (),
-    "train": ("train",),
-    "train+validation": ("train", "validation"),
-    "all": ("train", "validation", "test"),
-}
+SPLITS_FILTERED = {"none": (), "train": ("train",), "train+validation": ("train", "validation")}
+SPLITS_FILTERED |= {"all": ("train", "validation", "test")}
 BLOCK = 65536  # labels whose similarities are computed at once
 
 

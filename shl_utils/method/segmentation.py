@@ -18,7 +18,7 @@ def segment(counts: ArrayLike, *, eta: float) -> NDArray[np.int64]:
     """
     counts = np.asarray(counts)
     if counts.ndim != 1 or counts.size == 0:
-        raise ValueError("counts must be one number a code, and at least one code")
+        raise ValueError("counts must be one number per code, and at least one code")
     if not np.isfinite(eta) or eta <= 0:
         raise ValueError(f"eta must be above 0, got {eta}")
     empty = np.flatnonzero(counts < 1)

@@ -1,59 +1,88 @@
-"""Thresholds: from probabilities to codes, by one of five rules, chosen on validation notes alone."""
+"""Thresholds: from probabilities to codes, by one of several rules, chosen on validation notes alone."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from shl_utils.declarations import Registry
 from shl_utils.method.score_counts import curve, next_below
 
-RULES = ("half", "global", "segment", "per_code", "shrunk")
+RULES = Registry("threshold rule")
 
 
-def choose(
-    rule: str,
-    truth: NDArray,
-    probabilities: NDArray,
-    *,
-    segment: NDArray[np.int64],
-    floor: int,
-    common: float | None = None,
-) -> NDArray[np.float64]:
-    """Threshold of every code (codes,): at or above it the code is predicted. Give validation notes, never test notes.
+@dataclass(frozen=True)
+class Validation:
+    """Validation notes, never test notes, by which a rule chooses the threshold of every code.
 
-    half: 0.5. global: the one with the largest micro-F1. segment: the same over the codes of each segment. per_code:
-    the largest F1 of each code. shrunk: mean of the code's and the global one on the logit scale, with weights n and
-    `floor`, n the positives of the code.
-    A segment or code with fewer than `floor` positives gets the global threshold: one chosen on one or two notes is
-    noise. A code without positives would get the lowest score and be predicted everywhere.
     truth, probabilities: (notes, codes). segment: (codes,), -1 for a code without a model. Such a code has probability
-    0 and is never predicted, since every threshold is above 0. floor: at least 1. common: the global one, if known.
+    0 and is never predicted, since every threshold is above 0. floor: at least 1. A segment or code with fewer
+    positives gets the global threshold: one chosen on one or two notes is noise. A code without positives would get the
+    lowest score and be predicted everywhere.
+    """
+
+    truth: NDArray
+    probabilities: NDArray
+    segment: NDArray[np.int64]
+    floor: int
+
+    @cached_property
+    def common(self) -> float:
+        """The global threshold: the one with the largest micro-F1 over all codes."""
+        return best(self.truth, self.probabilities)
+
+    def own(self, groups: Iterable[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """(codes,): the threshold with the largest micro-F1 over each group of codes, by their positions."""
+        result = np.full(len(self.segment), self.common)
+        for codes in groups:
+            if self.truth[:, codes].sum() >= self.floor:
+                result[codes] = best(self.truth[:, codes], self.probabilities[:, codes])
+        return result
+
+
+def choose(rule: str, validation: Validation) -> NDArray[np.float64]:
+    """Threshold of every code (codes,) by a rule of RULES: at or above it the code is predicted.
+
     Raises ValueError for an unknown rule, or if there is no positive to choose by.
     """
-    n_codes = truth.shape[1]
-    if rule == "half":
-        return np.full(n_codes, 0.5)
-    common = best(truth, probabilities) if common is None else common
-    result = np.full(n_codes, common)
-    if rule == "global":
-        return result
-    positives = truth.sum(axis=0)
-    if rule == "segment":
-        for k in np.unique(segment[segment >= 0]):
-            codes = segment == k
-            if positives[codes].sum() >= floor:
-                result[codes] = best(truth[:, codes], probabilities[:, codes])
-        return result
-    if rule not in ("per_code", "shrunk"):
-        raise ValueError(f"threshold rule {rule!r} is unknown: use one of {', '.join(RULES)}")
-    for code in np.flatnonzero((positives >= floor) & (segment >= 0)):
-        result[code] = best(truth[:, [code]], probabilities[:, [code]])
-    if rule == "per_code":
-        return result
-    own = np.clip([result, np.full(n_codes, common)], 1e-12, 1 - 1e-7)
-    share = positives / (positives + floor)
-    return expit(share * logit(own[0]) + (1 - share) * logit(own[1]))
+    return RULES[rule](validation)
+
+
+@RULES.add()
+def half(validation: Validation) -> NDArray[np.float64]:
+    """0.5."""
+    return np.full(len(validation.segment), 0.5)
+
+
+@RULES.add("global")
+def overall(validation: Validation) -> NDArray[np.float64]:
+    """The one with the largest micro-F1."""
+    return np.full(len(validation.segment), validation.common)
+
+
+@RULES.add("segment")
+def per_segment(validation: Validation) -> NDArray[np.float64]:
+    """The largest micro-F1 over the codes of each segment."""
+    return validation.own(np.flatnonzero(validation.segment == k) for k in range(validation.segment.max() + 1))
+
+
+@RULES.add()
+def per_code(validation: Validation) -> NDArray[np.float64]:
+    """The largest F1 of each code."""
+    return validation.own(np.flatnonzero(validation.segment >= 0)[:, None])
+
+
+@RULES.add()
+def shrunk(validation: Validation) -> NDArray[np.float64]:
+    """Mean of the code's and the global one on the logit scale, with weights n and `floor`, n the code's positives."""
+    own, common = logit(np.clip([per_code(validation), overall(validation)], 1e-12, 1 - 1e-7))
+    share = validation.truth.sum(axis=0) / (validation.truth.sum(axis=0) + validation.floor)
+    return expit(share * own + (1 - share) * common)
 
 
 def best(truth: NDArray, probabilities: NDArray) -> float:

@@ -83,10 +83,9 @@ def toy_probabilities(labels: pd.DataFrame) -> pd.DataFrame:
 
 def lines(labels: pd.DataFrame, probabilities: pd.DataFrame, ax: Axes) -> Axes:
     """Probabilities of every code's notes, with one threshold for all and one per segment, both chosen on them."""
-    found = {}
+    found, validation = {}, thresholds.Validation(labels.to_numpy(), probabilities.to_numpy(), TOY_SEGMENTS, 1)
     for rule in ("global", "segment"):
-        given = {"segment": TOY_SEGMENTS, "floor": 1}
-        limits = thresholds.choose(rule, labels.to_numpy(), probabilities.to_numpy(), **given)
+        limits = thresholds.choose(rule, validation)
         found[rule] = limits, label_metrics.scores(labels.to_numpy(), (probabilities >= limits).to_numpy())
     for place, (code, shade) in enumerate(zip(labels, colours(3)[TOY_SEGMENTS])):
         has, at = labels[code].astype(bool), probabilities[code]
@@ -208,7 +207,7 @@ def _of_negatives(loss, logits: Tensor, weight: float, given: dict[str, float]) 
     return torch.func.vmap(total)(logits).numpy(), len(logits) * moved.grad.numpy()
 
 
-def weights(sources: NDArray[np.bool_], beta: harmonic_weights.Beta, ax: Axes) -> Axes:
+def weights(sources: NDArray[np.bool_], beta: str, ax: Axes) -> Axes:
     """Weights of the negatives of each segment in training: from the least to the largest, and their sum over that of
     the positives. sources: from `harmonic_weights.note_sources`."""
     n = sources.shape[1] - 1

@@ -11,6 +11,7 @@ import pandas as pd
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
+from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics
 from shl_utils.evaluation.results import BASE
 
@@ -21,24 +22,17 @@ DEFINITIONS = {
     "[low, high]": results.INTERVAL,
 }
 TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
-# arguments of the losses (see `losses`) that are derived from the training notes
-DERIVED = {
-    "weights": "weight of a negative",
-    "positive": "weight of a positive",
-    "code": "weight of a code",
-    "rarity": "1 / notes of a code",
-    "bias": "shift of a logit",
-    "offset": "offset of R-BCE",
-}
+# what losses derive from the training notes: the harmonic weights, and their own arguments
+LABELS = {"weights": "weight of a negative"} | {name: taken.label for name, taken in DERIVED.items()}
 
 
 def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
     """Per `segment.json`: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone.
 
-    The other columns are what its loss derived from the training notes (DERIVED), as minimum / median / maximum.
+    The other columns are what its loss derived from the training notes (LABELS), as minimum / median / maximum.
     """
     shown = [_trained(fact) for fact in facts.values()]
-    texts = [{DERIVED[name]: _spread(values) for name, values in fact["derived"].items()} for fact in facts.values()]
+    texts = [{LABELS[name]: _spread(values) for name, values in fact["derived"].items()} for fact in facts.values()]
     table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
     return spaced(table.fillna("")).rename_axis("segment")
 

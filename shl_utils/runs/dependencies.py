@@ -2,6 +2,7 @@
 
 A definition (function, class or constant at the top level of a module) depends on those it names, and so on.
 Excluded are comments, docstrings and the modules of BOOKKEEPING, which only record results or stop impossible runs.
+A registry depends on all that is added to it by decorator, and `__package__` (for import_module) names its folder.
 A call on an object whose class no code names is not seen: name the class in an annotation.
 """
 
@@ -27,7 +28,7 @@ BENCHMARKS = "benchmarks"  # stands beside the package and measures its code
 BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
-        *("parameters", "experiments.label_check", "training.adapter_check"),
+        *("parameters", "hints", "experiments.label_check", "training.adapter_check"),
         *("runs.dependencies", "runs.locks", "runs.progress", "runs.provenance", "runs.stages", "runs.storage"),
     )
 }
@@ -55,9 +56,9 @@ def trace(*roots: Callable | ModuleType | Name, without: Collection[Callable | N
     return _digests(_reached(map(definition, roots), set(map(definition, without))))
 
 
-def reached(*roots: Callable | ModuleType | Name) -> set[Name]:
-    """All definitions that `roots` depend on, directly or not, including themselves."""
-    return _reached(map(definition, roots), set())
+def reached(*roots: Callable | ModuleType | Name, without: Collection[Name] = ()) -> set[Name]:
+    """All definitions that `roots` depend on, directly or not, including themselves; not by way of `without`."""
+    return _reached(map(definition, roots), set(without))
 
 
 def trace_notebook(path: Path) -> Code:
@@ -182,7 +183,15 @@ def _parsed(source: str, path: Path, name: str) -> _Module:
         for bound in _bound(node):
             module.uses[bound] |= uses
             module.files[bound] |= files
+        for registry in _registries(node) & module.texts.keys():
+            module.uses[registry].add((name, node.name))
     return module
+
+
+def _registries(node: ast.stmt) -> set[str]:
+    """Names of the objects whose method decorates a function, as in `@RULES.add()`."""
+    calls = [part.func for part in getattr(node, "decorator_list", ()) if isinstance(part, ast.Call)]
+    return {f.value.id for f in calls if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name)}
 
 
 def _bound(node: ast.stmt) -> list[str]:
@@ -230,6 +239,9 @@ def _uses(node: ast.stmt, tables: list, module: _Module, own: str) -> tuple[set[
         elif isinstance(part, ast.Name) and part not in whole and part.id not in shadowed:
             uses |= {known[part.id]} if part.id in known else set()
             uses |= {(own, part.id)} if part.id in module.texts else set()
+            if part.id == "__package__":
+                package = own if module.path.stem == "__init__" else own.rpartition(".")[0]
+                uses |= {(f"{package}.{path.stem}", WHOLE) for path in module.path.parent.glob("[!_]*.py")}
     words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
     uses |= {(word, WHOLE) for word in words if word.startswith(f"{PACKAGE.name}.") and _path(word)}  # python -m
     beside = [module.path.parent / word for word in words if 0 < len(word) < 100 and "\n" not in word]

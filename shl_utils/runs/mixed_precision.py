@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from shl_utils.declarations import LOSSES
 from shl_utils.parameters import Parameters
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -67,8 +68,8 @@ def check(parameters: Parameters) -> None:
             f"processes is {parameters.processes}, but there are {have} GPUs here: set `processes: {have}`, or "
             "`parallel_models` for small models side by side on one"
         )
-    if parameters.loss == "two_way" and processes_here(parameters) * parameters.nodes > 1:
-        raise ValueError("loss two_way compares the notes of a whole batch: set `processes: 1` and `nodes: 1`")
+    if LOSSES[parameters.loss].whole_batch and processes_here(parameters) * parameters.nodes > 1:
+        raise ValueError(f"loss {parameters.loss} compares all notes of a batch: set `processes: 1` and `nodes: 1`")
 
 
 def _processor_has_bf16() -> bool:

@@ -1,15 +1,18 @@
-"""Reads parameter and grid files: YAML, with errors where the plain loader accepts mistakes silently."""
+"""Reads parameters from YAML files and from notebooks, with errors where others accept mistakes silently."""
 
 from __future__ import annotations
 
+import ast
+import difflib
 import os
+import sys
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from shl_utils.parameters import PATHS, Parameters, check
+from shl_utils.parameters import PATHS, Parameters, check, unknown
 from shl_utils.runs import locations
 
 
@@ -83,3 +86,45 @@ def _is_name(parameter: str, value: str, base: Path) -> bool:
         here = value.startswith((".", "~")) or (base / value).is_dir()
         return not here or value == Parameters.model_fields["encoder"].default
     return parameter in ("grid", "sensitivity") and not Path(value).suffix
+
+
+def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:
+    """The parameters among a notebook's variables, as name to value; ValueError for a misspelt or invalid one.
+
+    Papermill only warns about a parameter that no notebook knows, then runs with the default. It sets parameters as
+    plain variables before any other cell. So at the first call, every plain literal must be a known name. Later calls,
+    when a reader runs the cell again, refuse only near misses: other variables may be the reader's own. Variables of an
+    IPython start-up file, which exist before any cell, are ignored for the same reason.
+    """
+    literals = {
+        name: value
+        for name, value in namespace.items()
+        if isinstance(value, (bool, int, float, str, list, dict, type(None)))
+        and not name.startswith("_")
+        and name not in ("In", "Out", *_of_startup(namespace))
+    }
+    strangers = [name for name in literals if name not in Parameters.model_fields]
+    if namespace.get("_parameters_checked"):
+        strangers = [n for n in strangers if difflib.get_close_matches(n, Parameters.model_fields, 1, 0.85)]
+    if strangers:
+        raise ValueError("; ".join(unknown(name) for name in strangers))
+    values = {name: value for name, value in literals.items() if name in Parameters.model_fields}
+    check(values)
+    namespace["_parameters_checked"] = True
+    return values
+
+
+def _of_startup(namespace: dict[str, Any]) -> set[str]:
+    """Names of variables that existed before the first cell, unless a cell has set them too."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or shell.user_ns is not namespace:
+        return set()
+    names = [node for cell in namespace.get("In", []) for node in ast.walk(_parsed(cell)) if isinstance(node, ast.Name)]
+    return set(shell.user_ns_hidden) - {node.id for node in names if isinstance(node.ctx, ast.Store)}
+
+
+def _parsed(cell: str) -> ast.Module:
+    try:
+        return ast.parse(cell)
+    except SyntaxError:  # a cell that failed
+        return ast.Module([], [])

@@ -20,9 +20,10 @@ from uuid import uuid4
 import psutil
 
 from shl_utils import __version__
-from shl_utils.parameters import OPEN, PATHS, PLACEMENT, STAGES, Parameters, check, from_namespace, owned_by
+from shl_utils.declarations import SOURCES
+from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.runs import dependencies, locations, locks, provenance, storage
-from shl_utils.runs.parameter_file import resolved
+from shl_utils.runs.parameter_file import from_namespace, resolved
 
 Stamp = dict[str, Any]
 TRAINS_LATER = STAGES[: STAGES.index("03_train") + 1]
@@ -181,7 +182,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
 
         mixed_precision.check(parameters)
     create(folder)
-    if stage == STAGES[0] and parameters.source not in OPEN:
+    if stage == STAGES[0] and SOURCES[parameters.source].private:
         folder.chmod(0o700)  # it may have existed, open to others
     return Run(folder, stage, parameters, upstream, dependencies.trace_notebook(notebook(stage)))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
+from shl_utils.declarations import LOSSES
 from shl_utils.encoder import encoder
 from shl_utils.method import harmonic_weights, loss_factory, losses
 from shl_utils.method.extensions import initialization
@@ -88,7 +89,7 @@ class Plan:
         """
         parameters, notes = self.variant.parameters, self.training_set(k)
         found = loss_factory.derived(parameters.loss, self.labels[self.train][:, self.segments == k], parameters)
-        if parameters.loss in losses.HARMONIC and len(notes.negatives):
+        if LOSSES[parameters.loss].harmonic and len(notes.negatives):
             found["weights"] = notes.weights[notes.negatives]
         return {name: _summary(values) for name, values in found.items()}
 
@@ -155,27 +156,17 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 @cache
 def _code(loss: str, initialized: str) -> dependencies.Code:
     """Digests of the code that training uses under this loss and initialization, without code that only others use."""
-    own = {loss_factory.function(loss), *(part for part, users in loss_factory.DERIVED.items() if loss in users)}
-    own |= {harmonic_weights.weights, harmonic_weights.betas} if loss in losses.HARMONIC else set()
+    harmonic = {harmonic_weights.weights, harmonic_weights.betas}
+    described = {initialization.description_head, initialization.set_head}
+    own = {losses.LOSSES[loss], *(loss_factory.DERIVED[name] for name in LOSSES[loss].derived)}
+    own |= harmonic if LOSSES[loss].harmonic else set()
     own |= {initialization.from_unified} if initialized in variants.FROM_UNIFIED else set()
-    own |= {initialization.description_head, initialization.set_head} if "label_embedding" in initialized else set()
-    others = {*map(loss_factory.function, losses.NAMES), *loss_factory.DERIVED}
-    others |= {
-        harmonic_weights.weights,
-        harmonic_weights.betas,
-        initialization.from_unified,
-        initialization.description_head,
-        initialization.set_head,
-    }
-    lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
-    lists |= {
-        (loss_factory.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")
-    }  # so that a new loss does not outdate the others
-    member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
-    # functions that its own ones call count as its own: focal is a part of sh_focal
-    apart = {part for part in map(dependencies.definition, others) if part not in dependencies.reached(*own)}
-    found = dependencies.trace((WORKER, "_train_segment"), *own, without=apart | lists)
-    return found | {name: str(value) for name, value in member.items()}
+    own |= described if "label_embedding" in initialized else set()
+    # these lead to every loss, `own` holds the one, with what it calls: focal is a part of sh_focal
+    registries = {(losses.__name__, "LOSSES"), (loss_factory.__name__, "DERIVED")}
+    others = {*map(dependencies.definition, harmonic | described | {initialization.from_unified})}
+    apart = others - dependencies.reached(*own, without=registries)
+    return dependencies.trace((WORKER, "_train_segment"), *own, without=apart | registries)
 
 
 def _summary(values: NDArray[np.float64] | float) -> dict[str, float] | float:

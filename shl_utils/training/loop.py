@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from shl_utils.declarations import LOSSES
 from shl_utils.encoder.tokens import Ragged
-from shl_utils.method import harmonic_weights, losses
+from shl_utils.method import harmonic_weights
 from shl_utils.method.score_counts import curve
 from shl_utils.parameters import Parameters
 from shl_utils.runs import mixed_precision
@@ -68,7 +69,7 @@ def training_set(
     segment: int,
     *,
     loss: str,
-    beta: harmonic_weights.Beta,
+    beta: str,
     ratio: float,
     largest: float = 0.0,
 ) -> TrainingSet:
@@ -80,7 +81,7 @@ def training_set(
     modelled = segments >= 0
     sources = harmonic_weights.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
     weights = np.ones(labels.shape[0])
-    if loss in losses.HARMONIC:
+    if LOSSES[loss].harmonic:
         weights[train] = harmonic_weights.weights(sources, segment, beta=beta, largest=largest)
     positive = sources[:, segment]
     return TrainingSet(train[positive], train[~positive], weights, ratio)

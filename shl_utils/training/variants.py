@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
-from shl_utils.method import loss_factory
+from shl_utils.declarations import LOSSES
 from shl_utils.method.segmentation import segment
 from shl_utils.parameters import Parameters
 from shl_utils.training import similarities
@@ -83,7 +83,7 @@ def compared(parameters: Parameters) -> list[Variant]:
 
 def inactive_parameters(parameters: Parameters) -> set[str]:
     """Names of the parameters that have no effect on a training with these settings."""
-    unused = {name for name, users in loss_factory.USED_BY.items() if parameters.loss not in users}
+    unused = set().union(*(loss.uses for loss in LOSSES.values())) - LOSSES[parameters.loss].uses
     one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
     if parameters.initialization not in FROM_UNIFIED:
         unused |= {"warm_start_lr_factor"}

@@ -70,7 +70,7 @@ def test_the_table_that_is_saved_holds_the_line_of_every_rule(corpus, found):
     validation = corpus.rows("validation")
     truth = corpus.labels[validation].toarray().astype(int)
     for rule in thresholds.RULES:
-        expected = thresholds.choose(rule, truth, found.select(validation), segment=SEGMENTS, floor=2)
+        expected = thresholds.choose(rule, thresholds.Validation(truth, found.select(validation), SEGMENTS, 2))
         assert table[rule].tolist() == expected.tolist(), rule
     for one, other in combinations(thresholds.RULES, 2):
         assert table[one].tolist() != table[other].tolist(), "the rules differ here, so none stands in for another"

@@ -14,7 +14,7 @@ from shl_utils.data.corpus import Corpus
 from shl_utils.evaluation import results
 from shl_utils.experiments import ablation, effects, measure, tuning
 from shl_utils.experiments import grid as grids
-from shl_utils.method import losses
+from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import check, training_parameters
 from shl_utils.reporting import plots, tables
 from shl_utils.runs import storage
@@ -241,12 +241,12 @@ def test_under_oracle_routing_eta_counts_for_one_model_too(tmp_path):
 
 MOOT = {
     "gamma": [{"loss": loss} for loss in ("bce", "weighted_bce", "asymmetric", "two_way", "zlpr", "sh")],
-    "beta": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
-    "max_negative_weight": [{"loss": loss} for loss in losses.NAMES if loss not in ("sh", "sh_focal")]
+    "beta": [{"loss": loss} for loss in LOSSES if loss not in ("sh", "sh_focal")] + [{"segmentation": "none"}],
+    "max_negative_weight": [{"loss": loss} for loss in LOSSES if loss not in ("sh", "sh_focal")]
     + [{"segmentation": "none", "filter_labels": "none"}],
-    "max_positive_weight": [{"loss": loss} for loss in losses.NAMES if loss != "weighted_bce"],
-    "gamma_negative": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
-    "negative_margin": [{"loss": loss} for loss in losses.NAMES if loss != "asymmetric"],
+    "max_positive_weight": [{"loss": loss} for loss in LOSSES if loss != "weighted_bce"],
+    "gamma_negative": [{"loss": loss} for loss in LOSSES if loss != "asymmetric"],
+    "negative_margin": [{"loss": loss} for loss in LOSSES if loss != "asymmetric"],
     "warm_start_lr_factor": [{"initialization": "prior"}, {"initialization": "label_embedding"}],
     "eta": [{"segmentation": "none"}],
     "filter_by": [{"filter_labels": "none"}],
@@ -259,7 +259,7 @@ MOOT = {
 def test_what_changes_nothing_by_hand(name):
     """For every factor of a grid, and every loss, segmentation, filter and initialization: moot where MOOT says so."""
     for loss, segmentation, labels, initialization in itertools.product(
-        losses.NAMES,
+        LOSSES,
         ("none", "eta"),
         ("none", "train", "all"),
         ("prior", "label_embedding", "warm_start", "label_embedding+warm_start"),

@@ -1,4 +1,4 @@
-"""Segments of codes: hand-worked cuts, a slow exact reference, and every invariant as a property."""
+"""Segments of codes: hand-worked boundaries, a slow exact reference, and every invariant as a property."""
 
 import time
 from fractions import Fraction
@@ -45,7 +45,7 @@ def test_bound_itself_is_allowed():
     assert segment([2, 5], eta=0.5).tolist() == [0, 1]
 
 
-def test_ties_move_the_cut_back():
+def test_ties_move_the_boundary_back():
     # 4,4,5: 0.47; the second 7 would break the bound of 1, the first would not: both open the next segment
     assert segment([3, 4, 4, 5, 7, 7, 7], eta=0.5).tolist() == reference([3, 4, 4, 5, 7, 7, 7], 0.5)
     assert segment([2, 3, 4, 4, 4], eta=0.375).tolist() == [0, 0, 1, 1, 1]
@@ -78,7 +78,7 @@ def test_order_of_the_codes_does_not_matter(counts, eta, random):
 
 @pytest.mark.parametrize("counts", [[0, 1], [], [[1, 2]], [-3]])
 def test_impossible_counts_are_refused(counts):
-    with pytest.raises(ValueError, match=r"training note|one number a code"):
+    with pytest.raises(ValueError, match=r"training note|one number per code"):
         segment(counts, eta=0.5)
 
 

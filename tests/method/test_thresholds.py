@@ -21,7 +21,7 @@ SEGMENT = np.array([1, 0, 0, -1])
 
 
 def choose(rule, floor=2):
-    return thresholds.choose(rule, TRUTH, PROBABILITIES, segment=SEGMENT, floor=floor)
+    return thresholds.choose(rule, thresholds.Validation(TRUTH, PROBABILITIES, SEGMENT, floor))
 
 
 def f1(limits):
@@ -59,7 +59,7 @@ def test_a_code_without_a_model_is_never_predicted(rule):
 def test_a_code_without_a_positive_is_not_predicted_everywhere(rule):
     truth = TRUTH.copy()
     truth[0, 2] = 0
-    limits = thresholds.choose(rule, truth, PROBABILITIES, segment=np.array([1, 0, 2, -1]), floor=2)
+    limits = thresholds.choose(rule, thresholds.Validation(truth, PROBABILITIES, np.array([1, 0, 2, -1]), 2))
     assert limits[2] == pytest.approx(choose("global")[0], rel=1e-4)
 
 

@@ -9,11 +9,13 @@ import sys
 import pytest
 from conftest import PROJECT
 
-from shl_utils.data import corpus
+from shl_utils import declarations
+from shl_utils.data import corpus, sources
 from shl_utils.encoder import feature_cache
 from shl_utils.evaluation import label_metrics, resampling
 from shl_utils.experiments import ablation
-from shl_utils.method import losses
+from shl_utils.method import loss_factory, thresholds
+from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import STAGES, Parameters, _of, check, training_parameters
 from shl_utils.runs import dependencies, stages
 from shl_utils.training import jobs, variants
@@ -115,9 +117,21 @@ def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in weights} == before
 
 
+@pytest.mark.parametrize(
+    ("user", "registry", "folder"),
+    [
+        (loss_factory.fitted, declarations.LOSSES, "shl_utils.method"),
+        (thresholds.choose, declarations.RULES, "shl_utils.method"),
+        (sources.load, declarations.SOURCES, "shl_utils.data.sources"),
+        (sources.files, declarations.SOURCES, "shl_utils.data.sources"),
+    ],
+)
+def test_who_looks_in_a_registry_depends_on_all_that_is_in_it(user, registry, folder):
+    found = {(f"{folder}.{entry.module}", entry.function) for entry in registry.values()}
+    assert found <= dependencies.reached(user)
+
+
 def test_what_a_loss_takes_counts_for_it_alone():
-    reached = dependencies._reached({("shl_utils.method.loss_factory", "fitted")}, set())
-    assert ("shl_utils.method.losses", "focal") in reached, "reached through getattr"
     assert jobs._code("bce", "prior") != jobs._code("bce", "warm_start")
 
 
@@ -127,14 +141,14 @@ def test_what_a_loss_takes_counts_for_it_alone():
         ("    return _average(-_log_q(", {"bce", "sh"}),
         ("    return _average(_focused(", {"focal", "sh_focal"}),
         ("    return _average(-scale *", {"weighted_bce"}),
-        ("    return _average(rebalanced *", {"r_bce", "distribution_balanced"}),
-        ("    return (losses.sum(", set(losses.NAMES)),
+        ("    return 0.1 + torch.sigmoid(", {"r_bce", "distribution_balanced"}),
+        ("    return (losses.sum(", set(LOSSES) - {"two_way"}),
     ],
 )
 def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
-    before = {loss: jobs._code(loss, "prior") for loss in losses.NAMES}
+    before = {loss: jobs._code(loss, "prior") for loss in LOSSES}
     changed("shl_utils/method/losses.py", line, line.replace("return ", "return 1 * "))
-    assert {loss for loss in losses.NAMES if jobs._code(loss, "prior") != before[loss]} == users
+    assert {loss for loss in LOSSES if jobs._code(loss, "prior") != before[loss]} == users
 
 
 def test_what_is_put_into_a_table_counts():

@@ -1,62 +1,34 @@
-"""Sources of notes and codes: one module per source, with one small interface.
+"""Sources of notes and codes: one module per source, which declares itself.
 
-A source module has `load(...) -> RawCorpus`. Everything after that (splits, filter, segments, training) uses only the
-`RawCorpus`. A new source is therefore one new module here and one branch in `load`.
+A source is a function that takes the parameters and the run's folder, and returns a `RawCorpus`. Its decorator says
+whether its notes are private, which parameters it needs and which it brings, and whether it can be fetched: see
+`declarations.Source`. If it reads other files than those parameters name, `files(parameters)` in the module lists them.
+Everything after that (splits, filter, segments, training) uses only the `RawCorpus`, so a new source is one new module.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
-from shl_utils.data.raw_corpus import RawCorpus
-from shl_utils.parameters import Parameters
+from shl_utils import declarations
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
+from shl_utils.parameters import PATHS, Parameters
+
+
+def module(name: str) -> ModuleType:
+    """The module of the source called `name`. ValueError if there is no such source."""
+    return import_module(f".{declarations.SOURCES[name].module}", __package__)
 
 
 def load(parameters: Parameters, run_folder: Path) -> RawCorpus:
-    """Read the source that the parameters name. `synthetic` writes its tables below `run_folder` unless given a folder.
-
-    Raises ValueError for an unknown source, and what the source's own `load` raises.
-    """
-    name, folder = parameters.source, Path(parameters.folder)
-    if name == "openi":
-        from shl_utils.data.sources import openi
-
-        return openi.load(depth=parameters.depth)
-    if name == "mimic3":
-        from shl_utils.data.sources import mimic3
-
-        return mimic3.load(folder)
-    if name == "mimic4":
-        from shl_utils.data.sources import mimic4
-
-        notes = Path(parameters.notes_folder) if parameters.notes_folder else folder
-        return mimic4.load(folder, notes, version=parameters.icd_version)
-    if name == "codiesp":
-        from shl_utils.data.sources import codiesp
-
-        return codiesp.load(folder, language=parameters.language, code_set=parameters.code_set)
-    if name == "reuters":
-        from shl_utils.data.sources import reuters
-
-        return reuters.load(folder if parameters.folder else None, download=parameters.download)
-    if name == "table":
-        from shl_utils.data.sources import custom_table
-
-        return custom_table.load(
-            Path(parameters.table),
-            column_names=parameters.column_names,
-            separator=parameters.separator,
-            encoding=parameters.encoding,
-            descriptions=Path(parameters.descriptions) if parameters.descriptions else None,
-            private=parameters.private,
-        )
-    if name == "synthetic":
-        from shl_utils.data.sources import synthetic
-
-        notes, seed, full = parameters.synthetic_notes, parameters.seed, parameters.synthetic_full
-        tables = folder if parameters.folder else run_folder / f"synthetic-{notes}-{seed}{'-full' if full else ''}"
-        return synthetic.load(tables, notes=notes, seed=seed, full=full)
-    raise ValueError(f"source {name!r} is unknown: use openi, mimic3, mimic4, codiesp, reuters, table or synthetic")
+    """Read the source that the parameters name. Raises what the source raises, and ValueError if there is none."""
+    module(parameters.source)  # which adds it to SOURCES
+    private = declarations.SOURCES[parameters.source].private
+    found = SOURCES[parameters.source](parameters, run_folder)
+    return replace(found, private=getattr(parameters, private) if isinstance(private, str) else private)
 
 
 def files(parameters: Parameters) -> list[Path]:
@@ -65,15 +37,13 @@ def files(parameters: Parameters) -> list[Path]:
     Some are not listed. The reports of openi are checked by digest and Reuters by counts when they are read. Generated
     notes depend on the parameters alone.
     """
-    folder, source = parameters.folder, parameters.source
-    named = {"table": (parameters.table, parameters.descriptions), "codiesp": (folder,)}
-    read = [Path(name) for name in (*named.get(source, ()), *parameters.split_files.values()) if name]
-    if source == "mimic3":
-        from shl_utils.data.sources import mimic3
+    own = getattr(module(parameters.source), "files", _named)
+    splits = [Path(name) for name in parameters.split_files.values() if name]
+    return [path.resolve() for path in (*own(parameters), *splits)]
 
-        read += mimic3.files(Path(folder))
-    if source == "mimic4":
-        from shl_utils.data.sources import mimic4
 
-        read += mimic4.files(Path(folder), Path(parameters.notes_folder or folder))
-    return [path.resolve() for path in read]
+def _named(parameters: Parameters) -> list[Path]:
+    """Paths among the parameters that the source needs or brings."""
+    declared = declarations.SOURCES[parameters.source]
+    found = [getattr(parameters, name) for name in declared.needs | declared.parameters if name in PATHS]
+    return [Path(name) for name in found if name]

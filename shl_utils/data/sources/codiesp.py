@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
+from shl_utils.parameters import Parameters
 
 LICENCE = "CC BY 4.0, CodiEsp corpus (Miranda-Escalada et al. 2020, doi 10.5281/zenodo.3625746)"
 DOWNLOAD = "download and unzip https://doi.org/10.5281/zenodo.3625746, and set `folder` to what holds train/ and dev/"
@@ -26,6 +27,18 @@ LEADING = {"and", "at", "by", "due", "for", "from", "in", "into", "of", "on", "o
 FORMER = "code retired before 2024, described by its last title"
 SHARED = "code without a title, described by the words that the titles below it share"
 BARE = "code unknown to ICD-10, described by itself"
+
+
+@SOURCES.add(
+    private=False,
+    needs={"folder": "the unzipped folder that holds train/ and dev/"},
+    parameters={
+        "language": ("english", "codiesp: machine translation, or the original", {"choices": ("english", "spanish")}),
+        "code_set": ("diagnoses", "codiesp: which codes", {"choices": ("diagnoses", "procedures", "both")}),
+    },
+)
+def codiesp(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(Path(parameters.folder), language=parameters.language, code_set=parameters.code_set)
 
 
 def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
@@ -53,7 +66,6 @@ def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
         notes=notes[coded].reset_index(drop=True),
         descriptions={code: text for code, (text, _) in described.items()},
         licence=LICENCE,
-        private=False,
         dropped={reason: n for reason, n in dropped.items() if n},
     )
 

@@ -18,8 +18,9 @@ import pandas as pd
 
 from shl_utils.data import cells, cleaning, columns
 from shl_utils.data.columns import Columns
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.data.splitting import SPLITS
+from shl_utils.parameters import Parameters
 
 LICENCE = "the table's own terms, which the project does not know"
 BARE = "code without description, described by itself"
@@ -50,6 +51,32 @@ SHORT = 20  # longest code that is shown; a longer one may be a note
 OPTIONAL = ("group", "split", "description")
 
 
+@SOURCES.add(
+    private="private",
+    needs={"table": "the path of a .csv, .jsonl or .parquet file"},
+    parameters={
+        "table": ("", "table: path of the .csv, .jsonl or .parquet file", {"kind": "path"}),
+        "column_names": (
+            {},
+            "table: its own names of its columns",
+            {"keys": ("id", "text", "codes", "split", "group", "description")},
+        ),
+        "separator": (";", "table: separator between the codes of a note, if they are not a list", {"min_length": 1}),
+        "encoding": ("utf-8", "table: text encoding", {"min_length": 1}),
+        "descriptions": ("", "table: file with columns code and description, if no column", {"kind": "path"}),
+        "private": (True, "table: its notes are private and must not appear in any output"),
+    },
+)
+def table(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(
+        Path(parameters.table),
+        column_names=parameters.column_names,
+        separator=parameters.separator,
+        encoding=parameters.encoding,
+        descriptions=Path(parameters.descriptions) if parameters.descriptions else None,
+    )
+
+
 def load(
     path: Path,
     *,
@@ -57,7 +84,6 @@ def load(
     separator: str,
     encoding: str,
     descriptions: Path | None,
-    private: bool,
 ) -> RawCorpus:
     """Read columns id, text and codes, and optionally group, split and description; no other column is read.
 
@@ -67,7 +93,7 @@ def load(
     `group` defaults to the id. `split` is kept; it needs train and test and may have validation. `description` is
     parallel to the codes of its note, as a list or with the same separator; cells and parts of them may be empty.
     descriptions: instead of that column, a file of the same kinds with columns code and description. A code without
-    description describes itself. private: becomes `RawCorpus.private`.
+    description describes itself.
     Raises FileNotFoundError for a missing file, ValueError for everything else that is wrong with one.
     """
     table = columns.read(path, encoding)
@@ -108,7 +134,6 @@ def load(
         notes=notes,
         descriptions={code: known.get(code, code) for code in used},
         licence=LICENCE,
-        private=private,
         dropped={reason: n for reason, n in counts.items() if n},
     )
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.data.sources import physionet
 from shl_utils.data.sources.physionet import Counts, Tables, count
+from shl_utils.parameters import Parameters
 
 NOTE_COLUMNS = ("ROW_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "CATEGORY", "DESCRIPTION", "ISERROR", "TEXT")
 COLUMNS = {  # columns read of each table; v1.4 has more
@@ -50,9 +51,14 @@ ORDER BY TRY_CAST(HADM_ID AS INT), HADM_ID, DESCRIPTION = 'Addendum',
     CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)"""
 
 
-def files(folder: Path) -> list[Path]:
+@SOURCES.add(private=True, needs={"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"})
+def mimic3(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(Path(parameters.folder))
+
+
+def files(parameters: Parameters) -> list[Path]:
     """Paths of the tables that `load` reads."""
-    return list(physionet.files([Path(folder)], COLUMNS, DOWNLOAD).values())
+    return list(physionet.files([Path(parameters.folder)], COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, *, generated: bool = False) -> RawCorpus:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.data.sources import physionet
 from shl_utils.data.sources.physionet import Counts, Tables, count
+from shl_utils.parameters import Parameters
 
 CODES = ("HADM_ID", "ICD_CODE", "ICD_VERSION")
 TITLES = ("ICD_CODE", "ICD_VERSION", "LONG_TITLE")
@@ -64,6 +65,28 @@ WHERE NOTE_TYPE IN ('DS', 'AD') AND HADM_ID IN (SELECT note FROM coded)
 ORDER BY TRY_CAST(HADM_ID AS INT), NOTE_TYPE = 'AD', TRY_CAST(NOTE_SEQ AS INT)"""
 
 
+@SOURCES.add(
+    private=True,
+    needs={"folder": "the folder that holds hosp/, or the tables of hosp themselves"},
+    parameters={
+        "notes_folder": ("", "mimic4: folder of discharge.csv.gz or of note/, if not below `folder`", {"kind": "path"}),
+        "icd_version": (10, "mimic4: admissions coded in ICD-9 or in ICD-10", {"choices": (9, 10)}),
+    },
+)
+def mimic4(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(*_folders(parameters), version=parameters.icd_version)
+
+
+def files(parameters: Parameters) -> list[Path]:
+    """Paths of the tables that `load` reads."""
+    return list(physionet.files(_places(*_folders(parameters)), COLUMNS, DOWNLOAD).values())
+
+
+def _folders(parameters: Parameters) -> tuple[Path, Path]:
+    """Folders of the tables and of the notes."""
+    return Path(parameters.folder), Path(parameters.notes_folder or parameters.folder)
+
+
 def _places(folder: Path, notes_folder: Path) -> list[Path]:
     return [
         Path(folder),
@@ -72,11 +95,6 @@ def _places(folder: Path, notes_folder: Path) -> list[Path]:
         Path(notes_folder),
         Path(notes_folder) / "note",
     ]
-
-
-def files(folder: Path, notes_folder: Path) -> list[Path]:
-    """Paths of the tables that `load` reads."""
-    return list(physionet.files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:

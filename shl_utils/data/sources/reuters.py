@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
+from shl_utils.parameters import Parameters
 
 LICENCE = "copyright Reuters Ltd. and Carnegie Group, research use only (Reuters-21578, distribution 1.0)"
 EXPECTED = {"training documents": 7769, "test documents": 3019, "categories": 90}
@@ -43,6 +44,11 @@ WORDS = {
 }  # fmt: skip
 
 
+@SOURCES.add(private=False)
+def reuters(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    return load(Path(parameters.folder) if parameters.folder else None, download=parameters.download)
+
+
 def load(folder: Path | None, *, download: bool) -> RawCorpus:
     """Read the documents; `group` is the document itself, `codes` are its topics.
 
@@ -67,7 +73,7 @@ def load(folder: Path | None, *, download: bool) -> RawCorpus:
         raise ValueError(f"reuters in {_place(folder)} has {_said(found)}, not {_said(EXPECTED)}: {AGAIN}")
     notes.loc[validation(notes), "split"] = "validation"
     described = {code: WORDS.get(code, code.replace("-", " ")) for code in codes}
-    return RawCorpus("reuters", notes, described, LICENCE, private=False)
+    return RawCorpus("reuters", notes, described, LICENCE)
 
 
 def validation(notes: pd.DataFrame) -> list[int]:

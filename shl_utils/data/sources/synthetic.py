@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shl_utils.data.raw_corpus import RawCorpus
+from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.data.sources import icd, mimic3
 from shl_utils.data.sources.synthetic_text import FRAME, LONG, Parts, Writer, paraphrases
+from shl_utils.parameters import Parameters
 
 GENERATOR = "shl_utils.sources.synthetic"  # identifies tables of this kind, whatever the module is called
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
@@ -46,13 +47,27 @@ EVENT = "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION C
 TABLES = [f"{name}.csv.gz" for name in mimic3.COLUMNS]
 
 
+@SOURCES.add(
+    private=False,
+    parameters={
+        "synthetic_notes": (1000, "synthetic: number of notes to generate", {"ge": 100, "le": 1_000_000}),
+        "synthetic_full": (False, "synthetic: length and number of other notes as in MIMIC-III, for benchmarks"),
+    },
+)
+def synthetic(parameters: Parameters, run_folder: Path) -> RawCorpus:
+    """Generated below `run_folder`, unless `folder` is given."""
+    notes, seed, full = parameters.synthetic_notes, parameters.seed, parameters.synthetic_full
+    own = run_folder / f"synthetic-{notes}-{seed}{'-full' if full else ''}"
+    return load(Path(parameters.folder) if parameters.folder else own, notes=notes, seed=seed, full=full)
+
+
 def load(folder: Path, *, notes: int, seed: int, full: bool = False) -> RawCorpus:
     """The corpus of `notes` admissions with its `truth`, after `write`. Raises as `write` and `mimic3.load` do."""
     write(folder, notes=notes, seed=seed, full=full)
     columns = ["note", "code", "evidence"]
     truth = pd.read_csv(folder / "EVIDENCE.csv", dtype=str, keep_default_na=False, header=0, names=columns)
     read = mimic3.load(folder, generated=True)
-    return replace(read, name="synthetic", licence=LICENCE, private=False, truth=truth, counts=None)
+    return replace(read, name="synthetic", licence=LICENCE, truth=truth, counts=None)
 
 
 def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:

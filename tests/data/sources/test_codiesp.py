@@ -37,7 +37,6 @@ def test_counts_of_the_real_corpus(real):
     assert real.notes["codes"].str.len().sum() == 5639 + 2677
     assert real.dropped == {RETIRED: 53, SHARED: 250}
     assert real.notes["group"].nunique() < len(real.notes), "an article may hold several cases"
-    assert not real.private
 
 
 def test_built_corpus_keeps_dev_as_test_and_every_code(real):

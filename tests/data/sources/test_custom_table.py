@@ -40,7 +40,7 @@ def save(path, rows):
 
 
 def load(path, **values):
-    usual = {"column_names": {}, "separator": ";", "encoding": "utf-8", "descriptions": None, "private": True}
+    usual = {"column_names": {}, "separator": ";", "encoding": "utf-8", "descriptions": None}
     return custom_table.load(path, **(usual | values))
 
 
@@ -73,7 +73,6 @@ def test_codes_and_texts_are_kept_as_they_are(path):
     assert found.notes["codes"].tolist() == [["0010", "038.9"], ["250.00"], ["0010", "Ä 1"]]
     assert found.descriptions == {"0010": "0010", "038.9": "038.9", "250.00": "250.00", "Ä 1": "Ä 1"}
     assert found.dropped == {custom_table.BARE: 4, custom_table.REPEATED: 1}
-    assert found.private
 
 
 def test_own_names_group_split_and_descriptions(path, tmp_path):
@@ -85,14 +84,13 @@ def test_own_names_group_split_and_descriptions(path, tmp_path):
         tmp_path / "d.csv", [{"code": "a", "description": "asthma, allergic"}, {"code": "z", "description": ""}]
     )
     names = {"id": "key", "text": "report", "codes": "icd", "group": "patient"}
-    found = load(save(path, rows), column_names=names, separator="|", descriptions=described, private=False)
+    found = load(save(path, rows), column_names=names, separator="|", descriptions=described)
     assert found.notes["note"].tolist() == ["0", "1", "2", "3"]
     assert found.notes["group"].tolist() == ["0", "0", "1", "1"]
     assert found.notes["split"].tolist() == ["train", "train", "validation", "test"]
     assert found.notes["codes"][3] == ["a", "b1"]
     assert found.descriptions == {"a": "asthma, allergic", "b0": "b0", "b1": "b1"}
     assert found.dropped == {custom_table.BARE: 2}
-    assert not found.private
 
 
 @pytest.fixture

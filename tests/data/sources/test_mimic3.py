@@ -75,7 +75,6 @@ def test_codes_and_notes_meet(tmp_path, packed, lower):
     assert corpus.descriptions["001.0"] == "Cholera"
     assert corpus.descriptions["00.10"] == "Implantation"
     assert corpus.descriptions["V58.67"] == "V58.67"
-    assert corpus.private
     assert "1.5.0" in corpus.licence
     assert corpus.counts.loc["DIAGNOSES_ICD"].tolist() == [651_047, 5]
     assert corpus.counts.loc["notes"].tolist() == [52_723, 3]

@@ -108,7 +108,6 @@ def refused(folder, kind=ValueError, version=10):
 def test_codes_of_one_version_meet_their_notes(tmp_path, packed, end):
     corpus = load(save(tmp_path / "m", tables(), packed=packed, end=end))
     assert corpus.name == "mimic4"
-    assert corpus.private
     assert corpus.notes["note"].tolist() == [str(FIRST), str(SECOND)]
     assert corpus.notes["group"].tolist() == [str(ANNA)] * 2
     assert corpus.notes["codes"].tolist() == [["0DTJ4ZZ", *EXPONENTS, "E11.9", "I10"], ["V43.52XA"]]

@@ -20,7 +20,6 @@ def test_counts(depth_2):
     assert depth_2.dropped == {"without text": 28, "without a finding": 101}
     assert len(depth_2.notes) == 3826
     assert len(depth_2.descriptions) == 564
-    assert not depth_2.private
 
 
 def test_codes_are_people_s_and_cut_at_the_depth(depth_2):

@@ -46,7 +46,6 @@ def test_counts_of_the_published_split(real, built):
     assert len(built.codes) == 90
     assert built.labels.sum() / len(built.notes) == pytest.approx(1.24, abs=0.005)
     assert built.flaws() == {"groups on two sides": 0, "texts on two sides": 35, "codes without a training note": 0}
-    assert not real.private
 
 
 def test_groups_of_the_published_split(built):

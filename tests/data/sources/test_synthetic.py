@@ -35,7 +35,6 @@ def frequencies(corpus):
 def test_every_note_comes_through_the_loader(corpus):
     assert len(corpus.notes) == 300
     assert corpus.name == "synthetic"
-    assert not corpus.private
     assert set(corpus.dropped) == {"Discharge summary row marked as an error"}
     assert corpus.notes["group"].nunique() < 300
     assert 55 <= len(corpus.descriptions) <= 65
