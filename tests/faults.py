@@ -250,7 +250,7 @@ FAULTS = [
     Fault(
         "codes parted by bars",
         TABLE,
-        "codes look parted by",
+        "codes look separated by",
         cycled("A1|B2", "B2", "A1|C3", "C3"),
         f'{TABLE}\nseparator: "|"',
     ),

@@ -47,7 +47,7 @@ def test_without_files_the_notes_stay_as_they_are():
     [
         ("", "is empty"),
         ("100001\n100001\n", "1 ids stand twice"),
-        ("hadm_id,split\n100001,train\n", "line 1: one id is expected a line"),
+        ("hadm_id,split\n100001,train\n", "line 1: one id is expected per line"),
         ("5\n6\n", "none of the 3 ids is that of a note"),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_wrong_table_is_named(tmp_path, table, message):
 def test_a_file_that_is_none_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv is missing"):
         published_split.applied(NOTES, {"table": str(tmp_path / "nowhere.csv")})
-    for name, message in (("s.feather", "cannot be read as .feather"), ("s.txt", "is none of .feather")):
+    for name, message in (("s.feather", "s.feather is cut short or damaged"), ("s.txt", "must end in .feather")):
         (tmp_path / name).write_bytes(b"\xff\xfe no table")
         with pytest.raises(ValueError, match=message):
             published_split.applied(NOTES, {"table": str(tmp_path / name)})

@@ -72,7 +72,7 @@ def test_codes_and_texts_are_kept_as_they_are(path):
     assert found.notes["text"].tolist() == [row["text"] for row in ROWS]
     assert found.notes["codes"].tolist() == [["0010", "038.9"], ["250.00"], ["0010", "Ä 1"]]
     assert found.descriptions == {"0010": "0010", "038.9": "038.9", "250.00": "250.00", "Ä 1": "Ä 1"}
-    assert found.dropped == {custom_table.BARE: 4, custom_table.REPEATED: 1}
+    assert found.dropped == {custom_table.UNDESCRIBED: 4, custom_table.REPEATED: 1}
     assert found.private
 
 
@@ -91,7 +91,7 @@ def test_own_names_group_split_and_descriptions(path, tmp_path):
     assert found.notes["split"].tolist() == ["train", "train", "validation", "test"]
     assert found.notes["codes"][3] == ["a", "b1"]
     assert found.descriptions == {"a": "asthma, allergic", "b0": "b0", "b1": "b1"}
-    assert found.dropped == {custom_table.BARE: 2}
+    assert found.dropped == {custom_table.UNDESCRIBED: 2}
     assert not found.private
 
 
@@ -104,9 +104,9 @@ def described():
 def test_descriptions_beside_the_codes_are_theirs(path, described):
     found = load(save(path, described))
     assert found.descriptions == {"038.9": "sepsis", "0010": "cholera", "250.00": "diabetes", "Ä 1": "Ä 1"}
-    assert found.dropped == {custom_table.BARE: 1, custom_table.REPEATED: 1}
+    assert found.dropped == {custom_table.UNDESCRIBED: 1, custom_table.REPEATED: 1}
     renamed = [{"title" if name == "description" else name: cell for name, cell in row.items()} for row in described]
-    assert load(save(path, renamed)).dropped[custom_table.BARE] == 4, "a column of another name is left alone"
+    assert load(save(path, renamed)).dropped[custom_table.UNDESCRIBED] == 4, "a column of another name is left alone"
     assert load(path, column_names={"description": "title"}).descriptions == found.descriptions
 
 
@@ -160,7 +160,7 @@ def test_through_parameters_to_a_built_corpus(path, tmp_path):
     parameters = check({"source": "table", "table": str(save(path, rows))})
     notes, left_out = corpus.build(sources.load(parameters, tmp_path), parameters)
     assert notes.codes["code"].tolist() == ["0010", "a", "b"]
-    assert left_out[custom_table.BARE] == 3
+    assert left_out[custom_table.UNDESCRIBED] == 3
     assert not any(notes.flaws().values())
     corpus.write(notes, tmp_path)
     assert corpus.read(tmp_path).notes["text"].tolist() == notes.notes["text"].tolist()
@@ -356,12 +356,12 @@ def test_another_separator_is_named_and_the_remedy_works(tmp_path, separator, co
 @pytest.mark.parametrize("separator", [", ", " and "])
 def test_pairs_of_short_codes_are_no_numbers(tmp_path, separator):
     cells = [separator.join(pair) for pair in (("250", "401"), ("401", "038"), ("250", "038"))] * 5
-    assert "row 1 and 14 more, column codes: codes look parted by" in refused(written(tmp_path / "n.csv", cells))
+    assert "row 1 and 14 more, column codes: codes look separated by" in refused(written(tmp_path / "n.csv", cells))
 
 
 def test_another_separator_in_one_row_is_named(tmp_path):
     cells = [";".join(row) for row in A1] + ["A1,C3"]
-    assert f"row {len(cells)}, column codes: codes look parted by ','" in refused(written(tmp_path / "n.csv", cells))
+    assert f"row {len(cells)}, column codes: codes look separated by ','" in refused(written(tmp_path / "n.csv", cells))
 
 
 def test_a_tab_that_yaml_did_not_read_is_named(tmp_path):
