@@ -5,11 +5,9 @@ import gzip
 import traceback
 
 import pytest
-from conftest import PROJECT
 
-from shl_utils.data.sources import mimic3, physionet
+from shl_utils.data.sources import mimic, mimic3, physionet
 
-DEMO = PROJECT / "../shared/data/mimic3_demo_tables"
 SECRET = "Zebulon Quackenbush"
 NOTE = ["ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY", "DESCRIPTION"]
 NOTE += ["CGID", "ISERROR", "TEXT"]
@@ -347,13 +345,15 @@ def test_what_macos_and_spreadsheets_leave_beside_the_tables_is_no_table(tmp_pat
     assert len(mimic3.load(folder).notes) == 3
 
 
-@pytest.mark.skipif(not DEMO.is_dir(), reason="the tables of the open MIMIC-III demo are not beside the repository")
-def test_codes_of_the_open_demo():
+def test_codes_of_the_open_demo(open_data):
+    folder = open_data / "mimic3_demo_tables"
+    if not folder.is_dir():
+        pytest.skip("the tables of the open MIMIC-III demo are not there")
     named = {name: mimic3.COLUMNS[name] for name in ("DIAGNOSES_ICD", "PROCEDURES_ICD")}  # it has no notes
-    with physionet.opened([DEMO], named, mimic3.DOWNLOAD) as tables:
-        codes, dropped = mimic3._read_codes(tables)
+    with physionet.opened([folder], named, mimic3.DOWNLOAD) as tables:
+        codes = mimic.read_codes(tables, version=9)
     assert codes.shape == (2247, 2)  # 1,761 diagnoses and 506 procedures, of which 20 repeat
-    assert dropped == {"code repeated in its admission": 20}
+    assert tables.dropped == {"code repeated in its admission": 20}
     assert codes["note"].nunique() == 129
     has = codes.groupby("note")["code"].agg(set)
     assert {"995.91", "038.19", "E879.1", "V09.0"} <= has["142345"]
