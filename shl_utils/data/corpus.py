@@ -55,7 +55,7 @@ class Corpus:
                 "notes": labels.shape[0],
                 "codes in use": int((labels.sum(axis=0) > 0).sum()),
                 "assignments": int(labels.sum()),
-                "codes a note": labels.sum() / max(labels.shape[0], 1),
+                "codes per note": labels.sum() / max(labels.shape[0], 1),
             }
         return pd.DataFrame(rows).T
 
@@ -69,8 +69,8 @@ class Corpus:
         split = self.notes["split"]
         texts = pd.Series(splitting.text_numbers(self.notes["text"]), index=split.index)
         return {
-            "groups on two sides": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
-            "texts on two sides": int((split.groupby(texts).nunique() > 1).sum()),
+            "groups in two splits": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
+            "texts in two splits": int((split.groupby(texts).nunique() > 1).sum()),
             "codes without a training note": int((self.labels[self.rows("train")].sum(axis=0) == 0).sum()),
         }
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shl_utils.data.corpus import Corpus
+from shl_utils.data.splitting import SPLITS
 from shl_utils.method import label_filter
 from shl_utils.parameters import Parameters
 
@@ -17,20 +18,20 @@ QUANTILES = (0.05, 0.1, 0.2, 0.3)
 def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
     """Per split: assignments, removed ones, codes per note before and after, and codes that lost their last note."""
     rows = {}
-    for name in ("train", "validation", "test"):
+    for name in SPLITS:
         part = table[split[table["note"]] == name]
         n = max(int((split == name).sum()), 1)
         rows[name] = {
             "assignments": len(part),
             "removed": int((~part["kept"]).sum()),
-            "codes a note before": len(part) / n,
-            "codes a note after": part["kept"].sum() / n,
+            "codes per note before": len(part) / n,
+            "codes per note after": part["kept"].sum() / n,
             "codes that lost their last note": part["code"].nunique() - part.loc[part["kept"], "code"].nunique(),
         }
     return pd.DataFrame(rows).T
 
 
-def warn_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
+def warn_of_chance(own: NDArray[np.floating], random: NDArray[np.floating], parameters: Parameters) -> str:
     """A warning if descriptions do not separate a note's own codes from random ones; "" if they do.
 
     own, random: cosine similarities of notes with their own codes, and with codes drawn at random.
@@ -76,12 +77,8 @@ def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, 
 
 def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDArray[np.str_]:
     """Evidence for each assignment, (rows of table,), looked up in `truth` (`note`, `code`, `evidence`)."""
-    names = pd.DataFrame(
-        {
-            "note": corpus.notes["note"].to_numpy()[table["note"]],
-            "code": corpus.codes["code"].to_numpy()[table["code"]],
-        }
-    )
+    notes, codes = corpus.notes["note"].to_numpy()[table["note"]], corpus.codes["code"].to_numpy()[table["code"]]
+    names = pd.DataFrame({"note": notes, "code": codes})
     return names.merge(truth, on=["note", "code"], how="left", validate="1:1")["evidence"].to_numpy(dtype=str)
 
 

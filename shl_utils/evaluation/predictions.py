@@ -41,7 +41,7 @@ class Predictions:
 
 
 def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
-    """Predictions of each variant: every segment predicts for all notes, and each code comes from its own segment."""
+    """Predictions of each variant for validation and test notes; each code comes from its own segment's model."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation", "test")
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
@@ -76,6 +76,7 @@ def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
 
 
 def read_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
+    """What `keep` wrote for a variant, for the validation and test notes of the corpus; ValueError as for `read`."""
     return read(_path(folder, variant), corpus)
 
 
@@ -127,7 +128,7 @@ def write(
 
 
 def read(path: Path, corpus: Corpus) -> Predictions:
-    """Read what `write` wrote; ValueError if its codes are not those of the corpus."""
+    """What `write` wrote, with rows of the corpus; ValueError if its codes are not those of the corpus."""
     table = pq.read_table(path)
     codes = json.loads(table.schema.metadata[b"codes"])
     if codes != corpus.codes["code"].tolist():

@@ -71,7 +71,7 @@ def test_a_long_tail_of_ours_is_split_and_what_cannot_be_learned_is_counted():
     notes, _ = corpus.build(source([["a" if i % 2 else "b", f"own {i}"] for i in range(400)]), one())
     flaws = notes.flaws()
     assert 50 < flaws["codes without a training note"] == (notes.split != "train").sum() < 130
-    assert flaws["groups on two sides"] == flaws["texts on two sides"] == 0
+    assert flaws["groups in two splits"] == flaws["texts in two splits"] == 0
 
 
 def test_a_repeated_note_is_named():
@@ -93,7 +93,7 @@ def test_a_published_split_is_kept_and_its_flaws_are_counted():
     sides = "train validation validation test test train"
     notes, _ = corpus.build(published(sides, [["a"], ["a"], ["a"], ["a", "x"], ["x"], ["b"]], texts, groups), one())
     assert notes.split.tolist() == sides.split()
-    assert notes.flaws() == {"groups on two sides": 1, "texts on two sides": 1, "codes without a training note": 1}
+    assert notes.flaws() == {"groups in two splits": 1, "texts in two splits": 1, "codes without a training note": 1}
     assert notes.codes["code"].tolist() == ["a", "b", "x"], "what cannot be learned still counts"
 
 

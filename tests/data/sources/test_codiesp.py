@@ -47,9 +47,9 @@ def test_built_corpus_keeps_dev_as_test_and_every_code(real):
     assert len(notes.codes) == 2194
     assert left_out["notes left without a code"] == 0
     flaws = notes.flaws()
-    assert (flaws["groups on two sides"], flaws["texts on two sides"]) == (15, 0)
+    assert (flaws["groups in two splits"], flaws["texts in two splits"]) == (15, 0)
     assert flaws["codes without a training note"] == (results.train_counts(notes) == 0).sum() > 2194 - 1767
-    assert abs(notes.summary().loc["validation", "codes a note"] - 11.3) < 1.5, "validation is like the rest"
+    assert abs(notes.summary().loc["validation", "codes per note"] - 11.3) < 1.5, "validation is like the rest"
 
 
 def test_procedures_both_sets_and_the_original(open_data, real):

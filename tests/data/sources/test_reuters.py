@@ -45,7 +45,7 @@ def test_counts_of_the_published_split(real, built):
     assert real.notes["split"].value_counts().to_dict() == {"train": 6769, "test": 3019, "validation": 1000}
     assert len(built.codes) == 90
     assert built.labels.sum() / len(built.notes) == pytest.approx(1.24, abs=0.005)
-    assert built.flaws() == {"groups on two sides": 0, "texts on two sides": 35, "codes without a training note": 0}
+    assert built.flaws() == {"groups in two splits": 0, "texts in two splits": 35, "codes without a training note": 0}
     assert not real.private
 
 
