@@ -26,7 +26,7 @@ SHAPES = {  # how other programs change an id, and how to undo it
 }
 
 
-def applied(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
+def apply(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
     """The notes that the files name, with a column `split`, and counts of notes excluded and ids not found.
 
     files: {"table": path} or {"train": path, "test": path, optionally "validation": path}. Without files the notes are

@@ -55,11 +55,11 @@ def test_a_note_left_blank_is_counted():
         {"note": ["a", "b"], "group": ["a", "b"], "text": ["[**1**]\n", "fever"], "codes": [["x"], ["y"]]}
     )
     source = raw_corpus.RawCorpus("table", notes, {"x": "x", "y": "y"}, "", private=False, dropped={"before": 1})
-    left, dropped = cleaning.cleaned(source, ["marks"])
+    left, dropped = cleaning.clean_source(source, ["marks"])
     assert left.notes["note"].tolist() == ["b"]
     assert dropped == {"before": 1, "notes left blank by cleaning": 1}
     assert dataclasses.replace(left, notes=notes, dropped={"before": 1}) == source
-    left, dropped = cleaning.cleaned(source, [])
+    left, dropped = cleaning.clean_source(source, [])
     assert left.notes["text"].tolist() == notes["text"].tolist()
     assert dropped == {"before": 1}
 

@@ -18,7 +18,7 @@ def lists(folder, **sides):
 
 def test_lists_of_admissions(tmp_path):
     files = lists(tmp_path, train=[100003, 100001], validation=[100002], test=[199999])
-    found, counted = published_split.applied(NOTES, files)
+    found, counted = published_split.apply(NOTES, files)
     assert found["note"].tolist() == ["100001", "100002", "100003"]
     assert found["split"].tolist() == ["train", "validation", "train"]
     assert list(counted.values()) == [1, 1]
@@ -31,13 +31,13 @@ def test_a_table_of_ids_and_sides(tmp_path, kind):
     {"feather": table.to_feather, "parquet": table.to_parquet, "csv": lambda p: table.to_csv(p, index=False)}[kind](
         path
     )
-    found, counted = published_split.applied(NOTES, {"table": str(path)})
+    found, counted = published_split.apply(NOTES, {"table": str(path)})
     assert dict(zip(found["note"], found["split"])) == {"100001": "train", "100002": "test", "100004": "validation"}
     assert list(counted.values()) == [1, 0]
 
 
 def test_without_files_the_notes_stay_as_they_are():
-    found, counted = published_split.applied(NOTES, {})
+    found, counted = published_split.apply(NOTES, {})
     assert found is NOTES
     assert counted == {}
 
@@ -55,12 +55,12 @@ def test_a_wrong_list_is_named(tmp_path, text, message):
     files = lists(tmp_path, train=[], test=[7])
     (tmp_path / "train_full_hadm_ids.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        published_split.applied(NOTES, files)
+        published_split.apply(NOTES, files)
 
 
 def test_a_note_on_two_sides_is_refused(tmp_path):
     with pytest.raises(ValueError, match="1 ids stand twice"):
-        published_split.applied(NOTES, lists(tmp_path, train=[100001, 100002], test=[100001]))
+        published_split.apply(NOTES, lists(tmp_path, train=[100001, 100002], test=[100001]))
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_a_wrong_table_is_named(tmp_path, table, message):
     path = tmp_path / "s.parquet"
     pd.DataFrame(table).to_parquet(path)
     with pytest.raises(ValueError, match=message):
-        published_split.applied(NOTES, {"table": str(path)})
+        published_split.apply(NOTES, {"table": str(path)})
 
 
 def test_a_file_that_is_none_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv is missing"):
-        published_split.applied(NOTES, {"table": str(tmp_path / "nowhere.csv")})
+        published_split.apply(NOTES, {"table": str(tmp_path / "nowhere.csv")})
     for name, message in (("s.feather", "s.feather is cut short or damaged"), ("s.txt", "must end in .feather")):
         (tmp_path / name).write_bytes(b"\xff\xfe no table")
         with pytest.raises(ValueError, match=message):
-            published_split.applied(NOTES, {"table": str(tmp_path / name)})
+            published_split.apply(NOTES, {"table": str(tmp_path / name)})
     with pytest.raises(ValueError, match="is no text of ids"):
-        published_split.applied(NOTES, {"train": str(tmp_path / "s.txt"), "test": str(tmp_path / "s.txt")})
+        published_split.apply(NOTES, {"train": str(tmp_path / "s.txt"), "test": str(tmp_path / "s.txt")})
 
 
 @pytest.mark.parametrize("name", ["100001.0", "1.00001E+05", "100,001", "100001\ufeff"])
@@ -102,22 +102,22 @@ def test_ids_that_another_program_changed_are_named(tmp_path, kind, name):
         files = {"table": str(tmp_path / "s.csv")}
         pd.DataFrame({"id": ids, "split": ["train", "train", "test"]}).to_csv(files["table"], index=False)
     with pytest.raises(ValueError, match=r"split_files: an id in .* write ids as the notes do"):
-        published_split.applied(NOTES, files)
+        published_split.apply(NOTES, files)
 
 
 def test_ids_that_lost_their_zeros_are_named(tmp_path):
     notes = pd.DataFrame({"note": ["007", "008", "100"]})
     with pytest.raises(ValueError, match="has lost zeros, the note's has not"):
-        published_split.applied(notes, lists(tmp_path, train=[7, 100], test=[8]))
+        published_split.apply(notes, lists(tmp_path, train=[7, 100], test=[8]))
 
 
 def test_a_table_of_ids_as_numbers_is_named(tmp_path):
     table = pd.DataFrame({"_id": [100001, 100004, None], "split": ["train", "val", "test"]})
     table.to_feather(tmp_path / "s.feather")
     with pytest.raises(ValueError, match=r"ends in .0, the note's has not"):
-        published_split.applied(NOTES, {"table": str(tmp_path / "s.feather")})
+        published_split.apply(NOTES, {"table": str(tmp_path / "s.feather")})
 
 
 def test_quoted_ids_are_read(tmp_path):
-    found, _ = published_split.applied(NOTES, lists(tmp_path, train=['"100001"'], test=["'100002'"]))
+    found, _ = published_split.apply(NOTES, lists(tmp_path, train=['"100001"'], test=["'100002'"]))
     assert found["note"].tolist() == ["100001", "100002"]

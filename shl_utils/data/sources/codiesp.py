@@ -22,10 +22,10 @@ DOWNLOAD = "download and unzip https://doi.org/10.5281/zenodo.3625746, and set `
 TEXTS = {"english": "text_files_en", "spanish": "text_files"}
 KINDS = {"diagnoses": "D", "procedures": "P", "both": "DP"}
 # words that need a continuation: no description ends with one
-LEADING = {"and", "at", "by", "due", "for", "from", "in", "into", "of", "on", "or", "other", "to", "using", "with"}
-FORMER = "code retired before 2024, described by its last title"
-SHARED = "code without a title, described by the words that the titles below it share"
-BARE = "code unknown to ICD-10, described by itself"
+CONTINUED = {"and", "at", "by", "due", "for", "from", "in", "into", "of", "on", "or", "other", "to", "using", "with"}
+RETIRED = "code retired before 2024, described by its last title"
+SHARED_WORDS = "code without a title, described by the words that the titles below it share"
+UNKNOWN = "code unknown to ICD-10, described by itself"
 
 
 def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
@@ -68,24 +68,24 @@ def describe(code: str) -> tuple[str, str]:
     plain = code.replace(".", "")
     release, titles, ordered = _titles(procedure="." not in code and len(code) > 3)
     if plain in titles:
-        return titles[plain], "" if plain in release else FORMER
+        return titles[plain], "" if plain in release else RETIRED
     for length in range(len(plain), 2, -1):
         start = plain[:length]
         below = ordered[bisect_left(ordered, start) : bisect_left(ordered, start + "~")]
         if below:
-            return _shared([titles[code] for code in below]), SHARED
-    return code, BARE
+            return _shared([titles[code] for code in below]), SHARED_WORDS
+    return code, UNKNOWN
 
 
 def _shared(titles: list[str]) -> str:
     """The words shared by all titles, as in the shortest one; if there are none, the most general title."""
 
-    def bare(word: str) -> str:
+    def stripped(word: str) -> str:
         return word.strip(",;()[]").lower()
 
-    common = set.intersection(*({bare(word) for word in title.split()} for title in titles))
-    words = [word for word in min(titles, key=len).split() if bare(word) in common]
-    while words and bare(words[-1]) in LEADING:
+    common = set.intersection(*({stripped(word) for word in title.split()} for title in titles))
+    words = [word for word in min(titles, key=len).split() if stripped(word) in common]
+    while words and stripped(words[-1]) in CONTINUED:
         words.pop()
     unspecified = [title for title in titles if "nspecified" in title]
     return " ".join(words).rstrip(",") or min(unspecified, key=len, default=titles[-1])

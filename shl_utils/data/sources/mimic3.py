@@ -47,7 +47,7 @@ EXPECTED = {
 
 def files(folder: Path) -> list[Path]:
     """Paths of the tables that `load` reads."""
-    return list(physionet.files([Path(folder)], COLUMNS, DOWNLOAD).values())
+    return list(physionet.find_files([Path(folder)], COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, *, generated: bool = False) -> RawCorpus:
@@ -59,7 +59,7 @@ def load(folder: Path, *, generated: bool = False) -> RawCorpus:
     Raises FileNotFoundError for what is missing, ValueError for what is damaged or cannot be MIMIC-III. Where possible
     this is before the notes are parsed; the check of a gzip file reads it once.
     """
-    with physionet.opened([Path(folder)], COLUMNS, DOWNLOAD) as tables:
+    with physionet.open_tables([Path(folder)], COLUMNS, DOWNLOAD) as tables:
         titles = mimic.read_titles(tables, version=9)
         codes = mimic.read_codes(tables, version=9)
         mimic.read_admissions(tables, {} if generated else IDENTIFIERS)

@@ -63,7 +63,7 @@ def _places(folder: Path, notes_folder: Path) -> list[Path]:
 
 def files(folder: Path, notes_folder: Path) -> list[Path]:
     """Paths of the tables that `load` reads."""
-    return list(physionet.files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
+    return list(physionet.find_files(_places(folder, notes_folder), COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
@@ -76,7 +76,7 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
     """
     if not Path(notes_folder).is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
-    with physionet.opened(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
+    with physionet.open_tables(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
         titles = mimic.read_titles(tables, version=version)
         codes = mimic.read_codes(tables, version=version)
         if codes.empty:

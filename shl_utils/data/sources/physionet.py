@@ -125,12 +125,12 @@ class Tables:
 
 
 @contextmanager
-def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
+def open_tables(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
     """The tables named by `columns`, from whichever folder has them, checked to be complete and to have these columns.
 
     Raises FileNotFoundError for what is missing, ValueError for what is damaged.
     """
-    found = files(folders, columns, download)
+    found = find_files(folders, columns, download)
     for name, path in found.items():
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
@@ -142,7 +142,7 @@ def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], downloa
             yield Tables(db, found, columns, download)
 
 
-def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
+def find_files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
     """Path of each table, from whichever folder has it; FileNotFoundError for what is missing."""
     if not folders[0].is_dir():
         raise FileNotFoundError(f"{folders[0]} is not a folder: name the folder of the tables, or {download}")

@@ -132,9 +132,9 @@ def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> li
         far = rng.choice(notes - size, frequency - inside, replace=False)
         members += [low + rng.choice(size, inside, replace=False), far + size * (far >= low)]
     note, code = np.concatenate(members), np.repeat(np.arange(len(frequencies)), frequencies)
-    bare = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # these get the commonest code of their topic
-    code = np.append(code, np.searchsorted(edges, bare, side="right") - 1)
-    note = rng.permutation(notes)[np.append(note, bare)]
+    uncoded = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # these get the commonest code of their topic
+    code = np.append(code, np.searchsorted(edges, uncoded, side="right") - 1)
+    note = rng.permutation(notes)[np.append(note, uncoded)]
     order = np.lexsort((rng.random(len(note)), note))
     return np.split(code[order], np.cumsum(np.bincount(note))[:-1])
 
@@ -199,8 +199,8 @@ def _events(parts: Parts, writer: Writer, full: bool) -> Iterator[tuple[str | in
         yield mimic3.SUMMARY, "Report", "", 1, "Wrong patient.\nTo be deleted."
     late = writer.random() < 0.15  # the last section is an addendum
     if full:
-        parts = parts[0], parts[1] + writer.figures(MIMIC_WORDS - sum(len(part.split()) for part in parts))
-        yield from ((writer.pick(OTHERS), "Report", 1, "", writer.figures(OTHER_WORDS)) for _ in range(MIMIC_ROWS))
+        parts = parts[0], parts[1] + writer.measurements(MIMIC_WORDS - sum(len(part.split()) for part in parts))
+        yield from ((writer.pick(OTHERS), "Report", 1, "", writer.measurements(OTHER_WORDS)) for _ in range(MIMIC_ROWS))
     yield mimic3.SUMMARY, "Report", "", "", parts[0] if late else "\n".join(parts)
     if late:
         yield mimic3.SUMMARY, "Addendum", "", "", parts[1]

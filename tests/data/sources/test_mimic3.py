@@ -350,7 +350,7 @@ def test_codes_of_the_open_demo(open_data):
     if not folder.is_dir():
         pytest.skip("the tables of the open MIMIC-III demo are not there")
     named = {name: mimic3.COLUMNS[name] for name in ("DIAGNOSES_ICD", "PROCEDURES_ICD")}  # it has no notes
-    with physionet.opened([folder], named, mimic3.DOWNLOAD) as tables:
+    with physionet.open_tables([folder], named, mimic3.DOWNLOAD) as tables:
         codes = mimic.read_codes(tables, version=9)
     assert codes.shape == (2247, 2)  # 1,761 diagnoses and 506 procedures, of which 20 repeat
     assert tables.dropped == {"code repeated in its admission": 20}
