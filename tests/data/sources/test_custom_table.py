@@ -3,14 +3,15 @@
 import json
 import re
 import time
-import traceback
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import secrecy
 import yaml
+from secrecy import SECRET
 
 from shl_utils.data import corpus, sources, splitting
 from shl_utils.data.sources import custom_table
@@ -19,7 +20,6 @@ from shl_utils.evaluation.predictions import Predictions
 from shl_utils.parameters import check
 from shl_utils.training import variants
 
-SECRET = "Zebulon Quackenbush"
 ROWS = [
     {"id": "007", "text": f'"{SECRET}", he said,\nleft.', "codes": ["038.9", "0010", "038.9"]},
     {"id": "2", "text": "発熱。 Ωμέγα, ñandú", "codes": ["250.00"]},
@@ -45,13 +45,10 @@ def load(path, **values):
 
 
 def refused(path, **values):
-    """The message of the error; no text of a note may be in it, nor in what is chained to it."""
-    with pytest.raises(ValueError, match=r"(encoding|\.(csv|jsonl|parquet|xlsx))") as caught:
-        load(path, **values)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
-    context = caught.value.__context__
-    assert context is None or SECRET not in repr(vars(context)) + repr(context.args), "the cause holds a note"
-    return str(caught.value)
+    """The message of the error, which names the file."""
+    message = secrecy.refused(lambda: load(path, **values))
+    assert re.search(r"encoding|\.(csv|jsonl|parquet|xlsx)", message)
+    return message
 
 
 def changed(path, row, **cells):
@@ -78,8 +75,8 @@ def test_codes_and_texts_are_kept_as_they_are(path):
 
 def test_own_names_group_split_and_descriptions(path, tmp_path):
     rows = [
-        {"key": i, "report": f"text {i}", "icd": f"a| b{i % 2} ", "patient": i // 2, "split": side, "more": 1.5}
-        for i, side in enumerate(["train", "train", "validation", "test"])
+        {"key": i, "report": f"text {i}", "icd": f"a| b{i % 2} ", "patient": i // 2, "split": split, "more": 1.5}
+        for i, split in enumerate(["train", "train", "validation", "test"])
     ]
     described = save(
         tmp_path / "d.csv", [{"code": "a", "description": "asthma, allergic"}, {"code": "z", "description": ""}]
@@ -98,7 +95,7 @@ def test_own_names_group_split_and_descriptions(path, tmp_path):
 @pytest.fixture
 def described():
     words = [["sepsis", "cholera", "sepsis"], ["diabetes"], ["", "cholera"]]
-    return [row | {"description": said} for row, said in zip(ROWS, words)]
+    return [row | {"description": cell} for row, cell in zip(ROWS, words)]
 
 
 def test_descriptions_beside_the_codes_are_theirs(path, described):
@@ -120,38 +117,34 @@ def test_empty_cells_of_descriptions_and_separators_at_their_end_are_no_descript
     assert load(ends).descriptions == {"a": "A", "b": "B", "c": "c", "d": "D", "e": "E", "f": "F", "g": "G", "h": "h"}
 
 
-@pytest.mark.parametrize("said", [["sepsis", SECRET], ["a", "b", "c", SECRET], [SECRET]])
-def test_another_number_of_descriptions_than_codes_is_named(path, described, said):
-    described[0]["description"] = said
-    message = refused(save(path, described))
-    assert "row 1, column description: as many descriptions as codes are needed, in the same order" in message
-    assert "rename the column" in message
+UNEQUAL = "row 1, column description: as many descriptions as codes are needed, in the same order"
 
 
-def test_a_description_without_its_code_is_named(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_text(f"id,text,codes,description\n1,one,a;b,A;B\n2,two,c;;d,C;{SECRET};D\n")
-    assert "row 2, column description: as many descriptions as codes" in refused(path)
+@pytest.mark.parametrize(
+    ("row", "description", "message"),
+    [
+        (0, ["sepsis", SECRET], f"{UNEQUAL}.*rename the column"),
+        (0, ["a", "b", "c", SECRET], f"{UNEQUAL}.*rename the column"),
+        (0, [SECRET], f"{UNEQUAL}.*rename the column"),
+        (2, ["", SECRET], "row 3, column description: a code has another in row 1: describe it the same way"),
+        (0, ["sepsis", "cholera", SECRET], "row 1, column description: a code has another in row 1"),
+    ],
+)
+def test_descriptions_that_do_not_fit_their_codes_are_named(path, described, row, description, message):
+    described[row]["description"] = description
+    assert re.search(message, refused(save(path, described)))
 
 
-def test_a_code_described_in_two_ways_is_named_with_both_rows(path, described):
-    described[2]["description"] = ["", SECRET]
-    message = refused(save(path, described))
-    assert "row 3, column description: a code has another in row 1: describe it the same way" in message
-    described[0]["description"] = ["sepsis", "cholera", SECRET]
-    assert "row 1, column description: a code has another in row 1" in refused(save(path, described))
-
-
-@pytest.mark.parametrize("said", [7, [7], {"a": "b"}])
-def test_descriptions_that_are_no_text_are_refused(tmp_path, described, said):
-    described[1]["description"] = said
+@pytest.mark.parametrize("description", [7, [7], {"a": "b"}])
+def test_descriptions_that_are_no_text_are_refused(tmp_path, described, description):
+    described[1]["description"] = description
     message = refused(save(tmp_path / "n.jsonl", described))
     assert "row 2, column description: descriptions must be text, or lists of text: rename" in message
 
 
 def test_descriptions_in_two_places_are_refused(path, tmp_path, described):
-    beside = save(tmp_path / "d.csv", [{"code": "0010", "description": "cholera"}])
-    message = refused(save(path, described), descriptions=beside)
+    more = save(tmp_path / "d.csv", [{"code": "0010", "description": "cholera"}])
+    message = refused(save(path, described), descriptions=more)
     assert "has a column description, and `descriptions` names a file: leave `descriptions` out, or rename" in message
 
 
@@ -208,15 +201,12 @@ def test_numbers_in_every_row_are_refused_and_real_codes_are_not(path):
     assert len(found.descriptions) == 7
 
 
-def test_splits_have_three_names(path):
-    rows = [row | {"split": side} for row, side in zip(ROWS, ("train", "dev", "test"))]
+def test_splits_have_three_names_and_codes_two(path):
+    assert "one code only in column codes" in refused(save(path, [row | {"codes": ["a"]} for row in ROWS]))
+    rows = [row | {"split": split} for row, split in zip(ROWS, ("train", "dev", "test"))]
     assert "row 2, column split: use train, validation, test" in refused(save(path, rows))
     rows[1]["split"] = ""
     assert "row 2, column split: it is empty" in refused(save(path, rows))
-
-
-def test_a_single_code_is_refused(path):
-    assert "one code only in column codes" in refused(save(path, [row | {"codes": ["a"]} for row in ROWS]))
 
 
 def test_a_missing_column_is_named_with_near_names(path):
@@ -224,12 +214,6 @@ def test_a_missing_column_is_named_with_near_names(path):
     message = refused(save(path, rows))
     assert "lacks the column text (found id, texts, codes): say in `column_names`" in message
     assert "lacks the column patient" in refused(save(path, ROWS), column_names={"group": "patient"})
-
-
-def test_a_table_without_header_shows_nothing_of_its_first_line(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_text(f"1,{SECRET},4019\n2,other,4019\n")
-    assert "none of these: does the file have a header" in refused(path)
 
 
 def test_a_long_repeated_id_may_be_a_note(path):
@@ -267,26 +251,30 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
         ("id,text,codes\n", "holds no rows"),
         ("", "holds no rows"),
         ("id,text,codes,text\n1,one,a,two\n", "two columns have the same name"),
+        (f"1,{SECRET},4019\n2,other,4019\n", "none of these: does the file have a header"),
+        (
+            f'id,text,codes\n1,"he said \\"no\\", {SECRET}",a\n2,x,b\n',
+            "quotes have a backslash before them: write them",
+        ),
+        (
+            f"id,text,codes,description\n1,one,a;b,A;B\n2,two,c;;d,C;{SECRET};D\n",
+            "row 2, column description: as many descriptions as codes",
+        ),
     ],
 )
-def test_broken_csv_is_named_by_row(tmp_path, text, message):
+def test_broken_csv_is_named(tmp_path, text, message):
     path = tmp_path / "n.csv"
     path.write_text(text)
     assert message in refused(path)
 
 
 @pytest.mark.parametrize("line", [f'{{"id": "3", "text": "{SECRET}', f'["{SECRET}"]', f'"{SECRET}"'])
-def test_broken_json_lines_are_named_by_row(tmp_path, line):
-    path = save(tmp_path / "n.jsonl", ROWS[:2])
+def test_broken_json_lines_are_named_by_row_and_a_field_that_one_lacks_is_empty(tmp_path, line):
+    path = save(tmp_path / "n.jsonl", [ROWS[0], {"id": "2", "codes": ["a"]}])
+    assert "row 2, column text: it is empty" in refused(path)
     with path.open("a") as file:
         file.write("\n" + line)
     assert "row 3 is no JSON object" in refused(path)
-
-
-def test_a_field_that_a_json_row_lacks_is_empty(tmp_path):
-    assert "row 2, column text: it is empty" in refused(
-        save(tmp_path / "n.jsonl", [ROWS[0], {"id": "2", "codes": ["a"]}])
-    )
 
 
 def test_broken_parquet_is_named(tmp_path):
@@ -353,27 +341,24 @@ def test_another_separator_is_named_and_the_remedy_works(tmp_path, separator, co
     assert load(path, **yaml.safe_load(remedy)).notes["codes"].tolist() == [sorted(row) for row in codes]
 
 
-@pytest.mark.parametrize("separator", [", ", " and "])
-def test_pairs_of_short_codes_are_no_numbers(tmp_path, separator):
-    cells = [separator.join(pair) for pair in (("250", "401"), ("401", "038"), ("250", "038"))] * 5
-    assert "row 1 and 14 more, column codes: codes look separated by" in refused(written(tmp_path / "n.csv", cells))
-
-
-def test_another_separator_in_one_row_is_named(tmp_path):
-    cells = [";".join(row) for row in A1] + ["A1,C3"]
-    assert f"row {len(cells)}, column codes: codes look separated by ','" in refused(written(tmp_path / "n.csv", cells))
-
-
-def test_a_tab_that_yaml_did_not_read_is_named(tmp_path):
-    path = written(tmp_path / "n.csv", map("\t".join, A1))
-    unquoted = yaml.safe_load(r"separator: \t")
-    assert r'set `separator: "\t"`' in refused(path, **unquoted)
-
-
-def test_two_separators_in_one_column_are_named(tmp_path):
-    cells = [(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)]
-    for separator in ";,":
-        assert "write one of them in all rows" in refused(written(tmp_path / "n.csv", cells), separator=separator)
+@pytest.mark.parametrize(
+    ("cells", "separator", "message"),
+    [
+        (["250, 401", "401, 038", "250, 038"] * 5, ";", "row 1 and 14 more, column codes: codes look separated by"),
+        (
+            ["250 and 401", "401 and 038", "250 and 038"] * 5,
+            ";",
+            "row 1 and 14 more, column codes: codes look separated",
+        ),
+        ([*map(";".join, A1), "A1,C3"], ";", f"row {len(A1) + 1}, column codes: codes look separated by ','"),
+        ([*map("\t".join, A1)], r"\t", r'set `separator: "\t"`'),  # as YAML reads it without quotes
+        ([(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)], ";", "write one of them in all rows"),
+        ([(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)], ",", "write one of them in all rows"),
+    ],
+)
+def test_separators_that_differ_from_the_parameter_are_named(tmp_path, cells, separator, message):
+    assert yaml.safe_load(r"separator: \t") == {"separator": r"\t"}
+    assert message in refused(written(tmp_path / "n.csv", cells), separator=separator)
 
 
 @pytest.mark.parametrize(
@@ -471,17 +456,13 @@ def test_a_code_in_two_spellings_is_counted_and_shown(tmp_path, other):
     assert "write them alike" in reason
 
 
-def test_a_description_in_another_spelling_is_counted(tmp_path):
+def test_a_description_in_another_spelling_is_counted_and_a_long_code_not_shown(tmp_path):
     described = save(tmp_path / "d.csv", [{"code": "e119", "description": "diabetes"}])
     found = load(written(tmp_path / "n.csv", ["E11.9;B2", "C3"]), descriptions=described)
     assert found.dropped["codes without description that have one in another spelling: write them alike"] == 1
-
-
-def test_a_long_code_in_two_spellings_may_be_a_note(tmp_path):
-    found = load(
-        written(tmp_path / "n.csv", [f"{SECRET} came with fever", f"{SECRET} came, with fever".replace(",", ".")])
-    )
-    assert not [reason for reason in found.dropped if SECRET in reason]
+    found = load(written(tmp_path / "n.csv", [f"{SECRET} came with fever", f"{SECRET} came. with fever"]))
+    assert [reason for reason in found.dropped if "only spelling tells apart" in reason]
+    assert not [reason for reason in found.dropped if SECRET in reason], "it may be a note"
 
 
 HALF = "\ud83d"
@@ -527,12 +508,6 @@ def test_tables_of_european_spreadsheets_are_read(tmp_path):
         found = load(path).notes
         assert found["text"].tolist() == ["one, two", "x"]
         assert found["codes"].tolist() == [["a", "b"], ["b"]]
-
-
-def test_quotes_with_a_backslash_are_named(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_text(f'id,text,codes\n1,"he said \\"no\\", {SECRET}",a\n2,x,b\n')
-    assert "quotes have a backslash before them: write them double" in refused(path)
 
 
 def test_the_encoding_that_is_named_is_the_one(tmp_path):
