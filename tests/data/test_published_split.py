@@ -8,11 +8,10 @@ from shl_utils.data import published_split
 NOTES = pd.DataFrame({"note": ["100001", "100002", "100003", "100004"], "text": list("abcd")})
 
 
-def lists(folder, **sides):
-    files = {}
-    for side, ids in sides.items():
-        (folder / f"{side}_full_hadm_ids.csv").write_text("".join(f"{i}\n" for i in ids))
-        files[side] = str(folder / f"{side}_full_hadm_ids.csv")
+def lists(folder, **splits):
+    files = {split: str(folder / f"{split}_full_hadm_ids.csv") for split in splits}
+    for split, ids in splits.items():
+        (folder / f"{split}_full_hadm_ids.csv").write_text("".join(f"{i}\n" for i in ids))
     return files
 
 
@@ -25,7 +24,7 @@ def test_lists_of_admissions(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["feather", "parquet", "csv"])
-def test_a_table_of_ids_and_sides(tmp_path, kind):
+def test_a_table_of_ids_and_splits(tmp_path, kind):
     table = pd.DataFrame({"_id": [100001, 100004, 100002], "split": ["train", "val", "test"]})
     path = tmp_path / f"splits.{kind}"
     {"feather": table.to_feather, "parquet": table.to_parquet, "csv": lambda p: table.to_csv(p, index=False)}[kind](
@@ -58,7 +57,7 @@ def test_a_wrong_list_is_named(tmp_path, text, message):
         published_split.apply(NOTES, files)
 
 
-def test_a_note_on_two_sides_is_refused(tmp_path):
+def test_a_note_in_two_splits_is_refused(tmp_path):
     with pytest.raises(ValueError, match="1 ids stand twice"):
         published_split.apply(NOTES, lists(tmp_path, train=[100001, 100002], test=[100001]))
 
@@ -69,7 +68,8 @@ def test_a_note_on_two_sides_is_refused(tmp_path):
         ({"_id": [1], "split": ["holdout"]}, "1 rows have a split that is none of train"),
         ({"row": [1], "split": ["train"]}, "needs a column split, and one of _id.*found row, split"),
         ({"She was seen for": [1], "a fever": [2]}, "found none: does it have a header"),
-        ({"_id": [1], "side": ["train"]}, "needs a column split"),
+        ({"_id": [], "split": []}, "split_files: .*s.parquet holds no rows"),
+        ({"_id": [1], "part": ["train"]}, "needs a column split"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path, table, message):
@@ -86,6 +86,9 @@ def test_a_file_that_is_none_is_named(tmp_path):
         (tmp_path / name).write_bytes(b"\xff\xfe no table")
         with pytest.raises(ValueError, match=message):
             published_split.apply(NOTES, {"table": str(tmp_path / name)})
+    (tmp_path / "s.csv").write_bytes("id,split\n1,train\nñ,test\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"line 3: not utf-8: convert it from its encoding, such as latin-1"):
+        published_split.apply(NOTES, {"table": str(tmp_path / "s.csv")})
     with pytest.raises(ValueError, match="is no text of ids"):
         published_split.apply(NOTES, {"train": str(tmp_path / "s.txt"), "test": str(tmp_path / "s.txt")})
 
