@@ -17,13 +17,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def split(
-    labels: sparse.csr_array,
-    *,
-    groups: ArrayLike,
-    texts: ArrayLike,
-    validation: float,
-    test: float,
-    seed: int,
+    labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike, validation: float, test: float, seed: int
 ) -> NDArray[np.str_]:
     """Split of every note, (notes,): "train", "validation" or "test".
 

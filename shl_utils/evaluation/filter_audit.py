@@ -88,16 +88,14 @@ def by_frequency(table: pd.DataFrame, bins: pd.Series, evidence: NDArray[np.str_
     With evidence, also `precision` and `recall` from `against_truth`, and `gold lost` as a share of the present ones.
     table: rows of the splits that were filtered. bins: (codes,), from `label_metrics.frequency_bin`. evidence: (rows,).
     """
-    place = bins.array[table["code"].to_numpy()]
     lines = {}
-    for name in bins.array.categories:
-        inside = np.asarray(place == name)
-        if inside.any():
-            lines[name] = {"assignments": int(inside.sum()), "removed": 1 - table["kept"][inside].mean()}
-            if evidence is not None:
-                truth = against_truth(table[inside], evidence[inside])
-                lines[name] |= {"precision": truth["precision"], "recall": truth["recall"]}
-                lines[name] |= {"gold lost": truth["gold lost"] / max((evidence[inside] == "present").sum(), 1)}
+    for name, part in table.reset_index(drop=True).groupby(bins.array[table["code"].to_numpy()], observed=True):
+        lines[name] = {"assignments": len(part), "removed": 1 - part["kept"].mean()}
+        if evidence is not None:
+            own = evidence[part.index]
+            truth = against_truth(part, own)
+            lines[name] |= {"precision": truth["precision"], "recall": truth["recall"]}
+            lines[name] |= {"gold lost": truth["gold lost"] / max((own == "present").sum(), 1)}
     return pd.DataFrame(lines).T.rename_axis("training notes")
 
 
@@ -112,14 +110,13 @@ def sweep(
     train = corpus.split[similarity["note"]] == "train"
     rows, known = similarity[train], None if evidence is None else evidence[train]
     lines = {}
-    for kind, values in (("cosine", COSINES), ("quantile", QUANTILES)):
-        for value in values:
-            asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
-            limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
-            kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
-            line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
-            line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()
-            if known is not None:
-                line |= {k: v for k, v in against_truth(kept, known).items() if k in ("precision", "recall")}
-            lines[f"{kind} {value}"] = line
+    for kind, value in (*(("cosine", value) for value in COSINES), *(("quantile", value) for value in QUANTILES)):
+        asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
+        limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
+        kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
+        line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
+        line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()
+        if known is not None:
+            line |= {k: v for k, v in against_truth(kept, known).items() if k in ("precision", "recall")}
+        lines[f"{kind} {value}"] = line
     return pd.DataFrame(lines).T.rename_axis("threshold")

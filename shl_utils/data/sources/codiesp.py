@@ -48,14 +48,10 @@ def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
     dropped = Counter({f"case without a code of {code_set}": int((~coded).sum())})
     described = {code: describe(code) for code in sorted({code for row in notes["codes"] for code in row})}
     dropped.update(how for _, how in described.values() if how)
-    return RawCorpus(
-        name="codiesp",
-        notes=notes[coded].reset_index(drop=True),
-        descriptions={code: text for code, (text, _) in described.items()},
-        licence=LICENCE,
-        private=False,
-        dropped={reason: n for reason, n in dropped.items() if n},
-    )
+    dropped = {reason: n for reason, n in dropped.items() if n}
+    descriptions = {code: text for code, (text, _) in described.items()}
+    notes = notes[coded].reset_index(drop=True)
+    return RawCorpus("codiesp", notes, descriptions, LICENCE, private=False, dropped=dropped)
 
 
 def describe(code: str) -> tuple[str, str]:
@@ -117,9 +113,8 @@ def _read(folder: Path, language: str, kinds: str) -> pd.DataFrame:
         for number, line in enumerate(_text(path).splitlines(), start=1):
             case, *rest = line.strip().split("\t")
             if len(rest) != 1 or not rest[0].strip():
-                raise ValueError(
-                    f"{path}, line {number}: not a case, a tab and a code: the file is damaged; {DOWNLOAD}"
-                )
+                what = "not a case, a tab and a code: the file is damaged"
+                raise ValueError(f"{path}, line {number}: {what}; {DOWNLOAD}")
             if case not in codes:
                 raise ValueError(f"{path}, line {number}: case {case} has no text in {TEXTS[language]}; {DOWNLOAD}")
             codes[case].add(rest[0].strip().upper())

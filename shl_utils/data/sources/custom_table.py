@@ -106,14 +106,9 @@ def load(
     _refuse_lost_zeros(used, known, descriptions or path)
     counts = {UNDESCRIBED: len(set(used) - set(known)), REPEATED: sum(len(row) - len(set(row)) for row in lists)}
     counts |= _count_spellings(used, known)
-    return RawCorpus(
-        name="table",
-        notes=notes,
-        descriptions={code: known.get(code, code) for code in used},
-        licence=LICENCE,
-        private=private,
-        dropped={reason: n for reason, n in counts.items() if n},
-    )
+    dropped = {reason: n for reason, n in counts.items() if n}
+    described = {code: known.get(code, code) for code in used}
+    return RawCorpus("table", notes, described, LICENCE, private=private, dropped=dropped)
 
 
 def texts(path: Path, *, column_names: dict[str, str], encoding: str) -> dict[str, str]:

@@ -83,9 +83,8 @@ def _read(folder: Path | None, *, remedy: str = REMEDY) -> pd.DataFrame:
 
     names = r"(training|test)/\d+"
     # a reader of our own: nltk.corpus.reuters keeps the first folder that it found
-    reader = LazyCorpusLoader(
-        "reuters", CategorizedPlaintextCorpusReader, names, cat_file="cats.txt", encoding="latin-1"
-    )
+    options = {"cat_file": "cats.txt", "encoding": "latin-1"}
+    reader = LazyCorpusLoader("reuters", CategorizedPlaintextCorpusReader, names, **options)
     rows = []
     with _searching(folder, remedy):
         for name in sorted(reader.fileids(), key=lambda name: int(name.split("/")[1])):

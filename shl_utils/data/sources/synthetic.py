@@ -65,9 +65,8 @@ def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     """
     if notes < MIN_NOTES:
         raise ValueError(f"{notes} synthetic notes are too few for a long tail: ask for {MIN_NOTES} or more")
-    stamp = {"generator": GENERATOR, "version": VERSION, "notes": notes, "seed": seed} | (
-        {"full": True} if full else {}
-    )
+    stamp = {"generator": GENERATOR, "version": VERSION, "notes": notes, "seed": seed}
+    stamp |= {"full": True} if full else {}
     if _holds(folder, stamp):
         return
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")

@@ -37,10 +37,7 @@ def fit(
 
 
 def stack(
-    own: NDArray[np.floating],
-    other: NDArray[np.floating],
-    segments: NDArray[np.int64],
-    fitted: NDArray[np.float64],
+    own: NDArray[np.floating], other: NDArray[np.floating], segments: NDArray[np.int64], fitted: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Ensemble probabilities (notes, codes) with the numbers of `fit`; `other` for a code without a segment's model."""
     joined = other.astype(np.float32)

@@ -28,8 +28,7 @@ def test_the_dot_is_where_the_book_has_it(code, procedure, dotted):
 
 
 @given(
-    st.from_regex(r"[0-9]{3,4}", fullmatch=True),
-    st.from_regex(r"([0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4})", fullmatch=True),
+    st.from_regex(r"[0-9]{3,4}", fullmatch=True), st.from_regex(r"([0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4})", fullmatch=True)
 )
 def test_dots_keep_the_code_and_part_procedures_from_diagnoses(procedure, diagnosis):
     pair = icd.dotted(procedure, version=9, procedure=True), icd.dotted(diagnosis, version=9, procedure=False)

@@ -57,14 +57,7 @@ def test_addenda_follow_the_report_in_order_and_nothing_else_joins(tmp_path):
         note_3(27, "", "of no stay"),
     ]
     corpus = mimic3.load(save(tmp_path / "m", content))
-    order = [
-        "first report",
-        "second report",
-        "ninth addendum",
-        "tenth addendum",
-        "timed addendum",
-        "late addendum",
-    ]
+    order = ["first report", "second report", "ninth addendum", "tenth addendum", "timed addendum", "late addendum"]
     assert corpus.notes["text"].tolist() == ["\n".join(order), "second stay"]
     for reason in (
         "Discharge summary row marked as an error",

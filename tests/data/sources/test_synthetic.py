@@ -167,8 +167,7 @@ def test_too_few_notes_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "title",
-    ["Cholera, unspecified", "Ménière's disease, unspecified", "Other", "Acute myocardial infarction"],
+    "title", ["Cholera, unspecified", "Ménière's disease, unspecified", "Other", "Acute myocardial infarction"]
 )
 def test_paraphrases_are_plain_and_end_with_the_title(title):
     wordings = synthetic_text.paraphrases(title)
