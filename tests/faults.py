@@ -241,14 +241,14 @@ FAULTS = [
         TABLE,
     ),
     Fault(
-        "codes parted by commas",
+        "codes separated by commas",
         TABLE,
         'set `separator: ","`',
         cycled("A1,B2", "B2", "A1,C3", "C3"),
         f'{TABLE}\nseparator: ","',
     ),
     Fault(
-        "codes parted by bars",
+        "codes separated by bars",
         TABLE,
         "codes look separated by",
         cycled("A1|B2", "B2", "A1|C3", "C3"),
@@ -262,7 +262,7 @@ FAULTS = [
         f'{TABLE}\nseparator: "\\t"',
     ),
     Fault(
-        "codes parted by signs that may belong to them",
+        "codes separated by signs that may belong to them",
         TABLE,
         'a code that holds it is written in a list, ["A1,B2"]',
         cycled("A/B", "B", "B/C", "C/A", "A"),
@@ -341,7 +341,7 @@ FAULTS = [
         },
     ),
     Fault("a note to show that the test has not", f"{TABLE}\nshown_note: nobody", "leave it empty", table(), TABLE),
-    Fault("a side that is none", TABLE, "use train, validation, test", every(split="dev")),
+    Fault("a split that is none", TABLE, "use train, validation, test", every(split="dev")),
     Fault("a split without a test", TABLE, "a split needs train and test", every(split="train")),
     Fault(
         "fewer notes than a split needs",
@@ -402,7 +402,7 @@ FAULTS = [
     Fault("two kinds of split files", f"{TABLE}\nsplit_files: {{train: a.txt, table: b.csv}}", "give one or the other"),
     Fault("a split file that is missing", SPLIT, "a.txt is missing", table()),
     Fault("an empty split file", SPLIT, "a.txt is empty", table() | {"a.txt": b"", "b.txt": b"n1\n"}),
-    Fault("a note on two sides", SPLIT, "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}),
+    Fault("a note in two splits", SPLIT, "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}),
     Fault(
         "split files of other notes", SPLIT, "none of the 2 ids", table() | {"a.txt": b"100001\n", "b.txt": b"100002\n"}
     ),
