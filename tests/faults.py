@@ -402,7 +402,7 @@ FAULTS = [
     Fault("two kinds of split files", f"{TABLE}\nsplit_files: {{train: a.txt, table: b.csv}}", "give one or the other"),
     Fault("a split file that is missing", SPLIT, "a.txt is missing", table()),
     Fault("an empty split file", SPLIT, "a.txt is empty", table() | {"a.txt": b"", "b.txt": b"n1\n"}),
-    Fault("a note in two splits", SPLIT, "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}),
+    Fault("a note in two splits", SPLIT, "1 ids occur twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}),
     Fault(
         "split files of other notes", SPLIT, "none of the 2 ids", table() | {"a.txt": b"100001\n", "b.txt": b"100002\n"}
     ),

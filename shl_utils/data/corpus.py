@@ -94,8 +94,8 @@ def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus,
     source, left_out = cleaning.clean_source(source, parameters.clean_text)
     codes, unwanted = _choose_codes(source, parameters)
     notes, unnamed = published_split.apply(source.notes, parameters.split_files)
-    wanted, splits = set(codes), set(notes.get("split", ()))
-    notes = notes.assign(codes=[[c for c in row if c in wanted] for row in notes["codes"]])
+    kept, splits = set(codes), set(notes.get("split", ()))
+    notes = notes.assign(codes=[[c for c in row if c in kept] for row in notes["codes"]])
     coded = notes["codes"].str.len() > 0
     left_out |= unwanted | unnamed | {"notes left without a code": int((~coded).sum())}
     notes = notes[coded].reset_index(drop=True)
@@ -163,8 +163,8 @@ def _split_notes(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameter
         return notes["split"]
     training = notes[notes["split"] == "train"]
     labels = matrix(training["codes"], codes["code"])
-    cut = splitting.split_off_validation(labels, groups=training["group"], texts=training["text"], **shares)
-    return pd.Series(cut, training.index).reindex(notes.index).fillna(notes["split"])
+    splits = splitting.split_off_validation(labels, groups=training["group"], texts=training["text"], **shares)
+    return pd.Series(splits, training.index).reindex(notes.index).fillna(notes["split"])
 
 
 def check_source(source: raw_corpus.RawCorpus) -> None:
@@ -173,7 +173,7 @@ def check_source(source: raw_corpus.RawCorpus) -> None:
     if notes.empty:
         raise ValueError(f"{source.name} has no coded note with text")
     if notes["note"].duplicated().any():
-        raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} stands twice")
+        raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} occurs twice")
     if notes["text"].isna().any() or (notes["text"].str.strip() == "").any():
         raise ValueError(f"{source.name}: some notes are blank; the source must drop and count them")
     if not {"train", "test"} <= set(notes.get("split", splitting.SPLITS)) <= set(splitting.SPLITS):

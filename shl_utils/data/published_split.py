@@ -63,7 +63,9 @@ def _read(files: Mapping[str, str]) -> pd.Series:
     paths = {split: Path(name) for split, name in files.items()}
     for path in paths.values():
         if not path.is_file():
-            raise FileNotFoundError(f"split_files: {path} is missing: name a file, or leave it out for a split of ours")
+            raise FileNotFoundError(
+                f"split_files: {path} is missing: name a file, or leave it out for a split that the project makes"
+            )
     if "table" in paths:
         splits = _table(paths["table"])
     else:
@@ -71,7 +73,7 @@ def _read(files: Mapping[str, str]) -> pd.Series:
         splits = pd.concat([pd.Series(split, index=ids, dtype=object) for split, ids in lists.items()])
     twice = splits.index[splits.index.duplicated()]
     if len(twice):
-        raise ValueError(f"split_files: {len(twice)} ids stand twice in {', '.join(map(str, paths.values()))}")
+        raise ValueError(f"split_files: {len(twice)} ids occur twice in {', '.join(map(str, paths.values()))}")
     return splits
 
 

@@ -79,10 +79,10 @@ def calibration(truth: NDArray[np.integer], probabilities: NDArray[np.floating])
     """
     bins = 15
     pairs, sums = np.zeros(bins, np.int64), np.zeros((2, bins))
-    for some, held in zip(probabilities, truth):
-        place = np.minimum((some * bins).astype(int), bins - 1)
-        pairs += np.bincount(place, minlength=bins)
-        sums += [np.bincount(place, weights=values, minlength=bins) for values in (some, held)]
+    for note, labels in zip(probabilities, truth):
+        bin_of_pair = np.minimum((note * bins).astype(int), bins - 1)
+        pairs += np.bincount(bin_of_pair, minlength=bins)
+        sums += [np.bincount(bin_of_pair, weights=values, minlength=bins) for values in (note, labels)]
     table = pd.DataFrame({"probability": sums[0], "share": sums[1], "pairs": pairs})[pairs > 0]
     return table.assign(probability=table["probability"] / table["pairs"], share=table["share"] / table["pairs"])
 

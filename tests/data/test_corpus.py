@@ -69,7 +69,7 @@ def test_a_long_tail_of_ours_is_split_and_what_cannot_be_learned_is_counted():
 def test_a_repeated_note_is_named():
     twice = source([["a"], ["b"]] * 5)
     twice.notes.loc[1, "note"] = "n0"
-    with pytest.raises(ValueError, match="note n0 stands twice"):
+    with pytest.raises(ValueError, match="note n0 occurs twice"):
         corpus.build(twice, check({}))
 
 

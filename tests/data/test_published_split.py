@@ -45,7 +45,7 @@ def test_without_files_the_notes_stay_as_they_are():
     ("text", "message"),
     [
         ("", "is empty"),
-        ("100001\n100001\n", "1 ids stand twice"),
+        ("100001\n100001\n", "1 ids occur twice"),
         ("hadm_id,split\n100001,train\n", "line 1: one id is expected per line"),
         ("5\n6\n", "none of the 3 ids is that of a note"),
     ],
@@ -58,7 +58,7 @@ def test_a_wrong_list_is_named(tmp_path, text, message):
 
 
 def test_a_note_in_two_splits_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="1 ids stand twice"):
+    with pytest.raises(ValueError, match="1 ids occur twice"):
         published_split.apply(NOTES, lists(tmp_path, train=[100001, 100002], test=[100001]))
 
 
