@@ -1,4 +1,4 @@
-"""Metrics of an experiment that were never measured, and encoders that were never trained."""
+"""Figures of a row that were never measured, and encoders that were never trained."""
 
 import numpy as np
 import torch
@@ -9,12 +9,12 @@ from shl_utils.evaluation import results
 
 
 def invented(f1, draws=50):
-    """Metrics of an experiment: `f1` everywhere, its draws around it by the same noise for all experiments."""
+    """A row's figures: `f1` everywhere, its draws around it by the same noise for all rows."""
     noise = np.random.default_rng(0).normal(0, 0.01, draws)
     return results.Measured(
-        points={metric: f1 for metric in results.HEADLINE_METRICS},
-        samples={metric: f1 + noise for metric in results.HEADLINE_METRICS},
-        seeds={metric: np.array([f1]) for metric in results.HEADLINE_METRICS},
+        points={figure: f1 for figure in results.HEADLINE_METRICS},
+        samples={figure: f1 + noise for figure in results.HEADLINE_METRICS},
+        seeds={figure: np.array([f1]) for figure in results.HEADLINE_METRICS},
         truth=sparse.csr_array((1, 1), dtype=np.int8),
         predicted=[],
     )
