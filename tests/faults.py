@@ -247,12 +247,12 @@ FAULTS = [
     own("one code in all notes", "one code only", every(codes="A1")),
     own("all codes in all notes", "every note has all 2 codes", cycled("A1;B2;C3", "A1;B2"), "", lines="top_codes: 2"),
     own(
-        "codes parted by commas",
+        "codes separated by commas",
         'set `separator: ","`',
         cycled("A1,B2", "B2", "A1,C3", "C3"),
         'separator: ","',
     ),
-    own("codes parted by bars", "codes look parted by", cycled("A1|B2", "B2", "A1|C3", "C3"), 'separator: "|"'),
+    own("codes separated by bars", "codes look separated by", cycled("A1|B2", "B2", "A1|C3", "C3"), 'separator: "|"'),
     own(
         "a tab as separator that YAML does not read as one",
         'set `separator: "\\t"`',
@@ -261,7 +261,7 @@ FAULTS = [
         lines="separator: \\t",
     ),
     own(
-        "codes parted by signs that may belong to them",
+        "codes separated by signs that may belong to them",
         'a code that holds it is written in a list, ["A1,B2"]',
         cycled("A/B", "B", "B/C", "C/A", "A"),
         cycled('["A/B"]', '["B"]', '["B/C"]', '["C/A"]', '["A"]'),
@@ -321,7 +321,7 @@ FAULTS = [
         json_lines(b""),
     ),
     own("a note to show that the test has not", "leave it empty", table(), "", lines="shown_note: nobody"),
-    own("a side that is none", "use train, validation, test", every(split="dev")),
+    own("a split that is none", "use train, validation, test", every(split="dev")),
     own("a split without a test", "a split needs train and test", every(split="train")),
     own(
         "fewer notes than a split needs",
@@ -363,7 +363,7 @@ FAULTS = [
     own("two kinds of split files", "give one or the other", lines="split_files: {train: a.txt, table: b.csv}"),
     own("a split file that is missing", "a.txt is missing", table(), lines=SPLIT),
     own("an empty split file", "a.txt is empty", table() | {"a.txt": b"", "b.txt": b"n1\n"}, lines=SPLIT),
-    own("a note on two sides", "1 ids stand twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}, lines=SPLIT),
+    own("a note in two splits", "1 ids occur twice", table() | {"a.txt": b"n1\nn2\n", "b.txt": b"n1\n"}, lines=SPLIT),
     own(
         "split files of other notes",
         "none of the 2 ids",

@@ -22,17 +22,14 @@ def invented(f1, draws=50):
 
 def tiny(kind, **more):
     """A random encoder of that architecture, three layers of width 32."""
-    names = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
-    if kind == "distilbert":
-        names = {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
-    if kind == "gpt2":
-        names = {"n_embd": 32, "n_layer": 3, "n_head": 2}
-    if kind == "xlnet":
-        names = {"d_model": 32, "n_layer": 3, "n_head": 2, "d_inner": 64}
-    if kind == "t5":
-        names = {"d_model": 32, "num_layers": 3, "num_heads": 2, "d_ff": 64, "d_kv": 16}
-    if kind == "bart":
-        names = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2}
+    names = {
+        "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64},
+        "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 2},
+        "xlnet": {"d_model": 32, "n_layer": 3, "n_head": 2, "d_inner": 64},
+        "t5": {"d_model": 32, "num_layers": 3, "num_heads": 2, "d_ff": 64, "d_kv": 16},
+        "bart": {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2},
+    }
+    usual = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **{"vocab_size": 100, "pad_token_id": 1} | names | more)
+    config = AutoConfig.for_model(kind, **{"vocab_size": 100, "pad_token_id": 1} | names.get(kind, usual) | more)
     return AutoModel.from_config(config, attn_implementation="eager").eval()

@@ -55,7 +55,7 @@ def clean(text: str, wanted: Iterable[str]) -> str:
     return text
 
 
-def cleaned(source: raw_corpus.RawCorpus, wanted: Iterable[str]) -> tuple[raw_corpus.RawCorpus, dict[str, int]]:
+def clean_source(source: raw_corpus.RawCorpus, wanted: Iterable[str]) -> tuple[raw_corpus.RawCorpus, dict[str, int]]:
     """The source with its notes cleaned, and counts of what was dropped so far, now with the notes left blank."""
     texts = pd.Series([clean(text, wanted) for text in source.notes["text"]], index=source.notes.index, dtype=object)
     filled = texts.str.contains(r"\S")

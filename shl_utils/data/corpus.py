@@ -17,11 +17,6 @@ from scipy import sparse
 from shl_utils.data import cleaning, published_split, raw_corpus, splitting
 from shl_utils.parameters import Parameters
 
-APART = (
-    "what shares a group, a text or a rare code stays together; raise `min_notes`, give more groups, or a split of "
-    "your own with all three sides"
-)
-
 
 @dataclass(frozen=True)
 class Corpus:
@@ -40,10 +35,11 @@ class Corpus:
 
     @cached_property
     def split(self) -> NDArray[np.str_]:
+        """(notes,): "train", "validation" or "test"."""
         return self.notes["split"].to_numpy(dtype=str)
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
-        """Numbers of the notes of these splits, one split after the other."""
+        """(n,): numbers of the notes of these splits, one split after the other."""
         return np.concatenate([np.flatnonzero(self.split == split) for split in splits])
 
     def summary(self) -> pd.DataFrame:
@@ -55,7 +51,7 @@ class Corpus:
                 "notes": labels.shape[0],
                 "codes in use": int((labels.sum(axis=0) > 0).sum()),
                 "assignments": int(labels.sum()),
-                "codes a note": labels.sum() / max(labels.shape[0], 1),
+                "codes per note": labels.sum() / max(labels.shape[0], 1),
             }
         return pd.DataFrame(rows).T
 
@@ -69,8 +65,8 @@ class Corpus:
         split = self.notes["split"]
         texts = pd.Series(splitting.text_numbers(self.notes["text"]), index=split.index)
         return {
-            "groups on two sides": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
-            "texts on two sides": int((split.groupby(texts).nunique() > 1).sum()),
+            "groups in two splits": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
+            "texts in two splits": int((split.groupby(texts).nunique() > 1).sum()),
             "codes without a training note": int((self.labels[self.rows("train")].sum(axis=0) == 0).sum()),
         }
 
@@ -94,29 +90,31 @@ def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus,
     from its training notes.
     Raises ValueError where the source, the codes or the splits that are left do not suffice.
     """
-    source_check(source)
-    source, left_out = cleaning.cleaned(source, parameters.clean_text)
-    codes, unwanted = _kept(source, parameters)
-    notes, unnamed = published_split.applied(source.notes, parameters.split_files)
-    wanted, sides = set(codes), set(notes.get("split", ()))
-    notes = notes.assign(codes=[[c for c in row if c in wanted] for row in notes["codes"]])
+    check_source(source)
+    source, left_out = cleaning.clean_source(source, parameters.clean_text)
+    codes, unwanted = _choose_codes(source, parameters)
+    notes, unnamed = published_split.apply(source.notes, parameters.split_files)
+    kept, splits = set(codes), set(notes.get("split", ()))
+    notes = notes.assign(codes=[[c for c in row if c in kept] for row in notes["codes"]])
     coded = notes["codes"].str.len() > 0
     left_out |= unwanted | unnamed | {"notes left without a code": int((~coded).sum())}
     notes = notes[coded].reset_index(drop=True)
     used = sorted(_codes_of(notes))
     if len(used) < len(codes):
         left_out["codes without a note in the files of the split"] = len(codes) - len(used)
-    if sides - set(notes.get("split", ())):
-        raise ValueError(f"{source.name}: a side of its split has no coded note left: lower `min_notes`")
+    if splits - set(notes.get("split", ())):
+        raise ValueError(f"{source.name}: one of its splits has no coded note left: lower `min_notes`")
     described = pd.DataFrame({"code": used, "description": [source.descriptions[code] for code in used]})
     before = notes.get("split")
-    notes["split"] = _split(notes, described, parameters)
+    notes["split"] = _split_notes(notes, described, parameters)
     if before is not None:
         lost = len(_codes_of(notes[before == "train"]) - _codes_of(notes[notes["split"] == "train"]))
-        left_out["codes whose only training notes our cut of validation took"] = lost
+        left_out["codes whose only training notes our validation split took"] = lost
     few = _with_too_few(notes["split"], parameters, published=before is not None)
     if few:
-        raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {APART}")
+        why = "what shares a group, a text or a rare code stays together"
+        remedy = "raise `min_notes`, give more groups, or a split of your own with train, validation and test"
+        raise ValueError(f"{len(notes)} notes leave too few for {' and '.join(few)}: {why}; {remedy}")
     if (notes["codes"].str.len() == len(used)).all():
         raise ValueError(
             f"{source.name}: every note has all {len(used)} codes, so there is nothing to tell apart: keep more codes "
@@ -128,7 +126,7 @@ def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus,
     return Corpus(notes[["note", "group", "split", "text", "codes"]], described), left_out
 
 
-def _kept(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
+def _choose_codes(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[list[str], dict[str, int]]:
     """The codes that are kept, most frequent first (ties by name), and counts of what was left out."""
     counts = Counter(code for row in source.notes["codes"] for code in row)
     enough = [code for code, n in counts.items() if n >= parameters.min_notes]
@@ -155,7 +153,7 @@ def _codes_of(notes: pd.DataFrame) -> set[str]:
     return {code for row in notes["codes"] for code in row}
 
 
-def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:
+def _split_notes(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> pd.Series | NDArray[np.str_]:
     """The published split of the notes, with validation taken from training if it has none, or else our own."""
     shares = {"validation": parameters.validation_share, "seed": parameters.seed}
     if "split" not in notes:
@@ -165,25 +163,24 @@ def _split(notes: pd.DataFrame, codes: pd.DataFrame, parameters: Parameters) -> 
         return notes["split"]
     training = notes[notes["split"] == "train"]
     labels = matrix(training["codes"], codes["code"])
-    cut = splitting.split_off_validation(labels, groups=training["group"], texts=training["text"], **shares)
-    return pd.Series(cut, training.index).reindex(notes.index).fillna(notes["split"])
+    splits = splitting.split_off_validation(labels, groups=training["group"], texts=training["text"], **shares)
+    return pd.Series(splits, training.index).reindex(notes.index).fillna(notes["split"])
 
 
-def source_check(source: raw_corpus.RawCorpus) -> None:
+def check_source(source: raw_corpus.RawCorpus) -> None:
     """Raise ValueError if the source breaks what `RawCorpus` promises. None of ours does; a new one might."""
     notes = source.notes
     if notes.empty:
         raise ValueError(f"{source.name} has no coded note with text")
     if notes["note"].duplicated().any():
-        raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} stands twice")
+        raise ValueError(f"{source.name}: note {notes.loc[notes['note'].duplicated(), 'note'].iloc[0]} occurs twice")
     if notes["text"].isna().any() or (notes["text"].str.strip() == "").any():
         raise ValueError(f"{source.name}: some notes are blank; the source must drop and count them")
-    sides = set(notes.get("split", splitting.SPLITS))
-    if not {"train", "test"} <= sides <= set(splitting.SPLITS):
+    if not {"train", "test"} <= set(notes.get("split", splitting.SPLITS)) <= set(splitting.SPLITS):
         raise ValueError(f"{source.name}: a split needs train and test, may have validation, and no other name")
-    bare = {code for row in notes["codes"] for code in row} - set(source.descriptions)
-    if bare:
-        raise ValueError(f"{source.name}: {len(bare)} codes lack a description, such as {min(bare)}")
+    undescribed = _codes_of(notes) - set(source.descriptions)
+    if undescribed:
+        raise ValueError(f"{source.name}: {len(undescribed)} codes lack a description, such as {min(undescribed)}")
 
 
 def fingerprints(corpus: Corpus) -> dict[str, str]:
@@ -201,9 +198,11 @@ def fingerprints(corpus: Corpus) -> dict[str, str]:
 
 
 def write(corpus: Corpus, folder: Path) -> None:
+    """Write corpus.parquet (`notes`, one row per note) and codes.parquet (`codes`, one row per code)."""
     corpus.notes.to_parquet(folder / "corpus.parquet", index=False)
     corpus.codes.to_parquet(folder / "codes.parquet", index=False)
 
 
 def read(folder: Path) -> Corpus:
+    """What `write` wrote to `folder`."""
     return Corpus(pd.read_parquet(folder / "corpus.parquet"), pd.read_parquet(folder / "codes.parquet"))

@@ -17,35 +17,28 @@ SPLITS = ("train", "validation", "test")
 
 
 def split(
-    labels: sparse.csr_array,
-    *,
-    groups: ArrayLike,
-    texts: ArrayLike,
-    validation: float,
-    test: float,
-    seed: int,
+    labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike, validation: float, test: float, seed: int
 ) -> NDArray[np.str_]:
     """Split of every note, (notes,): "train", "validation" or "test".
 
     labels: (notes, codes) of 0 and 1. groups, texts: (notes,); notes that share either stay together. validation, test:
     shares of the notes.
     Source: iterative stratification, Sechidis et al. 2011, Algorithm 1. Departures: sets of notes that must stay
-    together are assigned, not single notes. A code whose notes all fell outside training gets one set back. Well-kept
-    libraries assign single rows of a dense matrix: neither groups nor thousands of codes fit.
+    together are assigned, not single notes. A code whose notes all fell outside training gets one set back. Libraries
+    assign single rows, so groups do not fit: scikit-multilearn, and iterative-stratification, whose matrix is dense.
     In a long tail nearly every note has a code too rare to be divided. If that keeps a split from half its share, such
     codes are ignored. As many sets then stay in training as it takes for every code with two sets to have one there. A
     code with a single set may then fall to validation or test.
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation - test, validation, test])
-    side = _stratify(counts, sizes, shares=shares, rng=np.random.default_rng(seed))
-    _restore_training_notes(side, counts)
-    if short(np.array(SPLITS)[side[unit_of_note]], validation=validation, test=test):
+    assigned = _stratify(counts, sizes, shares=shares, rng=np.random.default_rng(seed))
+    _restore_training_notes(assigned, counts)
+    if short(np.array(SPLITS)[assigned[unit_of_note]], validation=validation, test=test):
         rng = np.random.default_rng(seed)
-        side = _stratify(
-            _codes_large_enough(counts, shares), sizes, shares=shares, rng=rng, stay=_must_stay(counts, rng)
-        )
-    return np.array(SPLITS)[side[unit_of_note]]
+        stay = _must_stay(counts, rng)
+        assigned = _stratify(_codes_large_enough(counts, shares), sizes, shares=shares, rng=rng, stay=stay)
+    return np.array(SPLITS)[assigned[unit_of_note]]
 
 
 def split_off_validation(
@@ -59,18 +52,18 @@ def split_off_validation(
     """
     unit_of_note, counts, sizes = _units(labels, groups, texts)
     shares = np.array([1 - validation, validation])
-    side = _stratify(_codes_large_enough(counts, shares), sizes, shares=shares, rng=np.random.default_rng(seed))
-    _restore_training_notes(side, counts[:, _separable(counts)])
-    return np.array(SPLITS)[side[unit_of_note]]
+    assigned = _stratify(_codes_large_enough(counts, shares), sizes, shares=shares, rng=np.random.default_rng(seed))
+    _restore_training_notes(assigned, counts[:, _separable(counts)])
+    return np.array(SPLITS)[assigned[unit_of_note]]
 
 
-def short(sides: NDArray[np.str_], *, validation: float, test: float) -> list[str]:
+def short(splits: NDArray[np.str_], *, validation: float, test: float) -> list[str]:
     """Names of the splits that have no note or less than half their share: too few to choose or to judge by.
 
-    sides: (notes,), the split of each note. validation, test: shares of the notes.
+    splits: (notes,), the split of each note. validation, test: shares of the notes.
     """
     shares = dict(zip(SPLITS, (1 - validation - test, validation, test)))
-    return [name for name, share in shares.items() if (sides == name).sum() < max(share * len(sides) // 2, 1)]
+    return [name for name, share in shares.items() if (splits == name).sum() < max(share * len(splits) // 2, 1)]
 
 
 def separable(labels: sparse.csr_array, *, groups: ArrayLike, texts: ArrayLike) -> NDArray[np.bool_]:
@@ -82,12 +75,14 @@ def _separable(counts: sparse.csr_array) -> NDArray[np.bool_]:
     return (counts > 0).sum(axis=0) > 1
 
 
-def _codes_large_enough(counts: sparse.csr_array, shares: NDArray) -> sparse.csr_array:
+def _codes_large_enough(counts: sparse.csr_array, shares: NDArray[np.float64]) -> sparse.csr_array:
     """The columns of the codes whose fair share is at least one note in every split."""
     return counts[:, counts.sum(axis=0) * shares.min() >= 1]
 
 
-def _units(labels: sparse.csr_array, groups: ArrayLike, texts: ArrayLike) -> tuple[NDArray, sparse.csr_array, NDArray]:
+def _units(
+    labels: sparse.csr_array, groups: ArrayLike, texts: ArrayLike
+) -> tuple[NDArray[np.int64], sparse.csr_array, NDArray[np.int64]]:
     """For units of notes that must stay together: unit of every note, notes per code (units, codes), notes in each."""
     unit_of_note = together(groups, texts)
     n_notes, n_units = len(unit_of_note), int(unit_of_note.max()) + 1
@@ -114,54 +109,68 @@ def text_numbers(texts: ArrayLike) -> NDArray[np.int64]:
     return pd.factorize(np.array([" ".join(t.split()) for t in texts], dtype=object))[0]
 
 
+class _Assignment:
+    """Units assigned so far, and what each split still needs.
+
+    counts: (units, codes), notes of each unit with each code. sizes: (units,), notes. shares: (splits,), of the notes.
+    split: (units,), as an index into `shares`, -1 while open. remaining: (codes,), notes of open units. need: (splits,
+    codes), notes with each code that a split lacks. room: (splits,), notes that it lacks.
+    """
+
+    def __init__(self, counts: sparse.csr_array, sizes: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+        self.counts, self.sizes = counts, sizes
+        self.split = np.full(len(sizes), -1)
+        self.remaining = counts.sum(axis=0)
+        self.need = np.outer(shares, self.remaining)
+        self.room = shares * sizes.sum()
+
+    def place(self, unit: int, split: int) -> None:
+        span = slice(*self.counts.indptr[unit : unit + 2])
+        codes, notes = self.counts.indices[span], self.counts.data[span]
+        self.split[unit] = split
+        self.remaining[codes] -= notes
+        self.need[split, codes] -= notes
+        self.room[split] -= self.sizes[unit]
+
+
 def _stratify(
     counts: sparse.csr_array,
-    sizes: NDArray,
+    sizes: NDArray[np.int64],
     *,
-    shares: NDArray,
+    shares: NDArray[np.float64],
     rng: np.random.Generator,
     stay: Iterable[int] = (),
-) -> NDArray:
-    """Split of every unit, as an index into `shares`.
-
-    counts: (units, codes), notes with each code. sizes: (units,), notes. stay: units that are in training in any case.
-    """
-    side = np.full(len(sizes), -1)
+) -> NDArray[np.int64]:
+    """Split of every unit, as an index into `shares`. stay: units that are in training in any case."""
+    state = _Assignment(counts, sizes, shares)
     by_code = counts.tocsc()
-    remaining = counts.sum(axis=0)
-    need = np.outer(shares, remaining)  # notes of each code that a split still needs
-    room = shares * sizes.sum()
     tie = rng.permuted(np.arange(len(sizes)))
     for unit in stay:
-        _place(unit, 0, side, counts, sizes, remaining, need, room)
-    queue = [(left, code) for code, left in enumerate(remaining) if left > 0]
+        state.place(unit, 0)
+    queue = [(left, code) for code, left in enumerate(state.remaining) if left > 0]
     heapq.heapify(queue)
     # rarest code first: its notes leave the least choice
     with progress.bar(len(sizes), "split notes") as bar:
         while queue:
             left, code = heapq.heappop(queue)
-            if left != remaining[code]:
-                if remaining[code] > 0:
-                    heapq.heappush(queue, (remaining[code], code))
+            if left != state.remaining[code]:
+                if state.remaining[code] > 0:
+                    heapq.heappush(queue, (state.remaining[code], code))
                 continue
-            units = by_code.indices[by_code.indptr[code] : by_code.indptr[code + 1]]
-            units = units[side[units] < 0]
+            units = _entries(by_code, code)
+            units = units[state.split[units] < 0]
             for unit in units[np.argsort(tie[units])]:
-                chosen = max(range(len(shares)), key=lambda s: (need[s, code], room[s], rng.random()))
-                _place(unit, chosen, side, counts, sizes, remaining, need, room)
+                neediest = max(range(len(shares)), key=lambda s: (state.need[s, code], state.room[s], rng.random()))
+                state.place(unit, neediest)
             bar.update(len(units))
-    for unit in rng.permutation(np.flatnonzero(side < 0)):  # units without any code
-        _place(unit, int(np.argmax(room)), side, counts, sizes, remaining, need, room)
-    return side
+    for unit in rng.permutation(np.flatnonzero(state.split < 0)):  # units without any code
+        state.place(unit, int(np.argmax(state.room)))
+    return state.split
 
 
-def _place(unit, chosen, side, counts, sizes, remaining, need, room) -> None:
-    span = slice(counts.indptr[unit], counts.indptr[unit + 1])
-    codes, notes = counts.indices[span], counts.data[span]
-    side[unit] = chosen
-    remaining[codes] -= notes
-    need[chosen, codes] -= notes
-    room[chosen] -= sizes[unit]
+def _entries(matrix: sparse.csr_array | sparse.csc_array, i: int) -> NDArray[np.int32]:
+    """Codes of unit `i` in a csr matrix (units, codes), or units with code `i` in a csc one."""
+    return matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
 
 
 def _must_stay(counts: sparse.csr_array, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -170,16 +179,16 @@ def _must_stay(counts: sparse.csr_array, rng: np.random.Generator) -> NDArray[np
     left = (counts > 0).sum(axis=0)
     free = np.zeros(counts.shape[0], dtype=bool)
     for unit in rng.permutation(counts.shape[0]):
-        codes = counts.indices[counts.indptr[unit] : counts.indptr[unit + 1]]
+        codes = _entries(counts, unit)
         free[unit] = (left[codes] > 1).all()
         left[codes] -= free[unit]
     return np.flatnonzero(~free)
 
 
-def _restore_training_notes(side: NDArray, counts: sparse.csr_array) -> None:
+def _restore_training_notes(assigned: NDArray[np.int64], counts: sparse.csr_array) -> None:
     """Move a unit to training for every code without a training note; no other code loses a training note by it."""
     by_code = counts.tocsc()
-    for code in np.flatnonzero(counts[side == 0].sum(axis=0) == 0):
-        units = by_code.indices[by_code.indptr[code] : by_code.indptr[code + 1]]
-        if units.size and not (side[units] == 0).any():
-            side[units[0]] = 0
+    for code in np.flatnonzero(counts[assigned == 0].sum(axis=0) == 0):
+        units = _entries(by_code, code)
+        if units.size and not (assigned[units] == 0).any():
+            assigned[units[0]] = 0

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shl_utils.data.corpus import Corpus
+from shl_utils.data.splitting import SPLITS
 from shl_utils.method import label_filter
 from shl_utils.parameters import Parameters
 
@@ -17,20 +18,20 @@ QUANTILES = (0.05, 0.1, 0.2, 0.3)
 def report(table: pd.DataFrame, split: NDArray[np.str_]) -> pd.DataFrame:
     """Per split: assignments, removed ones, codes per note before and after, and codes that lost their last note."""
     rows = {}
-    for name in ("train", "validation", "test"):
+    for name in SPLITS:
         part = table[split[table["note"]] == name]
         n = max(int((split == name).sum()), 1)
         rows[name] = {
             "assignments": len(part),
             "removed": int((~part["kept"]).sum()),
-            "codes a note before": len(part) / n,
-            "codes a note after": part["kept"].sum() / n,
+            "codes per note before": len(part) / n,
+            "codes per note after": part["kept"].sum() / n,
             "codes that lost their last note": part["code"].nunique() - part.loc[part["kept"], "code"].nunique(),
         }
     return pd.DataFrame(rows).T
 
 
-def warn_of_chance(own: NDArray, random: NDArray, parameters: Parameters) -> str:
+def warn_of_chance(own: NDArray[np.floating], random: NDArray[np.floating], parameters: Parameters) -> str:
     """A warning if descriptions do not separate a note's own codes from random ones; "" if they do.
 
     own, random: cosine similarities of notes with their own codes, and with codes drawn at random.
@@ -76,12 +77,8 @@ def against_truth(table: pd.DataFrame, evidence: NDArray[np.str_]) -> dict[str, 
 
 def evidence_of(table: pd.DataFrame, corpus: Corpus, truth: pd.DataFrame) -> NDArray[np.str_]:
     """Evidence for each assignment, (rows of table,), looked up in `truth` (`note`, `code`, `evidence`)."""
-    names = pd.DataFrame(
-        {
-            "note": corpus.notes["note"].to_numpy()[table["note"]],
-            "code": corpus.codes["code"].to_numpy()[table["code"]],
-        }
-    )
+    notes, codes = corpus.notes["note"].to_numpy()[table["note"]], corpus.codes["code"].to_numpy()[table["code"]]
+    names = pd.DataFrame({"note": notes, "code": codes})
     return names.merge(truth, on=["note", "code"], how="left", validate="1:1")["evidence"].to_numpy(dtype=str)
 
 
@@ -91,16 +88,14 @@ def by_frequency(table: pd.DataFrame, bins: pd.Series, evidence: NDArray[np.str_
     With evidence, also `precision` and `recall` from `against_truth`, and `gold lost` as a share of the present ones.
     table: rows of the splits that were filtered. bins: (codes,), from `label_metrics.frequency_bin`. evidence: (rows,).
     """
-    place = bins.array[table["code"].to_numpy()]
     lines = {}
-    for name in bins.array.categories:
-        inside = np.asarray(place == name)
-        if inside.any():
-            lines[name] = {"assignments": int(inside.sum()), "removed": 1 - table["kept"][inside].mean()}
-            if evidence is not None:
-                truth = against_truth(table[inside], evidence[inside])
-                lines[name] |= {"precision": truth["precision"], "recall": truth["recall"]}
-                lines[name] |= {"gold lost": truth["gold lost"] / max((evidence[inside] == "present").sum(), 1)}
+    for name, part in table.reset_index(drop=True).groupby(bins.array[table["code"].to_numpy()], observed=True):
+        lines[name] = {"assignments": len(part), "removed": 1 - part["kept"].mean()}
+        if evidence is not None:
+            own = evidence[part.index]
+            truth = against_truth(part, own)
+            lines[name] |= {"precision": truth["precision"], "recall": truth["recall"]}
+            lines[name] |= {"gold lost": truth["gold lost"] / max((own == "present").sum(), 1)}
     return pd.DataFrame(lines).T.rename_axis("training notes")
 
 
@@ -115,14 +110,13 @@ def sweep(
     train = corpus.split[similarity["note"]] == "train"
     rows, known = similarity[train], None if evidence is None else evidence[train]
     lines = {}
-    for kind, values in (("cosine", COSINES), ("quantile", QUANTILES)):
-        for value in values:
-            asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
-            limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
-            kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
-            line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
-            line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()
-            if known is not None:
-                line |= {k: v for k, v in against_truth(kept, known).items() if k in ("precision", "recall")}
-            lines[f"{kind} {value}"] = line
+    for kind, value in (*(("cosine", value) for value in COSINES), *(("quantile", value) for value in QUANTILES)):
+        asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
+        limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
+        kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
+        line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
+        line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()
+        if known is not None:
+            line |= {k: v for k, v in against_truth(kept, known).items() if k in ("precision", "recall")}
+        lines[f"{kind} {value}"] = line
     return pd.DataFrame(lines).T.rename_axis("threshold")

@@ -32,7 +32,7 @@ def terms(corpus: Corpus) -> str:
 
 
 def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
-    """Validation and test predictions of TF-IDF with one class-balanced logistic regression per code.
+    """Predictions for validation and test notes of TF-IDF with one class-balanced logistic regression per code.
 
     It is trained on unfiltered labels, with at most 100,000 terms, the most frequent. A code that every training note
     has gets probability 1. counted: WORDS or CHARACTERS, from `terms`.
@@ -41,7 +41,7 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
     rows = corpus.rows("validation", "test")
     texts = corpus.notes["text"].to_numpy()
     weigh = TfidfVectorizer(**TERMS[counted], sublinear_tf=True, max_features=100_000)
-    seen, asked = weigh.fit_transform(texts[train]), weigh.transform(texts[rows])
+    training, others = weigh.fit_transform(texts[train]), weigh.transform(texts[rows])
     labels = corpus.labels[train].tocsc()
     share = labels.sum(axis=0) / len(train)
     probabilities = np.tile(share, (len(rows), 1)).astype(np.float32)
@@ -50,7 +50,9 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
     # from one call to the next. No coefficients are kept: those of thousands of codes would not fit in memory.
     n = min(mixed_precision.cores(), MOST_PARALLEL_FITS) if len(train) * len(fitted) >= MIN_PAIRS_FOR_PARALLEL else 1
     side_by_side = Parallel(n, return_as="generator", mmap_mode="c")  # liblinear needs writable arrays
-    found = side_by_side(delayed(_probability)(seen, labels[:, [code]].toarray().ravel(), asked) for code in fitted)
+    found = side_by_side(
+        delayed(_probability)(training, labels[:, [code]].toarray().ravel(), others) for code in fitted
+    )
     with progress.bar(len(fitted), LINEAR) as bar:
         for code, probability in zip(fitted, found):
             probabilities[:, code] = probability
@@ -58,7 +60,9 @@ def tfidf_logistic(corpus: Corpus, counted: str) -> Predictions:
     return Predictions(rows, probabilities, np.where(share > 0, 0, -1))
 
 
-def _probability(seen: sparse.csr_matrix, has: NDArray, asked: sparse.csr_matrix) -> NDArray[np.float64]:
-    """Probability of one code for every note of `asked`. has: whether each note of `seen` has the code."""
-    model = LogisticRegression(C=10, class_weight="balanced", solver="liblinear").fit(seen, has)
-    return model.predict_proba(asked)[:, 1]
+def _probability(
+    training: sparse.csr_matrix, labels: NDArray[np.float32], others: sparse.csr_matrix
+) -> NDArray[np.float64]:
+    """(notes of `others`,): probability of one code. training, others: (notes, terms). labels: (notes,) of 0 and 1."""
+    model = LogisticRegression(C=10, class_weight="balanced", solver="liblinear").fit(training, labels)
+    return model.predict_proba(others)[:, 1]

@@ -36,26 +36,26 @@ class Predictions:
         """Probabilities (len(rows), codes) of these notes; ValueError for a note that was not predicted."""
         position = pd.Index(self.rows).get_indexer(rows)
         if (position < 0).any():
-            raise ValueError("some notes asked for were not predicted")
+            raise ValueError("some of these notes were not predicted")
         return self.probabilities[position]
 
 
 def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
-    """Predictions of each variant: every segment predicts for all notes, and each code comes from its own segment."""
+    """Predictions of each variant for validation and test notes; each code comes from its own segment's model."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation", "test")
-    prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
+    cache = feature_cache.FeatureCache(folder, corpus.notes["text"])
     tables = [variants.read_segments(folder, v) for v in wanted]
     with progress.bar(sum(table["segment"].nunique() for table in tables), "predict segments") as bar:
         for variant, table in zip(wanted, tables):
-            base, seen = prepared.features(variant.parameters)
+            base, features = cache.features(variant.parameters)
             by = mixed_precision.computing(variant.parameters)
             segments = variants.segment_of_code(table, corpus)
             probabilities = np.zeros((len(rows), len(segments)), dtype=np.float32)
             for k in range(segments.max() + 1):
                 net = load_segment(base, folder, variant, k)
                 probabilities[:, segments == k] = segment_model.predict(
-                    net, seen, rows, device=by.device, dtype=by.dtype
+                    net, features, rows, device=by.device, dtype=by.dtype
                 )
                 bar.update(1)
             yield Predictions(rows, probabilities, segments)
@@ -76,6 +76,7 @@ def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:
 
 
 def read_variant(folder: Path, variant: Variant, corpus: Corpus) -> Predictions:
+    """What `keep` wrote for a variant, for the validation and test notes of the corpus; ValueError as for `read`."""
     return read(_path(folder, variant), corpus)
 
 
@@ -127,7 +128,7 @@ def write(
 
 
 def read(path: Path, corpus: Corpus) -> Predictions:
-    """Read what `write` wrote; ValueError if its codes are not those of the corpus."""
+    """What `write` wrote, with rows of the corpus; ValueError if its codes are not those of the corpus."""
     table = pq.read_table(path)
     codes = json.loads(table.schema.metadata[b"codes"])
     if codes != corpus.codes["code"].tolist():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from shl_utils.evaluation.label_metrics import mean
 from shl_utils.method.score_counts import Curve, curve
 
 TOP_K = (5, 8, 15)  # k of P@k, as in papers on MIMIC
@@ -22,7 +23,7 @@ DEFINITIONS = {
 }
 
 
-def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
+def scores(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> dict[str, float]:
     """Every metric of DEFINITIONS, by name. Both arrays: (notes, codes). ValueError without a positive.
 
     The areas under ROC are NaN where every note has every code.
@@ -30,9 +31,9 @@ def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
     whole, by_code, ranked = curve(truth, probabilities), _by_code(truth, probabilities), _ranked(truth, probabilities)
     return {
         "micro_auc": whole.roc_auc,
-        "macro_auc": _mean([found.roc_auc for found in by_code if found.hits[0] < found.pairs]),
+        "macro_auc": mean([found.roc_auc for found in by_code if found.true_positives[0] < found.pairs]),
         "micro_ap": whole.average_precision,
-        "map": _mean([found.average_precision for found in by_code]),
+        "map": mean([found.average_precision for found in by_code]),
         **{f"precision_at_{k}": float(ranked[:, :k].sum(axis=1).mean() / k) for k in TOP_K},
         "r_precision": _r_precision(ranked),
         "brier": float(np.square(probabilities - truth).mean(dtype=np.float64)),
@@ -41,34 +42,29 @@ def scores(truth: NDArray, probabilities: NDArray) -> dict[str, float]:
     }
 
 
-def mean_average_precision(truth: NDArray, probabilities: NDArray) -> float:
+def mean_average_precision(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
     """Mean of average precision over the codes with a positive. Both arrays: (notes, codes)."""
-    return _mean([found.average_precision for found in _by_code(truth, probabilities)])
+    return mean([found.average_precision for found in _by_code(truth, probabilities)])
 
 
-def validation_score(truth: NDArray, probabilities: NDArray) -> float:
+def validation_score(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
     """The validation score by which settings are chosen: the mean of micro average precision and mAP."""
     return (curve(truth, probabilities).average_precision + mean_average_precision(truth, probabilities)) / 2
 
 
-def _by_code(truth: NDArray, probabilities: NDArray) -> list[Curve]:
+def _by_code(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> list[Curve]:
     """One curve per code that has a positive."""
     return [curve(truth[:, code], probabilities[:, code]) for code in np.flatnonzero(truth.any(axis=0))]
 
 
-def _mean(values: list[float]) -> float:
-    """Mean; NaN of an empty list, as when very few test notes leave no code with both classes."""
-    return float(np.mean(values)) if values else float("nan")
-
-
-def _ranked(truth: NDArray, probabilities: NDArray) -> NDArray:
+def _ranked(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> NDArray[np.integer]:
     """`truth` (notes, codes), each note's codes sorted by falling probability."""
     blocks = range(0, len(truth), 1000)  # notes
     parts = [(truth[i : i + 1000], np.argsort(-probabilities[i : i + 1000], axis=1, kind="stable")) for i in blocks]
     return np.concatenate([np.take_along_axis(part, order, axis=1) for part, order in parts])
 
 
-def _r_precision(ranked: NDArray) -> float:
+def _r_precision(ranked: NDArray[np.integer]) -> float:
     """Mean R-precision over notes that have a code. ranked: (notes, codes) of 0 and 1, the most probable code first."""
     n_codes = ranked.sum(axis=1)
     within = np.arange(ranked.shape[1]) < n_codes[:, None]
@@ -76,17 +72,17 @@ def _r_precision(ranked: NDArray) -> float:
     return float(((ranked * within).sum(axis=1)[coded] / n_codes[coded]).mean())
 
 
-def calibration(truth: NDArray, probabilities: NDArray) -> pd.DataFrame:
+def calibration(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> pd.DataFrame:
     """Reliability: `probability` (mean), `share` of positives and `pairs` in 15 equal-width bins of probability.
 
     Nearly all pairs lie in the first bin, so look at the others one by one.
     """
     bins = 15
     pairs, sums = np.zeros(bins, np.int64), np.zeros((2, bins))
-    for some, held in zip(probabilities, truth):
-        place = np.minimum((some * bins).astype(int), bins - 1)
-        pairs += np.bincount(place, minlength=bins)
-        sums += [np.bincount(place, weights=values, minlength=bins) for values in (some, held)]
+    for note, labels in zip(probabilities, truth):
+        bin_of_pair = np.minimum((note * bins).astype(int), bins - 1)
+        pairs += np.bincount(bin_of_pair, minlength=bins)
+        sums += [np.bincount(bin_of_pair, weights=values, minlength=bins) for values in (note, labels)]
     table = pd.DataFrame({"probability": sums[0], "share": sums[1], "pairs": pairs})[pairs > 0]
     return table.assign(probability=table["probability"] / table["pairs"], share=table["share"] / table["pairs"])
 

@@ -20,36 +20,40 @@ BLOCK = 1 << 22  # pairs counted at once
 class Curve:
     """Counts at every distinct score of a positive; the four arrays have one entry per score.
 
-    scores: of the positives, rising, each once. hits: true positives with the threshold there. said: predicted pairs,
-    at or above the score. above: pairs strictly above it. pairs: how many there are in all.
+    scores: of the positives, rising, each once. true_positives: with the threshold there. predicted: pairs at or above
+    the score. predicted_above: pairs strictly above it. pairs: how many there are in all.
     """
 
-    scores: NDArray
-    hits: NDArray[np.int64]
-    said: NDArray[np.int64]
-    above: NDArray[np.int64]
+    scores: NDArray[np.floating]
+    true_positives: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    predicted_above: NDArray[np.int64]
     pairs: int
 
     @property
     def f1(self) -> NDArray[np.float64]:
         """F1 with the threshold at each of `scores`."""
-        return 2 * self.hits / (self.hits[0] + self.said)
+        return 2 * self.true_positives / (self.true_positives[0] + self.predicted)
 
     @property
     def average_precision(self) -> float:
-        return float((_each(self.hits) * self.hits / self.said).sum() / self.hits[0])
+        return float((self._positives * self.true_positives / self.predicted).sum() / self.true_positives[0])
 
     @property
     def roc_auc(self) -> float:
         """Area under the ROC curve; NaN without a negative."""
-        here = _each(self.hits)
-        at_or_above, above = self.said - self.hits, self.above - (self.hits - here)  # negatives
-        negatives = self.pairs - self.hits[0]
+        right, here, negatives = self.true_positives, self._positives, self.pairs - self.true_positives[0]
+        at_or_above, above = self.predicted - right, self.predicted_above - (right - here)  # negatives
         beaten = negatives - (at_or_above + above) / 2  # a tie counts half
-        return float((here * beaten).sum() / (self.hits[0] * negatives)) if negatives else float("nan")
+        return float((here * beaten).sum() / (right[0] * negatives)) if negatives else float("nan")
+
+    @property
+    def _positives(self) -> NDArray[np.int64]:
+        """Positives exactly at each score."""
+        return self.true_positives - np.append(self.true_positives[1:], 0)
 
 
-def curve(truth: NDArray, probabilities: NDArray) -> Curve:
+def curve(truth: NDArray, probabilities: NDArray[np.floating]) -> Curve:
     """Counts over all pairs of two arrays of one shape, `truth` of 0 and 1. ValueError without positives or for NaN."""
     truth, probabilities = truth.ravel(), probabilities.ravel()
     scores, positives = np.unique(probabilities[truth.astype(bool)], return_counts=True)
@@ -63,21 +67,16 @@ def curve(truth: NDArray, probabilities: NDArray) -> Curve:
         n = np.searchsorted(scores, block, side="right")  # how many of `scores` are at or below a pair's
         reached += np.bincount(n, minlength=len(reached))
         passed += np.bincount(n - (scores[np.maximum(n - 1, 0)] == block), minlength=len(passed))
-    said, above = (_from_the_top(counts)[1:] for counts in (reached, passed))
-    return Curve(scores, _from_the_top(positives), said, above, len(truth))
+    predicted, above = (_from_the_top(counts)[1:] for counts in (reached, passed))
+    return Curve(scores, _from_the_top(positives), predicted, above, len(truth))
 
 
-def next_below(probabilities: NDArray, score: float) -> float:
+def next_below(probabilities: NDArray[np.floating], score: float) -> float:
     """The largest of `probabilities` that is strictly below `score`; 0 if there is none."""
     flat = probabilities.ravel()
     blocks = (flat[first : first + BLOCK] for first in range(0, len(flat), BLOCK))
     return float(max(np.max(block, where=block < score, initial=0) for block in blocks))
 
 
-def _from_the_top(counts: NDArray) -> NDArray[np.int64]:
+def _from_the_top(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return counts[::-1].cumsum()[::-1]
-
-
-def _each(hits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positives exactly at each score, from the counts of those at or above it."""
-    return hits - np.append(hits[1:], 0)

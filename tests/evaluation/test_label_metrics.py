@@ -1,4 +1,4 @@
-"""Figures of merit: hand-worked tables, scikit-learn as the reference of the bootstrap."""
+"""Label metrics: hand-worked tables, scikit-learn as the reference of the bootstrap."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ PREDICTED = np.array([[1, 0, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
 
 def test_scores_by_hand():
     s = label_metrics.scores(TRUTH, PREDICTED)
-    # 2 hits, 2 false alarms, 2 misses; code 0: 2/(2+.5*(1+1)), code 1: 0, code 2 absent with one false alarm
+    assert set(s) == set(label_metrics.DEFINITIONS)
+    # 2 true positives, 2 false alarms, 2 misses; code 0: 2/(2+.5*(1+1)), code 1: 0, code 2 absent with one false alarm
     assert s["micro_f1"] == pytest.approx(0.5)
     assert s["macro_f1_present"] == pytest.approx((2 / 3 + 0) / 2)
     assert s["macro_f1_all"] == pytest.approx((2 / 3 + 0 + 0) / 3)
@@ -40,10 +41,6 @@ def test_scores_equal_scikit_learn(seed):
     assert s["macro_recall"] == pytest.approx(recall_score(truth, predicted, **options))
 
 
-def test_every_figure_has_a_definition():
-    assert set(label_metrics.scores(TRUTH, PREDICTED)) == set(label_metrics.DEFINITIONS)
-
-
 def test_a_single_code_is_not_taken_for_two_classes():
     truth, predicted = np.array([[1], [0], [0], [0]]), np.array([[0], [0], [0], [0]])
     s = label_metrics.scores(truth, predicted)
@@ -51,12 +48,10 @@ def test_a_single_code_is_not_taken_for_two_classes():
 
 
 def test_macro_is_the_mean_of_f1_and_not_the_f1_of_means():
-    truth, predicted = np.array([[1, 0, 1], [0, 1, 1]]), np.array([[1, 1, 1], [0, 0, 0]])
+    s = label_metrics.scores(np.array([[1, 0, 1], [0, 1, 1]]), np.array([[1, 1, 1], [0, 0, 0]]))
     # F1 of the codes: 1, 0, 2/3. Mean precision and mean recall are 2/3 and 1/2, their F1 0.571
-    assert label_metrics.scores(truth, predicted)["macro_f1_present"] == pytest.approx((1 + 0 + 2 / 3) / 3)
-    assert label_metrics.scores(truth, predicted)["macro_f1_harmonic"] == pytest.approx(
-        2 * 2 / 3 * 1 / 2 / (2 / 3 + 1 / 2)
-    )
+    assert s["macro_f1_present"] == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert s["macro_f1_harmonic"] == pytest.approx(2 * 2 / 3 * 1 / 2 / (2 / 3 + 1 / 2))
 
 
 @settings(max_examples=30)
@@ -89,26 +84,26 @@ def test_draws_of_many_codes_are_the_same_taken_one_by_one():
     together = resampling.bootstrap(truth, predicted, draws)
     for i in (0, 499, 500):
         alone = resampling.bootstrap(truth, predicted, resampling.Draws(draws.notes[[i]], draws.codes[[i]]))
-        for figure, values in together.items():
+        for metric, values in together.items():
             assert len(values) == 501
-            assert values[i] == pytest.approx(alone[figure][0], rel=1e-5)
+            assert values[i] == pytest.approx(alone[metric][0], rel=1e-5)
 
 
 def test_an_interval_holds_its_estimate_also_with_rare_codes():
     truth = np.zeros((200, 30), int)
-    truth[np.arange(60), np.repeat(np.arange(30), 2)] = 1  # two notes a code
+    truth[np.arange(60), np.repeat(np.arange(30), 2)] = 1  # two notes per code
     predicted = truth.copy()
     predicted[::3] = 0
     values = resampling.bootstrap(truth, predicted, resampling.resamples(200, 30, times=1000, seed=0))
     scores = label_metrics.scores(truth, predicted)
-    for figure, draws in values.items():
+    for metric, draws in values.items():
         low, high = resampling.interval(draws)
-        assert low < scores[figure] < high
-        assert np.mean(draws) == pytest.approx(scores[figure], abs=0.05)
+        assert low < scores[metric] < high
+        assert np.mean(draws) == pytest.approx(scores[metric], abs=0.05)
 
 
 def test_the_interval_of_macro_f1_knows_that_rare_codes_are_found_by_luck():
-    # one note a code, each found with chance 1/2: the mean over 60 codes has deviation sqrt(1/4 / 60)
+    # one note per code, each found with chance 1/2: the mean over 60 codes has deviation sqrt(1/4 / 60)
     truth = np.eye(60, dtype=int)
     predicted = np.diag((np.arange(60) % 2).astype(int))
     values = resampling.bootstrap(truth, predicted, resampling.resamples(60, 60, times=2000, seed=0))
@@ -119,10 +114,7 @@ def test_frequency_bins():
     bins = label_metrics.frequency_bin(np.array([1, 4, 5, 9, 10, 49, 50, 99, 100, 5000]))
     assert bins.tolist() == ["1-4"] * 2 + ["5-9"] * 2 + ["10-49"] * 2 + ["50-99"] * 2 + ["100+"] * 2
     assert "0" not in bins.cat.categories
-
-
-def test_codes_of_a_published_split_without_a_training_note_have_a_bin_of_their_own():
-    bins = label_metrics.frequency_bin(np.array([0, 1, 5, 0]))
+    bins = label_metrics.frequency_bin(np.array([0, 1, 5, 0]))  # a published split may leave a code no training note
     assert bins.tolist() == ["0", "1-4", "5-9", "0"]
     assert bins.min() == "0"
 

@@ -16,9 +16,9 @@ PARAMETERS = check({"max_tokens": 16, "chunk_tokens": 8, "precision": "fp32", "f
 
 @pytest.fixture
 def notes(tmp_path):
-    sides = ["train", "train", "validation", "validation", "test", "test"]
-    names = [str(i) for i in range(len(sides))]
-    table = pd.DataFrame({"note": names, "group": names, "split": sides, "text": "clear lungs", "codes": [["a"]] * 6})
+    splits = ["train", "train", "validation", "validation", "test", "test"]
+    names = [str(i) for i in range(len(splits))]
+    table = pd.DataFrame({"note": names, "group": names, "split": splits, "text": "clear lungs", "codes": [["a"]] * 6})
     whole = Corpus(table, pd.DataFrame({"code": ["a", "b"], "description": ["a", "b"]}))
     corpus.write(whole, tmp_path)
     return whole
@@ -52,7 +52,7 @@ def test_predictions_are_made_again_for_a_changed_model_and_for_no_other(notes, 
     saved(wanted[1], 0.7)
     predictions.keep(tmp_path, wanted, notes)
     assert paths[0].stat().st_mtime_ns == made[0]
-    for variant, said in zip(wanted, (0.2, 0.7)):
+    for variant, prior in zip(wanted, (0.2, 0.7)):
         found = predictions.read_variant(tmp_path, variant, notes)
         assert found.rows.tolist() == [2, 3, 4, 5]
-        assert found.probabilities == pytest.approx(np.array([[said, 0]] * 4), rel=1e-4), "code b has no model"
+        assert found.probabilities == pytest.approx(np.array([[prior, 0]] * 4), rel=1e-4), "code b has no model"

@@ -68,8 +68,8 @@ def test_report_counts_codes_that_lost_their_last_note():
     train = filter_audit.report(kept, SPLIT).loc["train"]
     assert train["assignments"] == 3
     assert train["removed"] == 1
-    assert train["codes a note before"] == 1.5
-    assert train["codes a note after"] == 1.0
+    assert train["codes per note before"] == 1.5
+    assert train["codes per note after"] == 1.0
     assert train["codes that lost their last note"] == 1
 
 

@@ -23,10 +23,10 @@ DOWNLOAD = "download and unzip https://doi.org/10.5281/zenodo.3625746, and set `
 TEXTS = {"english": "text_files_en", "spanish": "text_files"}
 KINDS = {"diagnoses": "D", "procedures": "P", "both": "DP"}
 # words that need a continuation: no description ends with one
-LEADING = {"and", "at", "by", "due", "for", "from", "in", "into", "of", "on", "or", "other", "to", "using", "with"}
-FORMER = "code retired before 2024, described by its last title"
-SHARED = "code without a title, described by the words that the titles below it share"
-BARE = "code unknown to ICD-10, described by itself"
+CONTINUED = {"and", "at", "by", "due", "for", "from", "in", "into", "of", "on", "or", "other", "to", "using", "with"}
+RETIRED = "code retired before 2024, described by its last title"
+SHARED_WORDS = "code without a title, described by the words that the titles below it share"
+UNKNOWN = "code unknown to ICD-10, described by itself"
 
 
 @SOURCES.add(
@@ -61,13 +61,10 @@ def load(folder: Path, *, language: str, code_set: str) -> RawCorpus:
     dropped = Counter({f"case without a code of {code_set}": int((~coded).sum())})
     described = {code: describe(code) for code in sorted({code for row in notes["codes"] for code in row})}
     dropped.update(how for _, how in described.values() if how)
-    return RawCorpus(
-        name="codiesp",
-        notes=notes[coded].reset_index(drop=True),
-        descriptions={code: text for code, (text, _) in described.items()},
-        licence=LICENCE,
-        dropped={reason: n for reason, n in dropped.items() if n},
-    )
+    dropped = {reason: n for reason, n in dropped.items() if n}
+    descriptions = {code: text for code, (text, _) in described.items()}
+    notes = notes[coded].reset_index(drop=True)
+    return RawCorpus("codiesp", notes, descriptions, LICENCE, dropped=dropped)
 
 
 def describe(code: str) -> tuple[str, str]:
@@ -80,24 +77,24 @@ def describe(code: str) -> tuple[str, str]:
     plain = code.replace(".", "")
     release, titles, ordered = _titles(procedure="." not in code and len(code) > 3)
     if plain in titles:
-        return titles[plain], "" if plain in release else FORMER
+        return titles[plain], "" if plain in release else RETIRED
     for length in range(len(plain), 2, -1):
         start = plain[:length]
         below = ordered[bisect_left(ordered, start) : bisect_left(ordered, start + "~")]
         if below:
-            return _shared([titles[code] for code in below]), SHARED
-    return code, BARE
+            return _shared([titles[code] for code in below]), SHARED_WORDS
+    return code, UNKNOWN
 
 
 def _shared(titles: list[str]) -> str:
     """The words shared by all titles, as in the shortest one; if there are none, the most general title."""
 
-    def bare(word: str) -> str:
+    def stripped(word: str) -> str:
         return word.strip(",;()[]").lower()
 
-    common = set.intersection(*({bare(word) for word in title.split()} for title in titles))
-    words = [word for word in min(titles, key=len).split() if bare(word) in common]
-    while words and bare(words[-1]) in LEADING:
+    common = set.intersection(*({stripped(word) for word in title.split()} for title in titles))
+    words = [word for word in min(titles, key=len).split() if stripped(word) in common]
+    while words and stripped(words[-1]) in CONTINUED:
         words.pop()
     unspecified = [title for title in titles if "nspecified" in title]
     return " ".join(words).rstrip(",") or min(unspecified, key=len, default=titles[-1])
@@ -129,9 +126,8 @@ def _read(folder: Path, language: str, kinds: str) -> pd.DataFrame:
         for number, line in enumerate(_text(path).splitlines(), start=1):
             case, *rest = line.strip().split("\t")
             if len(rest) != 1 or not rest[0].strip():
-                raise ValueError(
-                    f"{path}, line {number}: not a case, a tab and a code: the file is damaged; {DOWNLOAD}"
-                )
+                what = "not a case, a tab and a code: the file is damaged"
+                raise ValueError(f"{path}, line {number}: {what}; {DOWNLOAD}")
             if case not in codes:
                 raise ValueError(f"{path}, line {number}: case {case} has no text in {TEXTS[language]}; {DOWNLOAD}")
             codes[case].add(rest[0].strip().upper())

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils.data.raw_corpus import SOURCES, RawCorpus
-from shl_utils.data.sources import physionet
-from shl_utils.data.sources.physionet import Counts, Tables, count
+from shl_utils.data.sources import mimic, physionet
+from shl_utils.data.sources.physionet import Tables
 from shl_utils.parameters import Parameters
 
 NOTE_COLUMNS = ("ROW_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "CATEGORY", "DESCRIPTION", "ISERROR", "TEXT")
@@ -28,7 +28,9 @@ COLUMNS = {  # columns read of each table; v1.4 has more
 DOWNLOAD = "download MIMIC-III v1.4 from https://physionet.org/content/mimiciii/1.4/"
 SUMMARY = "Discharge summary"
 SUMMARIES = f"NOTEEVENTS of {SUMMARY}"
-STAYS, PATIENTS = range(100_001, 200_000), range(1, 100_000)  # the identifiers that v1.4 uses
+IDENTIFIERS = {"HADM_ID": range(100_001, 200_000), "SUBJECT_ID": range(1, 100_000)}  # that v1.4 uses
+FORMS = {"HADM_ID": mimic.DIGITS, "ISERROR": "[01]?", "ROW_ID": mimic.DIGITS}
+FORMS |= {"CHARTDATE": r"\d{4}-\d\d-\d\d( .*)?", "CHARTTIME": r"(\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)?"}
 # rows: from the checks of MIT-LCP/mimic-code; notes and codes: of what is called MIMIC-III full
 EXPECTED = {
     "v1.4": {
@@ -42,13 +44,6 @@ EXPECTED = {
         "codes": 8_929,
     }
 }
-CODE = "nullif(upper(trim(ICD9_CODE)), '') AS code"
-ROWS = """
-SELECT HADM_ID AS note, subject AS "group", coalesce(TEXT, '') AS text
-FROM summaries LEFT JOIN known ON HADM_ID = known.note
-WHERE trim(ISERROR) IS DISTINCT FROM '1' AND DESCRIPTION IN ('Report', 'Addendum') AND HADM_ID IS NOT NULL
-ORDER BY TRY_CAST(HADM_ID AS INT), HADM_ID, DESCRIPTION = 'Addendum',
-    CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)"""
 
 
 @SOURCES.add(private=True, needs={"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"})
@@ -58,7 +53,7 @@ def mimic3(parameters: Parameters, run_folder: Path) -> RawCorpus:
 
 def files(parameters: Parameters) -> list[Path]:
     """Paths of the tables that `load` reads."""
-    return list(physionet.files([Path(parameters.folder)], COLUMNS, DOWNLOAD).values())
+    return list(physionet.find_files([Path(parameters.folder)], COLUMNS, DOWNLOAD).values())
 
 
 def load(folder: Path, *, generated: bool = False) -> RawCorpus:
@@ -70,46 +65,17 @@ def load(folder: Path, *, generated: bool = False) -> RawCorpus:
     Raises FileNotFoundError for what is missing, ValueError for what is damaged or cannot be MIMIC-III. Where possible
     this is before the notes are parsed; the check of a gzip file reads it once.
     """
-    with physionet.opened([Path(folder)], COLUMNS, DOWNLOAD) as tables:
-        descriptions = _read_descriptions(tables)
-        codes, dropped = _read_codes(tables)
-        notes = _read_notes(tables, dropped, generated=generated)
-        corpus = physionet.assembled("mimic3", notes, codes, descriptions, dropped, tables)
-    return replace(corpus, counts=physionet.beside(tables.rows | physionet.results(corpus), EXPECTED))
+    with physionet.open_tables([Path(folder)], COLUMNS, DOWNLOAD) as tables:
+        titles = mimic.read_titles(tables, version=9)
+        codes = mimic.read_codes(tables, version=9)
+        mimic.read_admissions(tables, {} if generated else IDENTIFIERS)
+        corpus = mimic.assemble("mimic3", tables, _read_notes(tables), codes, titles)
+    return replace(corpus, counts=mimic.compare_counts(tables.rows, corpus, EXPECTED))
 
 
-def _read_codes(tables: Tables) -> tuple[pd.DataFrame, Counts]:
-    dropped: Counts = {}
-    parts = []
-    for name, kind in (("DIAGNOSES_ICD", "diagnosis"), ("PROCEDURES_ICD", "procedure")):
-        part = tables.select(name, f"nullif(trim(HADM_ID), '') AS note, {CODE}")
-        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False, form=physionet.WHOLE)
-        count(dropped, f"{kind} without a code or an admission", part.isna().any(axis=1).sum())
-        parts.append(tables.dot(part.dropna(), name, "ICD9_CODE", version=9, procedure=kind == "procedure"))
-    codes = pd.concat(parts)
-    count(dropped, "code repeated in its admission", codes.duplicated().sum())
-    return codes.drop_duplicates().sort_values(["note", "code"], ignore_index=True), dropped
-
-
-def _read_descriptions(tables: Tables) -> dict[str, str]:
-    descriptions: dict[str, str] = {}
-    for name in ("D_ICD_DIAGNOSES", "D_ICD_PROCEDURES"):
-        part = tables.select(name, f"{CODE}, nullif(trim(LONG_TITLE), '') AS title").dropna()
-        part = tables.dot(part, name, "ICD9_CODE", version=9, procedure=name == "D_ICD_PROCEDURES")
-        descriptions |= dict(zip(part["code"], part["title"]))
-    return descriptions
-
-
-def _read_notes(tables: Tables, dropped: Counts, *, generated: bool) -> pd.DataFrame:
-    """One row per admission: note, group, text. What is excluded is counted in `dropped`."""
-    known = tables.select("ADMISSIONS", "trim(HADM_ID) AS note, trim(SUBJECT_ID) AS subject").dropna()
-    known = known.drop_duplicates()
-    tables.refuse_numbers(known.to_numpy().ravel(), "ADMISSIONS", "HADM_ID or SUBJECT_ID", zeros=False)
-    if not generated:
-        tables.refuse_strange(known["note"], "ADMISSIONS", "HADM_ID", STAYS)
-        tables.refuse_strange(known["subject"], "ADMISSIONS", "SUBJECT_ID", PATIENTS)
-    tables.db.register("known", known)
-    columns = ", ".join(NOTE_COLUMNS).replace("HADM_ID", "nullif(trim(HADM_ID), '') AS HADM_ID")
+def _read_notes(tables: Tables) -> pd.DataFrame:
+    """One row per admission: note, group, text."""
+    columns = ", ".join(NOTE_COLUMNS).replace("HADM_ID", f"{mimic.HADM_ID} HADM_ID")
     wanted = f"SELECT {columns} {tables.scan('NOTEEVENTS')} WHERE trim(CATEGORY) = '{SUMMARY}'"
     tables.run("NOTEEVENTS", f"CREATE TEMP TABLE summaries AS {wanted}")
     total, failed, other, homeless = tables.db.execute("""
@@ -120,11 +86,12 @@ def _read_notes(tables: Tables, dropped: Counts, *, generated: bool) -> pd.DataF
     path = tables.files["NOTEEVENTS"]
     if total == 0:
         raise ValueError(f"{path} holds no row of CATEGORY '{SUMMARY}' (the open demo has none): {DOWNLOAD}")
-    tables.refuse_forms("NOTEEVENTS", "summaries", ("HADM_ID", "ISERROR", "ROW_ID", "CHARTDATE", "CHARTTIME"))
+    tables.refuse_forms("NOTEEVENTS", "summaries", FORMS)
     tables.rows[SUMMARIES] = total
-    count(dropped, f"{SUMMARY} row marked as an error", failed)
-    count(dropped, f"{SUMMARY} row that is neither Report nor Addendum", other)
-    count(dropped, f"{SUMMARY} row without an admission", homeless)
+    tables.drop(f"{SUMMARY} row marked as an error", failed)
+    tables.drop(f"{SUMMARY} row that is neither Report nor Addendum", other)
+    tables.drop(f"{SUMMARY} row without an admission", homeless)
     # An admission with only an addendum keeps it, as in Mullenbach et al. 2018, so that counts compare.
-    # Joined outside of DuckDB: string_agg of all notes at once does not fit in its memory limit.
-    return physionet.joined(tables.run("NOTEEVENTS", ROWS), dropped)
+    used = "trim(ISERROR) IS DISTINCT FROM '1' AND DESCRIPTION IN ('Report', 'Addendum') AND HADM_ID IS NOT NULL"
+    order = "DESCRIPTION = 'Addendum', CHARTDATE NULLS FIRST, CHARTTIME NULLS FIRST, TRY_CAST(ROW_ID AS INT)"
+    return mimic.join_rows(tables, mimic.read_rows(tables, "NOTEEVENTS", where=used, order=order))

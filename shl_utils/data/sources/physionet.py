@@ -1,4 +1,4 @@
-"""MIMIC tables as PhysioNet ships them: found, checked, and read as text through DuckDB.
+"""Tables as PhysioNet ships them: found, checked to be whole, and read as text through DuckDB.
 
 Every column is read as text, so codes keep their leading zeros. No text of a note reaches an exception or a log.
 DuckDB's errors quote the line that it cannot read, so they are replaced here.
@@ -18,26 +18,14 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from shl_utils.data import cells
-from shl_utils.data.raw_corpus import RawCorpus
-from shl_utils.data.sources import icd
 from shl_utils.runs import progress
 
 Counts = dict[str, int]  # count by reason, or by what is counted
-LICENCE = "PhysioNet Credentialed Health Data Use Agreement 1.5.0: do not share notes or show them in outputs"
 MEMORY_LIMIT = "1GB"  # of DuckDB alone; beyond it, DuckDB spills to a temporary folder that is removed at the end
 THREADS = 2
 AGAIN = "download it again and compare it with SHA256SUMS.txt"
-NUMBER = re.compile(r"[.+]|^\d+e\d|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 4019.0, 1.0E+3, 1e10, nan
-NUMBER_10 = re.compile(r"[.+]|^(nan|none|null|<na>|inf)$", re.IGNORECASE)  # 3E03305 is a procedure of ICD-10
-ANY, WHOLE = re.compile(".*", re.DOTALL), re.compile("[0-9]+")
-CODES = re.compile(r"[0-9A-Z]+")
-LINE = 2**24  # largest row in bytes: a stay's longest note has 2**16 or so
-# regular expressions, in SQL, for the releases' columns other than codes; NULL is accepted
-FORMS = {"HADM_ID": "[0-9]+", "ROW_ID": "[0-9]+", "NOTE_SEQ": "[0-9]+", "ISERROR": "[01]?"}
-FORMS |= {"CHARTDATE": r"\d{4}-\d\d-\d\d( .*)?", "CHARTTIME": r"(\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)?"}
-PAIRS = tuple((f"{kind}_icd", f"d_icd_{kind}") for kind in ("diagnoses", "procedures"))  # tables of codes, of titles
-NATURAL = 4  # refused if one in so many codes without a title may have lost zeros: releases have some without
+NOT_A_NUMBER = r"(?is)(?!\d+e\d|(nan|none|null|<na>|inf)$)[^.+]*"  # unlike 4019.0, 1.0E+3, 1e10, nan
+LONGEST_ROW = 2**24  # bytes: a stay's longest note has 2**16 or so
 SHOWN = re.compile(r"[\w.,'+-]{1,12}")  # anything else may be text from another column
 MANY_CODES = 500  # of so many different codes some have a leading zero (3 in 100 do)
 
@@ -46,15 +34,26 @@ MANY_CODES = 500  # of so many different codes some have a leading zero (3 in 10
 class Tables:
     """The tables of one release.
 
-    files: path by table name. download: advice where to get them. rows: number of rows read, by table. codes: undotted
-    codes in each table, by its name in lower case.
+    files: path by table name. columns: those read, by table name. download: advice where to get them. rows: number of
+    rows read, by table. codes: undotted codes in each table. dropped: why rows are not used, as {reason: count}.
     """
 
     db: duckdb.DuckDBPyConnection
     files: dict[str, Path]
+    columns: dict[str, tuple[str, ...]]
     download: str
     rows: Counts = field(default_factory=dict)
     codes: dict[str, set[str]] = field(default_factory=dict)
+    dropped: Counts = field(default_factory=dict)
+
+    def name(self, lower: str) -> str:
+        """A table's name as the release writes it, in upper or lower case."""
+        return next(name for name in self.files if name.lower() == lower)
+
+    def drop(self, reason: str, number: int) -> None:
+        """Add `number` to what was dropped for this reason, if it is not 0."""
+        if number:
+            self.dropped[reason] = self.dropped.get(reason, 0) + int(number)
 
     def select(self, name: str, columns: str) -> pd.DataFrame:
         """The given columns (SQL) of all rows of a table; sets `rows`."""
@@ -65,10 +64,8 @@ class Tables:
     def scan(self, name: str) -> str:
         """The FROM clause that reads a table's file; its question mark stands for the path."""
         columns = ", ".join("'{}': 'VARCHAR'".format(c.replace("'", "''")) for c in _header(self.files[name])[0])
-        dialect = (
-            f"""auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', max_line_size = {LINE}"""
-        )
-        return f"FROM read_csv(?, {dialect}, columns = {{{columns}}})"
+        dialect = """auto_detect = false, header = true, delim = ',', quote = '"', escape = '"'"""
+        return f"FROM read_csv(?, {dialect}, max_line_size = {LONGEST_ROW}, columns = {{{columns}}})"
 
     def run(self, name: str, sql: str) -> pd.DataFrame:
         """Result of `sql`; a question mark in it is the table's file, which ValueError names if the query fails."""
@@ -86,36 +83,32 @@ class Tables:
         if encoded:
             raise ValueError(f"{path} is not utf-8, as PhysioNet ships it, but saved in another encoding: {AGAIN}")
         if long:
-            raise ValueError(f"{path} has a row of more than {LINE:,} bytes, or a quote that is not closed: {AGAIN}")
+            what = f"has a row of more than {LONGEST_ROW:,} bytes, or a quote that is not closed"
+            raise ValueError(f"{path} {what}: {AGAIN}")
         why = ": a quote is not closed, has a backslash before it, or lines end in two ways" if open_quote else ""
         raise ValueError(f"{path} cannot be read as CSV (DuckDB: {kind}; its message may quote a note){why}: {AGAIN}")
 
-    def refuse_forms(self, name: str, read: str, columns: Iterable[str]) -> None:
-        """Raise ValueError if columns of `read`, a table in DuckDB, differ in form from the release; NULL is
-        accepted."""
-        for column in columns:
-            strange = f"SELECT count(*) FILTER (NOT regexp_full_match(trim({column}), '{FORMS[column]}')) FROM {read}"
+    def refuse_forms(self, name: str, read: str, forms: dict[str, str]) -> None:
+        """Raise ValueError if columns of `read`, a table in DuckDB, differ in form from the release; NULL is accepted.
+
+        forms: regular expressions, in SQL, by column.
+        """
+        for column, form in forms.items():
+            strange = f"SELECT count(*) FILTER (NOT regexp_full_match(trim({column}), '{form}')) FROM {read}"
             (n,) = self.db.execute(strange).fetchone()
             if n:
                 what = f"{column} is in {n} rows not as the release has it, as if read as a number or date"
                 raise ValueError(f"{self.files[name]}: {what} by another program: {AGAIN}, and save it nowhere else")
 
     def refuse_numbers(
-        self,
-        values: Iterable[str],
-        name: str,
-        column: str,
-        *,
-        zeros: bool,
-        number: re.Pattern = NUMBER,
-        form: re.Pattern = ANY,
+        self, values: Iterable[str], name: str, column: str, *, form: str = NOT_A_NUMBER, zeros: bool = False
     ) -> None:
-        """Raise ValueError if another program took `values` for numbers: they look like one, or do not match `form`.
+        """Raise ValueError if another program took `values` for numbers, so that they do not match `form`.
 
         zeros: one must start with 0, if there are MANY_CODES or one is shorter than three characters.
         """
         values = sorted(values, key=len)
-        damaged = next((value for value in values if number.search(value) or not form.fullmatch(value)), None)
+        damaged = next((value for value in values if not re.fullmatch(form, value)), None)
         if damaged is None and zeros and values and not any(value.startswith("0") for value in values):
             damaged = values[0] if len(values[0]) < 3 or len(values) >= MANY_CODES else None
         if damaged is not None:
@@ -127,104 +120,29 @@ class Tables:
         """Raise ValueError if an identifier is outside the range that the release uses."""
         for value in values:
             if not (value.isdecimal() and int(value) in known):
-                raise ValueError(
-                    f"{self.files[name]}: {column} {value!r} is not from {known[0]} to {known[-1]}, as the release "
-                    f"has them: {self.download}"
-                )
-
-    def refuse_lost_zeros(self) -> None:
-        """Raise ValueError if codes lack a title but would have one with leading zeros, which numbers lose."""
-        for name, titles in PAIRS:
-            bare = self.codes[name] - self.codes[titles]
-            lost = cells.short_of_zeros(sorted(bare), self.codes[titles])
-            if NATURAL * len(lost) >= max(len(bare), 1):
-                path = next(path for table, path in self.files.items() if table.lower() == name)
-                what = f"{len(lost)} codes without a title have one with zeros before them, like {lost[0]!r}"
-                raise ValueError(f"{path}: {what}: another program read them as numbers: {AGAIN}")
-
-    def dot(self, part: pd.DataFrame, name: str, column: str, *, version: int, procedure: bool) -> pd.DataFrame:
-        """`part` with its column `code` dotted; sets `codes`. Raises ValueError if codes were taken for numbers."""
-        codes = part["code"].unique()
-        number = NUMBER if version == 9 else NUMBER_10
-        self.refuse_numbers(codes, name, column, zeros=version == 9, number=number, form=CODES)
-        self.codes[name.lower()] = set(codes)
-        named = {code: icd.dotted(code, version=version, procedure=procedure) for code in codes}
-        return part.assign(code=part["code"].map(named))
+                what = f"{column} {value!r} is not from {known[0]} to {known[-1]}, as the release has them"
+                raise ValueError(f"{self.files[name]}: {what}: {self.download}")
 
 
 @contextmanager
-def opened(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
+def open_tables(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
     """The tables named by `columns`, from whichever folder has them, checked to be complete and to have these columns.
 
     Raises FileNotFoundError for what is missing, ValueError for what is damaged.
     """
-    found = _whole(files(folders, columns, download), columns, download)
+    found = find_files(folders, columns, download)
+    for name, path in found.items():
+        if path.suffix.lower() == ".gz":
+            _check_gzip(path)
+        _check_header(path, columns[name], download)
     with tempfile.TemporaryDirectory(prefix="shl-") as spill:
         limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": spill}
         with duckdb.connect(config=limits) as db:
             db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # for `progress`
-            yield Tables(db, found, download)
+            yield Tables(db, found, columns, download)
 
 
-def count(dropped: Counts, reason: str, number: int) -> None:
-    """Add `number` to what was dropped for this reason, if it is not 0."""
-    if number:
-        dropped[reason] = dropped.get(reason, 0) + int(number)
-
-
-def joined(rows: pd.DataFrame, dropped: Counts) -> pd.DataFrame:
-    """One note per admission, with `note`, `group` and `text`: the texts of its rows, in order, joined by a line break.
-
-    Blank notes, and those of an admission without a patient (`group`), are excluded and counted in `dropped`.
-    """
-    parts = rows.groupby("note", sort=False)
-    notes = parts.agg({"group": "first", "text": lambda texts: "\n".join(filter(None, texts))}).reset_index()
-    unknown = notes["group"].isna()
-    blank = ~unknown & ~notes["text"].str.contains(r"\S", na=False)
-    count(dropped, "note of an admission that ADMISSIONS lacks", unknown.sum())
-    count(dropped, "blank note", blank.sum())
-    return notes[~unknown & ~blank].reset_index(drop=True)
-
-
-def assembled(
-    name: str, notes: pd.DataFrame, codes: pd.DataFrame, descriptions: dict[str, str], dropped: Counts, tables: Tables
-) -> RawCorpus:
-    """The corpus of notes and codes (columns `note`, `code`). What lacks either is excluded and counted in `dropped`.
-
-    A code without description describes itself. Raises ValueError if no note is left, codes have lost zeros, or more
-    than half of them lack a description.
-    """
-    by_note = codes.groupby("note")["code"].agg(sorted)
-    unwritten = (~by_note.index.isin(notes["note"])).sum()
-    count(dropped, "admission with codes, without a discharge summary", unwritten)
-    notes["codes"] = notes["note"].map(by_note)
-    count(dropped, "note without codes", notes["codes"].isna().sum())
-    notes = notes.dropna(subset=["codes"]).reset_index(drop=True)
-    tables.refuse_lost_zeros()
-    if notes.empty:
-        raise ValueError(f"no coded discharge summary is left; dropped: {dropped}: {tables.download}")
-    used = sorted(set().union(*notes["codes"]))
-    undescribed = [code for code in used if code not in descriptions]
-    if 2 * len(undescribed) > len(used):
-        what = f"{len(undescribed)} of {len(used)} codes of the notes are in no table of descriptions"
-        raise ValueError(f"{what}: the tables are not of one release: {tables.download}")
-    count(dropped, "code without description, described by itself", len(undescribed))
-    described = {code: descriptions.get(code, code) for code in used}
-    return RawCorpus(name, notes, described, LICENCE, dropped=dropped)
-
-
-def results(corpus: RawCorpus) -> Counts:
-    """Number of notes and of codes in the corpus."""
-    return {"notes": len(corpus.notes), "codes": len(corpus.descriptions)}
-
-
-def beside(found: Counts, expected: dict[str, Counts]) -> pd.DataFrame:
-    """Table of what was found (`found`) and, one column each, what each release is known to hold; NA if unknown."""
-    known = pd.DataFrame(expected, index=list(found), dtype="Int64")
-    return known.assign(found=pd.Series(found, dtype="Int64")).rename_axis("rows of, and results")
-
-
-def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
+def find_files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[str, Path]:
     """Path of each table, from whichever folder has it; FileNotFoundError for what is missing."""
     if not folders[0].is_dir():
         raise FileNotFoundError(f"{folders[0]} is not a folder: name the folder of the tables, or {download}")
@@ -239,15 +157,6 @@ def files(folders: Sequence[Path], names: Iterable[str], download: str) -> dict[
         looked = "looked for NAME.csv.gz and NAME.csv, upper or lower case"
         places = " and ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
         raise FileNotFoundError(f"{places} lacks {', '.join(missing)} ({looked}): {download}")
-    return tables
-
-
-def _whole(tables: dict[str, Path], columns: dict[str, tuple[str, ...]], download: str) -> dict[str, Path]:
-    """`tables`, after a check that each file is complete, has its columns and at least one row."""
-    for name, path in tables.items():
-        if path.suffix.lower() == ".gz":
-            _check_gzip(path)
-        _check_header(path, columns[name], download)
     return tables
 
 

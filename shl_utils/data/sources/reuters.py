@@ -67,10 +67,10 @@ def load(folder: Path | None, *, download: bool) -> RawCorpus:
         _fetch(folder)
         notes = _read(folder, remedy=BY_HAND)
     codes = sorted(set().union(*notes["codes"]))
-    sides = notes["split"].value_counts()
-    found = dict(zip(EXPECTED, (sides.get("train", 0), sides.get("test", 0), len(codes))))
+    sizes = notes["split"].value_counts()
+    found = dict(zip(EXPECTED, (sizes.get("train", 0), sizes.get("test", 0), len(codes))))
     if found != EXPECTED:
-        raise ValueError(f"reuters in {_place(folder)} has {_said(found)}, not {_said(EXPECTED)}: {AGAIN}")
+        raise ValueError(f"reuters in {_place(folder)} has {_listed(found)}, not {_listed(EXPECTED)}: {AGAIN}")
     notes.loc[validation(notes), "split"] = "validation"
     described = {code: WORDS.get(code, code.replace("-", " ")) for code in codes}
     return RawCorpus("reuters", notes, described, LICENCE)
@@ -89,9 +89,8 @@ def _read(folder: Path | None, *, remedy: str = REMEDY) -> pd.DataFrame:
 
     names = r"(training|test)/\d+"
     # a reader of our own: nltk.corpus.reuters keeps the first folder that it found
-    reader = LazyCorpusLoader(
-        "reuters", CategorizedPlaintextCorpusReader, names, cat_file="cats.txt", encoding="latin-1"
-    )
+    options = {"cat_file": "cats.txt", "encoding": "latin-1"}
+    reader = LazyCorpusLoader("reuters", CategorizedPlaintextCorpusReader, names, **options)
     rows = []
     with _searching(folder, remedy):
         for name in sorted(reader.fileids(), key=lambda name: int(name.split("/")[1])):
@@ -135,5 +134,5 @@ def _place(folder: Path | None) -> str:
     return str(folder) if folder else "any place where NLTK looks for data"
 
 
-def _said(counts: dict[str, int]) -> str:
+def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {what}" for what, n in counts.items())

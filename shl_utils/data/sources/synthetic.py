@@ -80,9 +80,8 @@ def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     """
     if notes < MIN_NOTES:
         raise ValueError(f"{notes} synthetic notes are too few for a long tail: ask for {MIN_NOTES} or more")
-    stamp = {"generator": GENERATOR, "version": VERSION, "notes": notes, "seed": seed} | (
-        {"full": True} if full else {}
-    )
+    stamp = {"generator": GENERATOR, "version": VERSION, "notes": notes, "seed": seed}
+    stamp |= {"full": True} if full else {}
     if _holds(folder, stamp):
         return
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -147,9 +146,9 @@ def _assign(frequencies: np.ndarray, notes: int, rng: np.random.Generator) -> li
         far = rng.choice(notes - size, frequency - inside, replace=False)
         members += [low + rng.choice(size, inside, replace=False), far + size * (far >= low)]
     note, code = np.concatenate(members), np.repeat(np.arange(len(frequencies)), frequencies)
-    bare = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # these get the commonest code of their topic
-    code = np.append(code, np.searchsorted(edges, bare, side="right") - 1)
-    note = rng.permutation(notes)[np.append(note, bare)]
+    uncoded = np.flatnonzero(np.bincount(note, minlength=notes) == 0)  # these get the commonest code of their topic
+    code = np.append(code, np.searchsorted(edges, uncoded, side="right") - 1)
+    note = rng.permutation(notes)[np.append(note, uncoded)]
     order = np.lexsort((rng.random(len(note)), note))
     return np.split(code[order], np.cumsum(np.bincount(note))[:-1])
 
@@ -169,7 +168,7 @@ def _write_tables(folder: Path, notes: int, seed: int, full: bool) -> None:
     rng = np.random.default_rng(seed)
     book, codes = _book(), _choose(notes, rng)
     assigned = _assign(_frequencies(len(codes), notes), notes, rng)
-    ranks, place = np.concatenate(assigned), np.repeat(np.arange(notes), [len(ranks) for ranks in assigned])
+    ranks, stay = np.concatenate(assigned), np.repeat(np.arange(notes), [len(ranks) for ranks in assigned])
     subjects = 1 + np.cumsum(rng.random(notes) > 0.2)  # one stay in five has the same patient as the stay before
     stays = pd.DataFrame({"SUBJECT_ID": subjects, "HADM_ID": 100_001 + np.arange(notes)})
     start = np.datetime64("2101-01-01") + rng.integers(0, 30_000, notes)
@@ -177,21 +176,21 @@ def _write_tables(folder: Path, notes: int, seed: int, full: bool) -> None:
     times = {"ADMITTIME": start, "DISCHTIME": end, "ADMISSION_TYPE": "EMERGENCY", "HOSPITAL_EXPIRE_FLAG": 0}
     _save(folder / "ADMISSIONS.csv.gz", [stays.assign(**times).reindex(columns=ADMISSION.split())])
 
-    given = stays.loc[place].assign(SEQ_NUM=lambda codes: codes.groupby("HADM_ID").cumcount() + 1)
-    given["ICD9_CODE"], procedure = codes["code"].to_numpy()[ranks], codes["procedure"].to_numpy()[ranks]
+    labels = stays.loc[stay].assign(SEQ_NUM=lambda codes: codes.groupby("HADM_ID").cumcount() + 1)
+    labels["ICD9_CODE"], procedure = codes["code"].to_numpy()[ranks], codes["procedure"].to_numpy()[ranks]
     titles = pd.DataFrame({"ICD9_CODE": book["code"], "SHORT_TITLE": book["title"].str[:24]})
     titles["LONG_TITLE"] = book["title"]
     for name, kind in (("DIAGNOSES", False), ("PROCEDURES", True)):
-        _save(folder / f"{name}_ICD.csv.gz", [given[procedure == kind].copy()])
+        _save(folder / f"{name}_ICD.csv.gz", [labels[procedure == kind].copy()])
         _save(folder / f"D_ICD_{name}.csv.gz", [titles[book["procedure"] == kind].copy()])
 
-    illness = ranks[~procedure & (given["ICD9_CODE"] < "8").to_numpy()]  # can be denied, or be in the family
+    illness = ranks[~procedure & (labels["ICD9_CODE"] < "8").to_numpy()]  # can be denied, or be in the family
     others = illness[rng.integers(len(illness), size=(notes, 2))].tolist()
     stays["CHARTDATE"] = np.datetime_as_string(end)
     about, states = list(zip(assigned, others, rng.random(notes) < LONG)), []
     _save(folder / "NOTEEVENTS.csv.gz", _notes(stays, about, Writer(codes, seed), states, full))
-    dot = [icd.dotted(c, version=9, procedure=p) for c, p in zip(given["ICD9_CODE"], procedure)]
-    given[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states).to_csv(folder / "EVIDENCE.csv", index=False)
+    dot = [icd.dotted(c, version=9, procedure=p) for c, p in zip(labels["ICD9_CODE"], procedure)]
+    labels[["HADM_ID"]].assign(CODE=dot, EVIDENCE=states).to_csv(folder / "EVIDENCE.csv", index=False)
 
 
 def _notes(stays: pd.DataFrame, about: list, writer: Writer, states: list[str], full: bool) -> Iterator[pd.DataFrame]:
@@ -214,8 +213,8 @@ def _events(parts: Parts, writer: Writer, full: bool) -> Iterator[tuple[str | in
         yield mimic3.SUMMARY, "Report", "", 1, "Wrong patient.\nTo be deleted."
     late = writer.random() < 0.15  # the last section is an addendum
     if full:
-        parts = parts[0], parts[1] + writer.figures(MIMIC_WORDS - sum(len(part.split()) for part in parts))
-        yield from ((writer.pick(OTHERS), "Report", 1, "", writer.figures(OTHER_WORDS)) for _ in range(MIMIC_ROWS))
+        parts = parts[0], parts[1] + writer.measurements(MIMIC_WORDS - sum(len(part.split()) for part in parts))
+        yield from ((writer.pick(OTHERS), "Report", 1, "", writer.measurements(OTHER_WORDS)) for _ in range(MIMIC_ROWS))
     yield mimic3.SUMMARY, "Report", "", "", parts[0] if late else "\n".join(parts)
     if late:
         yield mimic3.SUMMARY, "Addendum", "", "", parts[1]

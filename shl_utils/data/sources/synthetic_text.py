@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import Counter
@@ -83,10 +84,9 @@ class Writer:
             body += DATA.format(*(self.pick(range(60, 120)) for _ in range(3)))
         return f"{body}\n", f"FURTHER COURSE: {late}"
 
-    def figures(self, words: int) -> str:
+    def measurements(self, words: int) -> str:
         """Lines of measurements with at least `words` words; they are evidence for no code."""
-        lines = [self.pick(self.data) for _ in range(-(-max(words, 0) // len(self.data[0].split())))]
-        return "".join(lines)
+        return "".join(self.pick(self.data) for _ in range(math.ceil(max(words, 0) / len(self.data[0].split()))))
 
     def note(self, ranks: list[int], others: list[int], *, long: bool) -> tuple[Parts, list[str]]:
         """The note in two parts, and per code: evidence "present", "missing" or "beyond" (only after the truncation).
@@ -97,8 +97,10 @@ class Writer:
         states = ["missing" if x < MISSING else "beyond" if x < limit else "present" for x in draws]
         denied, family = (r not in ranks and self.say(r, s) for r, s in zip(others, ("DENIED", "FAMILY")))
         while True:
-            said = [[self.say(r) for r, s in zip(ranks, states) if s == t] for t in ("present", "beyond")]
-            parts = self.compose(*map(" ".join, said), denied or "", family or "As before.")
+            early, late = (
+                " ".join(self.say(r) for r, s in zip(ranks, states) if s == t) for t in ("present", "beyond")
+            )
+            parts = self.compose(early, late, denied or "", family or "As before.")
             words = " ".join(parts).lower().split()
             seen = {"missing": " ".join(words), "beyond": " ".join(words[:TRUNCATION_WORDS]), "present": ""}
             given = [any(w in seen[s] for w in self.every[r]) for r, s in zip(ranks, states)]

@@ -16,7 +16,9 @@ START = np.array([0.5, 0.5, 0.0])  # the mean of both logits; a segment without 
 RIDGE = 2.0  # L2 penalty on the distance to it, in nats per squared unit; it holds a segment of few notes there
 
 
-def fit(own: NDArray, other: NDArray, truth: NDArray, segments: NDArray[np.int64]) -> NDArray[np.float64]:
+def fit(
+    own: NDArray[np.floating], other: NDArray[np.floating], truth: NDArray, segments: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """(segments, 3): `own`, `other` and `shift` of every segment, by penalized maximum likelihood over its pairs.
 
     own, other: probabilities (notes, codes) of the segments' models and of the single model. truth: (notes, codes) of 0
@@ -31,16 +33,19 @@ def fit(own: NDArray, other: NDArray, truth: NDArray, segments: NDArray[np.int64
             return -log_expit(s * (q[0] * x + q[1] * y + q[2])).sum() + RIDGE * ((q - START) ** 2).sum()
 
         result.append(minimize(cost, START, method="L-BFGS-B").x)
-    return np.array(result)
+    return np.reshape(result, (-1, len(START)))  # also where no segment has a model
 
 
-def stack(own: NDArray, other: NDArray, segments: NDArray[np.int64], fitted: NDArray) -> NDArray[np.float32]:
-    """Ensemble probabilities (notes, codes) with the numbers of `fit`; for a code without a segment's model,
-    `other`."""
-    a, b, shift = fitted[segments].T
-    joined = expit(a * _logits(own) + b * _logits(other) + shift)
-    return np.where(segments >= 0, joined, other).astype(np.float32)
+def stack(
+    own: NDArray[np.floating], other: NDArray[np.floating], segments: NDArray[np.int64], fitted: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Ensemble probabilities (notes, codes) with the numbers of `fit`; `other` for a code without a segment's model."""
+    joined = other.astype(np.float32)
+    codes = np.flatnonzero(segments >= 0)
+    a, b, shift = fitted[segments[codes]].T
+    joined[:, codes] = expit(a * _logits(own[:, codes]) + b * _logits(other[:, codes]) + shift)
+    return joined
 
 
-def _logits(probabilities: NDArray) -> NDArray[np.float64]:
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return logit(np.clip(probabilities.astype(float), 1e-6, 1 - 1e-6))

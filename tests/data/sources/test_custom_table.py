@@ -3,14 +3,15 @@
 import json
 import re
 import time
-import traceback
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import secrecy
 import yaml
+from secrecy import SECRET
 
 from shl_utils.data import corpus, sources, splitting
 from shl_utils.data.sources import custom_table
@@ -19,7 +20,6 @@ from shl_utils.evaluation.predictions import Predictions
 from shl_utils.parameters import check
 from shl_utils.training import variants
 
-SECRET = "Zebulon Quackenbush"
 ROWS = [
     {"id": "007", "text": f'"{SECRET}", he said,\nleft.', "codes": ["038.9", "0010", "038.9"]},
     {"id": "2", "text": "発熱。 Ωμέγα, ñandú", "codes": ["250.00"]},
@@ -45,19 +45,15 @@ def load(path, **values):
 
 
 def refused(path, **values):
-    """The message of the error; no text of a note may be in it, nor in what is chained to it."""
-    with pytest.raises(ValueError, match=r"(encoding|\.(csv|jsonl|parquet|xlsx))") as caught:
-        load(path, **values)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
-    context = caught.value.__context__
-    assert context is None or SECRET not in repr(vars(context)) + repr(context.args), "the cause holds a note"
-    return str(caught.value)
+    """The message of the error, which names the file."""
+    message = secrecy.refused(lambda: load(path, **values))
+    assert re.search(r"encoding|\.(csv|jsonl|parquet|xlsx)", message)
+    return message
 
 
-def changed(path, row, **cells):
-    rows = [dict(r) for r in ROWS]
-    rows[row] |= cells
-    return save(path, rows)
+def with_column(name, cells):
+    """ROWS with these cells in a column; ... leaves the cell as it is."""
+    return [row if cell is ... else row | {name: cell} for row, cell in zip(ROWS, cells)]
 
 
 @pytest.fixture(params=[".csv", ".jsonl", ".parquet"])
@@ -72,13 +68,13 @@ def test_codes_and_texts_are_kept_as_they_are(path):
     assert found.notes["text"].tolist() == [row["text"] for row in ROWS]
     assert found.notes["codes"].tolist() == [["0010", "038.9"], ["250.00"], ["0010", "Ä 1"]]
     assert found.descriptions == {"0010": "0010", "038.9": "038.9", "250.00": "250.00", "Ä 1": "Ä 1"}
-    assert found.dropped == {custom_table.BARE: 4, custom_table.REPEATED: 1}
+    assert found.dropped == {custom_table.UNDESCRIBED: 4, custom_table.REPEATED: 1}
 
 
 def test_own_names_group_split_and_descriptions(path, tmp_path):
     rows = [
-        {"key": i, "report": f"text {i}", "icd": f"a| b{i % 2} ", "patient": i // 2, "split": side, "more": 1.5}
-        for i, side in enumerate(["train", "train", "validation", "test"])
+        {"key": i, "report": f"text {i}", "icd": f"a| b{i % 2} ", "patient": i // 2, "split": split, "more": 1.5}
+        for i, split in enumerate(["train", "train", "validation", "test"])
     ]
     described = save(
         tmp_path / "d.csv", [{"code": "a", "description": "asthma, allergic"}, {"code": "z", "description": ""}]
@@ -90,21 +86,21 @@ def test_own_names_group_split_and_descriptions(path, tmp_path):
     assert found.notes["split"].tolist() == ["train", "train", "validation", "test"]
     assert found.notes["codes"][3] == ["a", "b1"]
     assert found.descriptions == {"a": "asthma, allergic", "b0": "b0", "b1": "b1"}
-    assert found.dropped == {custom_table.BARE: 2}
+    assert found.dropped == {custom_table.UNDESCRIBED: 2}
 
 
 @pytest.fixture
 def described():
     words = [["sepsis", "cholera", "sepsis"], ["diabetes"], ["", "cholera"]]
-    return [row | {"description": said} for row, said in zip(ROWS, words)]
+    return [row | {"description": cell} for row, cell in zip(ROWS, words)]
 
 
 def test_descriptions_beside_the_codes_are_theirs(path, described):
     found = load(save(path, described))
     assert found.descriptions == {"038.9": "sepsis", "0010": "cholera", "250.00": "diabetes", "Ä 1": "Ä 1"}
-    assert found.dropped == {custom_table.BARE: 1, custom_table.REPEATED: 1}
+    assert found.dropped == {custom_table.UNDESCRIBED: 1, custom_table.REPEATED: 1}
     renamed = [{"title" if name == "description" else name: cell for name, cell in row.items()} for row in described]
-    assert load(save(path, renamed)).dropped[custom_table.BARE] == 4, "a column of another name is left alone"
+    assert load(save(path, renamed)).dropped[custom_table.UNDESCRIBED] == 4, "a column of another name is left alone"
     assert load(path, column_names={"description": "title"}).descriptions == found.descriptions
 
 
@@ -118,38 +114,34 @@ def test_empty_cells_of_descriptions_and_separators_at_their_end_are_no_descript
     assert load(ends).descriptions == {"a": "A", "b": "B", "c": "c", "d": "D", "e": "E", "f": "F", "g": "G", "h": "h"}
 
 
-@pytest.mark.parametrize("said", [["sepsis", SECRET], ["a", "b", "c", SECRET], [SECRET]])
-def test_another_number_of_descriptions_than_codes_is_named(path, described, said):
-    described[0]["description"] = said
-    message = refused(save(path, described))
-    assert "row 1, column description: as many descriptions as codes are needed, in the same order" in message
-    assert "rename the column" in message
+UNEQUAL = "row 1, column description: as many descriptions as codes are needed, in the same order"
 
 
-def test_a_description_without_its_code_is_named(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_text(f"id,text,codes,description\n1,one,a;b,A;B\n2,two,c;;d,C;{SECRET};D\n")
-    assert "row 2, column description: as many descriptions as codes" in refused(path)
+@pytest.mark.parametrize(
+    ("row", "description", "message"),
+    [
+        (0, ["sepsis", SECRET], f"{UNEQUAL}.*rename the column"),
+        (0, ["a", "b", "c", SECRET], f"{UNEQUAL}.*rename the column"),
+        (0, [SECRET], f"{UNEQUAL}.*rename the column"),
+        (2, ["", SECRET], "row 3, column description: a code has another in row 1: describe it the same way"),
+        (0, ["sepsis", "cholera", SECRET], "row 1, column description: a code has another in row 1"),
+    ],
+)
+def test_descriptions_that_do_not_fit_their_codes_are_named(path, described, row, description, message):
+    described[row]["description"] = description
+    assert re.search(message, refused(save(path, described)))
 
 
-def test_a_code_described_in_two_ways_is_named_with_both_rows(path, described):
-    described[2]["description"] = ["", SECRET]
-    message = refused(save(path, described))
-    assert "row 3, column description: a code has another in row 1: describe it the same way" in message
-    described[0]["description"] = ["sepsis", "cholera", SECRET]
-    assert "row 1, column description: a code has another in row 1" in refused(save(path, described))
-
-
-@pytest.mark.parametrize("said", [7, [7], {"a": "b"}])
-def test_descriptions_that_are_no_text_are_refused(tmp_path, described, said):
-    described[1]["description"] = said
+@pytest.mark.parametrize("description", [7, [7], {"a": "b"}])
+def test_descriptions_that_are_no_text_are_refused(tmp_path, described, description):
+    described[1]["description"] = description
     message = refused(save(tmp_path / "n.jsonl", described))
     assert "row 2, column description: descriptions must be text, or lists of text: rename" in message
 
 
 def test_descriptions_in_two_places_are_refused(path, tmp_path, described):
-    beside = save(tmp_path / "d.csv", [{"code": "0010", "description": "cholera"}])
-    message = refused(save(path, described), descriptions=beside)
+    more = save(tmp_path / "d.csv", [{"code": "0010", "description": "cholera"}])
+    message = refused(save(path, described), descriptions=more)
     assert "has a column description, and `descriptions` names a file: leave `descriptions` out, or rename" in message
 
 
@@ -158,28 +150,37 @@ def test_through_parameters_to_a_built_corpus(path, tmp_path):
     parameters = check({"source": "table", "table": str(save(path, rows))})
     notes, left_out = corpus.build(sources.load(parameters, tmp_path), parameters)
     assert notes.codes["code"].tolist() == ["0010", "a", "b"]
-    assert left_out[custom_table.BARE] == 3
+    assert left_out[custom_table.UNDESCRIBED] == 3
     assert not any(notes.flaws().values())
     corpus.write(notes, tmp_path)
     assert corpus.read(tmp_path).notes["text"].tolist() == notes.notes["text"].tolist()
 
 
 @pytest.mark.parametrize(
-    ("row", "cells", "message"),
+    ("column", "cells", "message"),
     [
-        (1, {"text": " \n"}, "row 2, column text: it is empty"),
-        (1, {"text": "\ufeff\u200b"}, "row 2, column text: it is empty"),
-        (1, {"text": "nan"}, "row 2, column text: a missing text; it is empty"),
-        (2, {"id": ""}, "row 3, column id: it is empty"),
-        (2, {"id": "2"}, "column id has '2' in rows 2, 3"),
-        (1, {"codes": []}, "row 2, column codes: it is empty"),
-        (1, {"codes": ["4019.0"]}, "row 2, column codes: a code looks read as a number"),
-        (0, {"codes": ["4.01E+03"]}, "row 1, column codes: a code looks read as a number"),
-        (2, {"codes": ["0010", "NaN"]}, "row 3, column codes: a code looks read as a number"),
+        ("text", [..., " \n", ...], "row 2, column text: it is empty"),
+        ("text", [..., "\ufeff\u200b", ...], "row 2, column text: it is empty"),
+        ("text", [..., "nan", ...], "row 2, column text: a missing text; it is empty"),
+        ("id", [..., ..., ""], "row 3, column id: it is empty"),
+        ("id", [..., ..., "2"], "column id has '2' in rows 2, 3"),
+        (
+            "id",
+            [f"{SECRET} had fever and a long cough, at last"] * 3,
+            "column id has the same value in rows 1, 2, 3; 2 rep",
+        ),
+        ("codes", [..., [], ...], "row 2, column codes: it is empty"),
+        ("codes", [..., ["4019.0"], ...], "row 2, column codes: a code looks read as a number"),
+        ("codes", [["4.01E+03"], ..., ...], "row 1, column codes: a code looks read as a number"),
+        ("codes", [..., ..., ["0010", "NaN"]], "row 3, column codes: a code looks read as a number"),
+        ("codes", [["0.0"], ["1.0"], ["2.0"]], "row 1 and 2 more"),
+        ("codes", [["a"]] * 3, "one code only in column codes"),
+        ("split", ["train", "dev", "test"], "row 2, column split: use train, validation, test"),
+        ("split", ["train", "", "test"], "row 2, column split: it is empty"),
     ],
 )
-def test_bad_cells_are_named_by_row_and_column(path, row, cells, message):
-    found = refused(changed(path, row, **cells))
+def test_bad_cells_are_named_by_row_and_column(path, column, cells, message):
+    found = refused(save(path, with_column(column, cells)))
     assert message in found
     assert path.name in found
 
@@ -191,30 +192,17 @@ def test_bad_cells_are_named_by_row_and_column(path, row, cells, message):
         ([4019, 25000, 10], "row 1 and 2 more, column codes: codes must be text"),
         ([["a", None], ["b"], ["c"]], "row 1, column codes: codes must be text"),
         ([["a"], None, ["c"]], "row 2, column codes: it is empty"),
+        ([[str(row["codes"])] for row in ROWS], "row 1 and 2 more, column codes: a list that cannot be read"),
     ],
 )
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_codes_that_are_no_text_are_refused(tmp_path, kind, codes, message):
-    rows = [row | {"codes": value} for row, value in zip(ROWS, codes)]
-    assert message in refused(save(tmp_path / f"n.{kind}", rows))
+    assert message in refused(save(tmp_path / f"n.{kind}", with_column("codes", codes)))
 
 
-def test_numbers_in_every_row_are_refused_and_real_codes_are_not(path):
-    assert "row 1 and 2 more" in refused(save(path, [r | {"codes": [f"{i}.0"]} for i, r in enumerate(ROWS)]))
+def test_codes_that_look_like_numbers_are_read(path):
     real = [["401.0", "038.9"], ["3E03329", "V58.67"], ["250.0", "00.10", "E879.0"]]
-    found = load(save(path, [row | {"codes": codes} for row, codes in zip(ROWS, real)]))
-    assert len(found.descriptions) == 7
-
-
-def test_splits_have_three_names(path):
-    rows = [row | {"split": side} for row, side in zip(ROWS, ("train", "dev", "test"))]
-    assert "row 2, column split: use train, validation, test" in refused(save(path, rows))
-    rows[1]["split"] = ""
-    assert "row 2, column split: it is empty" in refused(save(path, rows))
-
-
-def test_a_single_code_is_refused(path):
-    assert "one code only in column codes" in refused(save(path, [row | {"codes": ["a"]} for row in ROWS]))
+    assert len(load(save(path, with_column("codes", real))).descriptions) == 7
 
 
 def test_a_missing_column_is_named_with_near_names(path):
@@ -222,17 +210,6 @@ def test_a_missing_column_is_named_with_near_names(path):
     message = refused(save(path, rows))
     assert "lacks the column text (found id, texts, codes): say in `column_names`" in message
     assert "lacks the column patient" in refused(save(path, ROWS), column_names={"group": "patient"})
-
-
-def test_a_table_without_header_shows_nothing_of_its_first_line(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_text(f"1,{SECRET},4019\n2,other,4019\n")
-    assert "none of these: does the file have a header" in refused(path)
-
-
-def test_a_long_repeated_id_may_be_a_note(path):
-    rows = [row | {"id": f"{SECRET} came in with fever and a long cough"} for row in ROWS]
-    assert "column id has the same value in rows 1, 2, 3; 2 repeats" in refused(save(path, rows))
 
 
 def test_latin_1_names_the_encoding_and_is_read_with_it(tmp_path):
@@ -250,12 +227,6 @@ def test_latin_1_names_the_encoding_and_is_read_with_it(tmp_path):
     assert load(lines, encoding="cp1252").notes["text"][0] == "niño"
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_bytes('\ufeffid,text,codes\r\n1,"one\r\nmore",a\r\n\r\n2,two,b\r\n'.encode())
-    assert load(path).notes["text"].tolist() == ["one\r\nmore", "two"]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -265,32 +236,33 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
         ("id,text,codes\n", "holds no rows"),
         ("", "holds no rows"),
         ("id,text,codes,text\n1,one,a,two\n", "two columns have the same name"),
+        (f"1,{SECRET},4019\n2,other,4019\n", "none of these: does the file have a header"),
+        (f'id,text,codes\n1,"he said \\"no\\", {SECRET}",a\n2,x,b\n', "quotes have a backslash before them: write"),
+        (f"id,text,codes,description\n1,one,a;b,A;B\n2,two,c;;d,C;{SECRET};D\n", "row 2, column description: as many"),
     ],
 )
-def test_broken_csv_is_named_by_row(tmp_path, text, message):
+def test_broken_csv_is_named(tmp_path, text, message):
     path = tmp_path / "n.csv"
     path.write_text(text)
     assert message in refused(path)
 
 
 @pytest.mark.parametrize("line", [f'{{"id": "3", "text": "{SECRET}', f'["{SECRET}"]', f'"{SECRET}"'])
-def test_broken_json_lines_are_named_by_row(tmp_path, line):
-    path = save(tmp_path / "n.jsonl", ROWS[:2])
+def test_broken_json_lines_are_named_by_row_and_a_field_that_one_lacks_is_empty(tmp_path, line):
+    path = save(tmp_path / "n.jsonl", [ROWS[0], {"id": "2", "codes": ["a"]}])
+    assert "row 2, column text: it is empty" in refused(path)
     with path.open("a") as file:
         file.write("\n" + line)
     assert "row 3 is no JSON object" in refused(path)
-
-
-def test_a_field_that_a_json_row_lacks_is_empty(tmp_path):
-    assert "row 2, column text: it is empty" in refused(
-        save(tmp_path / "n.jsonl", [ROWS[0], {"id": "2", "codes": ["a"]}])
-    )
 
 
 def test_broken_parquet_is_named(tmp_path):
     path = save(tmp_path / "n.parquet", ROWS)
     path.write_bytes(path.read_bytes()[:-20])
     assert "n.parquet is cut short or damaged" in refused(path)
+    cells = pa.array([f"{SECRET} niño".encode("latin-1")]).cast(pa.string(), safe=False)
+    pq.write_table(pa.table({"id": ["1"], "text": cells, "codes": [["a", "b"]]}), path)
+    assert "holds text that is not utf-8, as Parquet has it: write it again" in refused(path)
 
 
 def test_a_missing_or_strange_file_says_what_to_give(tmp_path):
@@ -300,12 +272,16 @@ def test_a_missing_or_strange_file_says_what_to_give(tmp_path):
     assert "must end in .csv, .jsonl, .parquet" in refused(tmp_path / "n.xlsx")
 
 
-def test_a_wrong_file_of_descriptions_is_named(tmp_path):
+def test_a_wrong_file_of_descriptions_and_lost_zeros_are_named(tmp_path):
     path = save(tmp_path / "n.csv", ROWS)
     wrong = save(tmp_path / "d.csv", [{"code": "a", "title": "b"}])
     assert "d.csv lacks the column description (found code, title): rename it" in refused(path, descriptions=wrong)
     twice = save(tmp_path / "t.jsonl", [{"code": "a", "description": "b"}] * 2)
     assert "t.jsonl: column code has 'a' in rows 1, 2" in refused(path, descriptions=twice)
+    whole = save(tmp_path / "w.csv", [{"code": "016.53", "description": "x"}, {"code": "A1", "description": "y"}])
+    lost = written(tmp_path / "lost.csv", ["A1;16.53", "A1"])
+    what = "1 codes have no description there, and have one with zeros before them"
+    assert what in refused(lost, descriptions=whole)
 
 
 A1 = [["A1", "B2"], ["B2"], ["A1", "C3"], ["A1", "B2", "C3"], ["C3"]] * 4
@@ -351,27 +327,20 @@ def test_another_separator_is_named_and_the_remedy_works(tmp_path, separator, co
     assert load(path, **yaml.safe_load(remedy)).notes["codes"].tolist() == [sorted(row) for row in codes]
 
 
-@pytest.mark.parametrize("separator", [", ", " and "])
-def test_pairs_of_short_codes_are_no_numbers(tmp_path, separator):
-    cells = [separator.join(pair) for pair in (("250", "401"), ("401", "038"), ("250", "038"))] * 5
-    assert "row 1 and 14 more, column codes: codes look parted by" in refused(written(tmp_path / "n.csv", cells))
-
-
-def test_another_separator_in_one_row_is_named(tmp_path):
-    cells = [";".join(row) for row in A1] + ["A1,C3"]
-    assert f"row {len(cells)}, column codes: codes look parted by ','" in refused(written(tmp_path / "n.csv", cells))
-
-
-def test_a_tab_that_yaml_did_not_read_is_named(tmp_path):
-    path = written(tmp_path / "n.csv", map("\t".join, A1))
-    unquoted = yaml.safe_load(r"separator: \t")
-    assert r'set `separator: "\t"`' in refused(path, **unquoted)
-
-
-def test_two_separators_in_one_column_are_named(tmp_path):
-    cells = [(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)]
-    for separator in ";,":
-        assert "write one of them in all rows" in refused(written(tmp_path / "n.csv", cells), separator=separator)
+@pytest.mark.parametrize(
+    ("cells", "separator", "message"),
+    [
+        (["250, 401", "401, 038", "250, 038"] * 5, ";", "row 1 and 14 more, column codes: codes look separated by"),
+        (["250 and 401", "401 and 038", "250 and 038"] * 5, ";", "row 1 and 14 more, column codes: codes look sep"),
+        ([*map(";".join, A1), "A1,C3"], ";", f"row {len(A1) + 1}, column codes: codes look separated by ','"),
+        ([*map("\t".join, A1)], r"\t", r'set `separator: "\t"`'),  # as YAML reads it without quotes
+        ([(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)], ";", "write one of them in all rows"),
+        ([(";" if i % 2 else ",").join(row) for i, row in enumerate(A1)], ",", "write one of them in all rows"),
+    ],
+)
+def test_separators_that_differ_from_the_parameter_are_named(tmp_path, cells, separator, message):
+    assert yaml.safe_load(r"separator: \t") == {"separator": r"\t"}
+    assert message in refused(written(tmp_path / "n.csv", cells), separator=separator)
 
 
 @pytest.mark.parametrize(
@@ -381,11 +350,6 @@ def test_two_separators_in_one_column_are_named(tmp_path):
 def test_what_looks_like_a_list_and_is_none_is_named(tmp_path, row):
     path = written(tmp_path / "n.csv", ["A1;B2", row if row != "set()" else "frozenset({'A1'})", "B2"])
     assert "row 2, column codes: a list that cannot be read: write codes with `separator`" in refused(path)
-
-
-def test_a_list_within_a_list_is_named(tmp_path):
-    rows = [row | {"codes": [str(row["codes"])]} for row in ROWS]
-    assert "row 1 and 2 more, column codes: a list that cannot be read" in refused(save(tmp_path / "n.jsonl", rows))
 
 
 @pytest.mark.parametrize(
@@ -423,11 +387,9 @@ def test_codes_meant_with_another_separator_are_given_as_lists(tmp_path):
     assert sorted(found.descriptions) == sorted(set(codes))
 
 
-def test_one_column_a_code_is_named(tmp_path):
+def test_one_column_per_code_is_named(tmp_path):
     path = tmp_path / "n.csv"
-    pd.DataFrame({"id": "abcd", "text": "wxyz", "A1": [0, 1, 0, 1], "B2": [1, 1, 0, 0]} | {"id": list("abcd")}).to_csv(
-        path
-    )
+    path.write_text("id,text,A1,B2\na,w,0,1\nb,x,1,1\nc,y,0,0\nd,z,1,0\n")
     assert "lacks the column codes" in refused(path)
     assert "columns of 0 and 1 are not read: join the names" in refused(path)
     assert "column A1: columns of 0 and 1 are not read" in refused(path, column_names={"codes": "A1"})
@@ -439,22 +401,12 @@ def test_codes_that_a_spreadsheet_changed_are_refused(tmp_path, code):
     assert "row 2, column codes: a code looks read as a number or date" in refused(path)
 
 
-def test_a_code_that_lost_its_zeros_is_told_by_its_description(tmp_path):
-    described = save(tmp_path / "d.csv", [{"code": "016.53", "description": "x"}, {"code": "A1", "description": "y"}])
-    path = written(tmp_path / "n.csv", ["A1;16.53", "A1"])
-    assert "1 codes have no description there, and have one with zeros before them" in refused(
-        path, descriptions=described
-    )
-
-
 @pytest.mark.parametrize("mark", ["\u200b", "\xa0", "\ufeff", " ", "\x00", "\xad"])
 def test_unseen_marks_make_no_other_code_id_or_patient(tmp_path, mark):
     codes = ["A 1", f"A 1;B2{mark}"] * 3
-    rows = [
-        {"id": f"{mark}{i}", "text": "x", "codes": row, "group": "p" + mark * (i % 2)} for i, row in enumerate(codes)
-    ]
-    path = tmp_path / "n.jsonl"
-    found = load(save(path, rows))
+    ends = [mark * (i % 2) for i in range(6)]
+    rows = [{"id": f"{mark}{i}", "text": "x", "codes": codes[i], "group": f"p{ends[i]}"} for i in range(6)]
+    found = load(save(tmp_path / "n.jsonl", rows))
     assert sorted(found.descriptions) == ["A 1", "B2"]
     assert found.notes["note"].tolist() == [str(i) for i in range(6)]
     assert found.notes["group"].nunique() == 1
@@ -469,17 +421,13 @@ def test_a_code_in_two_spellings_is_counted_and_shown(tmp_path, other):
     assert "write them alike" in reason
 
 
-def test_a_description_in_another_spelling_is_counted(tmp_path):
+def test_a_description_in_another_spelling_is_counted_and_a_long_code_not_shown(tmp_path):
     described = save(tmp_path / "d.csv", [{"code": "e119", "description": "diabetes"}])
     found = load(written(tmp_path / "n.csv", ["E11.9;B2", "C3"]), descriptions=described)
     assert found.dropped["codes without description that have one in another spelling: write them alike"] == 1
-
-
-def test_a_long_code_in_two_spellings_may_be_a_note(tmp_path):
-    found = load(
-        written(tmp_path / "n.csv", [f"{SECRET} came with fever", f"{SECRET} came, with fever".replace(",", ".")])
-    )
-    assert not [reason for reason in found.dropped if SECRET in reason]
+    found = load(written(tmp_path / "n.csv", [f"{SECRET} came with fever", f"{SECRET} came. with fever"]))
+    assert [reason for reason in found.dropped if "only spelling tells apart" in reason]
+    assert not [reason for reason in found.dropped if SECRET in reason], "it may be a note"
 
 
 HALF = "\ud83d"
@@ -525,12 +473,8 @@ def test_tables_of_european_spreadsheets_are_read(tmp_path):
         found = load(path).notes
         assert found["text"].tolist() == ["one, two", "x"]
         assert found["codes"].tolist() == [["a", "b"], ["b"]]
-
-
-def test_quotes_with_a_backslash_are_named(tmp_path):
-    path = tmp_path / "n.csv"
-    path.write_text(f'id,text,codes\n1,"he said \\"no\\", {SECRET}",a\n2,x,b\n')
-    assert "quotes have a backslash before them: write them double" in refused(path)
+    path.write_bytes('\ufeffid,text,codes\r\n1,"one\r\nmore",a\r\n\r\n2,two,b\r\n'.encode())
+    assert load(path).notes["text"].tolist() == ["one\r\nmore", "two"]
 
 
 def test_the_encoding_that_is_named_is_the_one(tmp_path):
@@ -542,23 +486,14 @@ def test_the_encoding_that_is_named_is_the_one(tmp_path):
         assert load(path, encoding=encoding).notes["text"][0] == text
 
 
-def test_text_of_parquet_in_another_encoding_is_named(tmp_path):
-    cells = pa.array([f"{SECRET} niño".encode("latin-1")]).cast(pa.string(), safe=False)
-    pq.write_table(pa.table({"id": ["1"], "text": cells, "codes": [["a", "b"]]}), tmp_path / "n.parquet")
-    assert "holds text that is not utf-8, as Parquet has it: write it again" in refused(tmp_path / "n.parquet")
-
-
 def test_a_note_longer_than_csv_allows_at_first(tmp_path):
     rows = [row | {"text": "long " * 100_000} for row in ROWS]
     assert load(save(tmp_path / "n.csv", rows)).notes["text"].str.len().min() == 500_000
 
 
 def test_fifty_thousand_codes_are_read_in_seconds(path):
-    rows = [
-        {"id": str(i), "text": f"note {i}", "codes": [f"{c:05d}" for c in range(5 * i, 5 * i + 10)]}
-        for i in range(10_000)
-    ]
-    save(path, rows)
+    lists = [[f"{c:05d}" for c in range(5 * i, 5 * i + 10)] for i in range(10_000)]
+    save(path, [{"id": str(i), "text": f"note {i}", "codes": codes} for i, codes in enumerate(lists)])
     started = time.process_time()
     found = load(path)
     assert time.process_time() - started < 10
@@ -577,7 +512,7 @@ def fifty_thousand(tmp_path_factory):
     return parameters, corpus.build(sources.load(parameters, folder), parameters)[0]
 
 
-def test_fifty_thousand_codes_leave_each_side_its_notes(fifty_thousand):
+def test_fifty_thousand_codes_leave_each_split_its_notes(fifty_thousand):
     parameters, notes = fifty_thousand
     assert len(notes.codes) == 50_022
     assert splitting.short(notes.split, validation=parameters.validation_share, test=parameters.test_share) == []

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from shl_utils.data.sources import synthetic, synthetic_text
+from shl_utils.data.sources.synthetic_text import TRUNCATION_WORDS
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +33,18 @@ def frequencies(corpus):
     return Counter(code for codes in corpus.notes["codes"] for code in codes)
 
 
-def test_every_note_comes_through_the_loader(corpus):
+def test_every_note_comes_through_the_loader_and_codes_are_of_every_kind(corpus):
     assert len(corpus.notes) == 300
     assert corpus.name == "synthetic"
     assert set(corpus.dropped) == {"Discharge summary row marked as an error"}
     assert corpus.notes["group"].nunique() < 300
     assert 55 <= len(corpus.descriptions) <= 65
     assert all(code != title for code, title in corpus.descriptions.items())
-
-
-def test_codes_are_of_every_kind(corpus):
-    codes = list(corpus.descriptions)
-    assert any(code.startswith("E") for code in codes)
-    assert any(code.startswith("V") for code in codes)
-    assert any(len(code.split(".")[0]) == 2 for code in codes)
-    assert any(code.startswith("0") and len(code.split(".")[0]) == 3 for code in codes)
+    assert set(frequencies(corpus)) == set(corpus.descriptions)
+    starts = [code.split(".")[0] for code in corpus.descriptions]
+    assert {"E", "V"} <= {start[0] for start in starts}
+    assert any(len(start) == 2 for start in starts), "procedures"
+    assert any(start.startswith("0") and len(start) == 3 for start in starts)
 
 
 def test_truth_has_every_assignment_once(corpus):
@@ -60,10 +58,7 @@ def test_evidence_is_where_the_truth_says(name, request):
     texts = dict(zip(corpus.notes["note"], corpus.notes["text"]))
     for note, code, evidence in corpus.truth.itertuples(index=False):
         words = texts[note].lower().split()
-        early, late = (
-            " ".join(part)
-            for part in (words[: synthetic_text.TRUNCATION_WORDS], words[synthetic_text.TRUNCATION_WORDS :])
-        )
+        early, late = (" ".join(part) for part in (words[:TRUNCATION_WORDS], words[TRUNCATION_WORDS:]))
         wordings = synthetic_text.paraphrases(corpus.descriptions[code])
         assert any(form in early for form in wordings) == (evidence == "present")
         if evidence != "present":
@@ -80,7 +75,7 @@ def test_notes_are_short_but_for_evidence_beyond(corpus):
     beyond = set(corpus.truth.loc[corpus.truth["evidence"] == "beyond", "note"])
     words = corpus.notes.set_index("note")["text"].str.split().str.len()
     assert (words.drop(beyond) < 200).all()
-    assert (words[sorted(beyond)] > synthetic_text.TRUNCATION_WORDS).all()
+    assert (words[sorted(beyond)] > TRUNCATION_WORDS).all()
 
 
 def test_the_tail_is_long(corpus, larger):
@@ -123,7 +118,7 @@ def test_a_full_table_says_the_same_of_the_codes_in_as_much_text_as_mimic_has(tm
     assert rows == pytest.approx(100 * (synthetic.MIMIC_ROWS + 1), rel=0.03)
     evidence = full.truth.merge(full.notes, on="note").itertuples(index=False)
     for row in evidence:
-        early = " ".join(row.text.lower().split()[: synthetic_text.TRUNCATION_WORDS])
+        early = " ".join(row.text.lower().split()[:TRUNCATION_WORDS])
         said = any(words in early for words in synthetic_text.paraphrases(full.descriptions[row.code]))
         assert said == (row.evidence == "present")
     with pytest.raises(ValueError, match="holds something else"):
@@ -152,29 +147,21 @@ def test_tables_are_written_once_and_never_over_others(tmp_path):
         synthetic.write(folder, notes=100, seed=0)
 
 
-def test_a_folder_of_real_tables_is_left_alone(tmp_path):
+def test_too_few_notes_and_a_folder_of_other_tables_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="100 or more"):
+        synthetic.write(tmp_path / "s", notes=99, seed=0)
+    assert not list(tmp_path.iterdir())
     (tmp_path / "NOTEEVENTS.csv.gz").write_bytes(b"kept")
     with pytest.raises(ValueError, match="choose another folder"):
         synthetic.load(tmp_path, notes=100, seed=0)
     assert contents(tmp_path) == {"NOTEEVENTS.csv.gz": b"kept"}
 
 
-def test_too_few_notes_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="100 or more"):
-        synthetic.write(tmp_path / "s", notes=99, seed=0)
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
-    "title",
-    ["Cholera, unspecified", "Ménière's disease, unspecified", "Other", "Acute myocardial infarction"],
+    "title", ["Cholera, unspecified", "Ménière's disease, unspecified", "Other", "Acute myocardial infarction"]
 )
 def test_paraphrases_are_plain_and_end_with_the_title(title):
     wordings = synthetic_text.paraphrases(title)
     assert len(set(wordings)) == len(wordings)
     assert wordings[-1] == title.lower().replace(",", "").replace("'s", "")
     assert all(form and form == " ".join(form.split()).lower() for form in wordings)
-
-
-def test_codes_of_the_tables_are_of_the_book(corpus):
-    assert set(frequencies(corpus)) == set(corpus.descriptions)

@@ -74,3 +74,10 @@ def test_order_within_a_code_is_kept_where_both_agree():
     fitted = stacking.fit(own, own, truth, np.array([0]))
     joined = stacking.stack(own, own, np.array([0]), fitted)
     assert (np.diff(joined[:, 0]) > 0).all()
+
+
+def test_without_any_segment_model_the_ensemble_is_the_other():
+    other, none = RNG.random((5, 3)), np.full(3, -1)
+    fitted = stacking.fit(np.zeros((5, 3)), other, np.ones((5, 3)), none)
+    assert fitted.shape == (0, 3)
+    assert stacking.stack(np.zeros((5, 3)), other, none, fitted) == pytest.approx(other)
