@@ -219,8 +219,6 @@ def test_a_declaration_that_cannot_be_read_is_refused_with_its_place(tmp_path, a
 
 
 def test_commands_start_without_torch():
-    code = (
-        "import sys; from shl_utils import cli; cli._parser(); print('torch' in sys.modules, 'pandas' in sys.modules)"
-    )
+    code = "import sys; from shl_utils import cli; print('torch' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
     assert done.stdout.split() == ["False", "False"], done.stderr
