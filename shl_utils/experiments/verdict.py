@@ -24,7 +24,7 @@ def judge_run(folder: Path) -> pd.DataFrame:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
     lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
-    if "papers" not in lines:
+    if not {"metric", "comparable"} <= set(lines):
         raise FileNotFoundError(f"{folder} has claims of an earlier version: run 05_ablate of that run again")
     return lines.assign(verdict=[_verdict(*ends) for ends in lines[["gain", "low", "high"]].to_numpy()])
 
@@ -32,7 +32,7 @@ def judge_run(folder: Path) -> pd.DataFrame:
 def _verdict(gain: float, low: float, high: float) -> str:
     if gain != gain:
         return "not tested"
-    return "yes" if low > 0 else "no" if high < 0 else "not settled"
+    return "yes" if low > 0 else "no" if high < 0 else "inconclusive"
 
 
 def run_folders(names: list[str]) -> dict[str, Path]:
@@ -64,6 +64,6 @@ def _beta(folder: Path) -> str:
 
 def failed(folders: dict[str, Path]) -> pd.DataFrame:
     """Experiments of these runs with failed training runs, see `diagnostics`: `run`, `row`, `failed` (how many)."""
-    tables = [pd.read_parquet(folder / "ablation.parquet").assign(run=name) for name, folder in folders.items()]
-    lines = pd.concat(tables, ignore_index=True)
+    parts = [pd.read_parquet(folder / "ablation.parquet").assign(run=name) for name, folder in folders.items()]
+    lines = pd.concat(parts, ignore_index=True)
     return lines.loc[lines["failed"] > 0, ["run", "row", "failed"]].reset_index(drop=True)

@@ -8,10 +8,11 @@ from shl_utils.experiments import verdict
 from shl_utils.reporting import plots, tables
 from shl_utils.runs import stages, storage
 
+FILTER = "The filter on training labels helps"
 FOUND = {
     "With beta R1, the whole method beats one BCE model": (-0.1, -0.12, -0.08),
     "Segments beat one model": (0.02, 0.01, 0.03),
-    "The filter on training labels helps": (0.01, -0.01, 0.03),
+    FILTER: (0.01, -0.01, 0.03),
     "In segments, its weights alone beat BCE": (float("nan"),) * 3,
 }
 
@@ -20,9 +21,9 @@ def write(folder, *, beta="R1", failed=0):
     folder.mkdir(parents=True, exist_ok=True)
     storage.write_json(folder / "provenance.json", {"parameters": {"beta": beta}})
     lines = [
-        {"claim": claim, "papers": True, "measured": "a row", "figure": figure}
+        {"claim": claim, "papers": True, "comparable": claim != FILTER, "measured": "a row", "metric": metric}
         for claim in FOUND
-        for figure in results.HEADLINE_METRICS
+        for metric in results.HEADLINE_METRICS
     ]
     ends = pd.DataFrame([FOUND[line["claim"]] for line in lines], columns=["gain", "low", "high"])
     pd.DataFrame(lines).join(ends).to_parquet(folder / "claims.parquet")
@@ -34,7 +35,7 @@ def write(folder, *, beta="R1", failed=0):
 def test_a_verdict_is_where_the_interval_lies(tmp_path):
     found = verdict.judge_run(write(tmp_path))
     said = found.groupby(level=0, sort=False)["verdict"].unique().map(list)
-    assert said.to_dict() == dict(zip(FOUND, (["no"], ["yes"], ["not settled"], ["not tested"])))
+    assert said.to_dict() == dict(zip(FOUND, (["no"], ["yes"], ["inconclusive"], ["not tested"])))
 
 
 def test_runs_stand_side_by_side(tmp_path):
@@ -46,13 +47,14 @@ def test_runs_stand_side_by_side(tmp_path):
     whole = shown.loc["With beta R1, the whole method beats one BCE model"]
     assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
     _, axes = plots.plt.subplots(1, 2)
-    assert len(plots.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticks()) == 3
+    drawn = plots.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticklabels()
+    assert [label.get_text() for label in drawn] == [*list(FOUND)[:2], f"({FILTER})"], "one that is not comparable"
 
 
 def test_a_claim_that_no_run_tested_stands_once_and_says_so(tmp_path):
     lines = verdict.judge_runs({name: write(tmp_path / name) for name in ("first", "second")})
     shown = tables.verdict(lines).reset_index().groupby("claim", sort=False)
-    assert list(shown.groups) == list(FOUND), "every claim, in its order"
+    assert list(shown.groups) == [claim if claim != FILTER else f"({claim})" for claim in FOUND], "in their order"
     weights = shown.get_group("In segments, its weights alone beat BCE")
     assert weights[["run", "micro", "macro"]].to_numpy().tolist() == [["none", "not tested", "not tested"]]
 
@@ -64,7 +66,7 @@ def test_two_runs_of_one_name_are_refused(tmp_path):
     assert list(verdict.run_folders([names[0], names[0], "other"])) == ["demo", "other"]
 
 
-def test_rows_with_trainings_that_failed_are_named_by_run(tmp_path):
+def test_experiments_with_failed_trainings_are_named_by_run(tmp_path):
     folders = {"first": write(tmp_path / "first", failed=3), "second": write(tmp_path / "second")}
     found = verdict.failed(folders)
     assert found.to_numpy().tolist() == [["first", "segmented sh_focal, no filter", 3]]
