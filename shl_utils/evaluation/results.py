@@ -31,13 +31,9 @@ def choose_thresholds(
 ) -> NDArray[np.float64]:
     """Thresholds (codes,), chosen on validation by the rule `threshold` of the run. gold: (notes, codes)."""
     validation = corpus.rows("validation")
-    return thresholds.choose(
-        parameters.threshold,
-        _dense(gold[validation]),
-        predictions.select(validation),
-        segment=predictions.segments,
-        floor=parameters.min_positives,
-    )
+    truth, found = _dense(gold[validation]), predictions.select(validation)
+    how = {"segment": predictions.segments, "floor": parameters.min_positives}
+    return thresholds.choose(parameters.threshold, truth, found, **how)
 
 
 def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
@@ -89,12 +85,9 @@ def threshold_table(
     """Thresholds as saved: `code`, `model` (the segment that predicts it, -1 for none), and one column per rule."""
     validation = corpus.rows("validation")
     truth, found = _dense(gold[validation]), predictions.select(validation)
-    given = {
-        "segment": predictions.segments,
-        "floor": parameters.min_positives,
-        "common": thresholds.best(truth, found),
-    }
-    columns = {rule: thresholds.choose(rule, truth, found, **given) for rule in thresholds.RULES}
+    how = {"segment": predictions.segments, "floor": parameters.min_positives}
+    how["common"] = thresholds.best(truth, found)
+    columns = {rule: thresholds.choose(rule, truth, found, **how) for rule in thresholds.RULES}
     return pd.DataFrame({"code": corpus.codes["code"], "model": predictions.segments, **columns})
 
 
@@ -279,11 +272,9 @@ def gains_by_frequency(
         for key, found in within.items() if base.points["positives"] else ():
             line = {"id": key, "row": measured[key].name, "reference": key == reference, "bin": name}
             line |= {"codes": found.points["codes_all"], "positives": found.points["positives"]}
-            micro = with_gain(found, base)
-            ends = {"gain": "_gain", "low": "_gain_low", "high": "_gain_high"}
-            lines.append(
-                line | {"micro_f1": micro["micro_f1"]} | {k: micro[f"micro_f1{end}"] for k, end in ends.items()}
-            )
+            gain = summarize({"gain": difference(found, base)["micro_f1"]})
+            line |= {"micro_f1": found.points["micro_f1"]}
+            lines.append(line | {column.removeprefix("gain_"): value for column, value in gain.items()})
     return pd.DataFrame(lines)
 
 

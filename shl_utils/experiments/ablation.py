@@ -30,12 +30,12 @@ class Experiment:
     """One configuration of the grid, a row of the results table.
 
     id: made of its levels, those of NAMED and those that differ from the run's; tuning does not change it.
-    places: number of a combination in the grid to its levels {factor: level}, without the seed. scoring: "union" (every
-    segment predicts for every note), "oracle_routing" or "stacked". Under oracle routing a segment predicts only for
-    notes that hold one of its codes by gold. It is a reading of the paper, not a way to code a note. A stacked ensemble
-    is the union, calibrated together with one BCE model of all codes: our extension, see `stacking`.
+    places: number of a combination in the grid to its levels {factor: level}, without the seed; none if it was added
+    to the grid. scoring: "union" (every segment predicts for every note), "oracle_routing" (a segment predicts only for
+    notes that hold one of its codes by gold: a reading of the paper, no way to code a note) or "stacked" (the union,
+    calibrated together with one BCE model of all codes: our extension, see `stacking`).
     settings: full parameters, several where `tuning` has yet to choose one. options: per setting, one model per seed.
-    run: the parameters that the grid varies. added: whether it is REFERENCE, added because the grid lacks it.
+    run: the parameters that the grid varies.
     """
 
     id: str
@@ -44,7 +44,6 @@ class Experiment:
     settings: tuple[Parameters, ...]
     options: tuple[tuple[Variant, ...], ...]
     run: Parameters
-    added: bool = False
 
     @property
     def parameters(self) -> Parameters:
@@ -67,14 +66,8 @@ class Experiment:
         """
         if self.scoring != "stacked":
             return ()
-        return tuple(
-            _model(
-                variants.unified_bce_counterpart(v.parameters),
-                v.parameters.training_seed + grid.PARTNER_SEED_OFFSET,
-                self.run,
-            )
-            for v in self.models
-        )
+        plain = [variants.unified_bce_counterpart(model.parameters) for model in self.models]
+        return tuple(_model(like, like.training_seed + grid.PARTNER_SEED_OFFSET, self.run) for like in plain)
 
     @property
     def name(self) -> str:
@@ -103,10 +96,8 @@ class Experiment:
     @property
     def extension(self) -> bool:
         """Whether it contains something of ours that is not the paper's."""
-        here = self.parameters
-        if here.initialization != "prior" or here.pooling != "mean" or self.scoring == "stacked":
-            return True
-        return self.levels(["max_negative_weight"]).get("max_negative_weight", 0) > 0
+        papers = {"initialization": "prior", "pooling": "mean", "max_negative_weight": 0}
+        return self.scoring == "stacked" or not self.levels(papers).items() <= papers.items()
 
     @property
     def comparable(self) -> bool:
@@ -123,16 +114,15 @@ def experiments(name: str, parameters: Parameters) -> list[Experiment]:
     ValueError for seeds that cannot be paired with those of the reference.
     """
     found: dict[str, Experiment] = {}
-    every_seed: dict[int, None] = {}
-    for number, combination in enumerate(grid.combinations(name, parameters)):
-        new = _experiment(number, combination, parameters)
+    combinations = list(grid.combinations(name, parameters))
+    for number, combination in enumerate(combinations):
+        new = _experiment({number: combination.choices}, combination, parameters)
         found[new.id] = _merge(found[new.id], new) if new.id in found else new
-        every_seed |= dict.fromkeys(combination.seeds)
     if REFERENCE not in found:
         changed = variants.PLAIN | {"initialization": "prior", "epochs": parameters.ablation_epochs}
-        settings = (parameters.model_copy(update=changed),)
-        base = _experiment(-1, grid.Combination(dict(variants.PLAIN), settings, tuple(every_seed)), parameters)
-        found = {REFERENCE: replace(base, added=True)} | found
+        seeds = dict.fromkeys(seed for combination in combinations for seed in combination.seeds)
+        plain = grid.Combination({}, (parameters.model_copy(update=changed),), tuple(seeds))
+        found = {REFERENCE: _experiment({}, plain, parameters)} | found
     _check_seeds(found, grid.path_of(name))
     return list(found.values())
 
@@ -147,13 +137,13 @@ def _check_seeds(found: dict[str, Experiment], path: Path) -> None:
             raise ValueError(f"{path}: {one.name} has {n} seeds and {base.name} {known}: give all the same {grid.SEED}")
 
 
-def _experiment(number: int, combination: grid.Combination, run: Parameters) -> Experiment:
+def _experiment(places: dict[int, dict[str, Any]], combination: grid.Combination, run: Parameters) -> Experiment:
     scoring = combination.choices.get("scoring", "union")
     # each once: a setting without effect here is no setting to choose from
     every = [_without(_inactive(full, scoring), full, like=run) for full in combination.settings]
     settings = tuple(full for i, full in enumerate(every) if full not in every[:i])
     options = tuple(_by_seed(tuple(_model(full, seed, run) for seed in combination.seeds)) for full in settings)
-    found = Experiment("", {number: combination.choices}, scoring, settings, options, run)
+    found = Experiment("", places, scoring, settings, options, run)
     named = {factor: getattr(found.parameters, factor, scoring) for factor in NAMED}
     return replace(found, id=_id(named | found.departures))
 

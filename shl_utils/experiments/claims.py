@@ -1,9 +1,12 @@
-"""The paper's claims, each as a comparison of experiments of an ablation."""
+"""The paper's claims, each as a comparison of experiments of an ablation, with a verdict read off its interval."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
@@ -14,11 +17,14 @@ from shl_utils.evaluation.results import Measured
 from shl_utils.experiments import effects, grid
 from shl_utils.experiments.ablation import REFERENCE, Experiment
 from shl_utils.method import losses
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import STAGES, Parameters, check
+from shl_utils.reporting import tables
+from shl_utils.runs import stages
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 ENDS = {"gain": "", "low": "_low", "high": "_high"}
 UNTESTED = "no such rows"
+FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
 PAPER = {"papers": True, "comparable": True}
 EASIER = {"papers": False, "comparable": False}  # what an easier protocol would bring
 OURS = {"papers": False, "comparable": True}  # about our extensions
@@ -97,3 +103,57 @@ def _method(experiments: list[Experiment], run: Parameters, **parts: str) -> Exp
 def _harmonic(run: Parameters) -> str:
     """The run's loss if it is one of the paper's, else "", which no experiment has."""
     return run.loss if run.loss in losses.HARMONIC else ""
+
+
+def judge_run(folder: Path) -> pd.DataFrame:
+    """The claims measured in the run in `folder`, indexed by claim, with a column `verdict`.
+
+    FileNotFoundError where the run has no ablation, or claims of an earlier version.
+    """
+    for name in FILES:
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
+    lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
+    if not {"metric", "comparable"} <= set(lines):
+        raise FileNotFoundError(f"{folder} has claims of an earlier version: run 05_ablate of that run again")
+    return lines.assign(verdict=[_verdict(*ends) for ends in lines[["gain", "low", "high"]].to_numpy()])
+
+
+def _verdict(gain: float, low: float, high: float) -> str:
+    if gain != gain:
+        return "not tested"
+    return "yes" if low > 0 else "no" if high < 0 else "inconclusive"
+
+
+def run_folders(names: list[str]) -> dict[str, Path]:
+    """Name to folder of these runs; ValueError if two folders have the same last name, by which tables list them."""
+    folders = {folder: folder.name for folder in map(stages.folder_of, names)}
+    for name, n in Counter(folders.values()).items():
+        if n > 1:
+            raise ValueError(f"`compare_with`: {n} runs are called {name}: rename the folder of one")
+    return {name: folder for folder, name in folders.items()}
+
+
+def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
+    """`judge_run` of every run in one table, claim by claim. The column `run` holds the run's name and its own beta."""
+    found = {name: judge_run(folder) for name, folder in folders.items()}
+    lines = pd.concat([part.assign(run=f"{name} ({_beta(folders[name])})") for name, part in found.items()])
+    return lines.loc[lines.index.unique()]
+
+
+def measured_on(folders: dict[str, Path]) -> dict[str, str]:
+    """The fingerprints of every run's data, as one more definition: where they differ, so do more than the models."""
+    prints = {name: stages.read_stamp(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
+    return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
+
+
+def _beta(folder: Path) -> str:
+    path = folder / "provenance.json"
+    return check(json.loads(path.read_text(encoding="utf-8"))["parameters"], origin=str(path)).beta
+
+
+def failed(folders: dict[str, Path]) -> pd.DataFrame:
+    """Experiments of these runs with failed training runs, see `diagnostics`: `run`, `row`, `failed` (how many)."""
+    parts = [pd.read_parquet(folder / "ablation.parquet").assign(run=name) for name, folder in folders.items()]
+    lines = pd.concat(parts, ignore_index=True)
+    return lines.loc[lines["failed"] > 0, ["run", "row", "failed"]].reset_index(drop=True)

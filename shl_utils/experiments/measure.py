@@ -60,7 +60,7 @@ def one_factor(table: pd.DataFrame, experiments: list[Experiment]) -> dict[str, 
     A combination without a factor is on no curve, nor is one whose last factor has no effect. table: by experiment id.
     """
     found: dict[str, dict[Any, dict]] = {}
-    places = {n: (place, one) for one in experiments if not one.added for n, place in one.places.items() if place}
+    places = {n: (place, one) for one in experiments for n, place in one.places.items() if place}
     for place, one in dict(sorted(places.items())).values():
         levels, last = one.levels(place), list(place)[-1]
         if last in levels:

@@ -45,7 +45,7 @@ def summarize_costs(ratios: pd.Series) -> str:
 
 
 def summarize_verdicts(lines: pd.DataFrame) -> str:
-    """How many of the paper's tested claims hold, by metric and verdict. lines: from `verdict.judge_runs`."""
+    """How many of the paper's tested claims hold, by metric and verdict. lines: from `claims.judge_runs`."""
     theirs = lines[lines["papers"]]
     runs = theirs["run"].nunique()
     tested = theirs[theirs["verdict"] != "not tested"]

@@ -140,9 +140,8 @@ def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
     heads = [f"{b} ({n:.0f} codes, {k:.0f} labels)" for b, n, k in lines[["bin", "codes", "positives"]].to_numpy()]
     gains = lines.apply(_change, axis=1).where(~lines["reference"], "")
     texts = _text(100 * lines["micro_f1"], "{:.1f}") + gains.mask(gains != "", ", " + gains)
-    wide = lines.assign(head=heads, text=texts).pivot(index="id", columns="head", values="text")
-    wide = wide.reindex(index=lines["id"].unique(), columns=dict.fromkeys(heads))
-    return wide.set_axis(lines.drop_duplicates("id")["row"]).rename_axis(columns=None)
+    wide = _wide(lines.assign(head=heads, text=texts), "head")
+    return wide.reindex(columns=dict.fromkeys(heads)).rename_axis(columns=None)
 
 
 def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
@@ -157,15 +156,13 @@ def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     """One row per claim and run that tested it: gain and verdict in micro- and macro-F1; untested claims appear once.
 
-    Claims that are not comparable are in parentheses. lines: from `verdict.judge_runs`.
+    Claims that are not comparable are in parentheses. lines: from `claims.judge_runs`.
     """
     keys = ["claim", "run", "measured"]
     lines = lines.set_axis(marked(lines.index, lines["comparable"])).rename_axis("claim")
-    claims, tested = list(lines.index.unique()), lines[lines["verdict"] != "not tested"]
+    tested = lines[lines["verdict"] != "not tested"]
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "metric"])
-    shown = pd.concat([tested.reset_index(), never]).sort_values(
-        "claim", key=lambda c: c.map(claims.index), kind="stable"
-    )
+    shown = pd.concat([tested, never.set_index("claim")]).loc[lines.index.unique()].reset_index()
     texts = shown["verdict"].where(shown["gain"].isna(), shown["verdict"] + ", " + shown.apply(_change, axis=1))
     shown = shown.assign(text=texts, metric=shown["metric"].map(HEADLINE_METRICS))
     wide = shown.pivot(index=keys, columns="metric", values="text")
@@ -179,11 +176,15 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
     table: from `tuning.choose`.
     """
     texts = _text(100 * table["validation_score"], "{:.1f}") + table["chosen"].map({True: " *", False: ""})
-    shown = table.assign(text=texts)
-    wide = shown.pivot(index="id", columns="setting", values="text").fillna("").reindex(shown["id"].unique())
-    wide["core seconds"] = _text(table.groupby("id")["core_seconds"].sum(), "{:.0f}")
-    heading = "mean of micro average precision and mAP on validation, x 100"
-    return wide.set_axis(table.drop_duplicates("id")["row"]).rename_axis(heading)
+    wide = _wide(table.assign(text=texts), "setting").fillna("")
+    wide["core seconds"] = _text(table.groupby("id", sort=False)["core_seconds"].sum(), "{:.0f}").to_numpy()
+    return wide.rename_axis("mean of micro average precision and mAP on validation, x 100")
+
+
+def _wide(lines: pd.DataFrame, columns: str) -> pd.DataFrame:
+    """One row per experiment in the order of `lines`, by its name; cells hold their `text`."""
+    wide = lines.pivot(index="id", columns=columns, values="text")
+    return wide.reindex(lines["id"].unique()).set_axis(lines.drop_duplicates("id")["row"])
 
 
 def write_markdown(path: Path, *tables: pd.DataFrame, definitions: dict[str, str]) -> None:
