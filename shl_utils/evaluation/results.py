@@ -26,6 +26,74 @@ Values = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): the estimate,
 INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of a model or an experiment on the test notes, each a mean over seeds.
+
+    points: metric to value. samples: headline metric to (draws,), for intervals. seeds: headline metric to (seeds,).
+    truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
+    once.
+    name: as tables print it. comparable: whether it is measured on all pairs of the labels that the source has.
+    """
+
+    points: dict[str, float]
+    samples: dict[str, NDArray[np.float64]]
+    seeds: dict[str, NDArray[np.float64]]
+    truth: sparse.csr_array
+    predicted: list[sparse.csr_array]
+    name: str = ""
+    comparable: bool = True
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """A headline metric, (1 + draws,): its estimate, then the value in every bootstrap draw."""
+        return np.append(self.points[metric], self.samples[metric])
+
+
+def measured_on(
+    truth: NDArray, predicted: list[NDArray], parameters: Parameters, *, mean_ap: Sequence[float] = ()
+) -> Measured:
+    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws.
+
+    mean_ap: mean average precision per seed, if known; its mean becomes the metric `map`.
+    """
+    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
+    points = [label_metrics.scores(truth, part) for part in predicted]
+    samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
+    share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
+    ranked = {"map": float(np.mean(mean_ap))} if mean_ap else {}
+    return Measured(
+        points={metric: float(np.mean([p[metric] for p in points])) for metric in points[0]} | ranked,
+        samples={
+            metric: (share * np.stack([s[metric] for s in samples], axis=1)).sum(axis=1) for metric in HEADLINE_METRICS
+        },
+        seeds={metric: np.array([p[metric] for p in points]) for metric in HEADLINE_METRICS},
+        truth=sparse.csr_array(truth),
+        predicted=[sparse.csr_array(part) for part in predicted],
+    )
+
+
+def difference(found: Measured, base: Measured) -> Values:
+    """Paired differences of the headline metrics, `found` minus `base`."""
+    return {metric: found.values(metric) - base.values(metric) for metric in HEADLINE_METRICS}
+
+
+def summarize(values: Values) -> dict[str, float]:
+    """Each estimate by its name, and its 95% interval as `_low` and `_high`."""
+    line = {}
+    for name, found in values.items():
+        low, high = resampling.interval(found[1:])
+        line |= {name: float(found[0]), f"{name}_low": low, f"{name}_high": high}
+    return line
+
+
+def with_gain(found: Measured, base: Measured) -> dict[str, float]:
+    """The headline metrics, their paired gains over `base` (`_gain`), and intervals of both (`_low`, `_high`)."""
+    values = {}
+    for metric, gain in difference(found, base).items():
+        values |= {metric: found.values(metric), f"{metric}_gain": gain}
+    return summarize(values)
+
+
 def choose_thresholds(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> NDArray[np.float64]:
@@ -134,10 +202,7 @@ def write(
     """Write `metrics.json`: every metric by model, frequency bin and segment, and what it was measured on."""
 
     def nested(part: pd.DataFrame) -> dict[str, Any]:
-        return {
-            name: json.loads(part.loc[name].to_json(orient="index"))
-            for name in dict.fromkeys(part.index.get_level_values("model"))
-        }
+        return {name: json.loads(part.loc[name].to_json(orient="index")) for name in part.index.unique("model")}
 
     storage.write_json(
         path,
@@ -161,74 +226,6 @@ def train_counts(corpus: Corpus) -> NDArray[np.int64]:
 
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The metrics of a model or an experiment on the test notes, each a mean over seeds.
-
-    points: metric to value. samples: headline metric to (draws,), for intervals. seeds: headline metric to (seeds,).
-    truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
-    once.
-    name: as tables print it. comparable: whether it is measured on all pairs of the labels that the source has.
-    """
-
-    points: dict[str, float]
-    samples: dict[str, NDArray[np.float64]]
-    seeds: dict[str, NDArray[np.float64]]
-    truth: sparse.csr_array
-    predicted: list[sparse.csr_array]
-    name: str = ""
-    comparable: bool = True
-
-    def values(self, metric: str) -> NDArray[np.float64]:
-        """A headline metric, (1 + draws,): its estimate, then the value in every bootstrap draw."""
-        return np.append(self.points[metric], self.samples[metric])
-
-
-def measured_on(
-    truth: NDArray, predicted: list[NDArray], parameters: Parameters, *, mean_ap: Sequence[float] = ()
-) -> Measured:
-    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws.
-
-    mean_ap: mean average precision per seed, if known; its mean becomes the metric `map`.
-    """
-    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
-    points = [label_metrics.scores(truth, part) for part in predicted]
-    samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
-    share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
-    ranked = {"map": float(np.mean(mean_ap))} if mean_ap else {}
-    return Measured(
-        points={metric: float(np.mean([p[metric] for p in points])) for metric in points[0]} | ranked,
-        samples={
-            metric: (share * np.stack([s[metric] for s in samples], axis=1)).sum(axis=1) for metric in HEADLINE_METRICS
-        },
-        seeds={metric: np.array([p[metric] for p in points]) for metric in HEADLINE_METRICS},
-        truth=sparse.csr_array(truth),
-        predicted=[sparse.csr_array(part) for part in predicted],
-    )
-
-
-def difference(found: Measured, base: Measured) -> Values:
-    """Paired differences of the headline metrics, `found` minus `base`."""
-    return {metric: found.values(metric) - base.values(metric) for metric in HEADLINE_METRICS}
-
-
-def summarize(values: Values) -> dict[str, float]:
-    """Each estimate by its name, and its 95% interval as `_low` and `_high`."""
-    line = {}
-    for name, found in values.items():
-        low, high = resampling.interval(found[1:])
-        line |= {name: float(found[0]), f"{name}_low": low, f"{name}_high": high}
-    return line
-
-
-def with_gain(found: Measured, base: Measured) -> dict[str, float]:
-    """The headline metrics, their paired gains over `base` (`_gain`), and intervals of both (`_low`, `_high`)."""
-    values = {}
-    for metric, gain in difference(found, base).items():
-        values |= {metric: found.values(metric), f"{metric}_gain": gain}
-    return summarize(values)
 
 
 def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str) -> pd.DataFrame:
@@ -272,9 +269,8 @@ def gains_by_frequency(
         for key, found in within.items() if base.points["positives"] else ():
             line = {"id": key, "row": measured[key].name, "reference": key == reference, "bin": name}
             line |= {"codes": found.points["codes_all"], "positives": found.points["positives"]}
-            gain = summarize({"gain": difference(found, base)["micro_f1"]})
-            line |= {"micro_f1": found.points["micro_f1"]}
-            lines.append(line | {column.removeprefix("gain_"): value for column, value in gain.items()})
+            gain = summarize({"gain": difference(found, base)["micro_f1"]}).values()
+            lines.append(line | dict(zip(("micro_f1", "gain", "low", "high"), (found.points["micro_f1"], *gain))))
     return pd.DataFrame(lines)
 
 

@@ -1,6 +1,7 @@
 """An ablation's metrics, from predictions made up so that they can be worked out beside it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -51,22 +52,10 @@ def keep(folder, corpus, one, seed, probabilities):
     return found.select(corpus.rows("test"))
 
 
-@dataclass
-class Ablated:
-    """corpus; truth: of the test, (notes, codes). found: experiments. probabilities: of the test by id, one per seed,
-    without those of `routed`, which shares its models; table and measured: what is made of them."""
-
-    corpus: Corpus
-    truth: np.ndarray
-    found: list
-    routed: str
-    probabilities: dict
-    measured: dict
-    table: pd.DataFrame
-
-
 @pytest.fixture
 def ablated(tmp_path):
+    """corpus; truth: of the test, (notes, codes). found: experiments. probabilities: of the test by id, one per seed,
+    without those of `routed`, which shares its models; measured and table: what is made of them."""
     corpus = corpus_of(train="ab ab ab abc", validation="a b c", test="a b ab abc c bc a b ab ac " * 6)
     found = experiments(tmp_path, GRID, **CHANGED)
     rng, probabilities = np.random.default_rng(0), {}
@@ -81,7 +70,8 @@ def ablated(tmp_path):
     measured = {one.id: measure.measure(tmp_path, corpus, one) for one in found}
     (routed,) = (one.id for one in found if one.scoring == "oracle_routing")
     truth = corpus.labels[corpus.rows("test")].toarray().astype(int)
-    return Ablated(corpus, truth, found, routed, probabilities, measured, results.table(measured, **TABLE))
+    made = {"probabilities": probabilities, "measured": measured, "table": results.table(measured, **TABLE)}
+    return SimpleNamespace(corpus=corpus, truth=truth, found=found, routed=routed, **made)
 
 
 def test_points_are_means_over_seeds(ablated):

@@ -89,7 +89,9 @@ def test_a_model_waits_for_its_stage(begun):
 
 
 def test_models_are_listed_by_id_with_what_they_are(tmp_path):
-    found = asked(tmp_path, "- loss: [bce, sh]\n  negatives_per_positive: [1000.0]\n  filter_labels: [train, none]\n")
+    found = batch_of(
+        tmp_path, "- loss: [bce, sh]\n  negatives_per_positive: [1000.0]\n  filter_labels: [train, none]\n"
+    )
     with pytest.raises(ValueError, match="has no model 'loss=bce'") as caught:
         found.train("loss=bce")
     lines = dict(line.split(maxsplit=1) for line in str(caught.value).splitlines()[1:])
@@ -99,14 +101,14 @@ def test_models_are_listed_by_id_with_what_they_are(tmp_path):
 
 def test_a_model_that_goes_on_from_another_waits_for_it(tmp_path):
     text = "- loss: [bce, sh]\n  segmentation: [eta]\n  initialization: [warm_start]\n  pooling: [attention]\n"
-    found = asked(tmp_path, text)
+    found = batch_of(tmp_path, text)
     origins = {origin for model in found.models for origin in found.before(model)}
     assert len(origins) == 1
     assert origins < set(found.models)
     assert not found.before(*origins)
 
 
-def asked(tmp_path, text):
+def batch_of(tmp_path, text):
     """The batch of a run with this grid."""
     (tmp_path / "g.yaml").write_text(text)
     (tmp_path / "p.yaml").write_text(f"run: {tmp_path / 'run'}\ngrid: {tmp_path / 'g.yaml'}\n")

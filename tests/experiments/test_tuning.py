@@ -49,24 +49,6 @@ def test_an_experiment_cannot_be_measured_before_its_setting_is_chosen(tmp_path)
         ablation.models(found)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("tune: [0.1]", "expected settings"),
-        ("tune: [{lr_haed: 0.1}]", "'lr_haed' cannot be tuned, did you mean 'lr_head'?"),
-        ("tune: [{eta: 0.1}]", "'eta' cannot be tuned"),
-        ("tune: [{training_seed: 1}]", "'training_seed' cannot be tuned"),
-        ("tune: [{loss: bce}]", "loss is a factor of the same block"),
-        ("tune: [{lr_head: 7.0}]", "lr_head"),
-        ("tuen: [{lr_head: 0.1}]", "unknown factor 'tuen', did you mean 'tune'?"),
-    ],
-)
-def test_mistakes_name_the_file(tmp_path, line, message):
-    with pytest.raises(ValueError, match=r"grid\.yaml") as caught:
-        experiments(tmp_path, f"- loss: [bce]\n  {line}")
-    assert message in str(caught.value)
-
-
 def test_one_experiment_with_two_lists_of_settings_is_refused(tmp_path):
     text = "- loss: [bce]\n  tune: [{lr_head: 0.01}]\n- loss: [bce]\n  tune: [{lr_head: 0.02}]"
     with pytest.raises(ValueError, match="two blocks of the grid hold this row"):
