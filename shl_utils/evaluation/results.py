@@ -23,6 +23,7 @@ from shl_utils.parameters import Parameters
 from shl_utils.runs import progress, storage
 
 Values = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): the estimate, then the value in every bootstrap draw
+ENDS = ("", "_low", "_high")  # of the columns that hold an estimate and its interval
 INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
 
 
@@ -78,11 +79,10 @@ def difference(found: Measured, base: Measured) -> Values:
 
 
 def summarize(values: Values) -> dict[str, float]:
-    """Each estimate by its name, and its 95% interval as `_low` and `_high`."""
+    """Each estimate by its name, and the ends of its 95% interval as `_low` and `_high`."""
     line = {}
     for name, found in values.items():
-        low, high = resampling.interval(found[1:])
-        line |= {name: float(found[0]), f"{name}_low": low, f"{name}_high": high}
+        line |= dict(zip((name + end for end in ENDS), (float(found[0]), *resampling.interval(found[1:]))))
     return line
 
 

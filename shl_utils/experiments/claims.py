@@ -22,7 +22,6 @@ from shl_utils.reporting import tables
 from shl_utils.runs import stages
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
-ENDS = {"gain": "", "low": "_low", "high": "_high"}
 UNTESTED = "no such rows"
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
 PAPER = {"papers": True, "comparable": True}
@@ -44,7 +43,7 @@ def measure(measured: dict[str, Measured], experiments: list[Experiment], run: P
         {"claim": claim}
         | kind
         | {"measured": name, "metric": metric}
-        | {column: found.get(metric + end, math.nan) for column, end in ENDS.items()}
+        | dict(zip(("gain", "low", "high"), (found.get(metric + end, math.nan) for end in results.ENDS)))
         for claim, kind, (name, found) in _claims(measured, experiments, run)
         for metric in HEADLINE_METRICS
     ]
@@ -64,14 +63,14 @@ def _claims(
         one = _method(theirs, run, **parts)
         if one is None or reference not in measured:
             return UNTESTED, {}
-        return one.name, results.summarize(results.difference(measured[one.id], measured[reference]))
+        return one.name, effects.mean_change(measured, [(reference, one.id)])
 
     def change(among: list[Experiment], factor: str, before: str, after: str) -> Found:
         pairs = effects.comparable_pairs(effects.pairs(among, factor, before, after))
         if not pairs:
             return UNTESTED, {}
         name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
-        return name, effects.mean_change(measured, pairs)
+        return name, effects.mean_change(measured, [(a.id, b.id) for a, b in pairs])
 
     for beta in sorted({"R1", "R3", run.beta}):  # the default, the most favourable on openi, and the run's own
         for rival, reference in (("one BCE model", REFERENCE), ("a linear model", LINEAR)):

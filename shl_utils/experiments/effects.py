@@ -21,7 +21,7 @@ Pair = tuple[Experiment, Experiment]  # the experiment before a change, and afte
 KINDS = {"average", "single", "shares", "over_linear"}  # of changes, as saved in a run's file
 # the most favourable reading of the paper: its loss and segments, a filter on all labels, oracle routing of notes
 CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
-COLUMNS = [f"{metric}{end}" for metric in HEADLINE_METRICS for end in ("", "_low", "_high")]
+COLUMNS = [metric + end for metric in HEADLINE_METRICS for end in results.ENDS]
 
 
 def on_average(measured: dict[str, Measured], experiments: list[Experiment]) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def on_average(measured: dict[str, Measured], experiments: list[Experiment]) -> 
     for factor, change, found in _changes(experiments):
         pairs = comparable_pairs(found)
         line = {"change": change, "factor": factor, "comparable": all(map(_comparable, pairs)), "pairs": len(pairs)}
-        lines.append(line | mean_change(measured, pairs))
+        lines.append(line | mean_change(measured, [(before.id, after.id) for before, after in pairs]))
     return pd.DataFrame(lines, columns=["change", "factor", "comparable", "pairs", *COLUMNS]).set_index("change")
 
 
@@ -46,7 +46,7 @@ def one_by_one(measured: dict[str, Measured], experiments: list[Experiment]) -> 
     """
     lines = [
         {"change": f"{a.name} -> {b.name}", "factor": factor, "before": a.id, "after": b.id}
-        | mean_change(measured, [(a, b)])
+        | mean_change(measured, [(a.id, b.id)])
         for factor, _, pairs in _changes(experiments)
         for a, b in filter(_comparable, pairs)
     ]
@@ -58,15 +58,13 @@ def over(measured: dict[str, Measured], experiments: list[Experiment], reference
 
     Further columns: the ids of the two as `before` and `after`.
     """
-    base = measured[reference]
     lines = [
-        {"change": one.name, "before": reference, "after": one.id}
-        | results.summarize(results.difference(measured[one.id], base))
+        {"change": one.name, "before": reference, "after": one.id} | mean_change(measured, [(reference, one.id)])
         for one in experiments
         if one.comparable and one.id != reference
     ]
     table = pd.DataFrame(lines, columns=["change", "before", "after", *COLUMNS]).set_index("change")
-    return table.rename_axis(f"over {base.name}")
+    return table.rename_axis(f"over {measured[reference].name}")
 
 
 def shares(measured: dict[str, Measured], experiments: list[Experiment], *, loss: str) -> pd.DataFrame:
@@ -131,9 +129,9 @@ def comparable_pairs(found: list[Pair]) -> list[Pair]:
     return list(filter(_comparable, found)) or found
 
 
-def mean_change(measured: dict[str, Measured], pairs: list[Pair]) -> dict[str, float]:
-    """Mean difference of the headline metrics over these pairs, with 95% intervals as `_low` and `_high`."""
-    differences = [results.difference(measured[after.id], measured[before.id]) for before, after in pairs]
+def mean_change(measured: dict[str, Measured], pairs: list[tuple[str, str]]) -> dict[str, float]:
+    """Mean difference of the headline metrics over pairs of ids, with 95% intervals as `_low` and `_high`."""
+    differences = [results.difference(measured[after], measured[before]) for before, after in pairs]
     return results.summarize({m: np.mean([d[m] for d in differences], axis=0) for m in HEADLINE_METRICS})
 
 

@@ -17,12 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
+from shl_utils.evaluation import results
 from shl_utils.reporting import tables
 
 HATCHES = ("", "///", "...", "xx")  # of neighbouring bars
 MARKS = "osD^vP*X"  # of points
 BOUND, CHANCE = "C1", "C5"  # a bound or threshold, and chance level
-PANELS = {"micro_f1": "Micro-F1", "macro_f1_present": "Macro-F1, codes in test"}
+PANELS = dict(zip(results.HEADLINE_METRICS, ("Micro-F1", "Macro-F1, codes in test")))
 
 
 def colours(n: int) -> NDArray:
@@ -81,8 +82,8 @@ def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -
     ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
                 rotation=90, va="top", color=BOUND)  # fmt: skip
     ax.set(xlabel="cosine of note and description", ylabel="density")
-    own, other = ((part >= threshold).mean() for part in (assigned, random))
-    ax.set_title(f"Kept: {own:.0%} of the assigned codes, {other:.0%} of random ones")
+    kept, by_chance = ((part >= threshold).mean() for part in (assigned, random))
+    ax.set_title(f"Kept: {kept:.0%} of the assigned codes, {by_chance:.0%} of random ones")
     ax.legend(loc="upper right")
     return ax
 
@@ -168,7 +169,7 @@ def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
     places = np.arange(len(table))[::-1]
     comparable = table["comparable"].astype(bool).to_numpy()
     for ax, (metric, title) in zip(axes, PANELS.items()):
-        gain, spread = _points(table, *(f"{metric}_gain{end}" for end in tables.ENDS))
+        gain, spread = _points(table, *(f"{metric}_gain{end}" for end in results.ENDS))
         for chosen, face in ((comparable, "C0"), (~comparable, "white")):
             bars = {"xerr": spread[:, chosen], "fmt": "o", "color": "C0", "mfc": face, "capsize": 3}
             ax.errorbar(gain[chosen], places[chosen], **bars)
@@ -198,7 +199,7 @@ def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
     for ax, (factor, curve) in zip(axes.flat, curves.items()):
         places = np.arange(len(curve))
         for (metric, title), colour, marker in zip(PANELS.items(), ("C0", "C1"), "os"):
-            value, spread = _points(curve, *(f"{metric}{end}" for end in tables.ENDS))
+            value, spread = _points(curve, *(f"{metric}{end}" for end in results.ENDS))
             ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=title)
             ax.axhline(100 * base[metric], color=colour, linestyle=":")
         ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
@@ -214,7 +215,7 @@ def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
     """Points of F1 that each factor contributes to the most favourable reading. parts: from `effects.shares`."""
     places = np.arange(len(parts))[::-1]
     for (metric, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
-        value, spread = _points(parts, *(f"{metric}{end}" for end in tables.ENDS))
+        value, spread = _points(parts, *(f"{metric}{end}" for end in results.ENDS))
         look = {"color": colour, "hatch": hatch, "edgecolor": "white", "capsize": 3}
         ax.barh(places + shift, value, height=0.34, xerr=spread, label=label, **look)
     ax.axvline(0, color="#333333", linewidth=1)

@@ -19,7 +19,6 @@ DEFINITIONS = {
     "macro": f"the same, {label_metrics.DEFINITIONS['macro_f1_present']}",
     "[low, high]": results.INTERVAL,
 }
-ENDS = ("", "_low", "_high")  # of the columns of an estimate and its interval
 TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
 # arguments of the losses (see `losses`) that are derived from the training notes
 DERIVED = {
@@ -227,7 +226,7 @@ def _spread(values: dict[str, float] | float) -> str:
 
 def interval(row: Mapping[str, float] | pd.Series, metric: str) -> str:
     """A metric x 100 with its interval, as "82.9 [80.8, 84.7]"."""
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[f"{metric}{end}"] for end in ENDS))
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[f"{metric}{end}"] for end in results.ENDS))
 
 
 def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
@@ -237,7 +236,7 @@ def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
 
 def changes(table: pd.DataFrame, metric: str) -> pd.Series:
     """Signed differences x 100 with their intervals, as "+1.2 [-0.3, +2.8]"."""
-    return table.apply(_change, axis=1, columns=[f"{metric}{end}" for end in ENDS])
+    return table.apply(_change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
 
 
 def _change(row: pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:

@@ -98,3 +98,15 @@ def test_every_metric_stands_beside_its_whole_definition(corpus, found):
     style.setup_notebook()
     displayed = shown._repr_html_()
     assert all(text in displayed for text in shown["definition"]), "pandas cuts long text in notebooks by default"
+
+
+def test_the_models_of_a_run_are_measured_as_experiments_are(corpus, found):
+    parameters = check({"bootstrap_draws": 100})
+    flat = Predictions(found.rows, found.probabilities / 2 + 0.1, SEGMENTS)
+    models = {"m": found, "flat": flat}
+    compared, measured = results.compare(corpus, corpus.labels, models, parameters, reference="flat")
+    table = results.table(measured, times=10, seed=0, reference="flat")
+    shared = [name for name in compared if name in table]
+    assert {"micro_f1", "macro_f1_present_low", "micro_f1_gain_high", "exact_match"} <= set(shared)
+    pd.testing.assert_frame_equal(compared[shared], table[shared], check_dtype=False)
+    assert (compared.loc["flat", ["micro_f1_gain_low", "micro_f1_gain_high"]] == 0).all()
