@@ -10,7 +10,7 @@ from shl_utils.experiments import ablation
 from shl_utils.parameters import check
 
 
-def experiments(folder, grid, **changed):
+def experiments(folder, grid, /, **changed):
     """The experiments of a grid given as text, which is written to `folder`, for a run with `changed` parameters."""
     (folder / "grid.yaml").write_text(grid)
     return ablation.experiments(str(folder / "grid.yaml"), check(changed))

@@ -30,10 +30,11 @@ class Experiment:
     """One configuration of the grid, a row of the results table.
 
     id: made of its levels, those of NAMED and those that differ from the run's; tuning does not change it.
-    places: number of a combination in the grid to its levels {factor: level}, without the seed; none if it was added
-    to the grid. scoring: "union" (every segment predicts for every note), "oracle_routing" (a segment predicts only for
-    notes that hold one of its codes by gold: a reading of the paper, no way to code a note) or "stacked" (the union,
-    calibrated together with one BCE model of all codes: our extension, see `stacking`).
+    places: number of a combination in the grid to its levels {factor: level}, without the seed; none if it was added.
+    scoring: "union" (every segment predicts for every note), "oracle_routing" or "stacked". Under oracle routing a
+    segment predicts only for notes that hold one of its codes by gold. It is a reading of the paper, not a way to code
+    a note. A stacked ensemble is the union, calibrated together with one BCE model of all codes: our extension, see
+    `stacking`.
     settings: full parameters, several where `tuning` has yet to choose one. options: per setting, one model per seed.
     run: the parameters that the grid varies.
     """
