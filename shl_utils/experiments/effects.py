@@ -76,10 +76,13 @@ def shares(measured: dict[str, Measured], experiments: list[Experiment], *, loss
     """
     claim = CLAIM | {"loss": loss}
     start = {"segmentation": "none", "filter_labels": "none", "scoring": "union", "loss": "bce"}
-    able = {_frozen(one.levels(claim)): one.id for one in experiments if one.departures.keys() <= claim.keys()}
+    able = {
+        frozenset(one.levels(claim).items()): one.id for one in experiments if one.departures.keys() <= claim.keys()
+    }
     ids = {}
     for changed in itertools.chain.from_iterable(itertools.combinations(claim, n) for n in range(len(claim) + 1)):
-        ids[frozenset(changed)] = able.get(_frozen(start | {factor: claim[factor] for factor in changed}))
+        levels = start | {factor: claim[factor] for factor in changed}
+        ids[frozenset(changed)] = able.get(frozenset(levels.items()))
     if None in ids.values():
         return pd.DataFrame()
 
@@ -167,7 +170,3 @@ def _named(factor: str, one: Experiment, levels: dict[str, Choices], other: Expe
     mine, theirs = levels[one.id], levels[other.id]
     extra = [f"{f} {grid.short(x)}" for f, x in mine.items() if f not in theirs and x != getattr(one.run, f)]
     return " with ".join([grid.short(mine[factor]), *([", ".join(extra)] if extra else [])])
-
-
-def _frozen(choices: Choices) -> tuple:
-    return tuple(sorted(choices.items(), key=str))
