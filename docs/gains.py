@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from shl_utils.evaluation import results
 from shl_utils.notebook import style
 from shl_utils.reporting import plots
 
@@ -16,9 +15,9 @@ REPEATED = ["unified sh, no filter", "unified sh_focal, no filter"]  # no negati
 def main(folder: str, target: str) -> None:
     """Gains of the comparable rows over one BCE model, by the finished run in `folder`."""
     style.setup_notebook()
-    table = pd.read_parquet(Path(folder) / "ablation.parquet").set_index("row")
-    table = table[table["comparable"]].drop(index=[results.BASE, *REPEATED], errors="ignore")
-    table = table.rename(index={METHOD: f"the paper's: {METHOD}"})
+    table = pd.read_parquet(Path(folder) / "ablation.parquet")
+    table = table[table["comparable"] & ~table["reference"] & ~table["row"].isin(REPEATED)]
+    table = table.assign(row=table["row"].replace(METHOD, f"the paper's: {METHOD}"))
     picture, axes = plots.plt.subplots(1, 2, figsize=(11, 1.2 + 0.33 * len(table)))
     plots.gains(table, axes)
     picture.savefig(target)

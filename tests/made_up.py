@@ -1,4 +1,4 @@
-"""Figures of a row that were never measured, and encoders that were never trained."""
+"""Experiments of made-up grids, metrics that were never measured, and encoders that were never trained."""
 
 import numpy as np
 import torch
@@ -6,17 +6,25 @@ from scipy import sparse
 from transformers import AutoConfig, AutoModel
 
 from shl_utils.evaluation import results
+from shl_utils.experiments import ablation
+from shl_utils.parameters import check
+
+
+def experiments(folder, grid, /, **changed):
+    """The experiments of a grid given as text, which is written to `folder`, for a run with `changed` parameters."""
+    (folder / "grid.yaml").write_text(grid)
+    return ablation.experiments(str(folder / "grid.yaml"), check(changed))
 
 
 def invented(f1, draws=50):
-    """A row's figures: `f1` everywhere, its draws around it by the same noise for all rows."""
+    """Metrics of an experiment: `f1` everywhere, its draws around it by the same noise for all experiments."""
     noise = np.random.default_rng(0).normal(0, 0.01, draws)
     return results.Measured(
-        points={figure: f1 for figure in results.HEADLINE_METRICS},
-        samples={figure: f1 + noise for figure in results.HEADLINE_METRICS},
-        seeds={figure: np.array([f1]) for figure in results.HEADLINE_METRICS},
-        truth=sparse.csr_array((1, 1), dtype=np.int8),
-        predicted=[],
+        points={metric: f1 for metric in results.HEADLINE_METRICS},
+        samples={metric: f1 + noise for metric in results.HEADLINE_METRICS},
+        seeds={metric: np.array([f1]) for metric in results.HEADLINE_METRICS},
+        truth=sparse.csr_array(np.ones((1, 1), dtype=np.int8)),
+        predicted=[sparse.csr_array(np.ones((1, 1), dtype=np.int8))],
     )
 
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from shl_utils.evaluation import label_metrics
 
+HEADLINE_METRICS = {"micro_f1": "micro", "macro_f1_present": "macro"}  # with an interval; their names in tables
 INTERVAL = "95%, of a Bayesian bootstrap over test notes, for macro-F1 over codes too"
 
 
@@ -39,11 +40,11 @@ def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDA
     by_code = [sparse.csr_array(part.T).astype(np.float32) for part in (truth & predicted, truth, predicted)]
     parts = []
     for block in blocks(*draws.codes.shape):
-        hit, true, said = (weighted_sum(part, draws.notes[block]) for part in by_code)
-        per_code, weights = label_metrics.f1(hit, true, said)[:, present], draws.codes[block][:, present]
+        counts = [weighted_sum(part, draws.notes[block]) for part in by_code]  # true positives, support, predicted
+        per_code, weights = label_metrics.f1(*counts)[:, present], draws.codes[block][:, present]
         macro = (per_code * weights).sum(axis=1) / weights.sum(axis=1)
-        parts.append((label_metrics.f1(hit.sum(axis=1), true.sum(axis=1), said.sum(axis=1)), macro))
-    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
+        parts.append((label_metrics.f1(*(count.sum(axis=1) for count in counts)), macro))
+    return dict(zip(HEADLINE_METRICS, map(np.concatenate, zip(*parts))))
 
 
 def blocks(times: int, n_codes: int) -> list[slice]:
@@ -89,12 +90,12 @@ def permutation_test(
         mine, other = _alike(mine, other)
         for a, b in zip(mine, other):
             points = label_metrics.scores(truth, a)
-            for figure, values in _swapped(truth, a, b, swaps).items():
-                observed[figure] = observed.get(figure, 0) + sign * points[figure] / len(mine)
-                shuffled[figure] = shuffled.get(figure, 0) + sign * values / len(mine)
+            for metric, values in _swapped(truth, a, b, swaps).items():
+                observed[metric] = observed.get(metric, 0) + sign * points[metric] / len(mine)
+                shuffled[metric] = shuffled.get(metric, 0) + sign * values / len(mine)
     return {
-        figure: float((1 + (abs(values) >= abs(observed[figure]) - 1e-12).sum()) / (1 + times))
-        for figure, values in shuffled.items()
+        metric: float((1 + (abs(values) >= abs(observed[metric]) - 1e-12).sum()) / (1 + times))
+        for metric, values in shuffled.items()
     }
 
 
@@ -107,17 +108,16 @@ def _alike(mine: list[NDArray], other: list[NDArray]) -> tuple[list[NDArray], li
 
 def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str, NDArray[np.float64]]:
     """micro_f1 and macro_f1_present of `a`, (times,) each, with the notes marked in `swaps` (times, notes) from `b`."""
-    present = truth.any(axis=0)
-    true = truth.sum(axis=0)
+    present, support = truth.any(axis=0), truth.sum(axis=0)
     pairs = [(truth & a, truth & b), (a, b)]
     at_first = [mine.sum(axis=0) for mine, _ in pairs]
     by_code = [(sparse.csr_array(b.T) - sparse.csr_array(a.T)).astype(np.float32) for a, b in pairs]
     parts = []
     for block in blocks(len(swaps), truth.shape[1]):
-        hit, said = (n + weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
-        micro = label_metrics.f1(hit.sum(axis=1), true.sum(), said.sum(axis=1))
-        parts.append((micro, label_metrics.f1(hit, true, said)[:, present].mean(axis=1)))
-    return dict(zip(("micro_f1", "macro_f1_present"), map(np.concatenate, zip(*parts))))
+        hits, predicted = (n + weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
+        micro = label_metrics.f1(hits.sum(axis=1), support.sum(), predicted.sum(axis=1))
+        parts.append((micro, label_metrics.f1(hits, support, predicted)[:, present].mean(axis=1)))
+    return dict(zip(HEADLINE_METRICS, map(np.concatenate, zip(*parts))))
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,81 @@ from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.evaluation import label_metrics, resampling, score_metrics
 from shl_utils.evaluation.predictions import Predictions
+from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.method import thresholds
 from shl_utils.parameters import Parameters
 from shl_utils.runs import progress, storage
 
-BASE = "unified bce, no filter"  # name of the experiment that gains are measured against
-HEADLINE_METRICS = ("micro_f1", "macro_f1_present")
+Values = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): the estimate, then the value in every bootstrap draw
+ENDS = ("", "_low", "_high")  # of the columns that hold an estimate and its interval
 INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (few make it a little narrow)"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of a model or an experiment on the test notes, each a mean over seeds.
+
+    points: metric to value. samples: headline metric to (draws,), for intervals. seeds: headline metric to (seeds,).
+    truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
+    once.
+    name: as tables print it. comparable: whether it is measured on all pairs of the labels that the source has.
+    """
+
+    points: dict[str, float]
+    samples: dict[str, NDArray[np.float64]]
+    seeds: dict[str, NDArray[np.float64]]
+    truth: sparse.csr_array
+    predicted: list[sparse.csr_array]
+    name: str = ""
+    comparable: bool = True
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """A headline metric, (1 + draws,): its estimate, then the value in every bootstrap draw."""
+        return np.append(self.points[metric], self.samples[metric])
+
+
+def measured_on(
+    truth: NDArray, predicted: list[NDArray], parameters: Parameters, *, mean_ap: Sequence[float] = ()
+) -> Measured:
+    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws.
+
+    mean_ap: mean average precision per seed, if known; its mean becomes the metric `map`.
+    """
+    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
+    points = [label_metrics.scores(truth, part) for part in predicted]
+    samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
+    share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
+    ranked = {"map": float(np.mean(mean_ap))} if mean_ap else {}
+    return Measured(
+        points={metric: float(np.mean([p[metric] for p in points])) for metric in points[0]} | ranked,
+        samples={
+            metric: (share * np.stack([s[metric] for s in samples], axis=1)).sum(axis=1) for metric in HEADLINE_METRICS
+        },
+        seeds={metric: np.array([p[metric] for p in points]) for metric in HEADLINE_METRICS},
+        truth=sparse.csr_array(truth),
+        predicted=[sparse.csr_array(part) for part in predicted],
+    )
+
+
+def difference(found: Measured, base: Measured) -> Values:
+    """Paired differences of the headline metrics, `found` minus `base`."""
+    return {metric: found.values(metric) - base.values(metric) for metric in HEADLINE_METRICS}
+
+
+def summarize(values: Values) -> dict[str, float]:
+    """Each estimate by its name, and the ends of its 95% interval as `_low` and `_high`."""
+    line = {}
+    for name, found in values.items():
+        line |= dict(zip((name + end for end in ENDS), (float(found[0]), *resampling.interval(found[1:]))))
+    return line
+
+
+def with_gain(found: Measured, base: Measured) -> dict[str, float]:
+    """The headline metrics, their paired gains over `base` (`_gain`), and intervals of both (`_low`, `_high`)."""
+    values = {}
+    for metric, gain in difference(found, base).items():
+        values |= {metric: found.values(metric), f"{metric}_gain": gain}
+    return summarize(values)
 
 
 def choose_thresholds(
@@ -39,29 +108,25 @@ def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float6
 
 def compare(
     corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters, *, reference: str
-) -> tuple[pd.DataFrame, dict[str, NDArray[np.int8]]]:
-    """One row per model: metrics, 95% intervals, and paired differences to `reference`; also its predicted codes.
+) -> tuple[pd.DataFrame, dict[str, Measured]]:
+    """One row per model: every metric, with intervals and gains over the model `reference` as in `with_gain`.
 
-    gold: (notes, codes). Predicted codes: (test notes, codes) of 0 and 1.
+    gold: (notes, codes). Also returns what was measured, by model.
     """
     truth = test_truth(corpus, gold)
-    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
     limits = {name: choose_thresholds(corpus, gold, predictions, parameters) for name, predictions in models.items()}
-    decided = {name: binarize(corpus, predictions, limits[name]) for name, predictions in models.items()}
-    points = {name: label_metrics.scores(truth, predicted) for name, predicted in decided.items()}
-    shown = progress.over(decided.items(), "bootstrap")
-    samples = {name: resampling.bootstrap(truth, predicted, draws) for name, predicted in shown}
-    rows = {}
-    for name, predictions in models.items():
-        row: dict[str, Any] = {"threshold": float(np.median(limits[name]))} | points[name]
-        row |= score_metrics.scores(truth, predictions.select(corpus.rows("test")))
-        for figure, values in samples[name].items():
-            row[f"{figure}_low"], row[f"{figure}_high"] = resampling.interval(values)
-            low, high = resampling.interval(values - samples[reference][figure])
-            row[f"{figure}_gain"] = row[figure] - points[reference][figure]
-            row[f"{figure}_gain_low"], row[f"{figure}_gain_high"] = low, high
-        rows[name] = row
-    return pd.DataFrame(rows).T.infer_objects(), decided
+    measured = {
+        name: measured_on(truth, [binarize(corpus, predictions, limits[name])], parameters)
+        for name, predictions in progress.over(models.items(), "bootstrap")
+    }
+    rows = {
+        name: {"threshold": float(np.median(limits[name]))}
+        | measured[name].points
+        | score_metrics.scores(truth, predictions.select(corpus.rows("test")))
+        | with_gain(measured[name], measured[reference])
+        for name, predictions in models.items()
+    }
+    return pd.DataFrame(rows).T.infer_objects(), measured
 
 
 def by_rule(
@@ -74,8 +139,8 @@ def by_rule(
     truth, rows = test_truth(corpus, gold), {}
     for name, predictions in models.items():
         for rule in thresholds.RULES:
-            figures = label_metrics.scores(truth, binarize(corpus, predictions, limits[name][rule].to_numpy()))
-            rows[name, rule] = {"micro-F1": 100 * figures["micro_f1"], "macro-F1": 100 * figures["macro_f1_present"]}
+            scores = label_metrics.scores(truth, binarize(corpus, predictions, limits[name][rule].to_numpy()))
+            rows[name, rule] = {f"{title}-F1": 100 * scores[metric] for metric, title in HEADLINE_METRICS.items()}
     return pd.DataFrame(rows).T.unstack().rename_axis(columns=["", "threshold"])
 
 
@@ -116,12 +181,16 @@ def warn_of_few(table: pd.DataFrame) -> str:
     )
 
 
-def by_frequency(
-    corpus: Corpus, gold: sparse.csr_array, predicted: dict[str, NDArray[np.int8]], groups: pd.Series
-) -> pd.DataFrame:
-    """Metrics of `label_metrics.scores` for every model within each group of codes: index (model, group)."""
-    truth = test_truth(corpus, gold)
-    parts = {name: label_metrics.by_group(truth, codes, groups) for name, codes in predicted.items()}
+def by_group(measured: dict[str, Measured], groups: pd.Series) -> pd.DataFrame:
+    """Metrics of `label_metrics.scores` within each group of codes, means over seeds: index (model, group).
+
+    groups: (codes,), the name of each code's group.
+    """
+    parts = {}
+    for name, found in measured.items():
+        truth = found.truth.toarray()
+        seeds = [label_metrics.by_group(truth, predicted.toarray(), groups) for predicted in found.predicted]
+        parts[name] = sum(seeds) / len(seeds)
     return pd.concat(parts, names=["model", "group"], sort=False)
 
 
@@ -136,10 +205,7 @@ def write(
     """Write `metrics.json`: every metric by model, frequency bin and segment, and what it was measured on."""
 
     def nested(part: pd.DataFrame) -> dict[str, Any]:
-        return {
-            name: json.loads(part.loc[name].to_json(orient="index"))
-            for name in dict.fromkeys(part.index.get_level_values("model"))
-        }
+        return {name: json.loads(part.loc[name].to_json(orient="index")) for name in part.index.unique("model")}
 
     storage.write_json(
         path,
@@ -165,88 +231,49 @@ def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The metrics of an experiment, each a mean over seeds.
+def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str) -> pd.DataFrame:
+    """One row per experiment, by its id: F1 from 0 to 1, as in `with_gain`, and Holm-corrected p.
 
-    points: metric to value. samples: metric to (draws,), for intervals. seeds: metric to (seeds,).
-    truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
-    once.
-    comparable: whether it is measured on all pairs of the labels that the source has.
+    Further columns: `row` (its name), `comparable`, `reference` (whether its id is that), `seeds`, the other metrics,
+    and per headline metric `_sd` (over seeds) and `_p`. p is for comparable rows only, see `definition_of_p`.
+    times: permutations.
     """
-
-    points: dict[str, float]
-    samples: dict[str, NDArray[np.float64]]
-    seeds: dict[str, NDArray[np.float64]]
-    truth: sparse.csr_array
-    predicted: list[sparse.csr_array]
-    comparable: bool = True
-
-
-def measured_on(truth: NDArray, predicted: list[NDArray], parameters: Parameters) -> Measured:
-    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws."""
-    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
-    points = [label_metrics.scores(truth, part) for part in predicted]
-    samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
-    share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
-    return Measured(
-        points={figure: float(np.mean([p[figure] for p in points])) for figure in points[0]},
-        samples={
-            figure: (share * np.stack([s[figure] for s in samples], axis=1)).sum(axis=1) for figure in HEADLINE_METRICS
-        },
-        seeds={figure: np.array([p[figure] for p in points]) for figure in HEADLINE_METRICS},
-        truth=sparse.csr_array(truth),
-        predicted=[sparse.csr_array(part) for part in predicted],
-    )
-
-
-def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str = BASE) -> pd.DataFrame:
-    """One row per experiment: F1 from 0 to 1 with INTERVAL, gain over the reference, and Holm-corrected p.
-
-    Per headline metric the columns end in `_low`, `_high`, `_sd` (over seeds), `_gain`, `_gain_low`, `_gain_high` and
-    `_p`. p is for comparable rows only, see `definition_of_p`. times: permutations.
-    """
-    base, lines, p_values = measured[reference], {}, {figure: {} for figure in HEADLINE_METRICS}
-    for name, found in progress.over(measured.items(), "permutation tests"):
-        line: dict[str, Any] = {"comparable": found.comparable, "seeds": len(found.predicted)}
-        for figure in HEADLINE_METRICS:
-            low, high = resampling.interval(found.samples[figure])
-            gain = found.samples[figure] - base.samples[figure]
-            gain_low, gain_high = resampling.interval(gain)
-            line |= {figure: found.points[figure], f"{figure}_low": low, f"{figure}_high": high}
-            line |= {f"{figure}_sd": float(np.std(found.seeds[figure], ddof=1)) if len(found.predicted) > 1 else np.nan}
-            line |= {f"{figure}_gain": found.points[figure] - base.points[figure]}
-            line |= {f"{figure}_gain_low": gain_low, f"{figure}_gain_high": gain_high}
-        lines[name] = line | {k: v for k, v in found.points.items() if k not in HEADLINE_METRICS}
-        if name != reference and found.comparable:
+    base, lines, p_values = measured[reference], {}, {metric: {} for metric in HEADLINE_METRICS}
+    for key, found in progress.over(measured.items(), "permutation tests"):
+        several = len(found.predicted) > 1
+        lines[key] = {"row": found.name, "comparable": found.comparable, "reference": key == reference}
+        lines[key] |= {"seeds": len(found.predicted)} | with_gain(found, base) | found.points
+        for metric in HEADLINE_METRICS:
+            lines[key][f"{metric}_sd"] = float(np.std(found.seeds[metric], ddof=1)) if several else np.nan
+        if key != reference and found.comparable:
             first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
             tested = resampling.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
-            for figure in HEADLINE_METRICS:
-                p_values[figure][name] = tested[figure]
+            for metric in HEADLINE_METRICS:
+                p_values[metric][key] = tested[metric]
     result = pd.DataFrame(lines).T.infer_objects()
-    for figure in HEADLINE_METRICS:
-        result[f"{figure}_p"] = pd.Series(resampling.holm(p_values[figure]), dtype=float)
+    for metric in HEADLINE_METRICS:
+        result[f"{metric}_p"] = pd.Series(resampling.holm(p_values[metric]), dtype=float)
     return result
 
 
 def gains_by_frequency(
-    measured: dict[str, Measured], counts: NDArray[np.int64], parameters: Parameters
+    measured: dict[str, Measured], counts: NDArray[np.int64], parameters: Parameters, *, reference: str
 ) -> pd.DataFrame:
-    """micro-F1 of every experiment within each bin of code frequency, and its gain over BASE.
+    """micro-F1 of every experiment within each bin of code frequency, and its gain over the one with id `reference`.
 
-    Gains have a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes.
-    Only bins with test positives; columns: `row`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`, `high`.
+    Gains have a paired 95% interval over test notes and seeds. counts: (codes,), unfiltered training notes. Only bins
+    with test positives; columns: `id`, `row`, `reference`, `bin`, `codes`, `positives`, `micro_f1`, `gain`, `low`,
+    `high`.
     """
     bins, lines = label_metrics.frequency_bin(counts), []
     for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
-        within = {row: _within(found, np.flatnonzero(bins == name), parameters) for row, found in measured.items()}
-        base = within[BASE]
-        for row, found in within.items() if base.points["positives"] else ():
-            low, high = resampling.interval(found.samples["micro_f1"] - base.samples["micro_f1"])
-            facts = {"codes": found.points["codes_all"], "positives": found.points["positives"]}
-            gain = found.points["micro_f1"] - base.points["micro_f1"]
-            lines.append({"row": row, "bin": name, **facts, "micro_f1": found.points["micro_f1"]})
-            lines[-1] |= {"gain": gain, "low": low, "high": high}
+        within = {key: _within(found, np.flatnonzero(bins == name), parameters) for key, found in measured.items()}
+        base = within[reference]
+        for key, found in within.items() if base.points["positives"] else ():
+            line = {"id": key, "row": measured[key].name, "reference": key == reference, "bin": name}
+            line |= {"codes": found.points["codes_all"], "positives": found.points["positives"]}
+            gain = summarize({"gain": difference(found, base)["micro_f1"]}).values()
+            lines.append(line | dict(zip(("micro_f1", "gain", "low", "high"), (found.points["micro_f1"], *gain))))
     return pd.DataFrame(lines)
 
 
@@ -257,9 +284,9 @@ def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
     """What p means in this `table`, and the smallest value it can have. times: permutations used for it."""
-    asked = int(table[f"{HEADLINE_METRICS[0]}_p"].notna().sum())
+    n = int(table["micro_f1_p"].notna().sum())
     return (
         f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "
-        f"over the {asked} comparable rows, micro and macro each by itself, so none is below {asked}/{times + 1:,} = "
-        f"{min(asked / (times + 1), 1):.3f}"
+        f"over the {n} comparable rows, micro and macro each by itself, so none is below {n}/{times + 1:,} = "
+        f"{min(n / (times + 1), 1):.3f}"
     )

@@ -1,83 +1,158 @@
-"""The paper's claims, each as a comparison of experiments of an ablation."""
+"""The paper's claims, each as a comparison of experiments of an ablation, with a verdict read off its interval."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
 from shl_utils.declarations import LOSSES
+from shl_utils.evaluation import results
 from shl_utils.evaluation.linear_baseline import LINEAR
-from shl_utils.evaluation.results import BASE, HEADLINE_METRICS, Measured
+from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.evaluation.results import Measured
 from shl_utils.experiments import effects, grid
-from shl_utils.experiments.ablation import Row
-from shl_utils.parameters import Parameters
+from shl_utils.experiments.ablation import REFERENCE, Experiment
+from shl_utils.parameters import STAGES, Parameters, check
+from shl_utils.reporting import tables
+from shl_utils.runs import stages
 
-METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's rows may differ in
-ENDS = ("", "_low", "_high")
+METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 UNTESTED = "no such rows"
-Found = tuple[str, list[effects.Difference]]
+FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
+PAPER = {"papers": True, "comparable": True}
+EASIER = {"papers": False, "comparable": False}  # what an easier protocol would bring
+OURS = {"papers": False, "comparable": True}  # about our extensions
+Found = tuple[str, dict[str, float]]  # name of what measured a claim, and the change as `effects.mean_change` gives it
 
 
-def measure(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> pd.DataFrame:
+def measure(measured: dict[str, Measured], experiments: list[Experiment], run: Parameters) -> pd.DataFrame:
     """One row per claim and metric, with the measured gain and its 95% interval.
 
-    Columns: `claim`, `papers` (False for claims about our extensions or easier protocols), `measured` (by which
-    experiments), `figure` (the metric), and `gain`, `low` and `high`. These are NaN where the grid has no such
-    experiments.
-    measured: metrics of all `rows`, and of LINEAR. run: its loss, if harmonic, is taken as the paper's, and so is its
-    beta where a claim names none. The paper's claims are judged only on experiments without extensions.
+    Columns: `claim`, `papers` (False for claims about our extensions or easier protocols), `comparable` (False for the
+    latter), `measured` (names of the experiments), `metric`, and `gain`, `low` and `high`, which are NaN where the grid
+    has no such experiments.
+    measured: metrics of all `experiments`, and of LINEAR, by id. run: its loss, if harmonic, is taken as the paper's,
+    and so is its beta where a claim names none. The paper's claims are judged only on experiments without extensions.
     """
-    lines = []
-    for claim, papers, (name, differences) in _claims(measured, rows, run):
-        found = effects.summary(differences) if differences else {}
-        lines += [
-            [claim, papers, name, f, *(found.get(f"{f}{end}", math.nan) for end in ENDS)] for f in HEADLINE_METRICS
-        ]
-    return pd.DataFrame(lines, columns=["claim", "papers", "measured", "figure", "gain", "low", "high"])
+    lines = [
+        {"claim": claim}
+        | kind
+        | {"measured": name, "metric": metric}
+        | dict(zip(("gain", "low", "high"), (found.get(metric + end, math.nan) for end in results.ENDS)))
+        for claim, kind, (name, found) in _claims(measured, experiments, run)
+        for metric in HEADLINE_METRICS
+    ]
+    return pd.DataFrame(lines)
 
 
-def _claims(measured: dict[str, Measured], rows: list[Row], run: Parameters) -> Iterator[tuple[str, bool, Found]]:
-    theirs, ours = [row for row in rows if not row.ours], [row for row in rows if row.ours]
-    own = [row for row in theirs if row.levels(["beta"]).get("beta", run.beta) == run.beta]
-    segmented, ours_segmented = ([row for row in side if row.parameters.segmentation == "eta"] for side in (own, ours))
+def _claims(
+    measured: dict[str, Measured], experiments: list[Experiment], run: Parameters
+) -> Iterator[tuple[str, dict[str, bool], Found]]:
+    theirs, ours = ([one for one in experiments if one.extension == extension] for extension in (False, True))
+    same_beta = [one for one in theirs if one.levels(["beta"]).get("beta", run.beta) == run.beta]
+    segmented, ours_segmented = (
+        [one for one in side if one.parameters.segmentation == "eta"] for side in (same_beta, ours)
+    )
 
     def over(reference: str, **parts: str) -> Found:
-        row = _method(theirs, run, **parts)
-        if row is None or reference not in measured:
-            return UNTESTED, []
-        return row.name, [effects.difference(measured[reference], measured[row.name])]
+        one = _method(theirs, run, **parts)
+        if one is None or reference not in measured:
+            return UNTESTED, {}
+        return one.name, effects.mean_change(measured, [(reference, one.id)])
 
-    def change(among: list[Row], factor: str, before: str, after: str) -> Found:
-        pairs = effects.fair(effects.pairs(among, factor, before, after))
+    def change(among: list[Experiment], factor: str, before: str, after: str) -> Found:
+        pairs = effects.comparable_pairs(effects.pairs(among, factor, before, after))
+        if not pairs:
+            return UNTESTED, {}
         name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
-        differences = [effects.difference(measured[a.name], measured[b.name]) for a, b in pairs]
-        return (name, differences) if pairs else (UNTESTED, [])
+        return name, effects.mean_change(measured, [(a.id, b.id) for a, b in pairs])
 
     for beta in sorted({"R1", "R3", run.beta}):  # the default, the most favourable on openi, and the run's own
-        for rival, reference in (("one BCE model", BASE), ("a linear model", LINEAR)):
+        for rival, reference in (("one BCE model", REFERENCE), ("a linear model", LINEAR)):
             whole, bare = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
-            yield f"With beta {beta}, the whole method beats {rival}", True, whole
-            yield f"With beta {beta}, without its filter, it beats {rival}", True, bare
+            yield f"With beta {beta}, the whole method beats {rival}", PAPER, whole
+            yield f"With beta {beta}, without its filter, it beats {rival}", PAPER, bare
     both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
-    yield "Segments beat one model", True, change(own, "segmentation", "none", "eta")
-    yield "In segments, the harmonic loss beats BCE", True, change(segmented, "loss", "bce", _harmonic(run))
-    yield "In segments, its weights alone beat BCE", True, change(segmented, "loss", "bce", "sh")
-    yield "The filter on training labels helps", True, change(own, "filter_labels", "none", "train")
-    yield "(Filtering the test labels too lifts F1)", False, change(own, "filter_labels", "train", "all")
-    yield "(Oracle routing of notes to segments lifts F1)", False, change(own, "scoring", "union", "oracle_routing")
-    yield "(With both, the method beats one BCE model)", False, over(BASE, **both)
-    yield "In variants of ours, segments beat one model", False, change(ours, "segmentation", "none", "eta")
-    yield "In segments of ours, harmonic weights beat BCE", False, change(ours_segmented, "loss", "bce", "sh")
+    yield "Segments beat one model", PAPER, change(same_beta, "segmentation", "none", "eta")
+    yield "In segments, the harmonic loss beats BCE", PAPER, change(segmented, "loss", "bce", _harmonic(run))
+    yield "In segments, its weights alone beat BCE", PAPER, change(segmented, "loss", "bce", "sh")
+    yield "The filter on training labels helps", PAPER, change(same_beta, "filter_labels", "none", "train")
+    yield "Filtering the test labels too lifts F1", EASIER, change(same_beta, "filter_labels", "train", "all")
+    yield (
+        "Oracle routing of notes to segments lifts F1",
+        EASIER,
+        change(same_beta, "scoring", "union", "oracle_routing"),
+    )
+    yield "With both, the method beats one BCE model", EASIER, over(REFERENCE, **both)
+    yield "In variants of ours, segments beat one model", OURS, change(ours, "segmentation", "none", "eta")
+    yield "In segments of ours, harmonic weights beat BCE", OURS, change(ours_segmented, "loss", "bce", "sh")
 
 
-def _method(rows: list[Row], run: Parameters, **parts: str) -> Row | None:
+def _method(experiments: list[Experiment], run: Parameters, **parts: str) -> Experiment | None:
     """The experiment of the paper's loss and segments with these levels, and all else as in the run."""
     wanted = {"loss": _harmonic(run), "segmentation": "eta", "scoring": "union"} | parts
-    return next((row for row in rows if row.levels(wanted) == wanted and row.departures <= METHOD), None)
+    return next((one for one in experiments if one.levels(wanted) == wanted and one.departures.keys() <= METHOD), None)
 
 
 def _harmonic(run: Parameters) -> str:
     """The run's loss if it is one of the paper's, else "", which no experiment has."""
     return run.loss if LOSSES[run.loss].harmonic else ""
+
+
+def judge_run(folder: Path) -> pd.DataFrame:
+    """The claims measured in the run in `folder`, indexed by claim, with a column `verdict`.
+
+    FileNotFoundError where the run has no ablation, or claims of an earlier version.
+    """
+    for name in FILES:
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
+    lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
+    if not {"metric", "comparable"} <= set(lines):
+        raise FileNotFoundError(f"{folder} has claims of an earlier version: run 05_ablate of that run again")
+    return lines.assign(verdict=[_verdict(*ends) for ends in lines[["gain", "low", "high"]].to_numpy()])
+
+
+def _verdict(gain: float, low: float, high: float) -> str:
+    if gain != gain:
+        return "not tested"
+    return "yes" if low > 0 else "no" if high < 0 else "inconclusive"
+
+
+def run_folders(names: list[str]) -> dict[str, Path]:
+    """Name to folder of these runs; ValueError if two folders have the same last name, by which tables list them."""
+    folders = {folder: folder.name for folder in map(stages.folder_of, names)}
+    for name, n in Counter(folders.values()).items():
+        if n > 1:
+            raise ValueError(f"`compare_with`: {n} runs are called {name}: rename the folder of one")
+    return {name: folder for folder, name in folders.items()}
+
+
+def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
+    """`judge_run` of every run in one table, claim by claim. The column `run` holds the run's name and its own beta."""
+    found = {name: judge_run(folder) for name, folder in folders.items()}
+    lines = pd.concat([part.assign(run=f"{name} ({_beta(folders[name])})") for name, part in found.items()])
+    return lines.loc[lines.index.unique()]
+
+
+def measured_on(folders: dict[str, Path]) -> dict[str, str]:
+    """The fingerprints of every run's data, as one more definition: where they differ, so do more than the models."""
+    prints = {name: stages.read_stamp(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
+    return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
+
+
+def _beta(folder: Path) -> str:
+    path = folder / "provenance.json"
+    return check(json.loads(path.read_text(encoding="utf-8"))["parameters"], origin=str(path)).beta
+
+
+def failed(folders: dict[str, Path]) -> pd.DataFrame:
+    """Experiments of these runs with failed training runs, see `diagnostics`: `run`, `row`, `failed` (how many)."""
+    parts = [pd.read_parquet(folder / "ablation.parquet").assign(run=name) for name, folder in folders.items()]
+    lines = pd.concat(parts, ignore_index=True)
+    return lines.loc[lines["failed"] > 0, ["run", "row", "failed"]].reset_index(drop=True)

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics
+from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
 from shl_utils.reporting import html_page, tables
@@ -21,6 +22,7 @@ from shl_utils.runs import stages, storage
 from shl_utils.training import similarities, variants
 
 STAGE = "04_evaluate"
+LINEAR_FOLDER = "tfidf"  # where it keeps the linear model
 IRRELEVANT_FOR_IDENTITY = {
     "run",
     "training_seed",
@@ -31,11 +33,10 @@ IRRELEVANT_FOR_IDENTITY = {
 
 @dataclass(frozen=True)
 class Compared:
-    """table: `results.table` over the model `reference`, one row per model; gains are valid only if `paired`. settings:
-    parameters in which the runs differ, one column per run. definitions: of the columns of `shown`."""
+    """table: `results.table`, one row per model; gains are valid only if `paired`. settings: parameters in which the
+    runs differ, one column per run. definitions: of the columns of `shown`."""
 
     table: pd.DataFrame
-    reference: str
     settings: pd.DataFrame
     definitions: dict[str, str]
     paired: bool
@@ -43,8 +44,8 @@ class Compared:
     @property
     def shown(self) -> pd.DataFrame:
         """The table for readers; without gains where the runs' data differ."""
-        shown = tables.ablation(self.table, reference=self.reference)
-        return shown if self.paired else shown[[name for name in shown if not name.endswith("gain")]]
+        shown = tables.ablation(self.table)
+        return shown if self.paired else shown.drop(columns=[f"{m} gain" for m in HEADLINE_METRICS.values()])
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,20 @@ class _Run:
     name: str
     parameters: Parameters
     corpus: Corpus
-    prints: dict[str, str]
+    fingerprints: dict[str, str]
     folder: Path
     core_seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model of a run on the test notes. truth, predicted: (test notes, codes). mean_ap: mean average precision."""
+
+    name: str
+    truth: NDArray[np.int8]
+    predicted: NDArray[np.int8]
+    mean_ap: float
+    core_seconds: float
 
 
 def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compared:
@@ -70,18 +82,17 @@ def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compare
     if len(set(names)) < len(names):
         raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
     paired = _same_data(loaded, different=different)
-    found = _measured(loaded, paired=paired)
+    measured, core_seconds = _measure(loaded, paired=paired)
     how = {"times": loaded[0].parameters.bootstrap_draws, "seed": loaded[0].parameters.seed}
-    first = next(iter(found))
     if paired:
-        table = results.table({name: one for name, (one, _) in found.items()}, reference=first, **how)
+        table = results.table(measured, reference=next(iter(measured)), **how)
     else:
-        table = pd.concat(results.table({n: one}, reference=n, **how) for n, (one, _) in found.items())
-    table["core_seconds"] = [seconds for _, seconds in found.values()]
-    table["failed"] = 0
-    told = tables.definitions(table, times=how["times"], reference=first) | {"measured on": _prints(loaded)}
-    unsaid = {"(row)"} if paired else {"(row)", "gain", "p"}
-    return Compared(table, first, _settings(loaded), {k: v for k, v in told.items() if k not in unsaid}, paired)
+        table = pd.concat(results.table({key: one}, reference=key, **how) for key, one in measured.items())
+    table = table.assign(core_seconds=core_seconds, failed=0)
+    definitions = tables.definitions(table, times=how["times"]) | {"measured on": _fingerprints(loaded)}
+    for name in ("(row)",) if paired else ("(row)", "gain", "p"):
+        del definitions[name]
+    return Compared(table, _settings(loaded), definitions, paired)
 
 
 def write(compared: Compared, target: Path) -> list[Path]:
@@ -96,9 +107,8 @@ def write(compared: Compared, target: Path) -> list[Path]:
         html_page.listed(compared.definitions),
     ]
     files[1].write_text(html_page.page("Runs side by side", parts), encoding="utf-8")
-    storage.write_json(
-        files[2], {"paired": compared.paired, "models": json.loads(compared.table.to_json(orient="index"))}
-    )
+    models = json.loads(compared.table.set_index("row").to_json(orient="index"))
+    storage.write_json(files[2], {"paired": compared.paired, "models": models})
     return files
 
 
@@ -114,7 +124,7 @@ def _same_data(loaded: list[_Run], *, different: bool) -> bool:
     first = loaded[0]
     faults = []
     for run in loaded[1:]:
-        other = [name for name in first.prints if run.prints[name] != first.prints[name]]
+        other = [name for name, value in first.fingerprints.items() if run.fingerprints[name] != value]
         faults += [f"{run.name} has other {', '.join(other)} than {first.name}"] if other else []
     faults += [f"{run.name} filters its test labels" for run in loaded if run.parameters.filter_labels == "all"]
     if faults and not different:
@@ -122,53 +132,52 @@ def _same_data(loaded: list[_Run], *, different: bool) -> bool:
     return not faults
 
 
-def _measured(loaded: list[_Run], *, paired: bool) -> dict[str, tuple[Measured, float]]:
-    """Metrics and core-seconds of every model, by its name with those of its runs. A model that predicts exactly what
-    another does, such as the linear model of runs on the same data, appears once."""
+def _measure(loaded: list[_Run], *, paired: bool) -> tuple[dict[str, Measured], dict[str, float]]:
+    """Metrics and core-seconds of every model, by an id: the first of its runs, and its folder there. Names hold those
+    of the runs. A model that predicts exactly what another does, such as the linear model of runs on the same data,
+    appears once."""
     groups: dict[str, dict[int, _Run]] = {}
     for run in loaded:
-        alike = json.dumps([run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY), run.prints], sort_keys=True)
-        groups.setdefault(alike, {}).setdefault(run.parameters.training_seed, run)
-    found: dict[str, tuple[Measured, float]] = {}
+        settings = run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY)
+        same = json.dumps([settings, run.fingerprints], sort_keys=True)
+        groups.setdefault(same, {}).setdefault(run.parameters.training_seed, run)
+    measured, core_seconds = {}, {}
     for group in (list(seeds.values()) for seeds in groups.values()):
-        order = (loaded[0] if paired else group[0]).corpus
-        parts: dict[str, list[tuple[Any, float]]] = {}
-        for run in group:
-            for name, one in _of_run(run, order.notes["note"].iloc[order.rows("test")]).items():
-                parts.setdefault(name, []).append(one)
-        for name, several in parts.items():
-            several = several[:1] if name == linear_baseline.LINEAR else several
-            named = f"{name} ({', '.join(run.name for run in group[: len(several)])})"
-            one = _together([part for part, _ in several], loaded[0].parameters if paired else group[0].parameters)
-            if not paired or not any(_equal(one, other) for other, _ in found.values()):
-                found[named] = one, float(sum(seconds for _, seconds in several))
-    return found
+        first = loaded[0] if paired else group[0]
+        order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
+        by_run = [_models(run, order) for run in group]
+        for place in by_run[0]:
+            seeds = [models[place] for models in by_run]
+            seeds = seeds[:1] if place == LINEAR_FOLDER else seeds
+            found = results.measured_on(
+                seeds[0].truth,
+                [model.predicted for model in seeds],
+                first.parameters,
+                mean_ap=[model.mean_ap for model in seeds],
+            )
+            if not paired or not any(_equal(found, other) for other in measured.values()):
+                key = f"{group[0].name}/{place}"
+                runs = ", ".join(run.name for run in group[: len(seeds)])
+                measured[key] = replace(found, name=f"{seeds[0].name} ({runs})")
+                core_seconds[key] = float(sum(model.core_seconds for model in seeds))
+    return measured, core_seconds
 
 
-def _of_run(run: _Run, order: pd.Series) -> dict[str, tuple[Any, float]]:
-    """Per model: truth and predicted codes of the test notes, mean average precision, and core-seconds.
-
-    order: ids of the test notes; another run may hold them in another order.
-    """
+def _models(run: _Run, order: pd.Series) -> dict[str, _Model]:
+    """The models of a run by their folders. order: ids of the test notes; another run may hold them in another one."""
     gold = similarities.read_labels(run.folder / "filter.parquet", run.corpus, run.parameters)
     truth, rows = results.test_truth(run.corpus, gold), run.corpus.rows("test")
     places = pd.Index(run.corpus.notes["note"].iloc[rows]).get_indexer(order)
-    models = {v.name: predictions.read_variant(run.folder, v, run.corpus) for v in variants.compared(run.parameters)}
-    models[linear_baseline.LINEAR] = predictions.read(run.folder / "tfidf" / "predictions.parquet", run.corpus)
-    result = {}
-    for name, found in models.items():
-        decided = results.binarize(
-            run.corpus, found, results.choose_thresholds(run.corpus, gold, found, run.parameters)
-        )
-        precision = score_metrics.mean_average_precision(truth, found.select(rows))
-        result[name] = (truth[places], decided[places], precision), run.core_seconds.get(name, np.nan)
-    return result
-
-
-def _together(parts: list[tuple], parameters: Parameters) -> Measured:
-    """One row from the seeds in `parts`."""
-    one = results.measured_on(parts[0][0], [predicted for _, predicted, _ in parts], parameters)
-    return replace(one, points=one.points | {"map": float(np.mean([value for *_, value in parts]))})
+    names = {variant.folder: variant.name for variant in variants.compared(run.parameters)}
+    models = {}
+    for folder, name in (names | {LINEAR_FOLDER: linear_baseline.LINEAR}).items():
+        found = predictions.read(run.folder / folder / "predictions.parquet", run.corpus)
+        limits = results.choose_thresholds(run.corpus, gold, found, run.parameters)
+        predicted = results.binarize(run.corpus, found, limits)
+        mean_ap = score_metrics.mean_average_precision(truth, found.select(rows))
+        seconds = run.core_seconds.get(name, np.nan)
+        models[folder] = _Model(name, truth[places], predicted[places], mean_ap, seconds)
+    return models
 
 
 def _equal(one: Measured, other: Measured) -> bool:
@@ -183,7 +192,7 @@ def _settings(loaded: list[_Run]) -> pd.DataFrame:
     return all_of[differ].drop(index=["run"], errors="ignore").rename_axis("parameter")
 
 
-def _prints(loaded: list[_Run]) -> str:
-    prints = {run.name: tables.named(run.prints) for run in loaded}
-    same = len(set(prints.values())) == 1
-    return prints[loaded[0].name] if same else "; ".join(f"{name}: {told}" for name, told in prints.items())
+def _fingerprints(loaded: list[_Run]) -> str:
+    texts = {run.name: tables.named(run.fingerprints) for run in loaded}
+    same = len(set(texts.values())) == 1
+    return texts[loaded[0].name] if same else "; ".join(f"{name}: {text}" for name, text in texts.items())

@@ -19,11 +19,9 @@ from shl_utils.runs import locations, provenance
 from shl_utils.runs.parameter_file import read_yaml, resolved
 
 FOLDER = provenance.PROJECT / "params" / "grids"
-SCORING = ("union", "oracle_routing", "stacked")  # see `ablation.Row`
+SCORING = ("union", "oracle_routing", "stacked")  # see `ablation.Experiment`
 SEED = "training_seed"  # levels of this one are averaged, not compared
-PARTNER_SEED_OFFSET = (
-    1000  # a model that another is stacked with has a seed higher by this, see `ablation.Row.partners`
-)
+PARTNER_SEED_OFFSET = 1000  # of a model that another is stacked with, see `ablation.Experiment.partners`
 TUNE = "tune"
 # what may vary: how labels are filtered and divided into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")

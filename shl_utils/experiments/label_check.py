@@ -19,13 +19,13 @@ def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: P
     """ValueError where a filter leaves training, validation or test without a label: nothing could be learned, chosen
     or measured. Checked are the run, and the experiments of its grids with the run's encoder and `max_tokens`."""
     grids = filter(None, (parameters.grid, parameters.sensitivity))
-    asked = {"the run": parameters} | {
-        f"row {row.name}": setting
+    checked = {"the run": parameters} | {
+        f"row {experiment.name}": setting
         for name in grids
-        for row in ablation.rows(name, parameters)
-        for setting in row.settings
+        for experiment in ablation.experiments(name, parameters)
+        for setting in experiment.settings
     }
-    for name, one in asked.items():
+    for name, one in checked.items():
         if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):
             table, _ = label_filter.apply(similarity, split, one)
             left = set(split[table["note"][table["kept"]]])

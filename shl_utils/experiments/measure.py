@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,55 +14,63 @@ from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
 from shl_utils.evaluation import predictions, results, score_metrics
+from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.predictions import Predictions
+from shl_utils.evaluation.results import Measured
 from shl_utils.experiments import grid
-from shl_utils.experiments.ablation import Row
+from shl_utils.experiments.ablation import Experiment
 from shl_utils.method import harmonic_weights
 from shl_utils.method.extensions import stacking
 from shl_utils.parameters import Parameters
 from shl_utils.training import similarities, variants
 
 
-def measure(folder: Path, corpus: Corpus, row: Row, linear: Predictions | None = None) -> results.Measured:
+def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predictions | None = None) -> Measured:
     """Metrics of one experiment on the test notes, under its own thresholds, labels and scoring.
 
     linear: predictions of the linear model, measured in place of the experiment's models.
     """
-    gold = similarities.read_labels(folder / "filter.parquet", corpus, row.parameters)
+    parameters = experiment.parameters
+    gold = similarities.read_labels(folder / "filter.parquet", corpus, parameters)
     truth = results.test_truth(corpus, gold)
-    predicted, maps = [], []
-    models = [linear] if linear else [predictions.read_variant(folder, v, corpus) for v in row.trained]
-    for i, found in enumerate(models):
-        if row.scoring == "oracle_routing":
-            found = route_by_oracle(corpus, gold, found, row.parameters)
-        elif row.scoring == "stacked":
-            partner = predictions.read_variant(folder, row.partners[i], corpus)
-            found = stack(corpus, gold, found, partner)
-        limits = results.choose_thresholds(corpus, gold, found, row.parameters)
+    predicted, mean_ap = [], []
+    for found in [linear] if linear else _predictions(folder, corpus, experiment, gold):
+        limits = results.choose_thresholds(corpus, gold, found, parameters)
         predicted.append(results.binarize(corpus, found, limits))
-        maps.append(score_metrics.mean_average_precision(truth, found.select(corpus.rows("test"))))
-    result = results.measured_on(truth, predicted, row.parameters)
-    comparable = row.comparable or linear is not None
-    return replace(result, points=result.points | {"map": float(np.mean(maps))}, comparable=comparable)
+        mean_ap.append(score_metrics.mean_average_precision(truth, found.select(corpus.rows("test"))))
+    result = results.measured_on(truth, predicted, parameters, mean_ap=mean_ap)
+    name, comparable = (LINEAR, True) if linear else (experiment.name, experiment.comparable)
+    return replace(result, name=name, comparable=comparable)
 
 
-def one_factor(table: pd.DataFrame, wanted: list[Row]) -> dict[str, pd.DataFrame]:
+def _predictions(folder: Path, corpus: Corpus, experiment: Experiment, gold: sparse.csr_array) -> Iterator[Predictions]:
+    """What the experiment predicts, one per seed, as its scoring has it."""
+    for i, model in enumerate(experiment.models):
+        found = predictions.read_variant(folder, model, corpus)
+        if experiment.scoring == "oracle_routing":
+            found = route_by_oracle(corpus, gold, found, experiment.parameters)
+        elif experiment.scoring == "stacked":
+            found = stack(corpus, gold, found, predictions.read_variant(folder, experiment.partners[i], corpus))
+        yield found
+
+
+def one_factor(table: pd.DataFrame, experiments: list[Experiment]) -> dict[str, pd.DataFrame]:
     """One curve per last factor of a combination: name to its rows of `table` by `level`, all other factors held fixed.
 
-    A combination without a factor is on no curve, nor is one whose last factor has no effect.
+    A combination without a factor is on no curve, nor is one whose last factor has no effect. table: by experiment id.
     """
     found: dict[str, dict[Any, dict]] = {}
-    places = {n: (place, row) for row in wanted if not row.added for n, place in row.places.items() if place}
-    for place, row in dict(sorted(places.items())).values():
-        levels, last = row.levels(place), list(place)[-1]
+    places = {n: (place, one) for one in experiments for n, place in one.places.items() if place}
+    for place, one in dict(sorted(places.items())).values():
+        levels, last = one.levels(place), list(place)[-1]
         if last in levels:
             held = ", ".join(f"{k} {grid.short(v)}" for k, v in levels.items() if k != last)
-            line = {"level": levels[last]} | table.loc[row.name].to_dict()
+            line = {"level": levels[last]} | table.loc[one.id].to_dict()
             found.setdefault(f"{last} ({held})" if held else last, {})[levels[last]] = line
     return {name: pd.DataFrame(lines.values()) for name, lines in found.items()}
 
 
-def together(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def all_levels(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """All curves of `one_factor` in one table, with the columns `factor` and `level` (as text)."""
     parts = [curve.assign(factor=factor, level=curve["level"].map(grid.short)) for factor, curve in curves.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shl_utils.evaluation import label_metrics
+from shl_utils.evaluation import results
 from shl_utils.evaluation.results import Measured
 
 
@@ -51,21 +51,17 @@ def beside(source: str, measured: dict[str, Measured], counts: NDArray[np.int64]
     group = pd.Series("none", index=range(len(counts)))
     for name, (least, most) in known.bins.items():
         group[(counts >= least) & (counts <= most)] = name
-    ours = {name: _figures(found, group, known) for name, found in measured.items()}
-    theirs = {f"published: {name}": row for name, row in known.rows.items()}
-    lines = {name: ["{:.1f} / {:.1f}".format(*pair) for pair in row] for name, row in (ours | theirs).items()}
+    lines = {found.name: _scores(found, group, known) for found in measured.values()}
+    lines |= {f"published: {name}": row for name, row in known.rows.items()}
+    texts = {name: ["{:.1f} / {:.1f}".format(*pair) for pair in row] for name, row in lines.items()}
     sizes = [f"{name} ({(group == name).sum()})" for name in known.bins]
-    table = pd.DataFrame.from_dict(lines, orient="index", columns=[f"all ({len(counts)})", *sizes])
+    table = pd.DataFrame.from_dict(texts, orient="index", columns=[f"all ({len(counts)})", *sizes])
     macro = "macro (over all codes of the group, in the test or not)"
     return table.rename_axis(f"micro / {macro}; published: {known.citation}")
 
 
-def _figures(found: Measured, group: pd.Series, known: Published) -> list[NDArray[np.float64]]:
+def _scores(found: Measured, group: pd.Series, known: Published) -> list[NDArray[np.float64]]:
     """(micro, macro over all codes) x 100, of all codes and of each group: means over seeds."""
     shown = ["micro_f1", "macro_f1_all"]
-    truth, parts = found.truth.toarray(), []
-    for predicted in (part.toarray() for part in found.predicted):
-        whole = label_metrics.scores(truth, predicted)
-        by_group = label_metrics.by_group(truth, predicted, group)
-        parts.append([[whole[f] for f in shown], *by_group.loc[list(known.bins), shown].to_numpy()])
-    return list(100 * np.mean(np.array(parts, dtype=float), axis=0))
+    groups = results.by_group({found.name: found}, group).loc[found.name].loc[list(known.bins), shown]
+    return list(100 * np.array([[found.points[metric] for metric in shown], *groups.to_numpy()], dtype=float))

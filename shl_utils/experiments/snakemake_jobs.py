@@ -52,7 +52,7 @@ def _described(model: Variant) -> str:
 def read_batch(file: Path, parameters: Parameters) -> Batch:
     """The jobs of a parameter file, which sets `parameters`; ValueError or OSError for a grid that cannot be read."""
     grids = filter(None, (parameters.grid, parameters.sensitivity))
-    rows = [row for grid in grids for row in ablation.rows(grid, parameters)]
+    rows = [row for grid in grids for row in ablation.experiments(grid, parameters)]
     settled = [row for row in rows if len(row.options) == 1]
     models = {model.folder: model for model in ablation.models(tuning.trials(rows) + settled)}
     return Batch(file, stages.folder_of(parameters.run), parameters, models)

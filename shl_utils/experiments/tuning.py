@@ -10,47 +10,48 @@ import pandas as pd
 from shl_utils.data.corpus import Corpus
 from shl_utils.evaluation import predictions, score_metrics
 from shl_utils.experiments import grid
-from shl_utils.experiments.ablation import Row
+from shl_utils.experiments.ablation import Experiment
 from shl_utils.parameters import Parameters
 from shl_utils.training import variants
 from shl_utils.training.variants import Variant
 
 
-def trials(rows: list[Row]) -> list[Row]:
+def trials(experiments: list[Experiment]) -> list[Experiment]:
     """One experiment per setting to be tried, with the first seed only, and unstacked: the partner has no influence."""
-    several = [row for row in rows if len(row.options) > 1]
     return [
-        replace(row, scoring="union", settings=(setting,), options=(models[:1],))
-        for row in several
-        for setting, models in zip(row.settings, row.options)
+        replace(one, scoring="union", settings=(setting,), options=(models[:1],))
+        for one in experiments
+        if len(one.options) > 1
+        for setting, models in zip(one.settings, one.options)
     ]
 
 
-def choose(folder: Path, corpus: Corpus, rows: list[Row]) -> tuple[list[Row], pd.DataFrame]:
+def choose(folder: Path, corpus: Corpus, experiments: list[Experiment]) -> tuple[list[Experiment], pd.DataFrame]:
     """Every experiment with its best setting only, and a table of the settings tried; ties go to the first.
 
-    The trials must have been trained and predicted. The table has one row per setting: `row`, `setting`, `figure`,
-    `core_seconds` of training and `chosen`. `figure` is the mean of micro average precision and mAP on validation, of
-    the first seed. Experiments that share their models appear once.
+    The trials must have been trained and predicted. The table has one row per setting: `id`, `row` (name of the
+    experiment), `setting`, `validation_score`, `core_seconds` of training and `chosen`. The score is the mean of micro
+    average precision and mAP on validation, of the first seed. Experiments that share their models appear once.
     """
-    seen: dict[str, float] = {}
+    scores: dict[str, float] = {}
     chosen, lines = [], []
-    for row in rows:
-        first = [models[0] for models in row.options]
-        if len(first) > 1:
-            seen |= {v.folder: _figure(folder, corpus, v) for v in first if v.folder not in seen}
-        best = max(range(len(first)), key=lambda i: seen.get(first[i].folder, 0.0))  # the first of equals
-        chosen.append(replace(row, settings=(row.settings[best],), options=(row.options[best],)))
-        for i, variant in enumerate(first if len(first) > 1 else []):
-            line = {"row": row.name, "setting": _difference(row.settings, i), "figure": seen[variant.folder]}
-            line |= {"core_seconds": variants.core_seconds(folder, variant), "chosen": i == best}
-            lines.append(line | {"models": variant.folder})
-    columns = ["row", "setting", "figure", "core_seconds", "chosen", "models"]
+    for one in experiments:
+        first = [models[0] for models in one.options]
+        tried = first if len(first) > 1 else []
+        scores |= {v.folder: _score(folder, corpus, v) for v in tried if v.folder not in scores}
+        best = max(range(len(first)), key=lambda i: scores.get(first[i].folder, 0.0))  # the first of equals
+        chosen.append(replace(one, settings=(one.settings[best],), options=(one.options[best],)))
+        for i, model in enumerate(tried):
+            line = {"id": one.id, "row": one.name, "setting": _difference(one.settings, i)}
+            line |= {"validation_score": scores[model.folder]}
+            line |= {"core_seconds": variants.core_seconds(folder, model), "chosen": i == best}
+            lines.append(line | {"models": model.folder})
+    columns = ["id", "row", "setting", "validation_score", "core_seconds", "chosen", "models"]
     table = pd.DataFrame(lines, columns=columns).drop_duplicates(["models", "setting"], ignore_index=True)
     return chosen, table.drop(columns="models")
 
 
-def _figure(folder: Path, corpus: Corpus, variant: Variant) -> float:
+def _score(folder: Path, corpus: Corpus, variant: Variant) -> float:
     """Validation score on the labels that the variant's filter leaves there; test labels are not used."""
     validation = corpus.rows("validation")
     truth = variants.training_labels(corpus, variant, folder)[validation].toarray()

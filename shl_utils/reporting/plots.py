@@ -7,6 +7,7 @@ C1, ... are the colours of the style file.
 from __future__ import annotations
 
 import itertools
+import math
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -16,10 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
+from shl_utils.evaluation import results
+from shl_utils.reporting import tables
+
 HATCHES = ("", "///", "...", "xx")  # of neighbouring bars
 MARKS = "osD^vP*X"  # of points
 BOUND, CHANCE = "C1", "C5"  # a bound or threshold, and chance level
-PANELS = {"micro_f1": "Micro-F1", "macro_f1_present": "Macro-F1, codes in test"}
+PANELS = dict(zip(results.HEADLINE_METRICS, ("Micro-F1", "Macro-F1, codes in test")))
 
 
 def colours(n: int) -> NDArray:
@@ -78,8 +82,8 @@ def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -
     ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
                 rotation=90, va="top", color=BOUND)  # fmt: skip
     ax.set(xlabel="cosine of note and description", ylabel="density")
-    own, other = ((part >= threshold).mean() for part in (assigned, random))
-    ax.set_title(f"Kept: {own:.0%} of the assigned codes, {other:.0%} of random ones")
+    kept, by_chance = ((part >= threshold).mean() for part in (assigned, random))
+    ax.set_title(f"Kept: {kept:.0%} of the assigned codes, {by_chance:.0%} of random ones")
     ax.legend(loc="upper right")
     return ax
 
@@ -160,22 +164,28 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
 def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
     """Points of micro- and macro-F1 that every row gains over the single BCE model, with paired 95% intervals.
 
-    Hollow points: not comparable. table: `results.table` without the base.
+    Hollow points: not comparable. table: `results.table` without its reference.
     """
     places = np.arange(len(table))[::-1]
     comparable = table["comparable"].astype(bool).to_numpy()
-    for ax, (figure, title) in zip(axes, PANELS.items()):
-        gain, low, high = (100 * table[f"{figure}_gain{end}"].astype(float) for end in ("", "_low", "_high"))
+    for ax, (metric, title) in zip(axes, PANELS.items()):
+        gain, spread = _points(table, *(f"{metric}_gain{end}" for end in results.ENDS))
         for chosen, face in ((comparable, "C0"), (~comparable, "white")):
-            spread = np.maximum([gain - low, high - gain], 0)[:, chosen]
-            ax.errorbar(gain[chosen], places[chosen], xerr=spread, fmt="o", color="C0", mfc=face, capsize=3)
+            bars = {"xerr": spread[:, chosen], "fmt": "o", "color": "C0", "mfc": face, "capsize": 3}
+            ax.errorbar(gain[chosen], places[chosen], **bars)
         ax.axvline(0, color="#333333", linewidth=1)
         ax.set(yticks=places, xlabel="points over one BCE model of all codes")
         ax.set_title(title)
     # long names would leave no room for the points
-    axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table.index], fontsize=9)
+    axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table["row"]], fontsize=9)
     axes[1].set_yticklabels([])
     return axes
+
+
+def _points(table: pd.DataFrame, *columns: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values x 100, (rows,), and how far their intervals reach to both sides, (2, rows). columns: value, low, high."""
+    value, low, high = (100 * table[name].to_numpy(dtype=float) for name in columns)
+    return value, np.maximum([value - low, high - value], 0)
 
 
 def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
@@ -184,15 +194,14 @@ def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
     curves: factor to its table from `measure.one_factor`. base: metrics of the single BCE model, drawn dotted.
     """
     across = min(len(curves), 3)
-    down = -(-len(curves) // across)
+    down = math.ceil(len(curves) / across)
     figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
     for ax, (factor, curve) in zip(axes.flat, curves.items()):
         places = np.arange(len(curve))
-        for name, colour, marker in (("micro_f1", "C0", "o"), ("macro_f1_present", "C1", "s")):
-            value, low, high = (100 * curve[f"{name}{end}"].astype(float) for end in ("", "_low", "_high"))
-            spread = np.maximum([value - low, high - value], 0)
-            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=PANELS[name])
-            ax.axhline(100 * base[name], color=colour, linestyle=":")
+        for (metric, title), colour, marker in zip(PANELS.items(), ("C0", "C1"), "os"):
+            value, spread = _points(curve, *(f"{metric}{end}" for end in results.ENDS))
+            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=title)
+            ax.axhline(100 * base[metric], color=colour, linestyle=":")
         ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
     for ax in axes.flat[len(curves) :]:
         ax.set_visible(False)
@@ -205,9 +214,8 @@ def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
 def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
     """Points of F1 that each factor contributes to the most favourable reading. parts: from `effects.shares`."""
     places = np.arange(len(parts))[::-1]
-    for (figure, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
-        value, low, high = (100 * parts[f"{figure}{end}"].astype(float) for end in ("", "_low", "_high"))
-        spread = np.maximum([value - low, high - value], 0)
+    for (metric, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
+        value, spread = _points(parts, *(f"{metric}{end}" for end in results.ENDS))
         look = {"color": colour, "hatch": hatch, "edgecolor": "white", "capsize": 3}
         ax.barh(places + shift, value, height=0.34, xerr=spread, label=label, **look)
     ax.axvline(0, color="#333333", linewidth=1)
@@ -220,16 +228,17 @@ def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
 def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
     """Gain for every claim with its 95% interval: a panel for micro- and for macro-F1, a colour and mark per run."""
     claims, runs = list(dict.fromkeys(lines.index)), list(dict.fromkeys(lines["run"]))
-    for ax, (figure, title) in zip(axes, PANELS.items()):
+    comparable = lines.groupby(level=0)["comparable"].first()
+    for ax, (metric, title) in zip(axes, PANELS.items()):
         for i, (run, mark) in enumerate(zip(runs, itertools.cycle(MARKS))):
-            part = lines[(lines["run"] == run) & (lines["figure"] == figure)].reindex(claims)
+            part = lines[(lines["run"] == run) & (lines["metric"] == metric)].reindex(claims)
             places = np.arange(len(claims))[::-1] - 0.6 * ((i + 0.5) / len(runs) - 0.5)
-            gain, low, high = (100 * part[name].to_numpy() for name in ("gain", "low", "high"))
-            spread = np.maximum([gain - low, high - gain], 0)
+            gain, spread = _points(part, "gain", "low", "high")
             ax.errorbar(gain, places, xerr=spread, fmt=mark, color=f"C{i}", capsize=3, label=run)
         ax.axvline(0, color="#333333", linewidth=1)
-        ax.set(yticks=np.arange(len(claims))[::-1], yticklabels=claims, xlabel="points of F1")
+        ax.set(yticks=np.arange(len(claims))[::-1], xlabel="points of F1")
         ax.set_title(title)
+    axes[0].set_yticklabels(tables.marked(claims, comparable[claims]))
     axes[1].set_yticklabels([])
     if len(runs) > 1:
         axes[1].legend(fontsize=10)

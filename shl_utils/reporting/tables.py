@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics
-from shl_utils.evaluation.results import BASE
+from shl_utils.evaluation.resampling import HEADLINE_METRICS
 
-FIGURES = {"micro_f1": "micro", "macro_f1_present": "macro"}
 DEFINITIONS = {
     "micro": f"F1 x 100 {label_metrics.DEFINITIONS['micro_f1']}",
     "macro": f"the same, {label_metrics.DEFINITIONS['macro_f1_present']}",
@@ -46,54 +45,54 @@ def spaced(table: pd.DataFrame) -> pd.DataFrame:
 def models(table: pd.DataFrame) -> pd.DataFrame:
     """Micro- and macro-F1 with intervals, precision, recall and gains of every model. table: from `results.compare`."""
     columns = {
-        "micro-F1": table.apply(interval, axis=1, figure="micro_f1"),
-        "macro-F1 (codes in test)": table.apply(interval, axis=1, figure="macro_f1_present"),
-        "macro-F1 (all codes)": (100 * table["macro_f1_all"].astype(float)).map("{:.1f}".format),
-        "precision": (100 * table["micro_precision"].astype(float)).map("{:.1f}".format),
-        "recall": (100 * table["micro_recall"].astype(float)).map("{:.1f}".format),
-        "micro gain": table.apply(change, axis=1, figure="micro_f1_gain"),
-        "macro gain": table.apply(change, axis=1, figure="macro_f1_present_gain"),
+        "micro-F1": intervals(table, "micro_f1"),
+        "macro-F1 (codes in test)": intervals(table, "macro_f1_present"),
+        "macro-F1 (all codes)": _text(100 * table["macro_f1_all"], "{:.1f}"),
+        "precision": _text(100 * table["micro_precision"], "{:.1f}"),
+        "recall": _text(100 * table["micro_recall"], "{:.1f}"),
+        "micro gain": changes(table, "micro_f1_gain"),
+        "macro gain": changes(table, "macro_f1_present_gain"),
     }
     return pd.DataFrame(columns)
 
 
-def all_figures(table: pd.DataFrame) -> pd.DataFrame:
+def all_metrics(table: pd.DataFrame) -> pd.DataFrame:
     """Every metric (rows) of every model (columns), with its definition last. table: from `results.compare`."""
     definitions = label_metrics.DEFINITIONS | score_metrics.DEFINITIONS
     values = table[list(definitions)].T.astype(float).round(3)
-    return values.assign(definition=pd.Series(definitions)).rename_axis("figure")
+    return values.assign(definition=pd.Series(definitions)).rename_axis("metric")
 
 
-def ablation(table: pd.DataFrame, *, reference: str = BASE) -> pd.DataFrame:
+def ablation(table: pd.DataFrame) -> pd.DataFrame:
     """Per experiment: F1 with its deviation over seeds, gain with p, mAP, core seconds and failed training runs.
 
-    Those that are not comparable are in parentheses. table: from `results.table`, with the same `reference`.
+    Those that are not comparable are in parentheses. table: from `results.table`, with `core_seconds` and `failed`.
     """
     columns = {}
-    for figure, title in FIGURES.items():
-        value, gain = (
-            table.apply(interval, axis=1, figure=figure),
-            table.apply(change, axis=1, figure=f"{figure}_gain"),
-        )
-        columns[f"{title}-F1"] = value + _text(100 * table[f"{figure}_sd"], " ±{:.1f}")
-        gain = gain.where(gain.index != reference, "")
-        columns[f"{title} gain"] = gain + _text(table[f"{figure}_p"], " p {:.3f}")
-    columns["mAP"] = (100 * table["map"].astype(float)).map("{:.1f}".format)
+    for metric, title in HEADLINE_METRICS.items():
+        gain = changes(table, f"{metric}_gain").where(~table["reference"], "")
+        columns[f"{title}-F1"] = intervals(table, metric) + _text(100 * table[f"{metric}_sd"], " ±{:.1f}")
+        columns[f"{title} gain"] = gain + _text(table[f"{metric}_p"], " p {:.3f}")
+    columns["mAP"] = _text(100 * table["map"], "{:.1f}")
     columns["core seconds"] = _text(table["core_seconds"], "{:.0f}")
     if table["failed"].any():
         columns["failed trainings"] = table["failed"]
-    names = [name if row["comparable"] else f"({name})" for name, row in table.iterrows()]
-    return pd.DataFrame(columns).set_axis(names)
+    return pd.DataFrame(columns).set_axis(marked(table["row"], table["comparable"]))
 
 
-def definitions(table: pd.DataFrame, *, times: int, reference: str = BASE) -> dict[str, str]:
-    """Definitions of what `ablation` shows, by name; `times` and `reference` as given to `results.table`."""
+def marked(names: Iterable[str], comparable: Iterable[bool]) -> list[str]:
+    """Names as printed: in parentheses where they are not comparable."""
+    return [name if plain else f"({name})" for name, plain in zip(names, comparable)]
+
+
+def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
+    """Definitions of what `ablation` shows of this table, by name; `times` as given to `results.table`."""
     failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
     return (
         DEFINITIONS
         | {
             "±": "deviation between seeds of training",
-            "gain": f"over {reference}, paired: both on the same draws",
+            "gain": f"over {table.loc[table['reference'], 'row'].iloc[0]}, paired: both on the same draws",
             "p": results.definition_of_p(table, times=times),
             "mAP": score_metrics.DEFINITIONS["map"],
             "core seconds": "seconds of training times cores, with all models that a row needs",
@@ -114,55 +113,54 @@ def named(prints: dict[str, str]) -> str:
 
 
 def effects(table: pd.DataFrame) -> pd.DataFrame:
-    """Changes in micro- and macro-F1 with intervals, and over how many `pairs`. table: such as `effects.on_average`."""
+    """Changes in micro- and macro-F1 with intervals, and over how many `pairs`. table: such as `effects.on_average`.
+
+    Changes that are not comparable are in parentheses.
+    """
     if table.empty:
         return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
-    pairs = {"pairs": table["pairs"].astype(int)} if "pairs" in table else {}
-    shown = {title: table.apply(change, axis=1, figure=figure) for figure, title in FIGURES.items()}
-    return pd.DataFrame(pairs | shown).rename_axis(table.index.name)
+    pairs = {"pairs": table["pairs"]} if "pairs" in table else {}
+    shown = {title: changes(table, metric) for metric, title in HEADLINE_METRICS.items()}
+    names = marked(table.index, table["comparable"]) if "comparable" in table else table.index
+    return pd.DataFrame(pairs | shown).set_axis(names).rename_axis(table.index.name)
 
 
 def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
-    """micro-F1 of every experiment (rows) in each bin of code frequency (columns), and its gain over BASE.
+    """micro-F1 of every experiment (rows) in each bin of code frequency (columns), and its gain over the reference.
 
     lines: from `results.gains_by_frequency`.
     """
     heads = [f"{b} ({n:.0f} codes, {k:.0f} labels)" for b, n, k in lines[["bin", "codes", "positives"]].to_numpy()]
-    gains = (100 * lines[["micro_f1", "gain", "low", "high"]]).to_numpy()
-    words = ["{:.1f}, {:+.1f} [{:+.1f}, {:+.1f}]".format(*values) for values in gains]
-    shown = lines.assign(head=heads, text=words)
-    shown["text"] = shown["text"].where(shown["row"] != BASE, (100 * lines["micro_f1"]).map("{:.1f}".format))
-    wide = shown.pivot(index="row", columns="head", values="text")
-    return wide.reindex(index=shown["row"].unique(), columns=shown["head"].unique()).rename_axis(columns=None)
+    gains = lines.apply(_change, axis=1).where(~lines["reference"], "")
+    texts = _text(100 * lines["micro_f1"], "{:.1f}") + gains.mask(gains != "", ", " + gains)
+    wide = _wide(lines.assign(head=heads, text=texts), "head")
+    return wide.reindex(columns=dict.fromkeys(heads)).rename_axis(columns=None)
 
 
 def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
-    """F1 and gain over the base at every level of each factor. curves: from `measure.together`."""
+    """F1 and gain over the reference at every level of each factor. curves: from `measure.all_levels`."""
     columns: dict[str, pd.Series] = {"level": curves["level"]}
-    for figure, title in FIGURES.items():
-        columns[f"{title}-F1"] = curves.apply(interval, axis=1, figure=figure)
-        columns[f"{title} gain"] = curves.apply(change, axis=1, figure=f"{figure}_gain")
+    for metric, title in HEADLINE_METRICS.items():
+        columns[f"{title}-F1"] = intervals(curves, metric)
+        columns[f"{title} gain"] = changes(curves, f"{metric}_gain")
     return pd.DataFrame(columns).set_axis(curves["factor"])
 
 
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     """One row per claim and run that tested it: gain and verdict in micro- and macro-F1; untested claims appear once.
 
-    lines: from `verdict.judge_runs`.
+    Claims that are not comparable are in parentheses. lines: from `claims.judge_runs`.
     """
-    keys, claims = ["claim", "run", "measured"], list(lines.index.unique())
+    keys = ["claim", "run", "measured"]
+    lines = lines.set_axis(marked(lines.index, lines["comparable"])).rename_axis("claim")
     tested = lines[lines["verdict"] != "not tested"]
-    never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "figure"])
-    shown = pd.concat([tested.reset_index(), never]).sort_values(
-        "claim", key=lambda c: c.map(claims.index), kind="stable"
-    )
-    gains = (100 * shown[["gain", "low", "high"]]).to_numpy()
-    words = ["{}, {:+.1f} [{:+.1f}, {:+.1f}]".format(said, *gain) for said, gain in zip(shown["verdict"], gains)]
-    shown = shown.assign(text=shown["verdict"].where(shown["gain"].isna(), words), figure=shown["figure"].map(FIGURES))
-    wide = shown.pivot(index=keys, columns="figure", values="text")
-    return wide.reindex(index=shown.set_index(keys).index.unique(), columns=[*FIGURES.values()]).rename_axis(
-        columns=None
-    )
+    never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "metric"])
+    shown = pd.concat([tested, never.set_index("claim")]).loc[lines.index.unique()].reset_index()
+    texts = shown["verdict"].where(shown["gain"].isna(), shown["verdict"] + ", " + shown.apply(_change, axis=1))
+    shown = shown.assign(text=texts, metric=shown["metric"].map(HEADLINE_METRICS))
+    wide = shown.pivot(index=keys, columns="metric", values="text")
+    wide = wide.reindex(index=shown.set_index(keys).index.unique(), columns=[*HEADLINE_METRICS.values()])
+    return wide.rename_axis(columns=None)
 
 
 def tuning(table: pd.DataFrame) -> pd.DataFrame:
@@ -170,12 +168,16 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
 
     table: from `tuning.choose`.
     """
-    mark = table["chosen"].map({True: " *", False: ""})
-    shown = table.assign(figure=(100 * table["figure"]).map("{:.1f}".format) + mark)
-    wide = shown.pivot(index="row", columns="setting", values="figure").fillna("").reindex(shown["row"].unique())
-    cost = table.groupby("row")["core_seconds"].sum()
-    heading = "mean of micro average precision and mAP on validation, x 100"
-    return wide.assign(**{"core seconds": cost.map("{:.0f}".format)}).rename_axis(heading)
+    texts = _text(100 * table["validation_score"], "{:.1f}") + table["chosen"].map({True: " *", False: ""})
+    wide = _wide(table.assign(text=texts), "setting").fillna("")
+    wide["core seconds"] = _text(table.groupby("id", sort=False)["core_seconds"].sum(), "{:.0f}").to_numpy()
+    return wide.rename_axis("mean of micro average precision and mAP on validation, x 100")
+
+
+def _wide(lines: pd.DataFrame, columns: str) -> pd.DataFrame:
+    """One row per experiment in the order of `lines`, by its name; cells hold their `text`."""
+    wide = lines.pivot(index="id", columns=columns, values="text")
+    return wide.reindex(lines["id"].unique()).set_axis(lines.drop_duplicates("id")["row"])
 
 
 def write_markdown(path: Path, *tables: pd.DataFrame, definitions: dict[str, str]) -> None:
@@ -216,15 +218,20 @@ def _spread(values: dict[str, float] | float) -> str:
     return " / ".join(f"{value:g}" for value in (values.values() if isinstance(values, dict) else [values]))
 
 
-def interval(row: Mapping[str, float] | pd.Series, figure: str) -> str:
+def interval(row: Mapping[str, float] | pd.Series, metric: str) -> str:
     """A metric x 100 with its interval, as "82.9 [80.8, 84.7]"."""
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*_points(row, figure))
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[f"{metric}{end}"] for end in results.ENDS))
 
 
-def change(row: pd.Series, figure: str) -> str:
-    """A signed difference x 100 with its interval, as "+1.2 [-0.3, +2.8]"."""
-    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*_points(row, figure))
+def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
+    """`interval` of every row."""
+    return table.apply(interval, axis=1, metric=metric)
 
 
-def _points(row: pd.Series, figure: str) -> list[float]:
-    return [100 * row[f"{figure}{end}"] for end in ("", "_low", "_high")]
+def changes(table: pd.DataFrame, metric: str) -> pd.Series:
+    """Signed differences x 100 with their intervals, as "+1.2 [-0.3, +2.8]"."""
+    return table.apply(_change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
+
+
+def _change(row: pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * row[column] for column in columns))

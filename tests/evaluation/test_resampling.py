@@ -30,8 +30,8 @@ def test_a_swapped_note_counts_as_scikit_learn_counts_it(truth):
     ours = resampling._swapped(truth, a, b, swaps)
     for i, swap in enumerate(swaps):
         expected = label_metrics.scores(truth, np.where(swap[:, None] > 0, b, a))
-        for figure in ours:
-            assert ours[figure][i] == pytest.approx(expected[figure], rel=1e-5)
+        for metric in ours:
+            assert ours[metric][i] == pytest.approx(expected[metric], rel=1e-5)
 
 
 def test_p_is_uniform_where_nothing_differs(truth):

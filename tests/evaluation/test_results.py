@@ -1,4 +1,4 @@
-"""The results table: where its thresholds come from, what of them is saved, and that every figure is explained."""
+"""The results table: where its thresholds come from, what of them is saved, and that every metric is defined."""
 
 from itertools import combinations
 
@@ -83,18 +83,30 @@ def test_test_notes_are_decided_under_the_line_of_the_rule(corpus, found):
     test = corpus.rows("test")
     for rule in thresholds.RULES:
         expected = found.select(test) >= limits[rule].to_numpy()
-        asked = check({"threshold": rule, "min_positives": 2, "bootstrap_draws": 100})
-        _, decided = results.compare(corpus, corpus.labels, {"m": found}, asked, reference="m")
-        assert decided["m"].tolist() == expected.tolist()
-        figure = f1_score(corpus.labels[test].toarray(), expected, average="micro")
-        assert shown.loc["m", ("micro-F1", rule)] == pytest.approx(100 * figure)
+        parameters = check({"threshold": rule, "min_positives": 2, "bootstrap_draws": 100})
+        _, measured = results.compare(corpus, corpus.labels, {"m": found}, parameters, reference="m")
+        assert measured["m"].predicted[0].toarray().tolist() == expected.tolist()
+        micro = f1_score(corpus.labels[test].toarray(), expected, average="micro")
+        assert shown.loc["m", ("micro-F1", rule)] == pytest.approx(100 * micro)
 
 
-def test_every_figure_stands_beside_its_whole_definition(corpus, found):
+def test_every_metric_stands_beside_its_whole_definition(corpus, found):
     table, _ = results.compare(corpus, corpus.labels, {"m": found}, check({"bootstrap_draws": 100}), reference="m")
-    shown = tables.all_figures(table)
+    shown = tables.all_metrics(table)
     assert shown["definition"].to_dict() == label_metrics.DEFINITIONS | score_metrics.DEFINITIONS
     assert shown["m"].to_dict() == pytest.approx(table.loc["m", shown.index].to_dict(), abs=6e-4)
     style.setup_notebook()
     displayed = shown._repr_html_()
     assert all(text in displayed for text in shown["definition"]), "pandas cuts long text in notebooks by default"
+
+
+def test_the_models_of_a_run_are_measured_as_experiments_are(corpus, found):
+    parameters = check({"bootstrap_draws": 100})
+    flat = Predictions(found.rows, found.probabilities / 2 + 0.1, SEGMENTS)
+    models = {"m": found, "flat": flat}
+    compared, measured = results.compare(corpus, corpus.labels, models, parameters, reference="flat")
+    table = results.table(measured, times=10, seed=0, reference="flat")
+    shared = [name for name in compared if name in table]
+    assert {"micro_f1", "macro_f1_present_low", "micro_f1_gain_high", "exact_match"} <= set(shared)
+    pd.testing.assert_frame_equal(compared[shared], table[shared], check_dtype=False)
+    assert (compared.loc["flat", ["micro_f1_gain_low", "micro_f1_gain_high"]] == 0).all()

@@ -1,36 +1,41 @@
-"""The paper's claims read off rows whose figures are made up."""
+"""The paper's claims and verdicts, from experiments whose metrics are made up."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from made_up import invented
+from made_up import experiments, invented
 
+from shl_utils.evaluation import results
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.experiments import ablation, claims
 from shl_utils.parameters import check
+from shl_utils.reporting import plots, tables
+from shl_utils.runs import stages, storage
 
 METHOD = "- loss: [bce, sh, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, train, all]\n"
 METHOD += "  scoring: [union, oracle_routing]\n"
 
 
-def value(row):
+def value(one):
     """Segments bring 0.02, each filter 0.05, oracle routing 0.2; in segments, sh costs 0.1 and focusing 0.04 more."""
-    asked = row.parameters
-    segmented = asked.segmentation == "eta"
-    loss = {"sh": -0.1, "sh_focal": -0.14}.get(asked.loss, 0) * segmented
-    filtered = {"none": 0, "train": 0.05, "all": 0.1}[asked.filter_labels]
-    return 0.5 + 0.02 * segmented + loss + filtered + 0.2 * (row.scoring == "oracle_routing")
+    here = one.parameters
+    segmented = here.segmentation == "eta"
+    loss = {"sh": -0.1, "sh_focal": -0.14}.get(here.loss, 0) * segmented
+    filtered = {"none": 0, "train": 0.05, "all": 0.1}[here.filter_labels]
+    return 0.5 + 0.02 * segmented + loss + filtered + 0.2 * (one.scoring == "oracle_routing")
+
+
+def table_of(found, run, worth=value):
+    measured = {one.id: invented(worth(one)) for one in found} | {LINEAR: invented(0.4)}
+    table = claims.measure(measured, found, run)
+    assert len(table) == 2 * table["claim"].nunique()
+    return table
 
 
 def measure(tmp_path, text, worth=value, **changed):
     """Claim to its gain, NaN where it was not tested, and to what it was measured by."""
-    path = tmp_path / "grid.yaml"
-    path.write_text(text)
-    run = check(changed)
-    rows = ablation.rows(str(path), run)
-    measured = {row.name: invented(worth(row)) for row in rows} | {LINEAR: invented(0.4)}
-    table = claims.measure(measured, rows, run)
-    assert len(table) == 2 * table["claim"].nunique()
-    table = table[table["figure"] == "micro_f1"].set_index("claim")
+    table = table_of(experiments(tmp_path, text, **changed), check(changed), worth)
+    table = table[table["metric"] == "micro_f1"].set_index("claim")
     assert (table["gain"].isna() == (table["measured"] == claims.UNTESTED)).all()
     return table["gain"], table["measured"]
 
@@ -46,9 +51,9 @@ def test_claims_by_hand(tmp_path):
         "In segments, the harmonic loss beats BCE": -0.14,
         "In segments, its weights alone beat BCE": -0.1,
         "The filter on training labels helps": 0.05,
-        "(Filtering the test labels too lifts F1)": 0.05,
-        "(Oracle routing of notes to segments lifts F1)": 0.2,
-        "(With both, the method beats one BCE model)": 0.02 - 0.14 + 0.1 + 0.2,
+        "Filtering the test labels too lifts F1": 0.05,
+        "Oracle routing of notes to segments lifts F1": 0.2,
+        "With both, the method beats one BCE model": 0.02 - 0.14 + 0.1 + 0.2,
     }
     assert gain.dropna().to_dict() == pytest.approx(known)
     assert measured_by["With beta R1, the whole method beats one BCE model"] == "segmented sh_focal, filter"
@@ -62,37 +67,37 @@ def test_the_order_of_levels_in_a_grid_does_not_matter(tmp_path):
     assert measure(tmp_path, turned)[0].to_dict() == pytest.approx(measure(tmp_path, METHOD)[0].to_dict(), nan_ok=True)
 
 
-def test_a_row_of_another_reading_speaks_for_that_reading_alone(tmp_path):
+def test_an_experiment_under_another_beta_speaks_for_that_beta_alone(tmp_path):
     text = "- loss: [sh_focal]\n  filter_labels: [none, train]\n  beta: [R3]\n- filter_labels: [train]\n"
     gain, measured_by = measure(tmp_path, text)
     assert measured_by["With beta R3, the whole method beats one BCE model"] == "segmented sh_focal, filter, beta R3"
     assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
-    assert np.isnan(gain["The filter on training labels helps"]), "R1 has no row without the filter"
+    assert np.isnan(gain["The filter on training labels helps"]), "R1 has no experiment without the filter"
     gain, _ = measure(tmp_path, text, beta="R3")
     assert gain["The filter on training labels helps"] == pytest.approx(0.05)
     assert gain["With beta R3, without its filter, it beats one BCE model"] == pytest.approx(-0.12)
     assert np.isnan(gain["With beta R1, the whole method beats one BCE model"])
 
 
-def test_a_row_with_something_else_unlike_the_run_is_not_the_method(tmp_path):
+def test_an_experiment_with_something_else_unlike_the_run_is_not_the_method(tmp_path):
     gain, _ = measure(tmp_path, "- loss: [sh_focal]\n  gamma: [1.0]\n")
     assert gain.isna().all()
     gain, _ = measure(tmp_path, "- loss: [sh_focal]\n  gamma: [1.0]\n", gamma=1.0)
     assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
 
 
-def test_a_run_of_a_loss_that_is_not_the_papers_tests_no_reading(tmp_path):
+def test_a_run_of_a_loss_that_is_not_the_papers_tests_no_beta(tmp_path):
     gain, _ = measure(tmp_path, METHOD, loss="bce")
     assert gain[[claim.startswith("With beta R") for claim in gain.index]].isna().all()
     assert np.isnan(gain["In segments, the harmonic loss beats BCE"])
     assert gain["In segments, its weights alone beat BCE"] == pytest.approx(-0.1)
 
 
-def test_rows_with_something_of_ours_speak_for_themselves(tmp_path):
+def test_extensions_speak_for_themselves(tmp_path):
     ours = "- loss: [bce, sh]\n  segmentation: [none, eta]\n  filter_labels: [none]\n  pooling: [attention]\n"
     ours += "  max_negative_weight: [1.0]\n"
     union = METHOD.replace(", oracle_routing", "")
-    gain, _ = measure(tmp_path, union + ours, lambda row: value(row) + row.ours)
+    gain, _ = measure(tmp_path, union + ours, lambda one: value(one) + one.extension)
     assert gain["In segments, its weights alone beat BCE"] == pytest.approx(-0.1)
     assert gain["In segments of ours, harmonic weights beat BCE"] == pytest.approx(-0.1)
     assert gain["In variants of ours, segments beat one model"] == pytest.approx(0.02 - 0.1 / 2)
@@ -101,8 +106,90 @@ def test_rows_with_something_of_ours_speak_for_themselves(tmp_path):
 def test_every_claim_is_tested_by_a_grid_of_the_project():
     tested = set()
     for name in ("factorial", "sources", "extensions"):
-        run = check({})
-        rows = ablation.rows(name, run)
-        table = claims.measure({row.name: invented(value(row)) for row in rows} | {LINEAR: invented(0.4)}, rows, run)
+        table = table_of(ablation.experiments(name, check({})), check({}))
         tested |= set(table.loc[table["gain"].notna(), "claim"])
     assert tested == set(table["claim"])
+    kinds = table.drop_duplicates("claim").groupby(["papers", "comparable"])["claim"].count()
+    assert kinds.to_dict() == {(False, False): 3, (False, True): 2, (True, True): 12}
+
+
+FILTER = "The filter on training labels helps"
+FOUND = {
+    "With beta R1, the whole method beats one BCE model": (-0.1, -0.12, -0.08),
+    "Segments beat one model": (0.02, 0.01, 0.03),
+    FILTER: (0.01, -0.01, 0.03),
+    "In segments, its weights alone beat BCE": (float("nan"),) * 3,
+}
+
+
+def write(folder, *, beta="R1", failed=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    storage.write_json(folder / "provenance.json", {"parameters": {"beta": beta}})
+    lines = [
+        {"claim": claim, "papers": True, "comparable": claim != FILTER, "measured": "a row", "metric": metric}
+        for claim in FOUND
+        for metric in results.HEADLINE_METRICS
+    ]
+    ends = pd.DataFrame([FOUND[line["claim"]] for line in lines], columns=["gain", "low", "high"])
+    pd.DataFrame(lines).join(ends).to_parquet(folder / "claims.parquet")
+    table = {"row": ["unified bce, no filter", "segmented sh_focal, no filter"], "failed": [0, failed]}
+    pd.DataFrame(table).to_parquet(folder / "ablation.parquet")
+    return folder
+
+
+def test_a_verdict_is_where_the_interval_lies(tmp_path):
+    found = claims.judge_run(write(tmp_path))
+    said = found.groupby(level=0, sort=False)["verdict"].unique().map(list)
+    assert said.to_dict() == dict(zip(FOUND, (["no"], ["yes"], ["inconclusive"], ["not tested"])))
+
+
+def test_runs_stand_side_by_side(tmp_path):
+    folders = {name: write(tmp_path / name, beta=beta) for name, beta in (("first", "R1"), ("second", "R3"))}
+    lines = claims.judge_runs(folders)
+    shown = tables.verdict(lines)
+    said = shown[shown["micro"] != "not tested"]
+    assert said.index.get_level_values("run").tolist() == ["first (R1)", "second (R3)"] * 3
+    whole = shown.loc["With beta R1, the whole method beats one BCE model"]
+    assert whole["micro"].tolist() == ["no, -10.0 [-12.0, -8.0]"] * 2
+    _, axes = plots.plt.subplots(1, 2)
+    drawn = plots.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticklabels()
+    assert [label.get_text() for label in drawn] == [*list(FOUND)[:2], f"({FILTER})"], "one that is not comparable"
+
+
+def test_a_claim_that_no_run_tested_stands_once_and_says_so(tmp_path):
+    lines = claims.judge_runs({name: write(tmp_path / name) for name in ("first", "second")})
+    shown = tables.verdict(lines).reset_index().groupby("claim", sort=False)
+    assert list(shown.groups) == [claim if claim != FILTER else f"({claim})" for claim in FOUND], "in their order"
+    weights = shown.get_group("In segments, its weights alone beat BCE")
+    assert weights[["run", "micro", "macro"]].to_numpy().tolist() == [["none", "not tested", "not tested"]]
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path):
+    names = [str(tmp_path / "a" / "demo"), str(tmp_path / "b" / "demo")]
+    with pytest.raises(ValueError, match="2 runs are called demo: rename the folder of one"):
+        claims.run_folders(names)
+    assert list(claims.run_folders([names[0], names[0], "other"])) == ["demo", "other"]
+
+
+def test_experiments_with_failed_trainings_are_named_by_run(tmp_path):
+    folders = {"first": write(tmp_path / "first", failed=3), "second": write(tmp_path / "second")}
+    found = claims.failed(folders)
+    assert found.to_numpy().tolist() == [["first", "segmented sh_focal, no filter", 3]]
+
+
+def test_a_run_without_an_ablation_is_named_and_so_is_one_of_another_version(tmp_path):
+    old = pd.read_parquet(write(tmp_path) / "claims.parquet").drop(columns="comparable")
+    old.to_parquet(tmp_path / "claims.parquet")
+    with pytest.raises(FileNotFoundError, match="claims of an earlier version: run 05_ablate of that run again"):
+        claims.judge_runs({"run": tmp_path})
+    for name in claims.FILES:
+        (write(tmp_path) / name).unlink()
+        with pytest.raises(FileNotFoundError, match=rf"{name} is missing: run 05_ablate of that run first"):
+            claims.judge_runs({"run": tmp_path})
+
+
+def test_the_data_of_each_run_are_named_by_their_fingerprints(tmp_path):
+    stage = stages.begin("00_imbalance", {"run": str(tmp_path / "r")})
+    stage.path("x").write_text("x")
+    stage.finish("x", fingerprints={"codes": "abc", "labels": "def"})
+    assert claims.measured_on({"r": tmp_path / "r"}) == {"measured on": "r: codes abc, labels def"}

@@ -30,16 +30,16 @@ def other(smoke, tmp_path_factory):
 
 def test_models_of_two_runs_stand_side_by_side(smoke, other):
     found = compare.compare_runs([other / "smoke", other / "labels"])
-    names = list(found.table.index)
+    table = found.table.set_index("row")
+    names = list(table.index)
     assert names[0] == "segmented sh_focal, filter (smoke)"
     assert f"{linear_baseline.LINEAR} (smoke)" in names
     assert f"{linear_baseline.LINEAR} (labels)" in names
     for run in ("smoke", "labels"):
         models = json.loads((other / run / "metrics.json").read_text())["models"]
         for name, row in models.items():
-            line = found.table.loc[f"{name} ({run})"]
-            for figure in ("micro_f1", "micro_f1_low", "macro_f1_present", "macro_f1_present_high", "map"):
-                assert line[figure] == pytest.approx(row[figure], abs=1e-9)
+            for metric in ("micro_f1", "micro_f1_low", "macro_f1_present", "macro_f1_present_high", "map"):
+                assert table.loc[f"{name} ({run})", metric] == pytest.approx(row[metric], abs=1e-9)
     gain = found.table["micro_f1"] - found.table["micro_f1"].iloc[0]
     assert found.table["micro_f1_gain"].to_numpy() == pytest.approx(gain.to_numpy())
     assert found.settings.to_dict("index") == {"threshold": {"smoke": "global", "labels": "per_code"}}
@@ -52,7 +52,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_row_and_the_same_models_co
     stamp.write_text(stamp.read_text().replace('"training_seed": 0', '"training_seed": 1'))
     found = compare.compare_runs([smoke[0], tmp_path / "again", tmp_path / "seed"])
     assert list(found.table["seeds"]) == [2, 2, 1]
-    assert "(smoke, seed)" in found.table.index[0]
+    assert "(smoke, seed)" in found.table["row"].iloc[0]
     assert found.table["micro_f1_sd"].iloc[0] == 0
 
 
@@ -76,9 +76,9 @@ def test_notes_in_another_order_are_paired_all_the_same(smoke, tmp_path):
     other = compare._load(other)
     first = compare._load(smoke[0])
     order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
-    for mine, theirs in zip(compare._of_run(first, order).values(), compare._of_run(other, order).values()):
-        assert (mine[0][0] == theirs[0][0]).all()
-        assert (mine[0][1] == theirs[0][1]).all()
+    for mine, theirs in zip(compare._models(first, order).values(), compare._models(other, order).values()):
+        assert (mine.truth == theirs.truth).all()
+        assert (mine.predicted == theirs.predicted).all()
 
 
 def test_altered_predictions_are_named(smoke, tmp_path):
@@ -103,9 +103,9 @@ def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
     assert not found.paired
     assert list(found.shown.columns) == ["micro-F1", "macro-F1", "mAP", "core seconds"]
     assert [name.split()[-1] for name in found.shown.index] == ["(smoke)"] * 3 + ["(changed)"] * 3
-    own = json.loads((smoke[0] / "metrics.json").read_text())["models"]["unified bce, no filter"]["micro_f1"]
-    assert found.table.loc["unified bce, no filter (smoke)", "micro_f1"] == pytest.approx(own)
-    assert found.table.loc["unified bce, no filter (changed)", "micro_f1"] != pytest.approx(own)
+    known = json.loads((smoke[0] / "metrics.json").read_text())["models"]["unified bce, no filter"]["micro_f1"]
+    assert found.table.loc["smoke/reference", "micro_f1"] == pytest.approx(known)
+    assert found.table.loc["changed/reference", "micro_f1"] != pytest.approx(known)
 
 
 def test_the_command_writes_what_it_shows(other, tmp_path):

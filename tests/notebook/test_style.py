@@ -16,10 +16,10 @@ from shl_utils.runs import environment_variables
 
 def gained(**rows):
     """A table of gains: name to (gain, low, high, comparable), the same in micro and macro."""
-    lines = {name: {"comparable": comparable} for name, (*_, comparable) in rows.items()}
+    lines = {name: {"row": name, "comparable": comparable} for name, (*_, comparable) in rows.items()}
     for name, (*ends, _) in rows.items():
-        for figure in results.HEADLINE_METRICS:
-            lines[name] |= {f"{figure}_gain{end}": x for end, x in zip(("", "_low", "_high"), ends)}
+        for metric in results.HEADLINE_METRICS:
+            lines[name] |= {f"{metric}_gain{end}": x for end, x in zip(("", "_low", "_high"), ends)}
     return pd.DataFrame(lines).T.infer_objects()
 
 
@@ -42,7 +42,7 @@ def test_a_sentence_counts_rows_by_their_intervals():
     table = gained(**comparable, d=(1, 1, 1, False))
     text = findings.summarize_gains(table)
     assert text.startswith("Of 3 comparable rows ")
-    assert text.count("1 gain, 1 lose, 1 are not settled") == 2
+    assert text.count("1 gain, 1 lose, 1 are inconclusive") == 2
     assert findings.summarize_gains(table[:0]).startswith("The grid has no other row")
     assert findings.summarize_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
 
@@ -50,14 +50,16 @@ def test_a_sentence_counts_rows_by_their_intervals():
 def test_a_sentence_counts_claims_by_their_verdicts():
     claims = ["Segments beat one model", "In segments, its weights alone beat BCE", "(Scoring lifts F1)"]
     said = ["yes", "no", "not tested", "not tested", "yes", "yes"]
-    lines = pd.DataFrame({"figure": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
+    lines = pd.DataFrame({"metric": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
     lines.index = [claim for claim in claims for _ in range(2)]
     lines["papers"] = [True] * 4 + [False] * 2
     text = findings.summarize_verdicts(lines)
     assert text.startswith(
-        "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, not settled to 0; "
+        "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, inconclusive to 0; "
     )
-    assert text.endswith("macro-F1 says yes to 0, no to 1, not settled to 0."), "what is not the paper's does not count"
+    assert text.endswith("macro-F1 says yes to 0, no to 1, inconclusive to 0."), (
+        "what is not the paper's does not count"
+    )
     again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
     assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 says yes to 2, ")
 

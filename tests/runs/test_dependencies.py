@@ -94,7 +94,7 @@ def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, ol
     first = min(outdated, default="99")
     assert set(found) == {name[:2] for name in STAGES if name[:2] >= first}
     parameters = check(json.loads((folder / "provenance.json").read_text())["parameters"] | {"run": str(folder)})
-    wanted = variants.compared(parameters) + ablation.models(ablation.rows(parameters.grid, parameters))
+    wanted = variants.compared(parameters) + ablation.models(ablation.experiments(parameters.grid, parameters))
     due = {plan.variant.name for plan in jobs.plan(folder, wanted, corpus.read(folder)) if plan.missing()}
     assert due == models
 

@@ -63,10 +63,14 @@ def test_frequencies_reach_the_average_precision_of_a_model_that_reads_nothing()
 
 
 def test_the_ablation_counts_the_failures_of_a_row_only_if_there_are_any():
-    ends = {f"{f}{end}": 0.5 for f in tables.FIGURES for end in ("", "_low", "_high", "_sd", "_p")}
-    ends |= {f"{f}_gain{end}": 0.1 for f in tables.FIGURES for end in ("", "_low", "_high")}
+    ends = {f"{f}{end}": 0.5 for f in results.HEADLINE_METRICS for end in ("", "_low", "_high", "_sd", "_p")}
+    ends |= {f"{f}_gain{end}": 0.1 for f in results.HEADLINE_METRICS for end in ("", "_low", "_high")}
     line = ends | {"comparable": True, "core_seconds": 1.0, "map": 0.5}
-    table = pd.DataFrame({results.BASE: line | {"failed": 0}, "other": line | {"failed": 2}}).T.infer_objects()
+    rows = [
+        line | {"row": "base", "reference": True, "failed": 0},
+        line | {"row": "other", "reference": False, "failed": 2},
+    ]
+    table = pd.DataFrame(rows)
     assert tables.ablation(table)["failed trainings"].tolist() == [0, 2]
     assert "failed trainings" in tables.definitions(table, times=100)
     assert "failed trainings" not in tables.ablation(table.assign(failed=0))

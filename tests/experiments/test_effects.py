@@ -1,0 +1,133 @@
+"""Effects of the factors of a grid, worked out by hand from metrics that are made up."""
+
+import pytest
+from made_up import experiments, invented
+
+from shl_utils.experiments import ablation, effects
+from shl_utils.parameters import check
+from shl_utils.reporting import tables
+
+BLOCK = "- loss: [bce, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, all]\n"
+
+
+def test_a_grid_without_the_reference_compares_its_own_levels(tmp_path):
+    text = "- segmentation: [eta]\n  loss: [focal, sh_focal]\n  filter_labels: [train]"
+    found = experiments(tmp_path, text)
+    measured = {one.id: invented(0.5 + 0.1 * i) for i, one in enumerate(found)}
+    table = effects.on_average(measured, found)
+    assert table.index.tolist() == ["sh_focal for focal (loss)"]
+    assert table["micro_f1"].tolist() == pytest.approx([0.1])
+    alone = experiments(tmp_path, "- loss: [sh]")
+    assert tables.effects(effects.on_average(measured, alone)).empty
+
+
+def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
+    """What a block does not vary is as in the run; a cap means nothing to BCE."""
+    text = "- segmentation: [none, eta]\n  loss: [bce]\n  filter_labels: [none]\n"
+    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  max_negative_weight: [1.0]\n"
+    text += "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]\n  pooling: [attention]\n  eta: [0.5]\n"
+    found = experiments(tmp_path, text)
+    table = effects.on_average({one.id: invented(f1) for one, f1 in zip(found, (0.5, 0.6, 0.8, 0.9))}, found)
+    assert table["pairs"].tolist() == [1, 1, 1]
+    expected = {"eta for none (segmentation)": 0.1, "attention for mean (pooling)": 0.4}
+    expected["sh with max_negative_weight 1 for bce (loss)"] = 0.2
+    assert table["micro_f1"].to_dict() == pytest.approx(expected)
+
+
+def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
+    text = "- loss: [bce, sh]\n  max_negative_weight: [0.0, 1.0]\n  scoring: [union, stacked]\n"
+    text += "  segmentation: [eta]\n  filter_labels: [none]"
+    found = experiments(tmp_path, text)
+    value = {("bce", 0.0): 0.5, ("bce", 1.0): 0.5, ("sh", 0.0): 0.3, ("sh", 1.0): 0.6}
+    worth = {one.id: value[one.parameters.loss, one.parameters.max_negative_weight] for one in found}
+    measured = {one.id: invented(worth[one.id] + 0.01 * (one.scoring == "stacked")) for one in found}
+    table = effects.on_average(measured, found)["micro_f1"]
+    assert table["sh for bce (loss)"] == pytest.approx(-0.2)
+    assert table["sh with max_negative_weight 1 for bce (loss)"] == pytest.approx(0.1)
+    assert table["stacked for union (scoring)"] == pytest.approx(0.01), "never capped against not"
+    assert table["1 for 0 (max_negative_weight)"] == pytest.approx(0.3)
+
+
+def test_experiments_without_gradient_clipping_are_compared_with_their_like_alone():
+    found = effects.pairs(ablation.experiments("gradient_clipping", check({})), "loss", "bce", "sh")
+    assert len(found) == 4
+    assert all(a.parameters.max_grad_norm == b.parameters.max_grad_norm for a, b in found)
+
+
+@pytest.fixture
+def factorial(tmp_path):
+    """Experiments of a grid whose loss costs 0.1, segments bring 0.02, the filter 0.05, oracle routing 0.2; with the
+    filter on them, segments bring 0.06 more."""
+    found = experiments(tmp_path, BLOCK + "  scoring: [union, oracle_routing]")
+
+    def value(one):
+        loss, segments = one.choices["loss"] == "sh_focal", one.choices["segmentation"] == "eta"
+        filtered, routed = one.choices["filter_labels"] == "all", one.choices["scoring"] == "oracle_routing"
+        return 0.5 - 0.1 * loss + 0.02 * segments + 0.05 * filtered + 0.2 * routed + 0.06 * (segments and filtered)
+
+    return found, {one.id: invented(value(one)) for one in found}
+
+
+def test_effects_on_average_by_hand(factorial):
+    found, measured = factorial
+    table = effects.on_average(measured, found)
+    assert table["factor"].tolist() == ["loss", "segmentation", "filter_labels", "scoring"]
+    # segments: without the filter alone, since with it labels differ
+    assert table["micro_f1"].tolist() == pytest.approx([-0.1, 0.02, 0.05 + 0.06 / 2, 0.2])
+    assert table["comparable"].tolist() == [True, True, False, False]
+    assert table["pairs"].tolist() == [2, 2, 8, 8]
+    # the noise of all is the same, so nothing is left of it in a paired difference
+    assert (table["micro_f1_high"] - table["micro_f1_low"]).max() == pytest.approx(0, abs=1e-9)
+    assert tables.effects(table).index.tolist() == [
+        "sh_focal for bce (loss)",
+        "eta for none (segmentation)",
+        "(all for none (filter_labels))",
+        "(oracle routing for union (scoring))",
+    ]
+
+
+def test_shares_by_hand_add_up_to_the_gain(factorial):
+    found, measured = factorial
+    parts = effects.shares(measured, found, loss="sh_focal")["micro_f1"]
+    assert parts["loss: sh_focal"] == pytest.approx(-0.1)
+    assert parts["scoring: oracle routing"] == pytest.approx(0.2)
+    assert parts["segmentation: eta"] == pytest.approx(0.02 + 0.03), "an interaction is shared half and half"
+    assert parts["filter_labels: all"] == pytest.approx(0.05 + 0.03)
+    assert parts["all together"] == pytest.approx(0.23) == parts.iloc[:-1].sum()
+
+
+def test_shares_need_all_experiments_between(factorial):
+    found, measured = factorial
+    assert effects.shares(measured, found[:-1], loss="sh_focal").empty
+    assert effects.shares(measured, ablation.experiments("demo", check({})), loss="sh_focal").empty
+
+
+def test_experiments_over_another_by_hand(factorial):
+    found, measured = factorial
+    table = effects.over(measured | {"linear": invented(0.45)}, found, "linear")
+    assert table["micro_f1"].to_dict() == pytest.approx(
+        {
+            "unified bce, no filter": 0.05,
+            "segmented bce, no filter": 0.07,
+            "unified sh_focal, no filter": -0.05,
+            "segmented sh_focal, no filter": -0.03,
+        }
+    )
+
+
+def test_one_by_one_names_both_experiments():
+    found = ablation.experiments("demo", check({}))
+    names = {one.id: one.name for one in found}
+    table = effects.one_by_one({one.id: invented(0.5) for one in found}, found)
+    assert "segmented bce, filter -> segmented sh_focal, filter" in table.index
+    assert (table["before"].map(names) + " -> " + table["after"].map(names)).tolist() == table.index.tolist()
+
+
+def test_all_tables_are_saved_in_one(factorial):
+    found, measured = factorial
+    kinds = {"average": effects.on_average(measured, found), "single": effects.one_by_one(measured, found)}
+    kinds |= {"shares": effects.shares(measured, found, loss="sh"), "over_linear": kinds["single"][:0]}
+    saved = effects.combine(**kinds)
+    assert saved["kind"].value_counts().to_dict() == {"average": 4, "single": 4}
+    with pytest.raises(ValueError, match="give all of average, over_linear, shares, single, not average"):
+        effects.combine(average=kinds["average"])
