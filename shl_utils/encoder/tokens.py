@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -39,20 +40,26 @@ class Ragged:
         flat = np.concatenate([np.empty(0), *rows], dtype=np.int32, casting="unsafe")
         return cls(torch.from_numpy(flat), offsets)
 
-    def pad(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def pad(self, rows: Sequence[int], *, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
         """`rows` as one tensor (len(rows), longest, ...) padded with 0, and its mask (len(rows), longest) of 0 and 1.
 
-        The length is a multiple of 16, and at least 16 even if no row has a token. On CPU, the backend would rebuild
-        its kernels for every new length.
+        Both are on `device`, as models want them: states in their own type, token ids and mask as int64. See
+        `_padded_length`.
         """
-        longest = max(-(-int(self.lengths[rows].max()) // 16), 1) * 16
-        padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=self.flat.dtype)
+        longest = _padded_length(self.lengths[rows].max())
+        dtype = self.flat.dtype if self.flat.is_floating_point() else torch.long
+        padded = torch.zeros(len(rows), longest, *self.flat.shape[1:], dtype=dtype)
         mask = torch.zeros(len(rows), longest, dtype=torch.long)
         for i, row in enumerate(rows):
             part = self.flat[self.offsets[row] : self.offsets[row + 1]]
             padded[i, : len(part)] = part
             mask[i, : len(part)] = 1
-        return padded, mask
+        return padded.to(device), mask.to(device)
+
+
+def _padded_length(longest: int) -> int:
+    """The next multiple of 16, at least 16: for each new length, PyTorch's CPU backend would rebuild its kernels."""
+    return 16 * max(math.ceil(longest / 16), 1)
 
 
 def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
@@ -124,8 +131,7 @@ def by_length(lengths: NDArray, *, label: str | None) -> Iterator[NDArray[np.int
     with progress.bar(len(order), label) if label else nullcontext() as bar:
         start = 0
         while start < len(order):
-            longest = max(-(-int(lengths[order[start]]) // 16) * 16, 16)
-            batch = order[start : start + max(PADDED // longest, 1)]
+            batch = order[start : start + max(PADDED // _padded_length(lengths[order[start]]), 1)]
             yield batch
             start += len(batch)
             if bar:

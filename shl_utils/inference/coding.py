@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils.data.corpus import Corpus
-from shl_utils.encoder import encoder, feature_cache, tokens, weight_files
+from shl_utils.encoder import encoder, forward_pass, frozen_layers, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.evaluation import predictions
 from shl_utils.parameters import Parameters
@@ -36,13 +36,13 @@ TRIED = 50  # test notes searched for an example
 @dataclass(frozen=True)
 class Coder:
     """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
-    `threshold`. trunk: the frozen layers, None where every layer is trained. nets: one merged model per segment."""
+    `threshold`. frozen: the frozen layers, None where every layer is trained. nets: one merged model per segment."""
 
     parameters: Parameters
     private: bool
     codes: pd.DataFrame
     tokenizer: Any
-    trunk: nn.Module | None
+    frozen: nn.Module | None
     nets: list[segment_model.SegmentModel]
 
 
@@ -69,7 +69,7 @@ def load(folder: Path) -> Coder:
         raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     base.to(mixed_precision.device())
-    parts = feature_cache.split_encoder(base, parameters)
+    parts = frozen_layers.split_encoder(base, parameters)
     codes = pd.read_parquet(folder / "codes.parquet")
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
     main = variants.main(parameters)
@@ -79,7 +79,7 @@ def load(folder: Path) -> Coder:
         threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
     )
     nets = [predictions.load_segment(base, folder, main, k) for k in range(segments.max() + 1)]
-    return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
+    return Coder(parameters, facts["private"], codes, tokenizer, parts.frozen if parts else None, nets)
 
 
 def decoded(data: bytes, name: str, encoding: str) -> str:
@@ -143,9 +143,9 @@ def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> ND
     """Probabilities (texts, codes) by the models of these segments; 0 for codes of other segments."""
     by = mixed_precision.computing(coder.parameters)
     seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
-    if coder.trunk is not None:
-        states = torch.empty(len(seen.flat), coder.trunk.config.hidden_size, dtype=by.dtype)
-        encoder.encode(coder.trunk, seen, states, device=by.device, label=None)
+    if coder.frozen is not None:
+        states = torch.empty(len(seen.flat), coder.frozen.config.hidden_size, dtype=by.dtype)
+        forward_pass.encode(coder.frozen, seen, states, device=by.device, label=None)
         seen = Ragged(states, seen.offsets)
     result, rows = np.zeros((len(texts), len(coder.codes)), dtype=np.float32), np.arange(len(texts))
     for k in segments:

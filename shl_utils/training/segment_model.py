@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shl_utils.encoder.encoder import autocast, encoder_layers, n_layers
-from shl_utils.encoder.tokens import Ragged, by_length
+from shl_utils.encoder.forward_pass import hidden_states, per_row
+from shl_utils.encoder.frozen_layers import encoder_layers, n_layers
+from shl_utils.encoder.tokens import Ragged
 from shl_utils.method.extensions.attention_head import AttentiveHead
 from shl_utils.method.pooling import Head
 
@@ -31,8 +32,7 @@ class SegmentModel(nn.Module):
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Float32 logits (notes, codes) of inputs (notes, tokens[, width]) with a mask (notes, tokens)."""
-        name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
-        hidden = self.encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
+        hidden = hidden_states(self.encoder, inputs, mask)
         with torch.autocast(hidden.device.type, enabled=False):  # the head and the loss stay in float32
             return self.head(hidden.float(), mask)
 
@@ -121,23 +121,15 @@ def merged(model: SegmentModel) -> SegmentModel:
     return result.eval()
 
 
-def to_device(features: Ragged, rows: NDArray, device: str) -> tuple[Tensor, Tensor]:
-    inputs, mask = features.pad(rows)
-    if not inputs.is_floating_point():
-        inputs = inputs.long()
-    return inputs.to(device), mask.to(device)
-
-
 def predict(
     model: SegmentModel, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype
 ) -> NDArray[np.float32]:
-    """Probability of every code for the notes `rows`: (rows, codes), float32."""
-    result = np.empty((len(rows), model.head.out_features), dtype=np.float32)
-    for batch in by_length(features.lengths[rows], label=None):
-        inputs, mask = to_device(features, rows[batch], device)
-        with torch.inference_mode(), autocast(device, dtype):
-            result[batch] = model(inputs, mask).sigmoid().cpu().numpy()
-    return result
+    """Probability of every code for the notes `rows`: (rows, codes), float32. `device`: where the model is."""
+
+    def probabilities(inputs: Tensor, mask: Tensor) -> Tensor:
+        return model(inputs, mask).sigmoid()
+
+    return per_row(probabilities, features, rows, width=model.head.out_features, device=device, dtype=dtype)
 
 
 def pooling_of(state: Mapping[str, Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""The encoder: trunk and top together are the whole, padding changes nothing, chunks cover the note."""
+"""The encoder: frozen and trainable layers are the whole, padding changes nothing, chunks cover the note."""
 
 import json
 
@@ -11,8 +11,9 @@ from made_up import tiny
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from shl_utils.encoder import encoder, tokens, weight_files
+from shl_utils.encoder import encoder, forward_pass, frozen_layers, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
+from shl_utils.parameters import check
 
 TEXTS = ["No acute disease.", "A calcified nodule above the left hilum, unchanged since spring, is harmless.", "x"]
 
@@ -22,36 +23,40 @@ def minilm():
     return encoder.load(weight_files.MINILM)
 
 
-@pytest.mark.parametrize("top", [1, 2, 5])
-def test_trunk_and_top_together_are_the_encoder(minilm, top):
+def split(model, n):
+    """The encoder, of which the upper `n` layers are trained."""
+    return frozen_layers.split_encoder(model, check({"lora_layers": n}))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_frozen_and_trainable_layers_together_are_the_encoder(minilm, n):
     tokenizer, model = minilm
     rows = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
     ids, mask = rows.pad([0, 1, 2])
-    trunk, upper = encoder.split_encoder(model, top=top)
+    frozen, trainable = split(model, n)
     flat = torch.empty(rows.offsets[-1], 384)
-    encoder.encode(trunk, rows, flat, device="cpu", label="encode")
-    hidden, _ = Ragged(flat, rows.offsets).pad([0, 1, 2])
+    forward_pass.encode(frozen, rows, flat, device="cpu", label="encode")
     with torch.inference_mode():
-        whole = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
-        parts = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
+        whole = forward_pass.hidden_states(model, ids, mask)
+        parts = forward_pass.hidden_states(trainable, *Ragged(flat, rows.offsets).pad([0, 1, 2]))
     torch.testing.assert_close(parts[mask.bool()], whole[mask.bool()], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("top", [1, 2])
+@pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
-def test_other_architectures_divide_too(kind, top):
+def test_other_architectures_can_be_split_too(kind, n):
     model = tiny(kind)
-    trunk, upper = encoder.split_encoder(model, top=top)
+    frozen, trainable = split(model, n)
     ids = torch.arange(6, 20).reshape(1, -1)
-    below = trunk(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    whole = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    above = upper(inputs_embeds=below, attention_mask=torch.ones_like(ids)).last_hidden_state
-    torch.testing.assert_close(above, whole)
+    mask = torch.ones_like(ids)
+    parts = forward_pass.hidden_states(trainable, forward_pass.hidden_states(frozen, ids, mask), mask)
+    torch.testing.assert_close(parts, forward_pass.hidden_states(model, ids, mask))
 
 
-def test_an_architecture_that_does_more_than_its_layers_does_not_divide():
-    assert encoder.split_encoder(tiny("electra", embedding_size=16), top=1) is None
-    assert encoder.split_encoder(tiny("electra", embedding_size=32), top=1)
+def test_an_architecture_that_does_more_than_its_layers_cannot_be_split():
+    assert split(tiny("electra", embedding_size=16), 1) is None
+    assert split(tiny("electra", embedding_size=32), 1)
+    assert split(tiny("bert"), -1) is None, "nothing is frozen"
 
 
 def words(n=100, *, special=True, **more):
@@ -93,7 +98,7 @@ def test_the_model_says_how_much_it_reads(kind, more, most):
     encoder.check(tokenizer, model, most)
     rows = tokens.tokenize(tokenizer, ["a " * 3000], max_tokens=most)
     assert rows.lengths.tolist() == [most]
-    embedded = encoder.embed(model, rows, device="cpu", dtype=torch.float32, label=None)
+    embedded = forward_pass.embed(model, rows, device="cpu", dtype=torch.float32, label=None)
     assert np.isfinite(embedded).all()
 
 
@@ -120,10 +125,10 @@ def test_a_tokenizer_without_special_tokens_or_padding():
     encoder.check(tokenizer, model, 32)
     pieces, owner = tokens.chunk(tokenizer, ["", "a a a"], max_tokens=32, chunk_tokens=8)
     assert owner.tolist() == [0, 1]
-    embedded = encoder.embed(model, pieces, device="cpu", dtype=torch.float32, label=None)
+    embedded = forward_pass.embed(model, pieces, device="cpu", dtype=torch.float32, label=None)
     assert not embedded[0].any()
     assert np.linalg.norm(embedded[1]) == pytest.approx(1)
-    assert not encoder.embed(model, Ragged.from_rows([[]]), device="cpu", dtype=torch.float32, label=None).any()
+    assert not forward_pass.embed(model, Ragged.from_rows([[]]), device="cpu", dtype=torch.float32, label=None).any()
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart", "vit"])
@@ -138,21 +143,20 @@ def test_how_many_characters_are_read(tokenizer, read):
     assert tokens.characters_read(tokenizer, "a a", max_tokens=12) == 3
 
 
-def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
+def test_the_parts_share_the_weights_and_leave_the_encoder_whole(minilm):
     _, model = minilm
-    trunk, upper = encoder.split_encoder(model, top=2)
-    ours = {p.data_ptr() for p in model.parameters()}
-    assert {p.data_ptr() for view in (trunk, upper) for p in view.parameters()} == ours
-    assert encoder.n_layers(model) == 6
+    weights = {p.data_ptr() for p in model.parameters()}
+    assert {p.data_ptr() for part in split(model, 2) for p in part.parameters()} == weights
+    assert frozen_layers.n_layers(model) == 6
 
 
 def test_padding_does_not_change_an_embedding(minilm):
     tokenizer, model = minilm
     together = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
-    embedded = encoder.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
+    embedded = forward_pass.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
     for i, text in enumerate(TEXTS):
         alone = tokens.tokenize(tokenizer, [text], max_tokens=32)
-        one = encoder.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
+        one = forward_pass.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
         assert embedded[i] == pytest.approx(one, abs=1e-5)
     assert np.linalg.norm(embedded, axis=1) == pytest.approx(1)
 
