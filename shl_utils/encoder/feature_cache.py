@@ -90,7 +90,7 @@ class FeatureCache:
         if found is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
             with ragged_file.created(path, rows.offsets, (), rows.flat.dtype, key=key) as kept:
-                kept.flat.copy_(rows.flat)
+                kept.flat[:] = rows.flat
             found = ragged_file.read(path, key=key)
         return found
 
