@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,14 @@ SHOWN = 3  # sentences per code
 TRIED = 50  # test notes searched for an example
 
 
+class Sentence(NamedTuple):
+    """A sentence's start and end (exclusive) in the note, in characters, and a code's probability without it."""
+
+    start: int
+    end: int
+    probability_without: float
+
+
 @dataclass(frozen=True)
 class Coder:
     """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
@@ -51,8 +59,7 @@ class Coded:
     """The result of `code` for one note. read: characters from the note's beginning that the models see.
 
     codes, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`, `segment`,
-    `sentences`. `sentences` of a predicted code are those without which it is least probable: (start, end (exclusive),
-    probability without it), in characters.
+    `sentences`. The `sentences` (list of Sentence) of a predicted code are those without which it is least probable.
     """
 
     codes: pd.DataFrame
@@ -106,14 +113,16 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     probability = probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
     predicted = probability >= coder.codes["threshold"].to_numpy()
     spans = sentences_of(text[:end]) if sentences else []
-    drawn: list[list[tuple[int, int, float]]] = [[] for _ in predicted]
+    influential: list[list[Sentence]] = [[] for _ in predicted]
     if len(spans) > 1 and predicted.any():
-        left = [text[:first] + text[last:end] for first, last in spans]
-        without = probabilities(coder, left, sorted(set(coder.codes["segment"][predicted])))
+        shortened = [text[:first] + text[last:end] for first, last in spans]
+        without = probabilities(coder, shortened, sorted(set(coder.codes["segment"][predicted])))
         for i in np.flatnonzero(predicted):
             least = np.argsort(without[:, i], kind="stable")[:SHOWN]
-            drawn[i] = [(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]]
-    found = coder.codes.assign(probability=probability, predicted=predicted, sentences=drawn)
+            influential[i] = [
+                Sentence(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]
+            ]
+    found = coder.codes.assign(probability=probability, predicted=predicted, sentences=influential)
     columns = ["code", "description", "probability", "threshold", "predicted", "segment", "sentences"]
     return Coded(found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)[columns], end)
 
