@@ -50,6 +50,7 @@ class Way:
 
     @property
     def name(self) -> str:
+        """Such as "ours: segments, top 2": key of the results."""
         p = self.variant.parameters
         models = "one model" if p.segmentation == "none" else "segments"
         layers = "all layers" if p.lora_layers == -1 else f"top {p.lora_layers}"
@@ -246,6 +247,7 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
+    """Measure one setup; arguments: folder of the run, position in `ways`."""
     folder, number = Path(arguments[0]), int(arguments[1])
     asked = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
     way = ways(check(asked["parameters"]), asked["rate"])[number]

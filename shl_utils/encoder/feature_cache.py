@@ -48,9 +48,10 @@ class FeatureCache:
         """(len(rows), width): mean over the tokens of the frozen encoder's last states, for these notes."""
         model, seen = self.features(parameters)
         if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment requests the same notes
-            trainable, _ = frozen_layers.trainable_part(model, parameters)
+            trainable = frozen_layers.split_encoder(model, parameters).trainable
             by = mixed_precision.computing(parameters)
-            self._pooled = rows, forward_pass.pool(trainable, seen, rows, device=by.device, dtype=by.dtype)
+            pooled = forward_pass.embed(trainable, seen, rows, device=by.device, dtype=by.dtype, unit_length=False)
+            self._pooled = rows, pooled
         return self._pooled[1]
 
     def embed_descriptions(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
@@ -58,41 +59,34 @@ class FeatureCache:
         model, _ = self.features(parameters)
         rows = tokens.tokenize(self._tokenizer, descriptions, max_tokens=parameters.max_tokens)
         by = mixed_precision.computing(parameters)
-        return forward_pass.embed(model, rows, device=by.device, dtype=by.dtype, label=None)
+        return forward_pass.embed(model, rows, device=by.device, dtype=by.dtype)
 
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
         encoder.check(self._tokenizer, model, parameters.max_tokens)
         model.to(mixed_precision.device())  # before it is split: its parts share the weights, but move on their own
         parts = frozen_layers.split_encoder(model, parameters)
-        if not parts:
-            if frozen_layers.n_trainable(model, parameters) < frozen_layers.n_layers(model):
-                warnings.warn(
-                    f"{type(model).__name__} does not divide: all its layers run for every batch", stacklevel=2
-                )
+        if parts.frozen is None:
+            if len(parts.trained) < frozen_layers.n_layers(model):
+                name = type(model).__name__
+                warnings.warn(f"{name} cannot be split: all its layers run for every batch", stacklevel=2)
             return model, self._tokens(parameters)
         path = path_of(self.folder, parameters)
-        found = ragged_file.read(path, key=key)
-        if found is None:
+        if ragged_file.read(path, key=key) is None:
             rows = self._tokens(parameters)
-            kept = {"offsets": rows.offsets, "shape": (model.config.hidden_size,), "dtype": dtype}
-            with ragged_file.created(path, key=key, **kept) as states:
-                forward_pass.encode(
-                    parts.frozen, rows, states.flat, device=mixed_precision.device(), label="encode notes"
-                )
-            found = ragged_file.read(path, key=key)
-        return model, found
+            device, width = mixed_precision.device(), model.config.hidden_size
+            with ragged_file.created(path, rows.offsets, (width,), dtype, key=key) as states:
+                forward_pass.encode(parts.frozen, rows, states.flat, device=device, label="encode notes")
+        return model, ragged_file.read(path, key=key)
 
     def _tokens(self, parameters: Parameters) -> Ragged:
         path = path_of(self.folder, parameters, of="tokens")
         key = storage.short([self.corpus, encoder.identity(parameters), dependencies.trace(tokens.tokenize)])
-        found = ragged_file.read(path, key=key)
-        if found is None:
+        if ragged_file.read(path, key=key) is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
             with ragged_file.created(path, rows.offsets, (), rows.flat.dtype, key=key) as kept:
                 kept.flat[:] = rows.flat
-            found = ragged_file.read(path, key=key)
-        return found
+        return ragged_file.read(path, key=key)
 
 
 def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:

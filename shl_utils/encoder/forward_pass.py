@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from shl_utils.encoder.tokens import Ragged, by_length
 from shl_utils.method.pooling import mean_pool
 
-Function = Callable[[Tensor, Tensor], Tensor]  # of the inputs and the mask that `Ragged.pad` gives
-
 
 def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
     """Context in which products are computed in `dtype`, whatever that of the weights; none for float32."""
@@ -26,12 +24,18 @@ def hidden_states(encoder: nn.Module, inputs: Tensor, mask: Tensor) -> Tensor:
     return encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
 
 
-def batches(
-    function: Function, rows: Ragged, chosen: NDArray, *, device: str, dtype: torch.dtype, label: str | None = None
+def run_in_batches(
+    function: Callable[[Tensor, Tensor], Tensor],
+    rows: Ragged,
+    chosen: NDArray,
+    *,
+    device: str,
+    dtype: torch.dtype,
+    label: str | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Yield positions in `chosen` (row numbers) and what `function` makes of these rows, on the CPU.
+    """Yield positions in `chosen` (row numbers) and `function(inputs, mask)` of these rows, on the CPU.
 
-    label: of a progress bar; None for no bar.
+    dtype: to compute in, see `autocast`. label: of a progress bar; None for no bar.
     """
     for batch in by_length(rows.lengths[chosen], label=label):
         inputs, mask = rows.pad(chosen[batch], device=device)
@@ -40,37 +44,32 @@ def batches(
         yield batch, result.cpu()
 
 
-def per_row(
-    function: Function, rows: Ragged, chosen: NDArray, *, width: int, device: str, dtype: torch.dtype, label=None
+def embed(
+    model: nn.Module,
+    features: Ragged,
+    rows: NDArray | None = None,
+    *,
+    device: str,
+    dtype: torch.dtype,
+    unit_length: bool = True,
+    label: str | None = None,
 ) -> NDArray[np.float32]:
-    """(len(chosen), width): what `function` makes of each chosen row, see `batches`."""
-    result = np.empty((len(chosen), width), dtype=np.float32)
-    for batch, values in batches(function, rows, chosen, device=device, dtype=dtype, label=label):
-        result[batch] = values.numpy()
-    return result
+    """Mean over the tokens of the last states: (rows, width). Moves the model to `device`.
 
-
-def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> NDArray[np.float32]:
-    """Mean-pooled embedding of every row of token ids: (rows, width), unit length. Moves the model to `device`."""
-    model, width = model.to(device), model.config.hidden_size
-
-    def unit(ids: Tensor, mask: Tensor) -> Tensor:
-        return nn.functional.normalize(mean_pool(hidden_states(model, ids, mask), mask))
-
-    return per_row(unit, rows, np.arange(len(rows)), width=width, device=device, dtype=dtype, label=label)
-
-
-def pool(model: nn.Module, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype) -> NDArray[np.float32]:
-    """Mean over the tokens of the last states: (len(rows), width). Moves the model to `device`.
-
-    features: token ids, or states of the layers below `model`. rows: row numbers in `features`.
+    features: token ids, or states of the layers below `model`. rows: row numbers in `features`; None for all.
+    unit_length: whether to scale each to the length 1.
     """
-    model, width = model.to(device), model.config.hidden_size
+    model = model.to(device)
 
-    def mean(inputs: Tensor, mask: Tensor) -> Tensor:
-        return mean_pool(hidden_states(model, inputs, mask), mask)
+    def pooled(inputs: Tensor, mask: Tensor) -> Tensor:
+        mean = mean_pool(hidden_states(model, inputs, mask), mask)
+        return nn.functional.normalize(mean) if unit_length else mean
 
-    return per_row(mean, features, rows, width=width, device=device, dtype=dtype)
+    rows = np.arange(len(features)) if rows is None else rows
+    result = np.empty((len(rows), model.config.hidden_size), dtype=np.float32)
+    for batch, means in run_in_batches(pooled, features, rows, device=device, dtype=dtype, label=label):
+        result[batch] = means.numpy()
+    return result
 
 
 def encode(frozen: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label: str | None) -> None:
@@ -84,6 +83,6 @@ def encode(frozen: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label:
         return hidden_states(frozen, ids, mask).to(dtype)
 
     chosen = np.arange(len(rows))
-    for batch, hidden in batches(states, rows, chosen, device=device, dtype=dtype, label=label):
+    for batch, hidden in run_in_batches(states, rows, chosen, device=device, dtype=dtype, label=label):
         for i, row in enumerate(batch):
             flat[rows.offsets[row] : rows.offsets[row + 1]] = hidden[i, : rows.lengths[row]]

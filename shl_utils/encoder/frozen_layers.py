@@ -15,12 +15,13 @@ from shl_utils.parameters import Parameters
 class SplitEncoder(NamedTuple):
     """Two parts that share the encoder's weights: the states of `frozen`, given to `trainable`, become the encoder's.
 
-    Layers of the other part are skipped. So names stay those of the whole, and an adapter trained on one loads into
-    the other.
+    frozen: None where `trainable` is all of it. trained: numbers of the layers that are trained.
+    A part skips the layers of the other. So it has their names, and an adapter trained on it loads into the whole.
     """
 
-    frozen: nn.Module
+    frozen: nn.Module | None
     trainable: nn.Module
+    trained: list[int]
 
 
 def n_layers(model: nn.Module) -> int:
@@ -28,41 +29,35 @@ def n_layers(model: nn.Module) -> int:
     return model.config.num_hidden_layers
 
 
-def n_trainable(model: nn.Module, parameters: Parameters) -> int:
-    """Number of trained layers; ValueError where the encoder has fewer."""
-    have = n_layers(model)
-    if parameters.lora_layers > have:
+def first_trained(model: nn.Module, parameters: Parameters) -> int:
+    """Number of the lowest trained layer; ValueError where the encoder has fewer than are to be trained."""
+    have, n = n_layers(model), parameters.lora_layers
+    if n > have:
         raise ValueError(
-            f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers: "
-            "set at most that, or -1 for all"
+            f"lora_layers is {n}, but {parameters.encoder} has {have} layers: set at most that, or -1 for all"
         )
-    return have if parameters.lora_layers == -1 else parameters.lora_layers
+    return 0 if n == -1 else have - n
 
 
-def split_encoder(model: nn.Module, parameters: Parameters) -> SplitEncoder | None:
-    """The encoder in two; None where every layer is trained, or where the parts do not equal the whole.
+def split_encoder(model: nn.Module, parameters: Parameters) -> SplitEncoder:
+    """The encoder in two; whole where every layer is trained, or where the parts would not equal the whole.
 
-    They do not if the encoder does more than its embeddings and layers in turn. BERT, RoBERTa, MPNet, DistilBERT and
-    ModernBERT can be split.
+    They would not if the encoder does more than its embeddings and layers in turn. BERT, RoBERTa, MPNet, DistilBERT and
+    ModernBERT can be split. ValueError as `first_trained` and `encoder_layers`.
     """
-    cut = n_layers(model) - n_trainable(model, parameters)
+    cut = first_trained(model, parameters)
+    frozen, trainable, trained = view(model), view(model), list(range(cut, n_layers(model)))
     if cut == 0:
-        return None
-    parts = SplitEncoder(view(model), view(model))
+        return SplitEncoder(None, trainable, trained)
     as_tuple = _layers_return_tuples(model)
     for i, layer in enumerate(encoder_layers(model)):
-        encoder_layers(parts.frozen if i >= cut else parts.trainable)[i] = _SkippedLayer(layer, as_tuple)
-    parts.trainable.embeddings = _PrecomputedEmbeddings()
-    if hasattr(parts.frozen, "final_norm"):  # of ModernBERT, after its last layer
-        parts.frozen.final_norm = nn.Identity()
-    return parts if _equal_whole(parts, model) else None
-
-
-def trainable_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:
-    """A fresh view of what runs for every batch, and the numbers of the trained layers in it."""
-    have, parts = n_layers(model), split_encoder(model, parameters)
-    numbers = list(range(have - n_trainable(model, parameters), have))
-    return (parts.trainable if parts else view(model)), numbers
+        encoder_layers(frozen if i >= cut else trainable)[i] = _SkippedLayer(layer, as_tuple)
+    trainable.embeddings = _PrecomputedEmbeddings()
+    if hasattr(frozen, "final_norm"):  # of ModernBERT, after its last layer
+        frozen.final_norm = nn.Identity()
+    if not _equal_whole(frozen, trainable, model):
+        return SplitEncoder(None, view(model), trained)
+    return SplitEncoder(frozen, trainable, trained)
 
 
 def view(model: nn.Module) -> nn.Module:
@@ -116,10 +111,10 @@ def _layers_return_tuples(model: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def _equal_whole(parts: SplitEncoder, model: nn.Module) -> bool:
+def _equal_whole(frozen: nn.Module, trainable: nn.Module, model: nn.Module) -> bool:
     ids, mask = _probe(model)
     try:
-        states = hidden_states(parts.trainable, hidden_states(parts.frozen, ids, mask), mask)
+        states = hidden_states(trainable, hidden_states(frozen, ids, mask), mask)
         return torch.allclose(states, hidden_states(model, ids, mask), atol=1e-3)
     except Exception:  # layers that do not get what they expect may raise anything
         return False

@@ -63,8 +63,8 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
 
 def load_segment(base: nn.Module, folder: Path, variant: Variant, k: int) -> segment_model.SegmentModel:
     """The trained model of segment `k` on the device, its adapter merged into the encoder `base`."""
-    top, _ = frozen_layers.trainable_part(base, variant.parameters)
-    return segment_model.load(top, folder / variant.folder / "segments" / str(k)).to(mixed_precision.device())
+    trainable = frozen_layers.split_encoder(base, variant.parameters).trainable
+    return segment_model.load(trainable, folder / variant.folder / "segments" / str(k)).to(mixed_precision.device())
 
 
 def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:

@@ -86,7 +86,7 @@ def load(folder: Path) -> Coder:
         threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
     )
     nets = [predictions.load_segment(base, folder, main, k) for k in range(segments.max() + 1)]
-    return Coder(parameters, facts["private"], codes, tokenizer, parts.frozen if parts else None, nets)
+    return Coder(parameters, facts["private"], codes, tokenizer, parts.frozen, nets)
 
 
 def decoded(data: bytes, name: str, encoding: str) -> str:

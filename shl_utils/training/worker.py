@@ -134,14 +134,14 @@ def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> loop.Task:
 
 def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_model.SegmentModel:
     """An untrained model over the encoder `base`; prior: (codes,), share of notes with each code."""
-    top, layers = frozen_layers.trainable_part(base, parameters)
+    parts = frozen_layers.split_encoder(base, parameters)
     return segment_model.create(
-        top,
+        parts.trainable,
         prior,
         pooling=parameters.pooling,
         rank=parameters.lora_rank,
         targets=parameters.lora_targets,
-        layers=layers,
+        layers=parts.trained,
         name=parameters.encoder,
     )
 

@@ -30,7 +30,7 @@ def saved(notes, tmp_path):
     encoder, _ = feature_cache.FeatureCache(tmp_path, notes.notes["text"]).features(PARAMETERS)
 
     def save(variant, prior):
-        top, layers = frozen_layers.trainable_part(encoder, PARAMETERS)
+        _, top, layers = frozen_layers.split_encoder(encoder, PARAMETERS)
         asked = {"pooling": "mean", "rank": 1, "targets": "attention", "layers": layers, "name": PARAMETERS.encoder}
         fresh = segment_model.create(top, np.array([prior]), **asked)
         fresh.head.weight.data.zero_()

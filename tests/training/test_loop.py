@@ -453,14 +453,14 @@ def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tm
     assert path.stat().st_mtime_ns != written
 
 
-@pytest.mark.filterwarnings("ignore:BertModel does not divide")
+@pytest.mark.filterwarnings("ignore:BertModel cannot be split")
 def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
     predicted = []
     for name in ("kept", "whole"):
         folder, parameters = copy_run(small_run, tmp_path / name)
         asked = variants.main(parameters.model_copy(update={"lora_layers": 2, "epochs": 1, "precision": "fp32"}))
         if name == "whole":
-            monkeypatch.setattr(frozen_layers, "split_encoder", lambda *_, **__: None)
+            monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
         launch.train(folder, [asked])
         predicted += [found.probabilities for found in predictions.compute(folder, [asked])]
     assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
@@ -469,8 +469,8 @@ def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_ru
 
 def test_an_encoder_that_does_not_divide_says_so(small_run, tmp_path, monkeypatch):
     folder, parameters = copy_run(small_run, tmp_path / "whole")
-    monkeypatch.setattr(frozen_layers, "split_encoder", lambda *_, **__: None)
-    with pytest.warns(UserWarning, match="BertModel does not divide: all its layers run for every batch"):
+    monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
+    with pytest.warns(UserWarning, match="BertModel cannot be split: all its layers run for every batch"):
         feature_cache.FeatureCache(folder, corpus.read(folder).notes["text"]).features(parameters)
 
 
