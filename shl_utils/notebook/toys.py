@@ -18,6 +18,7 @@ TOY = {"cough": 14, "fever": 6, "fracture": 3, "sepsis": 2, "situs inversus": 1}
 TOY_NOTES = 20
 TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; chosen by hand
 TOY_TEXT = "Fever and cough for three days. The film shows no fracture."
+# what TOY_TEXT says of each code
 SAYS = {"says so": ["cough", "fever"], "denies it": ["fracture"], "does not speak of it": ["sepsis", "situs inversus"]}
 
 

@@ -32,19 +32,14 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
     adapter_check.check_adapter(model, parameters)  # a mistake in it would show only in training
-    chunks, note_of_chunk = tokens.chunk(
-        tokenizer,
-        corpus.notes["text"],
-        max_tokens=parameters.max_tokens,
-        chunk_tokens=parameters.chunk_tokens,
-    )
+    lengths = parameters.model_dump(include={"max_tokens", "chunk_tokens"})
+    chunks, note_of_chunk = tokens.chunk(tokenizer, corpus.notes["text"], **lengths)
     pieces = forward_pass.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
     notes = label_filter.average(pieces, note_of_chunk, n=len(corpus.notes))
     described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
     codes = forward_pass.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
-    return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(
-        notes, codes, _shuffled(corpus.labels, parameters.seed)
-    )
+    random = _shuffled(corpus.labels, parameters.seed)
+    return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(notes, codes, random)
 
 
 def kept(
