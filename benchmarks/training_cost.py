@@ -88,7 +88,6 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     if not set(only) <= set(range(len(listed))) or rate <= 0:
         raise ValueError(f"only {list(only)}, rate {rate}: ways are numbered 0 to {len(listed) - 1}, a rate is above 0")
     target = folder / FOLDER / "training.json"
-    target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
     code = dependencies.digest(dependencies.trace(sys.modules[__name__]))
     found |= {"parameters": parameters.model_dump(), "code": code}

@@ -77,12 +77,11 @@ def encode(frozen: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label:
 
     Tokens keep the rows' order. The type of `flat` is the one to compute in.
     """
-    frozen, dtype = frozen.to(device), flat.dtype
+    frozen, dtype, chosen = frozen.to(device), flat.dtype, np.arange(len(rows))
 
     def states(ids: Tensor, mask: Tensor) -> Tensor:
         return hidden_states(frozen, ids, mask).to(dtype)
 
-    chosen = np.arange(len(rows))
     for batch, hidden in run_in_batches(states, rows, chosen, device=device, dtype=dtype, label=label):
         for i, row in enumerate(batch):
             flat[rows.offsets[row] : rows.offsets[row + 1]] = hidden[i, : rows.lengths[row]]

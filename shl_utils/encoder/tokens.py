@@ -90,10 +90,9 @@ def _ids(tokenizer, texts: Sequence[str], *, length: int, special: bool) -> Iter
         block = texts[first : first + BLOCK]
         heads = [_head(text, CHARS_PER_TOKEN * length) for text in block]
         found = encode(heads)
-        short = [i for i, ids in enumerate(found) if len(ids) < length and len(heads[i]) < len(block[i])]
-        for i, ids in zip(short, encode([block[i] for i in short]) if short else ()):
-            found[i] = ids
-        yield from (np.array(ids, dtype=np.int32) for ids in found)
+        for text, head, ids in zip(block, heads, found):
+            enough = len(ids) == length or head == text
+            yield np.array(ids if enough else encode([text])[0], dtype=np.int32)
 
 
 def _head(text: str, characters: int) -> str:
