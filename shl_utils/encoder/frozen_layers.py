@@ -46,10 +46,10 @@ def split_encoder(model: nn.Module, parameters: Parameters) -> SplitEncoder:
     ModernBERT can be split. ValueError as `first_trained` and `encoder_layers`.
     """
     cut = first_trained(model, parameters)
-    frozen, trainable, trained = view(model), view(model), list(range(cut, n_layers(model)))
+    trained = list(range(cut, n_layers(model)))
     if cut == 0:
-        return SplitEncoder(None, trainable, trained)
-    as_tuple = _layers_return_tuples(model)
+        return SplitEncoder(None, view(model), trained)
+    frozen, trainable, as_tuple = view(model), view(model), _layers_return_tuples(model)
     for i, layer in enumerate(encoder_layers(model)):
         encoder_layers(frozen if i >= cut else trainable)[i] = _SkippedLayer(layer, as_tuple)
     trainable.embeddings = _PrecomputedEmbeddings()
