@@ -91,6 +91,7 @@ def _evaluate(folder: Path, parameters: Parameters) -> None:
 
 
 def main(step: str, place: Path) -> None:
+    """Run `step` ("load" or "evaluate") on the notes in `place` and print its seconds and peak memory as JSON."""
     values: dict[str, Any] = yaml.safe_load((place / "sizes.yaml").read_text(encoding="utf-8"))
     started = time.monotonic()
     if step == "load":

@@ -50,6 +50,7 @@ class Way:
 
     @property
     def name(self) -> str:
+        """Such as "ours: segments, top 2": key of the results."""
         p = self.variant.parameters
         models = "one model" if p.segmentation == "none" else "segments"
         layers = "all layers" if p.lora_layers == -1 else f"top {p.lora_layers}"
@@ -87,7 +88,6 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     if not set(only) <= set(range(len(listed))) or rate <= 0:
         raise ValueError(f"only {list(only)}, rate {rate}: ways are numbered 0 to {len(listed) - 1}, a rate is above 0")
     target = folder / FOLDER / "training.json"
-    target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
     code = dependencies.digest(dependencies.trace(sys.modules[__name__]))
     found |= {"parameters": parameters.model_dump(), "code": code}
@@ -246,6 +246,7 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
+    """Measure one setup; arguments: folder of the run, position in `ways`."""
     folder, number = Path(arguments[0]), int(arguments[1])
     asked = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
     way = ways(check(asked["parameters"]), asked["rate"])[number]

@@ -35,7 +35,7 @@ def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
     theirs, ours = found["ways"]["Trainer: segments, all layers"], found["ways"]["ours: segments, top 1"]
     assert ours["models"] == theirs["models"] > 1
     assert ours["notes_seen"] == theirs["notes_seen"] > 400
-    assert ours["flops"] < theirs["flops"], "the trunk runs once a note, and forward only"
+    assert ours["flops"] < theirs["flops"], "the frozen layers run once per note, and forward only"
     for way in (ours, theirs):
         assert way["seconds"] > 0
         assert way["predict_seconds"] > 0

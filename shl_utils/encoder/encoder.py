@@ -1,23 +1,19 @@
-"""The frozen encoder: weights, embeddings, and its split into frozen lower layers (trunk) and trained ones (top)."""
+"""Loads an encoder with its tokenizer, and checks that it is one."""
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from bisect import bisect
 from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 
-from shl_utils.encoder import tokens
-from shl_utils.encoder.tokens import Ragged, by_length
+from shl_utils.encoder import frozen_layers, tokens
+from shl_utils.encoder.forward_pass import hidden_states
 from shl_utils.encoder.weight_files import digest, local
-from shl_utils.method.pooling import mean_pool
 from shl_utils.parameters import Parameters
 
 
@@ -83,37 +79,6 @@ def _remedy(name: str, error: str, download: bool) -> str:
     return "check the name and the network" if download else "give a folder, or set `download: true`"
 
 
-def embed(model: nn.Module, rows: Ragged, *, device: str, dtype: torch.dtype, label: str | None) -> NDArray[np.float32]:
-    """Mean-pooled embedding of every row of token numbers: (rows, width), unit length. Moves the model to `device`."""
-    result = np.empty((len(rows), model.config.hidden_size), dtype=np.float32)
-    model = model.to(device)
-    for batch in by_length(rows.lengths, label=label):
-        ids, mask = (part.to(device) for part in rows.pad(batch))
-        with torch.inference_mode(), autocast(device, dtype):
-            hidden = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
-        result[batch] = nn.functional.normalize(mean_pool(hidden, mask)).cpu().numpy()
-    return result
-
-
-def pool(top: nn.Module, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype) -> NDArray[np.float32]:
-    """Mean over the tokens of the states that `top` computes from the features of the given rows: (len(rows), width).
-
-    features: hidden states, or token numbers where `top` is the whole encoder. rows: row numbers in `features`.
-    """
-    result = np.empty((len(rows), top.config.hidden_size), dtype=np.float32)
-    top = top.to(device)
-    for batch in by_length(features.lengths[rows], label=None):
-        inputs, mask = (part.to(device) for part in features.pad(rows[batch]))
-        given = {"inputs_embeds": inputs} if inputs.is_floating_point() else {"input_ids": inputs.long()}
-        with torch.inference_mode(), autocast(device, dtype):
-            result[batch] = mean_pool(top(**given, attention_mask=mask).last_hidden_state, mask).cpu().numpy()
-    return result
-
-
-def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
-    return torch.autocast(torch.device(device).type, dtype=dtype, enabled=dtype != torch.float32)
-
-
 @torch.inference_mode()
 def check(tokenizer, model: nn.Module, max_tokens: int) -> None:
     """Raise ValueError, naming the parameter and a remedy, for what is no encoder of `max_tokens` tokens here.
@@ -127,8 +92,8 @@ def check(tokenizer, model: nn.Module, max_tokens: int) -> None:
         word = tokenizer("a", add_special_tokens=False)["input_ids"][0]
         highest = max(tokenizer.get_vocab().values())
         tokens.special_tokens(tokenizer)
-        states = model(**_padded([word])).last_hidden_state
-        fits = states.shape[-1] == model.config.hidden_size and n_layers(model) > 0
+        states = hidden_states(model, *tokens.Ragged.from_rows([[word]]).pad([0]))
+        fits = states.shape[-1] == model.config.hidden_size and frozen_layers.n_layers(model) > 0
     except Exception as error:  # a model of another kind may raise anything
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"encoder: {type(model).__name__} makes no states of its tokens ({cause})") from None
@@ -158,11 +123,11 @@ def _reads(model: nn.Module, row: list[int]) -> bool:
         raise _Enough
 
     try:
-        first = encoder_layers(model)[0].register_forward_hook(stop)
+        first = frozen_layers.encoder_layers(model)[0].register_forward_hook(stop)
     except ValueError:
         first = None
     try:
-        model(**_padded(row))
+        hidden_states(model, *tokens.Ragged.from_rows([row]).pad([0]))
     except _Enough:
         return True
     except (IndexError, RuntimeError, ValueError, AssertionError):
@@ -171,104 +136,3 @@ def _reads(model: nn.Module, row: list[int]) -> bool:
         if first:
             first.remove()
     return True
-
-
-def _padded(row: list[int]) -> dict[str, Tensor]:
-    ids, mask = Ragged.from_rows([row]).pad([0])
-    return {"input_ids": ids.long(), "attention_mask": mask}
-
-
-def n_layers(model: nn.Module) -> int:
-    return model.config.num_hidden_layers
-
-
-def split_encoder(model: nn.Module, *, top: int) -> tuple[nn.Module, nn.Module] | None:
-    """Lower and upper half of the encoder: trunk(ids) gives hidden states, top(inputs_embeds=hidden) completes them.
-
-    top: number of layers in the upper half. Both halves are views that share the encoder's weights. Layers of the other
-    half are skipped, so names stay those of the full encoder, and an adapter trained on the top loads into it.
-    Returns None where the halves together do not equal the encoder, because it does more than its embeddings and layers
-    in turn. BERT, RoBERTa, MPNet, DistilBERT and ModernBERT can be split.
-    """
-    cut = n_layers(model) - top
-    trunk, upper = view(model), view(model)
-    as_tuple = _layers_return_tuples(model)
-    for i, layer in enumerate(encoder_layers(model)):
-        encoder_layers(trunk if i >= cut else upper)[i] = _SkippedLayer(layer, as_tuple)
-    upper.embeddings = _PrecomputedEmbeddings()
-    if hasattr(trunk, "final_norm"):  # of ModernBERT, after its last layer
-        trunk.final_norm = nn.Identity()
-    return (trunk, upper) if _are_whole(model, trunk, upper) else None
-
-
-def _probe(model: nn.Module) -> dict[str, Tensor]:
-    """Input of one row of a few tokens that any vocabulary has."""
-    ids = torch.arange(5, 13, device=model.device).reshape(1, -1)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-
-
-@torch.inference_mode()
-def _layers_return_tuples(model: nn.Module) -> bool:
-    seen = []
-    hook = encoder_layers(model)[0].register_forward_hook(lambda _, __, out: seen.append(isinstance(out, tuple)))
-    model(**_probe(model))
-    hook.remove()
-    return seen[0]
-
-
-@torch.inference_mode()
-def _are_whole(model: nn.Module, trunk: nn.Module, upper: nn.Module) -> bool:
-    row = _probe(model)
-    try:
-        below = trunk(**row).last_hidden_state
-        above = upper(inputs_embeds=below, attention_mask=row["attention_mask"]).last_hidden_state
-        return torch.allclose(above, model(**row).last_hidden_state, atol=1e-3)
-    except Exception:  # layers that do not get what they expect may raise anything
-        return False
-
-
-def view(model: nn.Module) -> nn.Module:
-    """A copy of the module tree over the same weight tensors."""
-    shared = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    return copy.deepcopy(model, shared)
-
-
-def encoder_layers(model: nn.Module) -> nn.ModuleList:
-    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == model.config.num_hidden_layers]
-    if len(lists) != 1 or not hasattr(model, "embeddings"):
-        raise ValueError(
-            f"{type(model).__name__} is laid out unlike BERT"
-        )  # `adapter_check.check_adapter` says what is supported
-    return lists[0]
-
-
-class _SkippedLayer(nn.Module):
-    """Takes the place of a layer and returns its input, as a tuple if the layer would."""
-
-    def __init__(self, layer: nn.Module, as_tuple: bool) -> None:
-        super().__init__()
-        self.as_tuple = as_tuple
-        self.attention_type = getattr(layer, "attention_type", None)  # ModernBERT reads it from each layer
-
-    def forward(self, hidden: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
-        return (hidden,) if self.as_tuple else hidden
-
-
-class _PrecomputedEmbeddings(nn.Module):
-    """Takes the place of the embeddings and returns what the trunk computed: the one floating-point argument."""
-
-    def forward(self, *args, **kwargs) -> Tensor:
-        values = (*args, *kwargs.values())
-        return next(value for value in values if torch.is_tensor(value) and value.is_floating_point())
-
-
-def encode(trunk: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label: str | None) -> None:
-    """Write the trunk's hidden states of all tokens, in the rows' order, into `flat` (tokens, width) of any type."""
-    trunk, dtype = trunk.to(device), flat.dtype
-    for batch in by_length(rows.lengths, label=label):
-        ids, mask = rows.pad(batch)
-        with torch.inference_mode(), autocast(device, dtype):
-            hidden = trunk(input_ids=ids.long().to(device), attention_mask=mask.to(device)).last_hidden_state
-        hidden = hidden.to(dtype).cpu()
-        for i, row in enumerate(batch):
-            flat[rows.offsets[row] : rows.offsets[row + 1]] = hidden[i, : rows.lengths[row]]

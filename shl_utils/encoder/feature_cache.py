@@ -12,19 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shl_utils.encoder import encoder, ragged_file, tokens, weight_files
+from shl_utils.encoder import encoder, forward_pass, frozen_layers, ragged_file, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.parameters import Parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
-
-
-def top_layers(model: nn.Module, parameters: Parameters) -> int:
-    """Number of trained layers; ValueError where the encoder has fewer."""
-    have = encoder.n_layers(model)
-    if parameters.lora_layers > have:
-        said = f"lora_layers is {parameters.lora_layers}, but {parameters.encoder} has {have} layers"
-        raise ValueError(f"{said}: set at most that, or -1 for all")
-    return have if parameters.lora_layers == -1 else parameters.lora_layers
 
 
 class FeatureCache:
@@ -39,17 +30,17 @@ class FeatureCache:
         self._key, self._found, self._pooled = None, None, None
 
     def features(self, parameters: Parameters) -> tuple[nn.Module, Ragged]:
-        """The encoder, and for every note the hidden states of its frozen lower layers (trunk). Instead of states,
-        token numbers (int32) where every layer is trained or the encoder cannot be split.
+        """The encoder, and for every note the hidden states of its frozen lower layers. Instead of states, token ids
+        (int32) where every layer is trained or the encoder cannot be split.
 
-        The trunk gives the same states for every segment and epoch, so it runs once.
+        Frozen layers give the same states for every segment and epoch, so they run once.
         """
         dtype = mixed_precision.computing(parameters).dtype
         about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
-        code = dependencies.trace(encoder.load, encoder.encode, encoder.split_encoder, tokens.tokenize)
+        code = dependencies.trace(encoder.load, forward_pass.encode, frozen_layers.split_encoder, tokens.tokenize)
         key = storage.short([self.corpus, *about, code])
         if key != self._key:
-            self._found = self._pooled = None  # freed before the next is loaded: two would not fit
+            self._key = self._found = self._pooled = None  # freed before the next is loaded: two would not fit
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
         return self._found
 
@@ -57,9 +48,10 @@ class FeatureCache:
         """(len(rows), width): mean over the tokens of the frozen encoder's last states, for these notes."""
         model, seen = self.features(parameters)
         if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment requests the same notes
-            top, _ = trained_part(model, parameters)
+            trainable = frozen_layers.split_encoder(model, parameters).trainable
             by = mixed_precision.computing(parameters)
-            self._pooled = rows, encoder.pool(top, seen, rows, device=by.device, dtype=by.dtype)
+            pooled = forward_pass.embed(trainable, seen, rows, device=by.device, dtype=by.dtype, unit_length=False)
+            self._pooled = rows, pooled
         return self._pooled[1]
 
     def embed_descriptions(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:
@@ -67,58 +59,38 @@ class FeatureCache:
         model, _ = self.features(parameters)
         rows = tokens.tokenize(self._tokenizer, descriptions, max_tokens=parameters.max_tokens)
         by = mixed_precision.computing(parameters)
-        return encoder.embed(model, rows, device=by.device, dtype=by.dtype, label=None)
+        return forward_pass.embed(model, rows, device=by.device, dtype=by.dtype)
 
     def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
         encoder.check(self._tokenizer, model, parameters.max_tokens)
-        model.to(
-            mixed_precision.device()
-        )  # whole, before it is split into halves: views share its weights, but move on their own
-        parts = split_encoder(model, parameters)
-        if not parts:
-            if top_layers(model, parameters) < encoder.n_layers(model):
-                warnings.warn(
-                    f"{type(model).__name__} does not divide: all its layers run for every batch", stacklevel=2
-                )
+        model.to(mixed_precision.device())  # before it is split: its parts share the weights, but move on their own
+        parts = frozen_layers.split_encoder(model, parameters)
+        if parts.frozen is None:
+            if len(parts.trained) < frozen_layers.n_layers(model):
+                name = type(model).__name__
+                warnings.warn(f"{name} cannot be split: all its layers run for every batch", stacklevel=2)
             return model, self._tokens(parameters)
         path = path_of(self.folder, parameters)
-        found = ragged_file.read(path, key=key)
-        if found is None:
+        if ragged_file.read(path, key=key) is None:
             rows = self._tokens(parameters)
-            kept = {"offsets": rows.offsets, "shape": (model.config.hidden_size,), "dtype": dtype}
-            with ragged_file.created(path, key=key, **kept) as states:
-                encoder.encode(parts[0], rows, states.flat, device=mixed_precision.device(), label="encode notes")
-            found = ragged_file.read(path, key=key)
-        return model, found
+            device, width = mixed_precision.device(), model.config.hidden_size
+            with ragged_file.created(path, rows.offsets, (width,), dtype, key=key) as states:
+                forward_pass.encode(parts.frozen, rows, states.flat, device=device, label="encode notes")
+        return model, ragged_file.read(path, key=key)
 
     def _tokens(self, parameters: Parameters) -> Ragged:
         path = path_of(self.folder, parameters, of="tokens")
         key = storage.short([self.corpus, encoder.identity(parameters), dependencies.trace(tokens.tokenize)])
-        found = ragged_file.read(path, key=key)
-        if found is None:
+        if ragged_file.read(path, key=key) is None:
             rows = tokens.tokenize(self._tokenizer, self.texts, max_tokens=parameters.max_tokens)
             with ragged_file.created(path, rows.offsets, (), rows.flat.dtype, key=key) as kept:
-                kept.flat.copy_(rows.flat)
-            found = ragged_file.read(path, key=key)
-        return found
+                kept.flat[:] = rows.flat
+        return ragged_file.read(path, key=key)
 
 
 def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:
-    """File of the trunk's states: one per encoder, length and number of trained layers. of: "tokens" for those
-    instead."""
+    """File of the frozen layers' states: one per encoder, length and number of trained layers. of: "tokens" for
+    token ids instead."""
     name = f"{weight_files.digest(parameters.encoder)}-{parameters.max_tokens}-{of or parameters.lora_layers}"
     return folder / "trunk" / f"{name}.safetensors"
-
-
-def split_encoder(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, nn.Module] | None:
-    """Trunk and trained layers; None where every layer is trained, or the encoder cannot be split."""
-    top = top_layers(model, parameters)
-    return None if top == encoder.n_layers(model) else encoder.split_encoder(model, top=top)
-
-
-def trained_part(model: nn.Module, parameters: Parameters) -> tuple[nn.Module, list[int]]:
-    """A fresh view of what runs for every batch, and the numbers of the trained layers in it."""
-    have, parts = encoder.n_layers(model), split_encoder(model, parameters)
-    layers = list(range(have - top_layers(model, parameters), have))
-    return (parts[1] if parts else encoder.view(model)), layers

@@ -13,13 +13,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from shl_utils.encoder import encoder, feature_cache
+from shl_utils.encoder import forward_pass, frozen_layers
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import disk, progress
 from shl_utils.training import variants, worker
 from shl_utils.training.sampling import batches
-from shl_utils.training.segment_model import to_device
 
 PROBE = 4  # notes on which FLOPs are counted
 
@@ -122,14 +121,14 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     base.set_attn_implementation("eager")
     below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)
     seen, rng = notes, np.random.default_rng(0)
-    if parts := feature_cache.split_encoder(base, parameters):
+    if frozen := frozen_layers.split_encoder(base, parameters).frozen:
         seen = Ragged(torch.empty(notes.offsets[-1], base.config.hidden_size), notes.offsets)
         with below:
-            encoder.encode(parts[0], notes, seen.flat, device="cpu", label=None)
+            forward_pass.encode(frozen, notes, seen.flat, device="cpu", label=None)
     net = worker.fresh(base, np.full(codes, 0.5), parameters)
     with above:
         for batch in batches(np.arange(len(seen)), seen.lengths, size=parameters.batch_size, rng=rng):
-            net(*to_device(seen, batch, "cpu")).sum().backward()
+            net(*seen.pad(batch)).sum().backward()
     return {"trunk": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
 
 

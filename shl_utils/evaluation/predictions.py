@@ -17,7 +17,7 @@ from torch import nn
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
-from shl_utils.encoder import encoder, feature_cache
+from shl_utils.encoder import encoder, feature_cache, frozen_layers
 from shl_utils.runs import dependencies, mixed_precision, progress, storage
 from shl_utils.training import segment_model, variants
 from shl_utils.training.variants import Variant
@@ -63,8 +63,8 @@ def compute(folder: Path, wanted: list[Variant]) -> Iterator[Predictions]:
 
 def load_segment(base: nn.Module, folder: Path, variant: Variant, k: int) -> segment_model.SegmentModel:
     """The trained model of segment `k` on the device, its adapter merged into the encoder `base`."""
-    top, _ = feature_cache.trained_part(base, variant.parameters)
-    return segment_model.load(top, folder / variant.folder / "segments" / str(k)).to(mixed_precision.device())
+    trainable = frozen_layers.split_encoder(base, variant.parameters).trainable
+    return segment_model.load(trainable, folder / variant.folder / "segments" / str(k)).to(mixed_precision.device())
 
 
 def keep(folder: Path, wanted: list[Variant], corpus: Corpus) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils.data.corpus import Corpus
-from shl_utils.encoder import encoder, feature_cache, tokens, weight_files
+from shl_utils.encoder import encoder, forward_pass, frozen_layers, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.evaluation import predictions
 from shl_utils.parameters import Parameters
@@ -33,16 +33,24 @@ SHOWN = 3  # sentences per code
 TRIED = 50  # test notes searched for an example
 
 
+class Sentence(NamedTuple):
+    """A sentence's start and end (exclusive) in the note, in characters, and a code's probability without it."""
+
+    start: int
+    end: int
+    probability_without: float
+
+
 @dataclass(frozen=True)
 class Coder:
     """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
-    `threshold`. trunk: the frozen layers, None where every layer is trained. nets: one merged model per segment."""
+    `threshold`. frozen: the frozen layers, None where every layer is trained. nets: one merged model per segment."""
 
     parameters: Parameters
     private: bool
     codes: pd.DataFrame
     tokenizer: Any
-    trunk: nn.Module | None
+    frozen: nn.Module | None
     nets: list[segment_model.SegmentModel]
 
 
@@ -51,8 +59,7 @@ class Coded:
     """The result of `code` for one note. read: characters from the note's beginning that the models see.
 
     codes, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`, `segment`,
-    `sentences`. `sentences` of a predicted code are those without which it is least probable: (start, end (exclusive),
-    probability without it), in characters.
+    `sentences`. The `sentences` (list of Sentence) of a predicted code are those without which it is least probable.
     """
 
     codes: pd.DataFrame
@@ -69,7 +76,7 @@ def load(folder: Path) -> Coder:
         raise ValueError(f"encoder {parameters.encoder!r} is not as {folder} used it: run `shl run` on its file again")
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     base.to(mixed_precision.device())
-    parts = feature_cache.split_encoder(base, parameters)
+    parts = frozen_layers.split_encoder(base, parameters)
     codes = pd.read_parquet(folder / "codes.parquet")
     limits = pd.read_parquet(folder / "thresholds.parquet").set_index("code")
     main = variants.main(parameters)
@@ -79,7 +86,7 @@ def load(folder: Path) -> Coder:
         threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
     )
     nets = [predictions.load_segment(base, folder, main, k) for k in range(segments.max() + 1)]
-    return Coder(parameters, facts["private"], codes, tokenizer, parts[0] if parts else None, nets)
+    return Coder(parameters, facts["private"], codes, tokenizer, parts.frozen, nets)
 
 
 def decoded(data: bytes, name: str, encoding: str) -> str:
@@ -106,14 +113,16 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     probability = probabilities(coder, [text[:end]], range(len(coder.nets)))[0]
     predicted = probability >= coder.codes["threshold"].to_numpy()
     spans = sentences_of(text[:end]) if sentences else []
-    drawn: list[list[tuple[int, int, float]]] = [[] for _ in predicted]
+    influential: list[list[Sentence]] = [[] for _ in predicted]
     if len(spans) > 1 and predicted.any():
-        left = [text[:first] + text[last:end] for first, last in spans]
-        without = probabilities(coder, left, sorted(set(coder.codes["segment"][predicted])))
+        shortened = [text[:first] + text[last:end] for first, last in spans]
+        without = probabilities(coder, shortened, sorted(set(coder.codes["segment"][predicted])))
         for i in np.flatnonzero(predicted):
             least = np.argsort(without[:, i], kind="stable")[:SHOWN]
-            drawn[i] = [(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]]
-    found = coder.codes.assign(probability=probability, predicted=predicted, sentences=drawn)
+            influential[i] = [
+                Sentence(*spans[j], float(without[j, i])) for j in least if without[j, i] < probability[i]
+            ]
+    found = coder.codes.assign(probability=probability, predicted=predicted, sentences=influential)
     columns = ["code", "description", "probability", "threshold", "predicted", "segment", "sentences"]
     return Coded(found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)[columns], end)
 
@@ -143,9 +152,9 @@ def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> ND
     """Probabilities (texts, codes) by the models of these segments; 0 for codes of other segments."""
     by = mixed_precision.computing(coder.parameters)
     seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
-    if coder.trunk is not None:
-        states = torch.empty(len(seen.flat), coder.trunk.config.hidden_size, dtype=by.dtype)
-        encoder.encode(coder.trunk, seen, states, device=by.device, label=None)
+    if coder.frozen is not None:
+        states = torch.empty(len(seen.flat), coder.frozen.config.hidden_size, dtype=by.dtype)
+        forward_pass.encode(coder.frozen, seen, states, device=by.device, label=None)
         seen = Ragged(states, seen.offsets)
     result, rows = np.zeros((len(texts), len(coder.codes)), dtype=np.float32), np.arange(len(texts))
     for k in segments:

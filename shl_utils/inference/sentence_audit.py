@@ -29,7 +29,7 @@ def named(coder: coding.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFr
         coded = coding.code(coder, text)
         spans = coding.sentences_of(text[: coded.read])
         for _, line in coded.codes[coded.codes["predicted"]].iterrows():
-            names = [_names(text[first:behind], line["description"]) for first, behind in spans]
+            names = [_names(text[start:end], line["description"]) for start, end in spans]
             if len(spans) > 1 and any(names):
                 first = line["sentences"][0][:2] if line["sentences"] else None
                 drawn = first is not None and names[spans.index(first)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shl_utils.encoder import feature_cache
+from shl_utils.encoder import frozen_layers
 from shl_utils.parameters import Parameters
 from shl_utils.training import segment_model
 
@@ -19,7 +19,7 @@ def check_adapter(base: nn.Module, parameters: Parameters) -> None:
 
     The adapter is built and run once; nothing is inferred from the encoder's name.
     """
-    feature_cache.top_layers(base, parameters)
+    frozen_layers.first_trained(base, parameters)
     cause = _no_adapter(base, parameters)
     if not cause:
         return
@@ -37,14 +37,11 @@ def check_adapter(base: nn.Module, parameters: Parameters) -> None:
 def _no_adapter(base: nn.Module, parameters: Parameters) -> str:
     """Why the adapter cannot be built or gives no logits; "" if it works."""
     try:
-        top, layers = feature_cache.trained_part(base, parameters)
-        targets = parameters.lora_targets
-        net = segment_model.create(
-            top, np.full(1, 0.5), pooling="mean", rank=1, targets=targets, layers=layers, name=""
-        )
+        parts = frozen_layers.split_encoder(base, parameters)
+        about = {"rank": 1, "targets": parameters.lora_targets, "layers": parts.trained}
+        net = segment_model.create(parts.trainable, np.full(1, 0.5), pooling="mean", name="", **about)
         row = torch.ones(1, 16, dtype=torch.long)
-        inputs = torch.ones(1, 16, top.config.hidden_size) if feature_cache.split_encoder(base, parameters) else row
-        net(inputs, row)
+        net(torch.ones(1, 16, base.config.hidden_size) if parts.frozen else row, row)
     except Exception as error:  # PEFT and unsupported models raise errors of any type
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""

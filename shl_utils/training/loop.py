@@ -24,7 +24,7 @@ from shl_utils.parameters import Parameters
 from shl_utils.runs import mixed_precision
 from shl_utils.training.checkpoint import TrainingState, trainable_weights
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
-from shl_utils.training.segment_model import SegmentModel, merged, predict, to_device
+from shl_utils.training.segment_model import SegmentModel, merged, predict
 from shl_utils.training.variants import FROM_UNIFIED
 
 
@@ -168,7 +168,7 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         share = torch.tensor(weights[mine], device=device)
         if not len(mine):  # a last batch smaller than the number of processes: all must step together
             mine, share = batch[:1], torch.zeros(1, device=device)
-        inputs, mask = to_device(task.features, rows[mine], device)
+        inputs, mask = task.features.pad(rows[mine], device=device)
         targets = torch.tensor(task.labels[rows[mine]].toarray(), device=device)
         # DDP averages the gradients over processes, hence the division by world
         loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shl_utils.encoder.encoder import autocast, encoder_layers, n_layers
-from shl_utils.encoder.tokens import Ragged, by_length
+from shl_utils.encoder.forward_pass import hidden_states, run_in_batches
+from shl_utils.encoder.frozen_layers import encoder_layers, n_layers
+from shl_utils.encoder.tokens import Ragged
 from shl_utils.method.extensions.attention_head import AttentiveHead
 from shl_utils.method.pooling import Head
 
@@ -31,16 +32,15 @@ class SegmentModel(nn.Module):
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Float32 logits (notes, codes) of inputs (notes, tokens[, width]) with a mask (notes, tokens)."""
-        name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
-        hidden = self.encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
+        hidden = hidden_states(self.encoder, inputs, mask)
         with torch.autocast(hidden.device.type, enabled=False):  # the head and the loss stay in float32
             return self.head(hidden.float(), mask)
 
 
 def create(
-    top: nn.Module, prior: NDArray, *, pooling: str, rank: int, targets: str, layers: list[int], name: str
+    trainable: nn.Module, prior: NDArray, *, pooling: str, rank: int, targets: str, layers: list[int], name: str
 ) -> SegmentModel:
-    """An untrained model over the layers `top`; the head's bias is the logit of each code's `prior` (codes,).
+    """An untrained model over the `trainable` layers; the head's bias is the logit of each code's `prior` (codes,).
 
     Three things keep a run of a few epochs from finding only the most frequent codes. These are prior biases, mean
     pooling (or attention that starts as it), and a separate learning rate for the head.
@@ -54,16 +54,16 @@ def create(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
-        layers_to_transform=layers if targets == "attention" and len(layers) < n_layers(top) else None,
+        layers_to_transform=layers if targets == "attention" and len(layers) < n_layers(trainable) else None,
         # full names: PEFT finds no layers by number where they lie at the root, as in ModernBERT
-        target_modules="|".join(map(re.escape, linear_maps(top, layers))) if targets == "all" else None,
+        target_modules="|".join(map(re.escape, linear_maps(trainable, layers))) if targets == "all" else None,
     )
-    encoder = get_peft_model(top, config)
+    encoder = get_peft_model(trainable, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
     for module in encoder.modules():
         if hasattr(module, "cast_input_dtype_enabled"):
             module.cast_input_dtype_enabled = False  # autocast casts; PEFT's own would go to float32 and back
-    model = SegmentModel(encoder, POOLING[pooling](top.config.hidden_size, len(prior)))
+    model = SegmentModel(encoder, POOLING[pooling](trainable.config.hidden_size, len(prior)))
     with torch.no_grad():
         model.head.weight.normal_(std=0.02)
         model.head.bias.copy_(torch.logit(torch.tensor(prior, dtype=torch.float32).clamp(1e-5, 1 - 1e-5)))
@@ -94,8 +94,8 @@ def save(model: SegmentModel, folder: Path) -> None:
     save_file({k: v.contiguous() for k, v in model.head.state_dict().items()}, folder / "head.safetensors")
 
 
-def load(top: nn.Module, folder: Path) -> SegmentModel:
-    """The model that `save` wrote, adapter merged, over the layers `top` of the same encoder.
+def load(trainable: nn.Module, folder: Path) -> SegmentModel:
+    """The model that `save` wrote, adapter merged, over the `trainable` layers of the same encoder.
 
     FileNotFoundError if one of its files is missing.
     """
@@ -106,7 +106,9 @@ def load(top: nn.Module, folder: Path) -> SegmentModel:
 
     head = load_file(folder / "head.safetensors")
     kind = POOLING[pooling_of(head)]
-    model = SegmentModel(PeftModel.from_pretrained(top, folder), kind(top.config.hidden_size, head["bias"].numel()))
+    model = SegmentModel(
+        PeftModel.from_pretrained(trainable, folder), kind(trainable.config.hidden_size, head["bias"].numel())
+    )
     model.head.load_state_dict(head)
     return merged(model)
 
@@ -121,22 +123,17 @@ def merged(model: SegmentModel) -> SegmentModel:
     return result.eval()
 
 
-def to_device(features: Ragged, rows: NDArray, device: str) -> tuple[Tensor, Tensor]:
-    inputs, mask = features.pad(rows)
-    if not inputs.is_floating_point():
-        inputs = inputs.long()
-    return inputs.to(device), mask.to(device)
-
-
 def predict(
     model: SegmentModel, features: Ragged, rows: NDArray, *, device: str, dtype: torch.dtype
 ) -> NDArray[np.float32]:
-    """Probability of every code for the notes `rows`: (rows, codes), float32."""
+    """Probability of every code for the notes `rows`: (rows, codes), float32. `device`: where the model is."""
+
+    def probabilities(inputs: Tensor, mask: Tensor) -> Tensor:
+        return model(inputs, mask).sigmoid()
+
     result = np.empty((len(rows), model.head.out_features), dtype=np.float32)
-    for batch in by_length(features.lengths[rows], label=None):
-        inputs, mask = to_device(features, rows[batch], device)
-        with torch.inference_mode(), autocast(device, dtype):
-            result[batch] = model(inputs, mask).sigmoid().cpu().numpy()
+    for batch, values in run_in_batches(probabilities, features, rows, device=device, dtype=dtype):
+        result[batch] = values.numpy()
     return result
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
-from shl_utils.encoder import encoder, tokens
+from shl_utils.encoder import encoder, forward_pass, tokens
 from shl_utils.method import label_filter
 from shl_utils.parameters import Parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
@@ -32,19 +32,14 @@ def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, 
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
     adapter_check.check_adapter(model, parameters)  # a mistake in it would show only in training
-    chunks, note_of_chunk = tokens.chunk(
-        tokenizer,
-        corpus.notes["text"],
-        max_tokens=parameters.max_tokens,
-        chunk_tokens=parameters.chunk_tokens,
-    )
-    pieces = encoder.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
+    lengths = parameters.model_dump(include={"max_tokens", "chunk_tokens"})
+    chunks, note_of_chunk = tokens.chunk(tokenizer, corpus.notes["text"], **lengths)
+    pieces = forward_pass.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
     notes = label_filter.average(pieces, note_of_chunk, n=len(corpus.notes))
     described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
-    codes = encoder.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
-    return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(
-        notes, codes, _shuffled(corpus.labels, parameters.seed)
-    )
+    codes = forward_pass.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
+    random = _shuffled(corpus.labels, parameters.seed)
+    return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(notes, codes, random)
 
 
 def kept(

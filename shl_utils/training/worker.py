@@ -26,7 +26,7 @@ from torch import nn
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
-from shl_utils.encoder import feature_cache
+from shl_utils.encoder import feature_cache, frozen_layers
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.method import loss_factory
 from shl_utils.method.extensions import initialization
@@ -134,14 +134,14 @@ def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> loop.Task:
 
 def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_model.SegmentModel:
     """An untrained model over the encoder `base`; prior: (codes,), share of notes with each code."""
-    top, layers = feature_cache.trained_part(base, parameters)
+    parts = frozen_layers.split_encoder(base, parameters)
     return segment_model.create(
-        top,
+        parts.trainable,
         prior,
         pooling=parameters.pooling,
         rank=parameters.lora_rank,
         targets=parameters.lora_targets,
-        layers=layers,
+        layers=parts.trained,
         name=parameters.encoder,
     )
 

@@ -1,6 +1,8 @@
-"""The encoder: trunk and top together are the whole, padding changes nothing, chunks cover the note."""
+"""The encoder: frozen and trainable layers are the whole, padding changes nothing, chunks cover the note."""
 
 import json
+import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from made_up import tiny
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from shl_utils.encoder import encoder, tokens, weight_files
+from shl_utils.encoder import encoder, forward_pass, frozen_layers, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
+from shl_utils.parameters import check
 
 TEXTS = ["No acute disease.", "A calcified nodule above the left hilum, unchanged since spring, is harmless.", "x"]
 
@@ -22,36 +25,43 @@ def minilm():
     return encoder.load(weight_files.MINILM)
 
 
-@pytest.mark.parametrize("top", [1, 2, 5])
-def test_trunk_and_top_together_are_the_encoder(minilm, top):
+def split(model, n):
+    """The encoder, of which the upper `n` layers are trained."""
+    return frozen_layers.split_encoder(model, check({"lora_layers": n}))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_frozen_and_trainable_layers_together_are_the_encoder(minilm, n):
     tokenizer, model = minilm
     rows = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
     ids, mask = rows.pad([0, 1, 2])
-    trunk, upper = encoder.split_encoder(model, top=top)
+    frozen, trainable, trained = split(model, n)
+    assert trained == list(range(6 - n, 6))
+    shared = {p.data_ptr() for part in (frozen, trainable) for p in part.parameters()}
+    assert shared == {p.data_ptr() for p in model.parameters()}
     flat = torch.empty(rows.offsets[-1], 384)
-    encoder.encode(trunk, rows, flat, device="cpu", label="encode")
-    hidden, _ = Ragged(flat, rows.offsets).pad([0, 1, 2])
+    forward_pass.encode(frozen, rows, flat, device="cpu", label="encode")
     with torch.inference_mode():
-        whole = model(input_ids=ids.long(), attention_mask=mask).last_hidden_state
-        parts = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state
+        whole = forward_pass.hidden_states(model, ids, mask)
+        parts = forward_pass.hidden_states(trainable, *Ragged(flat, rows.offsets).pad([0, 1, 2]))
     torch.testing.assert_close(parts[mask.bool()], whole[mask.bool()], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("top", [1, 2])
+@pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "mpnet", "modernbert"])
-def test_other_architectures_divide_too(kind, top):
+def test_other_architectures_can_be_split_too(kind, n):
     model = tiny(kind)
-    trunk, upper = encoder.split_encoder(model, top=top)
+    frozen, trainable, _ = split(model, n)
     ids = torch.arange(6, 20).reshape(1, -1)
-    below = trunk(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    whole = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    above = upper(inputs_embeds=below, attention_mask=torch.ones_like(ids)).last_hidden_state
-    torch.testing.assert_close(above, whole)
+    mask = torch.ones_like(ids)
+    parts = forward_pass.hidden_states(trainable, forward_pass.hidden_states(frozen, ids, mask), mask)
+    torch.testing.assert_close(parts, forward_pass.hidden_states(model, ids, mask))
 
 
-def test_an_architecture_that_does_more_than_its_layers_does_not_divide():
-    assert encoder.split_encoder(tiny("electra", embedding_size=16), top=1) is None
-    assert encoder.split_encoder(tiny("electra", embedding_size=32), top=1)
+def test_an_architecture_that_does_more_than_its_layers_cannot_be_split():
+    assert split(tiny("electra", embedding_size=16), 1).frozen is None
+    assert split(tiny("electra", embedding_size=32), 1).frozen
+    assert split(tiny("bert"), -1).frozen is None, "every layer is trained"
 
 
 def words(n=100, *, special=True, **more):
@@ -93,7 +103,7 @@ def test_the_model_says_how_much_it_reads(kind, more, most):
     encoder.check(tokenizer, model, most)
     rows = tokens.tokenize(tokenizer, ["a " * 3000], max_tokens=most)
     assert rows.lengths.tolist() == [most]
-    embedded = encoder.embed(model, rows, device="cpu", dtype=torch.float32, label=None)
+    embedded = forward_pass.embed(model, rows, device="cpu", dtype=torch.float32)
     assert np.isfinite(embedded).all()
 
 
@@ -102,7 +112,7 @@ def test_an_encoder_without_positions_of_its_own_reads_what_is_asked(kind, more)
     encoder.check(words(), tiny(kind, **more), 1000)
 
 
-def test_the_tokenizers_own_length_does_not_cut_what_the_model_reads():
+def test_the_tokenizers_own_length_does_not_truncate_what_the_model_reads():
     tokenizer = words(model_max_length=20)
     encoder.check(tokenizer, tiny("bert"), 64)
     assert tokens.tokenize(tokenizer, ["a " * 100], max_tokens=64).lengths.tolist() == [64]
@@ -120,10 +130,10 @@ def test_a_tokenizer_without_special_tokens_or_padding():
     encoder.check(tokenizer, model, 32)
     pieces, owner = tokens.chunk(tokenizer, ["", "a a a"], max_tokens=32, chunk_tokens=8)
     assert owner.tolist() == [0, 1]
-    embedded = encoder.embed(model, pieces, device="cpu", dtype=torch.float32, label=None)
+    embedded = forward_pass.embed(model, pieces, device="cpu", dtype=torch.float32)
     assert not embedded[0].any()
     assert np.linalg.norm(embedded[1]) == pytest.approx(1)
-    assert not encoder.embed(model, Ragged.from_rows([[]]), device="cpu", dtype=torch.float32, label=None).any()
+    assert not forward_pass.embed(model, Ragged.from_rows([[]]), device="cpu", dtype=torch.float32).any()
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart", "vit"])
@@ -132,37 +142,35 @@ def test_what_does_not_encode_text_is_refused_by_name(kind):
         encoder.check(words(), tiny(kind), 32)
 
 
-@pytest.mark.parametrize(("tokenizer", "read"), [(words(), 19), (ByT5Tokenizer(), 9)], ids=["fast", "slow"])
-def test_how_many_characters_are_read(tokenizer, read):
-    assert tokens.characters_read(tokenizer, "a a a a a a a a a a a a a a a a", max_tokens=(12, 10)[read == 9]) == read
+@pytest.mark.parametrize(
+    ("tokenizer", "most", "read"), [(words(), 12, 19), (ByT5Tokenizer(), 10, 9)], ids=["fast", "slow"]
+)
+def test_how_many_characters_are_read(tokenizer, most, read):
+    assert tokens.characters_read(tokenizer, "a " * 16, max_tokens=most) == read
     assert tokens.characters_read(tokenizer, "a a", max_tokens=12) == 3
-
-
-def test_views_share_the_weights_and_leave_the_encoder_whole(minilm):
-    _, model = minilm
-    trunk, upper = encoder.split_encoder(model, top=2)
-    ours = {p.data_ptr() for p in model.parameters()}
-    assert {p.data_ptr() for view in (trunk, upper) for p in view.parameters()} == ours
-    assert encoder.n_layers(model) == 6
 
 
 def test_padding_does_not_change_an_embedding(minilm):
     tokenizer, model = minilm
     together = tokens.tokenize(tokenizer, TEXTS, max_tokens=32)
-    embedded = encoder.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
+    embedded = forward_pass.embed(model, together, device="cpu", dtype=torch.float32, label="embed")
     for i, text in enumerate(TEXTS):
         alone = tokens.tokenize(tokenizer, [text], max_tokens=32)
-        one = encoder.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
+        one = forward_pass.embed(model, alone, device="cpu", dtype=torch.float32, label="embed")[0]
         assert embedded[i] == pytest.approx(one, abs=1e-5)
     assert np.linalg.norm(embedded, axis=1) == pytest.approx(1)
 
 
-def test_chunks_cover_the_cut_note_once(minilm):
+def listed(rows):
+    return [rows.flat[a:b].tolist() for a, b in zip(rows.offsets, rows.offsets[1:])]
+
+
+def test_chunks_cover_the_truncated_note_once(minilm):
     tokenizer, _ = minilm
     text = " ".join(f"word{i}" for i in range(100))
     whole = tokens.tokenize(tokenizer, [text], max_tokens=50)
     chunks, owner = tokens.chunk(tokenizer, [text, "short", ""], max_tokens=50, chunk_tokens=20)
-    pieces = [chunks.flat[a:b].tolist() for a, b in zip(chunks.offsets, chunks.offsets[1:])]
+    pieces = listed(chunks)
     first, last = whole.flat[0].item(), whole.flat[-1].item()
     assert all(piece[0] == first and piece[-1] == last and len(piece) <= 20 for piece in pieces)
     body = [token for piece, i in zip(pieces, owner) if i == 0 for token in piece[1:-1]]
@@ -174,18 +182,12 @@ def test_chunks_cover_the_cut_note_once(minilm):
     texts=st.lists(st.text(st.sampled_from("ab é\n.心1"), max_size=300), min_size=1, max_size=5),
     length=st.integers(3, 12),
 )
-def test_of_a_long_text_only_the_beginning_is_read_and_nothing_changes(minilm, texts, length):
+def test_blocks_of_texts_and_beginnings_of_long_ones_give_the_tokenizers_own_ids(minilm, texts, length):
     tokenizer, _ = minilm
-    seen = tokens.tokenize(tokenizer, texts, max_tokens=length)
+    with mock.patch.object(tokens, "BLOCK", 2):
+        seen = tokens.tokenize(tokenizer, texts, max_tokens=length)
     asked = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
-    assert [seen.flat[a:b].tolist() for a, b in zip(seen.offsets, seen.offsets[1:])] == asked
-
-
-def test_more_texts_than_a_block(minilm, monkeypatch):
-    monkeypatch.setattr(tokens, "BLOCK", 2)
-    texts = [f"note {'word ' * i}" for i in range(5)]
-    seen = tokens.tokenize(minilm[0], texts, max_tokens=6)
-    assert seen.lengths.tolist() == [3, 4, 5, 6, 6]
+    assert listed(seen) == asked
 
 
 def test_ragged_rows():
@@ -199,7 +201,7 @@ def test_batches_by_length_hold_every_row_once():
     lengths = np.random.default_rng(0).integers(1, 500, 300)
     batches = list(tokens.by_length(lengths, label=None))
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))
-    assert all(len(b) * (-(-lengths[b].max() // 16) * 16) <= tokens.PADDED for b in batches)
+    assert all(len(b) * math.ceil(lengths[b].max() / 16) * 16 <= tokens.PADDED for b in batches)
 
 
 def test_an_encoder_that_is_not_there(tmp_path):
@@ -216,9 +218,8 @@ def test_an_encoder_that_is_not_there(tmp_path):
     ids=["other weights", "other code"],
 )
 def test_a_folder_that_says_something_else_than_it_holds(minilm, tmp_path, changed, remedy):
-    tokenizer, model = minilm
-    tokenizer.save_pretrained(tmp_path)
-    model.save_pretrained(tmp_path)
+    for part in minilm:
+        part.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text()) | changed
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(FileNotFoundError, match=remedy):

@@ -1,5 +1,7 @@
 """Rows in a file: what was put in comes out, under its key, and any reader of safetensors opens it."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +30,33 @@ def test_what_is_put_in_comes_out(tmp_path, dtype, shape):
     assert ragged_file.read(path, key="another") is None
 
 
-def test_what_was_stopped_is_not_there(tmp_path):
-    path = tmp_path / "rows.safetensors"
-    stopped = ragged_file.created(path, OFFSETS, (), torch.int32, key="")
-    stopped.__enter__().flat[0:1] = torch.ones(1, dtype=torch.int32)
-    assert not stopped.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("stage", ["disk is full", "halfway"])
+def test_what_was_stopped_is_not_there_nor_a_part_of_it(tmp_path, monkeypatch, stage):
+    path, reached = tmp_path / "rows.safetensors", []
+
+    def fill():
+        with ragged_file.created(path, OFFSETS, (), torch.int32, key="") as rows:
+            reached.append(stage)
+            rows.flat[0:1] = torch.ones(1, dtype=torch.int32)
+            raise KeyboardInterrupt
+
+    if stage == "disk is full":
+        monkeypatch.setattr(os, "posix_fallocate", full_disk, raising=False)
+    with pytest.raises((OSError, KeyboardInterrupt)):
+        fill()
+    assert reached == ["halfway"] * (stage == "halfway"), "a full disk is told before anything is computed"
     assert ragged_file.read(path, key="") is None
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not MAPS.exists(), reason="asks Linux what is mapped")
 def test_a_file_is_not_mapped_while_it_gets_its_name(tmp_path):
     """Windows renames none that is."""
     with ragged_file.created(tmp_path / "rows.safetensors", OFFSETS, (), torch.int32, key="") as rows:
-        rows.flat.copy_(torch.zeros(5))
+        rows.flat[:] = torch.zeros(5)
         assert ".part" not in MAPS.read_text(encoding="utf-8")
     assert ragged_file.read(tmp_path / "rows.safetensors", key="").flat.tolist() == [0] * 5

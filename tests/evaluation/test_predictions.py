@@ -6,7 +6,7 @@ import pytest
 
 from shl_utils.data import corpus
 from shl_utils.data.corpus import Corpus
-from shl_utils.encoder import feature_cache
+from shl_utils.encoder import feature_cache, frozen_layers
 from shl_utils.evaluation import predictions
 from shl_utils.parameters import check
 from shl_utils.training import segment_model, variants
@@ -30,7 +30,7 @@ def saved(notes, tmp_path):
     encoder, _ = feature_cache.FeatureCache(tmp_path, notes.notes["text"]).features(PARAMETERS)
 
     def save(variant, prior):
-        top, layers = feature_cache.trained_part(encoder, PARAMETERS)
+        _, top, layers = frozen_layers.split_encoder(encoder, PARAMETERS)
         asked = {"pooling": "mean", "rank": 1, "targets": "attention", "layers": layers, "name": PARAMETERS.encoder}
         fresh = segment_model.create(top, np.array([prior]), **asked)
         fresh.head.weight.data.zero_()

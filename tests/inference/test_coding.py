@@ -41,7 +41,7 @@ def finished(smoke, tmp_path_factory):
     ],
 )
 def test_sentences_by_hand(text, found):
-    assert [text[first:behind] for first, behind in coding.sentences_of(text)] == found
+    assert [text[first:end] for first, end in coding.sentences_of(text)] == found
 
 
 def test_what_is_denied_is_asked_as_a_note_of_its_own(finished):
@@ -69,8 +69,8 @@ def test_a_sentence_is_worth_what_the_models_say_without_it(finished):
     _, coder, notes, row, coded = finished
     text = notes.notes["text"].iloc[row][: coded.read]
     line = coded.codes[coded.codes["sentences"].str.len() > 1].iloc[0]
-    for first, behind, without in line["sentences"]:
-        again = coding.code(coder, text[:first] + text[behind:], sentences=False).codes.set_index("code")
+    for first, end, without in line["sentences"]:
+        again = coding.code(coder, text[:first] + text[end:], sentences=False).codes.set_index("code")
         assert again.loc[line["code"], "probability"] == pytest.approx(without, abs=2e-3)
         assert without < line["probability"]
     assert [s[2] for s in line["sentences"]] == sorted(s[2] for s in line["sentences"])
@@ -94,8 +94,8 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     (tmp_path / "note.txt").write_text(text, encoding="utf-8")
     done = shl("predict", folder, tmp_path / "note.txt")
     assert done.returncode == 0, done.stderr
-    first, behind, without = next(s for s in coded.codes["sentences"] if s)[0]
-    assert f"{without:.2f} without: {text[first:behind]}" in done.stdout
+    first, end, without = next(s for s in coded.codes["sentences"] if s)[0]
+    assert f"{without:.2f} without: {text[first:end]}" in done.stdout
     lines = [json.dumps({"id": str(i), "text": text}) for i in range(2)]
     (tmp_path / "notes.jsonl").write_text("\n".join(lines), encoding="utf-8")
     done = shl("predict", folder, tmp_path / "notes.jsonl", "--json")
@@ -105,7 +105,7 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     assert len(found[0]["codes"]) == len(notes.codes)
     sentence = next(line["sentences"] for line in found[0]["codes"] if line["sentences"])[0]
     assert list(sentence) == ["start", "end", "probability_without"]
-    assert (sentence["start"], sentence["end"]) == (first, behind)
+    assert (sentence["start"], sentence["end"]) == (first, end)
     command = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
     done = subprocess.run(command, input=" ", capture_output=True, text=True)
     assert done.returncode == 2
@@ -212,7 +212,7 @@ def test_what_is_not_there_is_named(finished, command, tmp_path):
     assert f"{tmp_path} is a folder: give a file" in done.stderr
 
 
-def test_a_private_run_shows_places_instead_ofsentences(finished, tmp_path):
+def test_a_private_run_shows_places_instead_of_sentences(finished, tmp_path):
     folder, _, notes, row, _ = finished
     private = tmp_path / "private"
     shutil.copytree(folder, private)
@@ -223,7 +223,7 @@ def test_a_private_run_shows_places_instead_ofsentences(finished, tmp_path):
     done = shl("predict", private, tmp_path / "note.txt")
     assert done.returncode == 0, done.stderr
     assert "without: characters" in done.stdout
-    sentences = [text[first:behind] for first, behind in coding.sentences_of(text)]
+    sentences = [text[first:end] for first, end in coding.sentences_of(text)]
     assert not [s for s in sentences if len(s) > 20 and s in done.stdout]
 
 

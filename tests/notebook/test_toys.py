@@ -7,7 +7,7 @@ import pytest
 from shl_utils.evaluation import label_metrics
 from shl_utils.method import harmonic_weights
 from shl_utils.method.segmentation import segment
-from shl_utils.notebook import exercises, style, toys, widgets
+from shl_utils.notebook import exercises, mechanisms, style, toys, widgets
 from shl_utils.parameters import check
 from shl_utils.reporting import plots
 
@@ -37,7 +37,7 @@ def test_the_toy_s_weights_are_those_of_the_text():
 @pytest.mark.parametrize("eta", [0.1, 0.5, 2.0])
 def test_the_walk_cuts_where_the_segmentation_does(eta):
     counts = np.array([700, 1, 30, 1, 2, 10, 3, 8])
-    table = toys.walk(counts, eta=eta)
+    table = mechanisms.walk(counts, eta=eta)
     assert table["segment"].tolist() == segment(np.sort(counts), eta=eta).tolist()
     assert (table["spread"] <= 1).all()
     assert (table["before"].dropna() > 1).all()
@@ -45,14 +45,14 @@ def test_the_walk_cuts_where_the_segmentation_does(eta):
 
 
 def test_roc_is_the_same_for_every_prevalence_and_precision_is_not():
-    axes = toys.pr_and_roc({"often": 0.5, "rarely": 0.005}, plots.plt.subplots(1, 2)[1], separation=2.0)
+    axes = mechanisms.pr_and_roc({"often": 0.5, "rarely": 0.005}, plots.plt.subplots(1, 2)[1], separation=2.0)
     assert any("0.92" in axes[0].get_title(loc=place) for place in ("left", "center"))
     often, rarely = (line.get_ydata() for line in axes[1].get_lines())
     assert (often > rarely).all()
 
 
 def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():
-    axes = toys.negative(2.0, 5.0, plots.plt.subplots(1, 2)[1])
+    axes = mechanisms.negative(2.0, 5.0, plots.plt.subplots(1, 2)[1])
     p = axes[0].get_lines()[0].get_xdata()
     value = {line.get_label().split(",")[0]: line.get_ydata() for line in axes[0].get_lines()}
     slope = [line.get_ydata() for line in axes[1].get_lines()]
@@ -75,7 +75,7 @@ def test_the_toy_s_segments_are_able_each_on_its_own_scale():
     found = toys.toy_probabilities(labels)
     assert ((found > 0) & (found < 1)).all(axis=None)
     ax = toys.lines(labels, found, plots.plt.subplots()[1])
-    assert style.alt(ax.figure).startswith("A line for each segment lifts macro-F1 from 0.56 to 1.00.")
+    assert style.alt(ax.figure).startswith("A threshold for each segment lifts macro-F1 from 0.56 to 1.00.")
 
 
 def test_who_finds_divides_the_true_pairs():
@@ -83,12 +83,12 @@ def test_who_finds_divides_the_true_pairs():
     first = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0]])
     second = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
     bins = pd.Series(pd.Categorical(["many", "few", "few"]))
-    shares = toys.who_finds(truth, first, second, bins)
+    shares = mechanisms.who_finds(truth, first, second, bins)
     kinds = ["both", "the first alone", "the second alone", "neither"]
     assert shares.loc["many", kinds].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
     assert shares.loc["few", "pairs"] == 3
     assert shares.loc["few", "neither"] == pytest.approx(2 / 3)
-    assert len(toys.found_by(shares, "a", "b", plots.plt.subplots()[1]).patches) == 8
+    assert len(mechanisms.found_by(shares, "a", "b", plots.plt.subplots()[1]).patches) == 8
 
 
 def test_a_figure_follows_its_sliders_and_stands_still_without():

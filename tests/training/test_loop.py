@@ -17,7 +17,7 @@ from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 from shl_utils.data import corpus
-from shl_utils.encoder import encoder, feature_cache, weight_files
+from shl_utils.encoder import encoder, feature_cache, forward_pass, frozen_layers, weight_files
 from shl_utils.evaluation import predictions
 from shl_utils.method import losses, pooling
 from shl_utils.parameters import check
@@ -386,8 +386,8 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
         for _ in range(2):
             rows, given = task.notes.epoch(rng)
             for batch in batches(rows, seen.lengths, size=parameters.batch_size, rng=rng):
-                with encoder.autocast("cpu", dtype):
-                    logits = net(*segment_model.to_device(seen, rows[batch], "cpu"))
+                with forward_pass.autocast("cpu", dtype):
+                    logits = net(*seen.pad(rows[batch]))
                 targets = torch.tensor(notes.labels[rows[batch]][:, plan.segments == 2].toarray())
                 loss = task.loss(logits, targets, torch.tensor(given[batch]), notes=len(batch))
                 scaler.scale(loss).backward()
@@ -453,14 +453,14 @@ def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tm
     assert path.stat().st_mtime_ns != written
 
 
-@pytest.mark.filterwarnings("ignore:BertModel does not divide")
+@pytest.mark.filterwarnings("ignore:BertModel cannot be split")
 def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
     predicted = []
     for name in ("kept", "whole"):
         folder, parameters = copy_run(small_run, tmp_path / name)
         asked = variants.main(parameters.model_copy(update={"lora_layers": 2, "epochs": 1, "precision": "fp32"}))
         if name == "whole":
-            monkeypatch.setattr(encoder, "split_encoder", lambda *_, **__: None)
+            monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
         launch.train(folder, [asked])
         predicted += [found.probabilities for found in predictions.compute(folder, [asked])]
     assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
@@ -469,8 +469,8 @@ def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_ru
 
 def test_an_encoder_that_does_not_divide_says_so(small_run, tmp_path, monkeypatch):
     folder, parameters = copy_run(small_run, tmp_path / "whole")
-    monkeypatch.setattr(encoder, "split_encoder", lambda *_, **__: None)
-    with pytest.warns(UserWarning, match="BertModel does not divide: all its layers run for every batch"):
+    monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
+    with pytest.warns(UserWarning, match="BertModel cannot be split: all its layers run for every batch"):
         feature_cache.FeatureCache(folder, corpus.read(folder).notes["text"]).features(parameters)
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from scipy.special import expit
 
 from shl_utils.data import corpus
-from shl_utils.encoder import encoder, feature_cache
+from shl_utils.encoder import encoder, feature_cache, frozen_layers
 from shl_utils.method.extensions import initialization
 from shl_utils.runs import mixed_precision
 from shl_utils.training import launch, segment_model, variants
@@ -61,12 +61,12 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
     rows = notes.rows("test")
     known = json.loads((unified / "segment.json").read_text())["codes"]
     codes = json.loads((folder / "segments" / "0" / "segment.json").read_text())["codes"]
-    top, layers = feature_cache.trained_part(base, parameters)
+    _, top, layers = frozen_layers.split_encoder(base, parameters)
     net = create(top, np.full(len(codes), 0.1), pooling="attention", rank=8, targets="all", layers=layers, name="x")
     initialization.from_unified(net, unified, codes)
     asked = {"device": mixed_precision.device(), "dtype": encoder.torch.float32}
     ours = segment_model.predict(net.to(mixed_precision.device()), seen, rows, **asked)
-    top, _ = feature_cache.trained_part(base, parameters)
+    top = frozen_layers.split_encoder(base, parameters).trainable
     whole = segment_model.predict(segment_model.load(top, unified).to(mixed_precision.device()), seen, rows, **asked)
     assert ours == pytest.approx(whole[:, [known.index(code) for code in codes]], abs=1e-5)
     with pytest.raises(ValueError, match="lacks 1 codes, such as none"):
