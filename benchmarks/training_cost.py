@@ -89,7 +89,7 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
     target = folder / FOLDER / "training.json"
     target.parent.mkdir(exist_ok=True)
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
-    code = dependencies.digest(dependencies.trace(sys.modules[__name__]))
+    code = storage.short(dependencies.trace(sys.modules[__name__]))
     found |= {"parameters": parameters.model_dump(), "code": code}
     before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     if any(before.get(name) != value for name, value in found.items()):

@@ -14,7 +14,7 @@ from pathlib import Path
 from shl_utils import parameters
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import environment_variables, parameter_file, stages, status, storage
+from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
 
 Read = tuple[dict, Parameters]  # parameters that a file sets, and the full set
 
@@ -81,10 +81,10 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     folder = stages.folder_of(full.run)
     started = time.monotonic()
     for stage in STAGES[: STAGES.index(until) + 1]:
-        state = stages.states(folder, full, until=stage)[stage]
+        state = stamps.states(folder, full, until=stage)[stage]
         if force:
             stages.forget(folder, stage)
-        elif state.done and stages.is_shown(folder, stage):
+        elif state.done and stamps.is_shown(folder, stage):
             print(f"{stage}: done before, kept")
             continue
         elif full.based_on and state.word == "not run":
@@ -93,11 +93,11 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
                 print(f"{stage}: taken over from {full.based_on}")
                 continue
             print(f"{stage}: not taken over from {full.based_on}, {why}")
-        begun, before = time.monotonic(), stages.read_stamp(folder, stage)
+        begun, before = time.monotonic(), stamps.read(folder, stage)
         print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
         error = _execute(stage, values, folder)
-        after = stages.states(folder, full, until=stage)[stage]
-        if not error and stages.read_stamp(folder, stage) == before:
+        after = stamps.states(folder, full, until=stage)[stage]
+        if not error and stamps.read(folder, stage) == before:
             error = "it ended without its stamp"
         if not error and not after.done:
             error = f"it is {after}, as soon as it has ended: run the same command again"
@@ -107,7 +107,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
             return False
         (folder / status.FAILED).unlink(missing_ok=True)
         print(f"{stage}: done in {time.monotonic() - begun:.0f} s", flush=True)
-        _tell(stages.read_stamp(folder, stage))
+        _tell(stamps.read(folder, stage))
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
@@ -115,7 +115,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     return True
 
 
-def _tell(stamp: stages.Stamp) -> None:
+def _tell(stamp: stamps.Stamp) -> None:
     """Print what a reader should know without opening the notebook: numbers of items left out, and the warning."""
     for reason, n in stamp.get("left_out", {}).items():
         if n:
@@ -140,7 +140,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
         target.parent.mkdir(exist_ok=True)
         with kernels.started(environment_variables.closed(os.environ)) as kernel:
             executed = papermill.execute_notebook(
-                stages.notebook(stage),
+                stamps.notebook(stage),
                 target,
                 parameters={"interactive": False} | values,
                 kernel_name="python3",  # from this name, papermill knows how to write parameters
@@ -148,7 +148,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 km=kernel,
                 start_timeout=kernels.patience(),
             )
-        executed.metadata[stages.SHOWS] = stages.shown(stages.read_stamp(folder, stage))
+        executed.metadata[stamps.SHOWN] = stamps.identity(stamps.read(folder, stage))
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"

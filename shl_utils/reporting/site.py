@@ -20,7 +20,7 @@ import pandas as pd
 
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.reporting import html_page
-from shl_utils.runs import leak_scan, stages, status, storage
+from shl_utils.runs import leak_scan, stamps, status, storage
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
@@ -130,13 +130,13 @@ def _dark(exporter: Any) -> str:
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
     """The executed notebooks of a finished run, by stage; ValueError where one is missing or out of date."""
-    states = stages.states(folder)
+    states = stamps.states(folder)
     late = [stage for stage, state in states.items() if not state.done]
     if late:
         raise ValueError(f"{folder}: {late[0]} is {states[late[0]]}: `shl run` its parameter file first")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError(f"latex2mathml is missing: {NEEDS}")
-    stale = [stage for stage in STAGES if not stages.is_shown(folder, stage)]
+    stale = [stage for stage in STAGES if not stamps.is_shown(folder, stage)]
     if stale:
         raise ValueError(
             f"{folder}: {stale[0]} was done since by hand, with other results: `shl run` its parameter file"
@@ -153,7 +153,7 @@ def _pages(folder: Path, target: Path) -> Iterator[Path]:
     with storage.atomic(target) as partial:
         partial.mkdir()
         yield partial
-        leaks = leak_scan.find_leaks([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
+        leaks = leak_scan.find_leaks([partial], [folder]) if stamps.read(folder, STAGES[0])["private"] else []
         if leaks:
             file, notes = leaks[0].file.name, leaks[0].notes
             raise ValueError(f"{folder}: {file} would show text of {notes} notes: nothing is written")

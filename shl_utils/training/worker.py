@@ -31,7 +31,7 @@ from shl_utils.encoder.tokens import Ragged
 from shl_utils.method import loss_factory
 from shl_utils.method.extensions import initialization
 from shl_utils.parameters import Parameters, check
-from shl_utils.runs import locks, mixed_precision, progress, storage
+from shl_utils.runs import mixed_precision, progress, storage
 from shl_utils.training import jobs, loop, segment_model
 from shl_utils.training.jobs import Plan
 from shl_utils.training.processes import die_with_parent
@@ -81,7 +81,7 @@ def train(
         # the last segments are the largest: in parallel they go first, so that no process waits long for another
         due = plan.sized(above, below)
         for k in reversed(due) if shared else due:
-            with locks.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
+            with storage.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
                     _train_segment(k, plan, corpus, prepared, accelerator)
 

@@ -15,7 +15,7 @@ from shl_utils.evaluation import label_metrics, resampling
 from shl_utils.experiments import ablation
 from shl_utils.method import losses
 from shl_utils.parameters import STAGES, Parameters, _of, check, training_parameters
-from shl_utils.runs import dependencies, stages
+from shl_utils.runs import dependencies, stamps
 from shl_utils.training import jobs, variants
 
 FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
@@ -73,7 +73,7 @@ def changed(tmp_path, monkeypatch):
     def make(*change):
         place = project_with(tmp_path, *change)
         monkeypatch.setattr(dependencies, "PACKAGE", place / "shl_utils")
-        monkeypatch.setattr(stages, "NOTEBOOKS", place / "notebooks")
+        monkeypatch.setattr(stamps, "NOTEBOOKS", place / "notebooks")
         jobs._code.cache_clear()
 
     yield make
@@ -86,7 +86,7 @@ def changed(tmp_path, monkeypatch):
 def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, old, new, outdated, models):
     folder = smoke[0]
     changed(f"shl_utils/{module}.py", old, new)
-    found = {name[:2]: state.why for name, state in stages.states(folder).items() if not state.done}
+    found = {name[:2]: state.why for name, state in stamps.states(folder).items() if not state.done}
     own = {stage: why for stage, why in found.items() if why != BEFORE}
     assert own == {stage: f"shl_utils/{module}.py changed" for stage in outdated}
     first = min(outdated, default="99")
@@ -116,7 +116,7 @@ def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
 
 
 def test_what_a_loss_takes_counts_for_it_alone():
-    reached = dependencies._reached({("shl_utils.method.loss_factory", "fitted")}, set())
+    reached = dependencies.reached(("shl_utils.method.loss_factory", "fitted"))
     assert ("shl_utils.method.losses", "focal") in reached, "reached through getattr"
     assert jobs._code("bce", "prior") != jobs._code("bce", "warm_start")
 
@@ -138,7 +138,7 @@ def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
 
 
 def test_what_is_put_into_a_table_counts():
-    reached = dependencies._reached(dependencies._notebook(PROJECT / "notebooks" / "04_evaluate.ipynb")[0], set())
+    reached = dependencies.reached(*dependencies._notebook(PROJECT / "notebooks" / "04_evaluate.ipynb")[0])
     assert ("shl_utils.evaluation.linear_baseline", "tfidf_logistic") in reached
     assert ("shl_utils.evaluation.linear_baseline", "_probability") in reached
 
@@ -160,7 +160,7 @@ def test_all_that_a_notebook_names_counts(stage):
     }
     asked = {part for name in named for part in dependencies._definitions(*name)}
     assert asked
-    assert asked <= dependencies._reached(dependencies._notebook(path)[0], set())
+    assert asked <= dependencies.reached(*dependencies._notebook(path)[0])
 
 
 def test_the_package_imports_in_ways_that_are_understood():
@@ -190,9 +190,7 @@ def test_a_changed_tokenizer_encodes_anew(changed, small_run):
 
 
 def test_a_definition_leads_to_those_that_it_names():
-    reached = {
-        name for module, name in dependencies._reached({("shl_utils.evaluation.label_metrics", "scores")}, set())
-    }
+    reached = {name for module, name in dependencies.reached(("shl_utils.evaluation.label_metrics", "scores"))}
     assert {"scores", "f1", "_ratio"} <= reached
     assert "bootstrap" not in reached
     found = dependencies.trace(label_metrics.scores)
@@ -205,6 +203,14 @@ def test_comments_docstrings_and_blank_lines_do_not_count():
     second = "# ours\ndef f():\n\n    return 1\n"
     parsed = [dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x") for text in (first, second)]
     assert parsed[0].texts == parsed[1].texts == {"f": ["def f():", "    return 1"]}
+
+
+def test_a_word_in_a_docstring_is_no_use():
+    """Neither the name of a module that is started, nor that of a file beside it."""
+    words = {"shl_utils.training.worker", "__init__.py"}
+    for text in (f'def f():\n    """{word}"""\n    return {value!r}\n' for word in words for value in (None, word)):
+        module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
+        assert bool(module.uses["f"] or module.files["f"]) == ("None" not in text)
 
 
 def test_a_value_of_its_own_is_no_module():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from shl_utils.parameters import check
-from shl_utils.runs import stages, storage
+from shl_utils.runs import stages, stamps, storage
 
 
 def stage(name, folder, **values):
@@ -61,7 +61,7 @@ def test_is_done_knows_parameters_files_and_interruptions(tmp_path):
     assert stages.is_done("00_imbalance", asked), "what is begun again stands until something of it changes"
     begun.path("00_imbalance.txt").write_text("half")  # then killed
     assert not stages.is_done("00_imbalance", asked)
-    assert stages.states(tmp_path)["00_imbalance"].word == "altered"
+    assert stamps.states(tmp_path)["00_imbalance"].word == "altered"
     with pytest.raises(ValueError, match=r"is not as 00_imbalance left it: run 00_imbalance again"):
         stages.begin("01_filter", {"run": str(tmp_path)})
 
@@ -123,8 +123,8 @@ def test_what_cannot_be_trained_here_is_refused_before_anything_is_read(tmp_path
 def test_a_stage_is_redone_when_the_code_of_its_notebook_changes(tmp_path, monkeypatch):
     parameters = check({"run": str(tmp_path / "run")})
     stages.begin("00_imbalance", {"run": parameters.run}).finish()
-    shutil.copytree(stages.NOTEBOOKS, tmp_path / "notebooks")
-    monkeypatch.setattr(stages, "NOTEBOOKS", tmp_path / "notebooks")
+    shutil.copytree(stamps.NOTEBOOKS, tmp_path / "notebooks")
+    monkeypatch.setattr(stamps, "NOTEBOOKS", tmp_path / "notebooks")
     assert stages.is_done("00_imbalance", parameters)
     path = tmp_path / "notebooks" / "00_imbalance.ipynb"
     text = path.read_text(encoding="utf-8")
@@ -175,7 +175,7 @@ def test_before_a_finished_run_is_changed_it_is_said_once(tmp_path, capsys):
     assert 'run = "mine", based_on = "r"' in str(caught.value)
     assert len(caught.value._render_traceback_()) == 3
     assert notebook("01_filter", tmp_path / "r", filter_threshold=0.3).parameters.filter_threshold == 0.3
-    assert all(stages.states(tmp_path / "r")[name].done for name in stages.STAGES[:3]), "nothing has changed by it"
+    assert all(stamps.states(tmp_path / "r")[name].done for name in stages.STAGES[:3]), "nothing has changed by it"
     notebook("01_filter", tmp_path / "r", filter_threshold=0.4, interactive=False)
     assert "filter_threshold = 0.4 will outdate" in capsys.readouterr().out
     notebook("02_segment", tmp_path / "r", eta=0.1)  # nothing stands behind it
@@ -196,10 +196,10 @@ def test_a_run_takes_over_what_another_has_finished(tmp_path):
     (base / "trunk" / "states").write_text("of the trunk")
     begun = stages.begin("02_segment", {"run": str(new), "based_on": str(base)})
     assert begun.parameters.depth == 2
-    assert [stages.states(new)[name].done for name in stages.STAGES[:3]] == [True, True, False]
+    assert [stamps.states(new)[name].done for name in stages.STAGES[:3]] == [True, True, False]
     assert (new / "trunk" / "states").read_text() == "of the trunk"
     (new / "00_imbalance.txt").write_text("changed")
-    assert stages.states(base)["01_filter"].done, "what is taken over is a copy"
+    assert stamps.states(base)["01_filter"].done, "what is taken over is a copy"
 
 
 def test_only_what_agrees_is_taken_over(tmp_path):
@@ -223,8 +223,8 @@ def test_what_is_forced_leaves_nothing_behind(tmp_path):
     stages.forget(tmp_path, "03_train")
     assert not (tmp_path / "03_train.txt").exists()
     assert not (tmp_path / "reference" / "segments").exists()
-    assert stages.states(tmp_path)["03_train"].word == "not run"
-    assert stages.states(tmp_path)["02_segment"].done
+    assert stamps.states(tmp_path)["03_train"].word == "not run"
+    assert stamps.states(tmp_path)["02_segment"].done
 
 
 def test_the_same_data_elsewhere_change_no_result(tmp_path):
@@ -268,13 +268,13 @@ def test_what_another_stage_has_made_stays_where_one_is_forced(tmp_path):
 
 def test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran(tmp_path, monkeypatch, capsys):
     run = stages.begin("00_imbalance", {"run": str(tmp_path / "run")})
-    shutil.copytree(stages.NOTEBOOKS, tmp_path / "notebooks")
-    monkeypatch.setattr(stages, "NOTEBOOKS", tmp_path / "notebooks")
+    shutil.copytree(stamps.NOTEBOOKS, tmp_path / "notebooks")
+    monkeypatch.setattr(stamps, "NOTEBOOKS", tmp_path / "notebooks")
     path = tmp_path / "notebooks" / "00_imbalance.ipynb"
     path.write_text(path.read_text(encoding="utf-8").replace("notes.summary()", "notes.summary().T"), encoding="utf-8")
     run.finish()
     assert "notebooks/00_imbalance.ipynb changed after this stage began" in capsys.readouterr().out
-    assert stages.states(tmp_path / "run")["00_imbalance"].word == "outdated"
+    assert stamps.states(tmp_path / "run")["00_imbalance"].word == "outdated"
 
 
 def test_a_kernel_older_than_an_edit_is_to_be_restarted(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ from shl_utils.evaluation import predictions
 from shl_utils.method import losses, pooling
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.runs import locks, mixed_precision, storage
+from shl_utils.runs import mixed_precision, storage
 from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, variants, worker
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
 
@@ -242,10 +242,10 @@ side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the
 
 
 def test_what_one_has_claimed_another_leaves(tmp_path):
-    command = "import sys, pathlib; from shl_utils.runs.locks import try_lock\n"
+    command = "import sys, pathlib; from shl_utils.runs.storage import try_lock\n"
     command += "with try_lock(pathlib.Path(sys.argv[1])) as free: print(free)"
     asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
-    with locks.try_lock(tmp_path / "0.lock") as free:
+    with storage.try_lock(tmp_path / "0.lock") as free:
         assert free
         assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
     assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"
