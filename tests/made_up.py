@@ -1,4 +1,4 @@
-"""Figures of a row that were never measured, and encoders that were never trained."""
+"""Metrics of a row that were never measured, records of segments and encoders that were never trained."""
 
 import numpy as np
 import torch
@@ -6,6 +6,7 @@ from scipy import sparse
 from transformers import AutoConfig, AutoModel
 
 from shl_utils.evaluation import results
+from shl_utils.training.segment_record import SegmentRecord
 
 
 def invented(f1, draws=50):
@@ -18,6 +19,15 @@ def invented(f1, draws=50):
         truth=sparse.csr_array((1, 1), dtype=np.int8),
         predicted=[],
     )
+
+
+def invented_record(**changes):
+    """The record of a segment that trained for one second on one thread."""
+    facts = {"segment": 0, "codes": ["a", "b"], "key": "", "device": "cpu", "precision": "fp32", "derived": {}}
+    facts |= {"world": 1, "threads": 1, "seconds": 1.0, "skipped_steps": 0, "trainable_parameters": 9}
+    facts |= {"positives": 2, "negatives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1}
+    facts |= {"history": [{"epoch": 0, "loss": 1.0, "validation_ap": 0.25}], "best_epoch": 0, "frequency_ap": 0.125}
+    return SegmentRecord(**facts | changes)
 
 
 def tiny(kind, **more):

@@ -20,8 +20,8 @@ Summary = dict[str, Any]
 def summarize(folder: Path, *, until: str = STAGES[-1]) -> Summary:
     """Status of a run: `run`, `folder`, `done` (up to `until`), `fingerprints` of the data, `metrics` and `stages`.
 
-    `metrics` holds METRICS per model of `04_evaluate`. `stages` lists, per stage up to `until`: `stage`, `state`, `why` it
-    is outdated or altered, FACTS, and the `error` if it failed in `shl run`.
+    `metrics` holds METRICS per model of `04_evaluate`. `stages` lists, per stage up to `until`: `stage`, `state`, `why`
+    it is outdated or altered, FACTS, and the `error` if it failed in `shl run`.
     """
     states, failure = stamps.states(folder), _read(folder / FAILED)
     lines = []

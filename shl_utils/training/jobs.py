@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +21,7 @@ from shl_utils.parameters import Parameters, training_parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
 from shl_utils.training import loop, segment_model, variants
 from shl_utils.training.sampling import TrainingSet
+from shl_utils.training.segment_record import SegmentRecord
 from shl_utils.training.variants import Variant
 
 WORKER = "shl_utils.training.worker"  # the module that trains what is planned here
@@ -47,6 +46,7 @@ class Plan:
 
     @property
     def n(self) -> int:
+        """Number of segments."""
         return int(self.segments.max()) + 1
 
     def sized(self, above: float, below: float) -> list[int]:
@@ -54,6 +54,7 @@ class Plan:
         return [k for k in range(self.n) if above <= self.notes_of(k) < below]
 
     def missing(self, above: float = 0, below: float = math.inf) -> list[int]:
+        """Those of `sized` that are not trained."""
         return [k for k in self.sized(above, below) if not self.holds(k)]
 
     def holds(self, k: int) -> bool:
@@ -62,8 +63,8 @@ class Plan:
         if not all((target / name).exists() for name in segment_model.FILES):
             return False
         try:
-            return json.loads((target / "segment.json").read_text(encoding="utf-8"))["key"] == self.key
-        except (FileNotFoundError, KeyError, json.JSONDecodeError):
+            return SegmentRecord.read(target).key == self.key
+        except (FileNotFoundError, ValueError):
             return False
 
     def training_set(self, k: int) -> TrainingSet:
@@ -111,7 +112,7 @@ def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Pl
         place = folder / variant.folder / "segments"
         place.mkdir(parents=True, exist_ok=True)
         key = _key(variant.parameters, digest, labels, segments, _start(folder, variant, origin))
-        yield Plan(variant, labels, segments, train, place, origin, key)
+        yield Plan(variant, labels, segments, train, place=place, origin=origin, key=key)
 
 
 def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
@@ -120,7 +121,7 @@ def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
         n = int(variants.read_segments(folder, variant)["segment"].max()) + 1
         for path in (folder / variant.folder / "segments").iterdir():
             if path.name not in map(str, range(n)):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                storage.remove(path)
 
 
 def _start(folder: Path, variant: Variant, origin: Path | None) -> str:

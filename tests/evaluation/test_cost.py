@@ -12,6 +12,7 @@ from shl_utils.evaluation import cost
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import findings
 from shl_utils.runs import disk
+from shl_utils.training.segment_record import SegmentRecord
 
 pytestmark = pytest.mark.slow
 
@@ -21,10 +22,10 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
     lines, spent = cost.segments(folder), cost.stages(folder)
     assert list(spent.index) == list(STAGES)
     assert {"main", "reference"} < set(lines["model"])
-    fact = json.loads((folder / "reference" / "segments" / "0" / "segment.json").read_text())
+    record = SegmentRecord.read(folder / "reference" / "segments" / "0")
     reference = lines[lines["model"] == "reference"].iloc[0]
-    assert reference["notes"] == (fact["positives"] + fact["negatives_per_pass"]) * len(fact["history"])
-    assert reference["core_seconds"] == fact["seconds"] * fact["threads"]
+    assert reference["notes"] == (record.positives + record.negatives_per_pass) * len(record.history)
+    assert reference["core_seconds"] == record.seconds * record.threads
     sums = cost.models(lines)
     assert sums["segments"].sum() == len(lines)
     main = lines[lines["model"] == "main"]

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import invented
+from made_up import invented, invented_record
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
@@ -17,7 +17,6 @@ from shl_utils.experiments import grid as grids
 from shl_utils.method import losses
 from shl_utils.parameters import check, training_parameters
 from shl_utils.reporting import plots, tables
-from shl_utils.runs import storage
 from shl_utils.training import loop, variants
 
 BLOCK = "- loss: [bce, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, all]\n"
@@ -134,8 +133,8 @@ def test_what_joining_takes_counts_too(tmp_path):
     text += "  initialization: [label_embedding]\n  training_seed: [0, 1]"
     rows = ablation.rows(grid(tmp_path, text), check({}))[1:]
     for v in {v.folder: v for row in rows for v in (*row.trained, *row.partners)}.values():
-        fact = {"seconds": 10 if v.parameters.loss == "bce" else 1, "threads": 1, "world": 1, "device": "cpu"}
-        storage.write_json(tmp_path / v.folder / "segments" / "0" / "segment.json", fact)
+        seconds = 10 if v.parameters.loss == "bce" else 1
+        invented_record(seconds=seconds).write(tmp_path / v.folder / "segments" / "0")
     assert ablation.core_seconds(tmp_path, rows).tolist() == [10, 20, 1, 11]
 
 

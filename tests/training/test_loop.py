@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from made_up import invented_record
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
@@ -23,7 +24,8 @@ from shl_utils.method import losses, pooling
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
 from shl_utils.runs import mixed_precision, storage
-from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, variants, worker
+from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
+from shl_utils.training.checkpoint import TrainingState
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
@@ -56,9 +58,8 @@ def trained(small_run):
     return folder, parameters
 
 
-def facts(folder):
-    paths = sorted((folder / "segments").glob("*/segment.json"))
-    return [json.loads(path.read_text()) for path in paths]
+def records(folder):
+    return segment_record.read_all(folder / "segments")
 
 
 def weights(folder):
@@ -67,8 +68,8 @@ def weights(folder):
 
 def test_every_code_has_one_model_in_open_formats(trained):
     folder, parameters = trained
-    assert len(facts(folder)) >= 2
-    codes = [code for fact in facts(folder) for code in fact["codes"]]
+    assert len(records(folder)) >= 2
+    codes = [code for record in records(folder) for code in record.codes]
     assert sorted(codes) == sorted(variants.read_segments(folder, variants.main(parameters))["code"])
     assert {p.name for p in (folder / "segments" / "0").iterdir()} == {
         "adapter_config.json",
@@ -81,7 +82,7 @@ def test_every_code_has_one_model_in_open_formats(trained):
 def test_what_each_loss_took_from_the_notes_is_on_record(trained):
     folder, parameters = trained
     (plan,) = jobs.plan(folder, [variants.main(parameters)], corpus.read(folder))
-    derived = [fact["derived"] for fact in facts(folder)]
+    derived = [record.derived for record in records(folder)]
     assert derived == [plan.derived(k) for k in range(plan.n)]
     assert all("weights" in found for found in derived), "sh_focal weighs negatives"
 
@@ -119,7 +120,7 @@ def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
         hidden = adapted(**batch).last_hidden_state
     pooled = pooling.mean_pool(hidden, batch["attention_mask"])
     plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
-    codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
+    codes = [i for i, code in enumerate(notes.codes["code"]) if code in records(folder)[0].codes]
     assert predicted.select(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
 
 
@@ -127,13 +128,13 @@ def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_p
     folder, parameters = copy_run(small_run, tmp_path / "diverged")
     steep = variants.main(parameters.model_copy(update={"lr_head": 1e38, "epochs": 3}))
     launch.train(folder, [steep])
-    for fact in facts(folder):
-        assert fact["history"] == [{"epoch": 0, "loss": None, "validation_ap": None}]
-        assert fact["best_epoch"] is None
+    for record in records(folder):
+        assert record.history == [{"epoch": 0, "loss": None, "validation_ap": None}]
+        assert record.best_epoch is None
     assert set(diagnostics.failed_segments(folder, [steep])["why"]) == {diagnostics.DIVERGED}
     (predicted,) = predictions.compute(folder, [steep])
     assert np.isfinite(predicted.probabilities).all()
-    assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation ap"] == "").all()
+    assert (tables.segments(records(folder))["validation ap"] == "").all()
 
 
 def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
@@ -156,7 +157,7 @@ def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert len(facts(folder)) < len(facts(trained[0])), "all was done before the kill"
+    assert len(records(folder)) < len(records(trained[0])), "all was done before the kill"
     launch.train(folder, [variants.main(parameters)])
     assert weights(folder) == weights(trained[0])
 
@@ -177,7 +178,7 @@ def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, mon
     assert [path.name for path in (folder / "segments").iterdir()] == ["0.epoch"]
     monkeypatch.setattr(loop, "_epoch", lambda *arguments: seen.append(1) or whole(*arguments))
     launch.train(folder, [main])
-    assert len(seen) == parameters.epochs * len(facts(folder)), "no epoch was trained twice"
+    assert len(seen) == parameters.epochs * len(records(folder)), "no epoch was trained twice"
     assert weights(folder) == weights(trained[0])
     assert not list(folder.glob("segments/*.epoch"))
 
@@ -201,10 +202,10 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
     launch._train_distributed(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
-    assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert one["best_epoch"] == two["best_epoch"]
-        for a, b in zip(one["history"], two["history"], strict=True):
+    assert [record.world for record in records(folder)] == [2] * len(records(folder))
+    for one, two in zip(records(trained[0]), records(folder), strict=True):
+        assert one.best_epoch == two.best_epoch
+        for a, b in zip(one.history, two.history, strict=True):
             assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
             assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
 
@@ -221,9 +222,9 @@ def test_two_trainings_at_once_do_not_meet(small_run, tmp_path):
     given = json.dumps({"processes": 2, "epochs": 1})
     started = [subprocess.Popen([sys.executable, "-c", code, str(folder), given]) for folder in folders]
     assert [process.wait() for process in started] == [0, 0]
-    (one,), (other,) = (facts(folder / "reference") for folder in folders)
-    assert one["world"] == other["world"] == 2
-    assert one["history"] == other["history"]
+    (one,), (other,) = (records(folder / "reference") for folder in folders)
+    assert one.world == other.world == 2
+    assert one.history == other.history
 
 
 @two_devices
@@ -231,11 +232,11 @@ def test_processes_take_small_segments_each_alone_and_a_large_one_together(train
     folder, parameters = copy_run(small_run, tmp_path / "parted")
     two = parameters.model_copy(update={"processes": 2, "epochs": 1})
     launch.train(folder, [variants.main(two)])
-    assert [fact["world"] for fact in facts(folder)] == [1] * len(facts(trained[0])), "none is half of all"
+    assert [record.world for record in records(folder)] == [1] * len(records(trained[0])), "none is half of all"
     whole = variants.reference(two)
     variants.write_segments(folder, corpus.read(folder), [whole])
     launch.train(folder, [whole])
-    assert [fact["world"] for fact in facts(folder / "reference")] == [2]
+    assert [record.world for record in records(folder / "reference")] == [2]
 
 
 side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the processor's cores are shared out")
@@ -256,15 +257,16 @@ def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_pa
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     folder, parameters = copy_run(small_run, tmp_path / "side by side")
     launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
-    assert [fact["threads"] for fact in facts(folder)] == [max(mixed_precision.cores() // 2, 1)] * len(facts(folder))
-    assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(facts(folder)))]
+    found = records(folder)
+    assert [record.threads for record in found] == [max(mixed_precision.cores() // 2, 1)] * len(found)
+    assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(found))]
     assert not (folder / launch.CONFIG).exists()
     said = [line for path in folder.glob("launch.*.log") for line in path.read_text().splitlines()]
     assert all(line.endswith(" to go") for line in said), "trainers have nothing to complain about"
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert two["world"] == 1
-        assert two["codes"] == one["codes"]
-        for a, b in zip(one["history"], two["history"], strict=True):
+    for one, two in zip(records(trained[0]), records(folder), strict=True):
+        assert two.world == 1
+        assert two.codes == one.codes
+        for a, b in zip(one.history, two.history, strict=True):
             assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
 
 
@@ -285,7 +287,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
     done = {path: path.stat().st_mtime_ns for path in folder.glob("segments/*/segment.json")}
     launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
     assert all(path.stat().st_mtime_ns == made for path, made in done.items()), "what was done is kept"
-    assert len(facts(folder)) == len(facts(trained[0]))
+    assert len(records(folder)) == len(records(trained[0]))
     assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
 
 
@@ -314,9 +316,9 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     command = [sys.executable, "-m", "shl_utils.cli", "join", str(tmp_path / "params.yaml"), "--node", "1"]
     second = subprocess.run(command, env=env, check=False)
     assert (first.wait(), second.returncode) == (0, 0)
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert two["world"] == 2
-        assert two["history"][-1]["loss"] == pytest.approx(one["history"][-1]["loss"], rel=1e-3)
+    for one, two in zip(records(trained[0]), records(folder), strict=True):
+        assert two.world == 2
+        assert two.history[-1]["loss"] == pytest.approx(one.history[-1]["loss"], rel=1e-3)
 
 
 @two_devices
@@ -342,17 +344,16 @@ def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(train
     monkeypatch.setattr(mixed_precision, "cores", lambda: 2)
     monkeypatch.setattr(mixed_precision, "device", lambda: "cpu")
     main = variants.main(parameters.model_copy(update={"epochs": epochs}))
-    asked = list(jobs.plan(folder, [main], corpus.read(folder)))
-    assert (asked[0].notes_to_see() >= launch.MIN_NOTES_FOR_PARALLEL) == (n > 1), "the test's own sizes"
-    assert launch._at_once(asked) == n
+    plans = list(jobs.plan(folder, [main], corpus.read(folder)))
+    assert (plans[0].notes_to_see() >= launch.MIN_NOTES_FOR_PARALLEL) == (n > 1), "the test's own sizes"
+    assert launch._n_parallel(plans) == n
 
 
 def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
     parameters = check({"initialization": "warm_start"})
     main = variants.main(parameters)
     for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
-        fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
-        storage.write_json(tmp_path / folder / "segments" / "0" / "segment.json", fact)
+        invented_record(seconds=seconds, threads=3).write(tmp_path / folder / "segments" / "0")
     assert variants.core_seconds(tmp_path, main) == 21
     assert variants.core_seconds(tmp_path, main, main.origin) == 21, "each once"
     assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6
@@ -419,9 +420,15 @@ def test_gradients_are_cut_to_their_norm(small_run, clip):
         norms.append(float(torch.stack(grads).norm()))
 
     optimizer.register_step_pre_hook(look)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    rng = np.random.default_rng(0)
-    loop._epoch(net, task, parameters, accelerator, accelerator.prepare(optimizer), schedule, rng, lambda n: None)
+    state = TrainingState(
+        net,
+        accelerator.prepare(optimizer),
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+        rng=np.random.default_rng(0),
+        scaler=None,
+        best_weights={},
+    )
+    loop._epoch(loop.Training(net, task, parameters, accelerator=accelerator, state=state, on_step=lambda n: None))
     assert len(norms) > 1
     assert (max(norms) <= clip * 1.001) == (clip > 0)
 
@@ -479,7 +486,7 @@ def test_training_all_layers_uses_tokens(small_run, tmp_path):
     other = parameters.model_copy(update={"lora_layers": -1, "epochs": 1, "segmentation": "none"})
     variants.write_segments(folder, corpus.read(folder), [variants.main(other)])
     launch.train(folder, [variants.main(other)])
-    (fact,) = facts(folder)
+    (record,) = records(folder)
     assert [path.name.rsplit("-", 1)[-1] for path in (folder / "trunk").iterdir()] == ["tokens.safetensors"]
     config = json.loads((folder / "segments" / "0" / "adapter_config.json").read_text())
     assert {int(name.split(".")[2]) for name in config["target_modules"].replace("\\", "").split("|")} == {
@@ -490,7 +497,7 @@ def test_training_all_layers_uses_tokens(small_run, tmp_path):
         4,
         5,
     }
-    assert np.isfinite(fact["history"][0]["loss"])
+    assert np.isfinite(record.history[0]["loss"])
 
 
 def test_expected_weight_of_drawn_negatives_is_that_of_all():
