@@ -156,26 +156,20 @@ def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments
 @cache
 def _code(loss: str, initialized: str) -> dependencies.Code:
     """Digests of the code that training uses under this loss and initialization, without code that only others use."""
-    own = {loss_factory.function(loss), *(part for part, users in loss_factory.DERIVED.items() if loss in users)}
-    own |= {harmonic_weights.weights, harmonic_weights.betas} if loss in losses.HARMONIC else set()
-    own |= {initialization.from_unified} if initialized in variants.FROM_UNIFIED else set()
-    own |= {initialization.description_head, initialization.set_head} if "label_embedding" in initialized else set()
-    others = {*map(loss_factory.function, losses.NAMES), *loss_factory.DERIVED}
-    others |= {
-        harmonic_weights.weights,
-        harmonic_weights.betas,
-        initialization.from_unified,
-        initialization.description_head,
-        initialization.set_head,
-    }
-    lists = {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
-    lists |= {
-        (loss_factory.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")
-    }  # so that a new loss does not outdate the others
-    member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
+    parts = [(loss_factory.function(name), name == loss) for name in losses.NAMES]
+    parts += [(part, loss in users) for part, users in loss_factory.DERIVED.items()]
+    parts += [(part, loss in losses.HARMONIC) for part in (harmonic_weights.weights, harmonic_weights.betas)]
+    described = (initialization.description_head, initialization.set_head)
+    parts += [(part, "label_embedding" in initialized) for part in described]
+    parts += [(initialization.from_unified, initialized in variants.FROM_UNIFIED)]
+    own = [part for part, used in parts if used]
     # functions that its own ones call count as its own: focal is a part of sh_focal
-    apart = {part for part in map(dependencies.definition, others) if part not in dependencies.reached(*own)}
-    found = dependencies.trace((WORKER, "_train_segment"), *own, without=apart | lists)
+    apart = {dependencies.definition(part) for part, _ in parts} - dependencies.reached(*own)
+    # the lists do not count, so that a new loss does not outdate the others
+    apart |= {(losses.__name__, name) for name in ("NAMES", "FOCUSED", "HARMONIC")}
+    apart |= {(loss_factory.__name__, name) for name in ("SHARED", "DERIVED", "TOLERANT")}
+    member = {"focused": loss in losses.FOCUSED, "harmonic": loss in losses.HARMONIC}
+    found = dependencies.trace((WORKER, "_train_segment"), *own, without=apart)
     return found | {name: str(value) for name, value in member.items()}
 
 

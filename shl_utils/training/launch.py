@@ -17,17 +17,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from shl_utils.data import corpus as corpora
+from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import feature_cache
 from shl_utils.parameters import Parameters
 from shl_utils.runs import environment_variables, mixed_precision, progress, storage
 from shl_utils.training import jobs, processes, worker
+from shl_utils.training.jobs import Plan
 from shl_utils.training.variants import VARIANTS, Variant
 
 CONFIG = "launch.json"
@@ -42,57 +44,52 @@ def train(folder: Path, variants: list[Variant]) -> None:
 
     The parameters of the first variant set device and number of processes for all. Several processes on one machine
     train small segments one per process: a few notes are not worth exchanging gradients at every step. They train the
-    large segments together. Several machines train all segments together.
+    large segments together: those with more notes than a process would see if all shared all notes equally. Several
+    machines train all segments together.
     """
     if not variants:
         return
-    parameters = variants[0].parameters
     for variant in variants:
         mixed_precision.check(variant.parameters)
+    parameters, corpus = variants[0].parameters, corpora.read(folder)
     here = mixed_precision.processes_here(parameters)
     if parameters.nodes > 1:
-        _train_distributed(folder, variants, world=here * parameters.nodes)
+        _train_distributed(folder, list(jobs.plan(folder, variants, corpus)), world=here * parameters.nodes)
     else:
-        alone = here == 1 or parameters.parallel_models > 0
         for late in (False, True):  # a warm start has to find its model
-            part = [v for v in variants if bool(v.origin) is late]
-            large = math.inf if alone else _fair_share(folder, part, here)
-            _train_side_by_side(folder, part, 0 if alone else here, below=large)
-            if not alone:
-                _train_distributed(folder, part, world=here, above=large)
+            plans = list(jobs.plan(folder, [v for v in variants if bool(v.origin) is late], corpus))
+            if here == 1 or parameters.parallel_models > 0:
+                _train_side_by_side(folder, plans, corpus)
+            else:
+                share = sum(plan.notes_to_see() for plan in plans) / here
+                _train_side_by_side(folder, plans, corpus, n=here, below=share)
+                _train_distributed(folder, plans, world=here, above=share)
     jobs.remove_stale_segments(folder, variants)
 
 
-def _fair_share(folder: Path, variants: list[Variant], n: int) -> float:
-    """Notes per process if `n` share all notes equally. A segment with more is trained by all processes together."""
-    plans = jobs.plan(folder, variants, corpora.read(folder))
-    return sum(plan.notes_to_see() for plan in plans) / n
-
-
-def _train_side_by_side(folder: Path, variants: list[Variant], n: int, *, below: float) -> None:
+def _train_side_by_side(
+    folder: Path, plans: list[Plan], corpus: Corpus, *, n: int = 0, below: float = math.inf
+) -> None:
     """Train every segment of fewer than `below` notes, one process per segment at a time.
 
     `n` processes run in parallel, each with its share of the cores or one GPU; a single one is this process itself.
     n: 0 leaves the number to `_n_parallel`. A small model gains little from a second core, so on a CPU several models
     take less time in parallel than in sequence.
     """
-    if not variants:
+    due = [(plan, k) for plan in plans for k in plan.missing(0, below)]
+    if not due:
         return
-    corpus = corpora.read(folder)
-    plans = list(jobs.plan(folder, variants, corpus))
-    n, due = n or _n_parallel(plans), [(plan, k) for plan in plans for k in plan.missing(0, below)]
-    if n == 1 and due:
+    n = n or _n_parallel(plans)
+    if n == 1:
         with environment_variables.shut():
-            worker.train(folder, variants, below=below)
-    if n == 1 or not due:
+            worker.train(folder, [plan.variant for plan in plans], below=below)
         return
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
     all_parameters = [plan.variant.parameters for plan, _ in due]
     for parameters in {feature_cache.path_of(folder, p): p for p in all_parameters}.values():
         prepared.features(parameters)  # computed here once, with all cores
     del prepared
-    config = {"world": 1, "shared": True, "below": below}
-    with _described(folder, variants, config), _counted(due):
+    with _described(folder, plans, due, {"world": 1, "shared": True, "below": below}):
         command = [sys.executable, "-m", "shl_utils.training.worker", str(folder / CONFIG)]
         env = _environment(mixed_precision.cores() // n)
         _run(command, folder, {i: env | _gpu(i) for i in range(min(n, len(due)))})
@@ -107,27 +104,36 @@ def _gpu(i: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": visible[i % len(visible)]}
 
 
-def _train_distributed(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
+def _train_distributed(folder: Path, plans: list[Plan], *, world: int, above: float = 0) -> None:
     """Train every segment of at least `above` notes in `world` processes that share each step."""
-    plans = jobs.plan(folder, variants, corpora.read(folder))
     due = [(plan, k) for plan in plans for k in plan.missing(above)]
     if due:
-        with _described(folder, variants, {"world": world, "shared": False, "above": above}), _counted(due):
-            join(folder, variants[0].parameters, node=0)
+        with _described(folder, plans, due, {"world": world, "shared": False, "above": above}):
+            join(folder, plans[0].variant.parameters, node=0)
 
 
-def _counted(due: list[tuple[jobs.Plan, int]]) -> AbstractContextManager[None]:
-    """Progress bar over segments that other processes train; each of these has its own bar in its log."""
+@contextmanager
+def _described(folder: Path, plans: list[Plan], due: list[tuple[Plan, int]], how: dict[str, Any]) -> Iterator[None]:
+    """Keep a file of what is to be trained for the worker processes, and show how many of the segments `due` they have.
+
+    how: further arguments of `worker.train`. Each process has a progress bar of its own in its log.
+    """
     waiting = list(due)
 
     def share() -> float:
         waiting[:] = [(plan, k) for plan, k in waiting if not plan.holds(k)]  # those trained are read once
         return 100 * (1 - len(waiting) / len(due))
 
-    return progress.watched(share, f"train {len(due)} segments")
+    variants = VARIANTS.dump_python([plan.variant for plan in plans], mode="json")
+    storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": variants, "how": how})
+    try:
+        with progress.watched(share, f"train {len(due)} segments"):
+            yield
+    finally:
+        (folder / CONFIG).unlink(missing_ok=True)
 
 
-def _n_parallel(plans: list[jobs.Plan]) -> int:
+def _n_parallel(plans: list[Plan]) -> int:
     """Number of models to train in parallel, from all segments of the plans, not only the missing ones.
 
     Sums round differently on another number of threads, and a resumed run shall end as if it had never stopped.
@@ -201,17 +207,6 @@ def _meeting(parameters: Parameters, node: int) -> list[str]:
         return ["--standalone", "--nnodes=1", "--local-addr=127.0.0.1", f"--rdzv-conf={conf}"]
     places = [f"--nnodes={parameters.nodes}", f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
     return [*places, f"--rdzv-conf=timeout={WAIT}"]
-
-
-@contextmanager
-def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> Iterator[None]:
-    """Keep a file of what is to be trained for the worker processes; how: further arguments of `worker.train`."""
-    described = VARIANTS.dump_python(variants, mode="json")
-    storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": described, "how": how})
-    try:
-        yield
-    finally:
-        (folder / CONFIG).unlink(missing_ok=True)
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -45,9 +45,8 @@ class Task:
 
     def prior(self) -> NDArray[np.float64]:
         """(codes,): weighted share of training notes with each code, from which the head's biases start."""
-        train = np.concatenate([self.notes.positives, self.notes.negatives])
-        weights = self.notes.weights[train]
-        return (self.labels[train].T @ weights) / weights.sum()
+        weights = self.notes.weights[self.notes.rows]
+        return (self.labels[self.notes.rows].T @ weights) / weights.sum()
 
     def frequency_ap(self) -> float | None:
         """Average precision on validation if every note gets the codes' training frequencies, whatever its text.
@@ -55,8 +54,7 @@ class Task:
         None without a positive in validation.
         """
         truth = self.labels[self.validation].toarray()
-        train = np.concatenate([self.notes.positives, self.notes.negatives])
-        shares = np.asarray(self.labels[train].mean(axis=0)).ravel()
+        shares = np.asarray(self.labels[self.notes.rows].mean(axis=0)).ravel()
         scores = np.broadcast_to(shares, truth.shape)
         return curve(truth, scores).average_precision if truth.any() else None
 
@@ -96,7 +94,7 @@ def fit(
     path: Path,
     key: str,
 ) -> tuple[SegmentModel, dict[str, Any]]:
-    """Train; return the model at its best epoch on validation, and facts on the training, such as its `history`.
+    """Train; return the model at its best epoch on validation, and facts: the fields of `SegmentRecord` known here.
 
     A training that diverges stops, and the `loss` of that epoch is None. If that was the first epoch, the model is as
     it was built and `best_epoch` is None.
@@ -114,7 +112,9 @@ def fit(
     # fused would hide from Accelerate which steps fp16 skipped
     optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
     steps = n_batches(task.notes.size, size=parameters.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup_share))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, _share_of_peak(task.epochs * steps, parameters.warmup_share)
+    )
     model, optimizer = accelerator.prepare(net, optimizer)
     state = TrainingState(
         net, optimizer, schedule, rng=rng, scaler=accelerator.scaler, best_weights=trainable_weights(net)
@@ -220,7 +220,7 @@ def effective_precision(accelerator: Accelerator) -> str:
     return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
 
 
-def _shape(steps: int, warmup: float) -> Callable[[int], float]:
+def _share_of_peak(steps: int, warmup: float) -> Callable[[int], float]:
     """Learning-rate schedule, as a share of the peak at each step: linear warm-up, then linear decay to zero."""
     rise = max(round(steps * warmup), 1)
     return lambda step: min((step + 1) / rise, max((steps - step) / max(steps - rise, 1), 0.0))

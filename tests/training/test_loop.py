@@ -201,7 +201,8 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
 @two_devices
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
-    launch._train_distributed(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
+    main = variants.main(parameters.model_copy(update={"processes": 2}))
+    launch._train_distributed(folder, [*jobs.plan(folder, [main], corpus.read(folder))], world=2)
     assert [record.world for record in records(folder)] == [2] * len(records(folder))
     for one, two in zip(records(trained[0]), records(folder), strict=True):
         assert one.best_epoch == two.best_epoch
@@ -326,7 +327,7 @@ def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
     main = variants.main(parameters.model_copy(update={"processes": 2, "lora_layers": 99}))
     with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*lora_layers is 99"):
-        launch._train_distributed(folder, [main], world=2)
+        launch._train_distributed(folder, [*jobs.plan(folder, [main], corpus.read(folder))], world=2)
 
 
 def test_what_is_all_there_needs_no_launch(trained):
