@@ -241,7 +241,7 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
     a_code = head // codes
     return {
         "trainable_parameters": plan.n * adapter + int((plan.segments >= 0).sum()) * a_code,
-        "flops": len(corpus.notes) * counted["trunk"] + plan.notes_to_see() * counted["trained"],
+        "flops": len(corpus.notes) * counted["frozen"] + plan.notes_to_see() * counted["trained"],
     }
 
 

@@ -1,4 +1,6 @@
-"""Metrics of a row that were never measured, records of segments and encoders that were never trained."""
+"""Metrics that were never measured; plans, records and encoders that were never trained."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -6,7 +8,10 @@ from scipy import sparse
 from transformers import AutoConfig, AutoModel
 
 from shl_utils.evaluation import results
+from shl_utils.parameters import check
+from shl_utils.training.jobs import Plan
 from shl_utils.training.segment_record import SegmentRecord
+from shl_utils.training.variants import Variant
 
 
 def invented(f1, draws=50):
@@ -19,6 +24,12 @@ def invented(f1, draws=50):
         truth=sparse.csr_array((1, 1), dtype=np.int8),
         predicted=[],
     )
+
+
+def invented_plan(labels, segments, train, **settings):
+    """The plan of a variant with these settings. labels: (notes, codes). segments: (codes,). train: its notes."""
+    variant = Variant("x", check(settings))
+    return Plan(variant, sparse.csr_array(labels), segments, train, place=Path("x"), origin=None, key="key")
 
 
 def invented_record(**changes):

@@ -80,7 +80,7 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
             {
                 "models": sums.loc[names, "segments"].sum(),
                 "notes seen in training": seen,
-                "FLOPs": notes * per_note["trunk"] + seen * per_note["trained"],
+                "FLOPs": notes * per_note["frozen"] + seen * per_note["trained"],
                 "core seconds of training": sums.loc[names, "core_seconds"].sum(),
             }
         )
@@ -104,7 +104,7 @@ def growth(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """FLOPs per note, as two tables: by tokens (with the first of `codes`), and by codes (with the first of `tokens`).
 
-    Columns: `trunk` (frozen layers, once per note) and `trained` (forward and backward, each time the note is seen).
+    Columns: `frozen` (frozen layers, once per note) and `trained` (forward and backward, each time the note is seen).
     base: the encoder.
     """
     notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
@@ -115,7 +115,7 @@ def growth(
 
 
 def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes: int) -> dict[str, float]:
-    """FLOPs per note, `trunk` and `trained` as in `growth`: the mean over `notes`, with the padding of their batches.
+    """FLOPs per note, `frozen` and `trained` as in `growth`: the mean over `notes`, with the padding of their batches.
 
     notes: token ids. base: the encoder, on the CPU; it is left with eager attention, which the counter needs.
     """
@@ -130,7 +130,7 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     with above:
         for batch in batches(np.arange(len(seen)), seen.lengths, size=parameters.batch_size, rng=rng):
             net(*to_device(seen, batch, "cpu")).sum().backward()
-    return {"trunk": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
+    return {"frozen": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
 
 
 def _model(folder: Path, place: Path) -> str:

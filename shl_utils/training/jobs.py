@@ -19,7 +19,7 @@ from shl_utils.method import harmonic_weights, loss_factory, losses
 from shl_utils.method.extensions import initialization
 from shl_utils.parameters import Parameters, training_parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
-from shl_utils.training import loop, segment_model, variants
+from shl_utils.training import segment_model, variants
 from shl_utils.training.sampling import TrainingSet
 from shl_utils.training.segment_record import SegmentRecord
 from shl_utils.training.variants import Variant
@@ -68,18 +68,16 @@ class Plan:
             return False
 
     def training_set(self, k: int) -> TrainingSet:
-        """Notes and loss weights of an epoch of segment `k`."""
-        parameters = self.variant.parameters
-        found = loop.training_set(
-            self.labels,
-            self.segments,
-            self.train,
-            k,
-            loss=parameters.loss,
-            beta=parameters.beta,
-            largest=parameters.max_negative_weight,
-            ratio=parameters.negatives_per_positive,
-        )
+        """Training notes of segment `k` and their loss weights, with as many passes per epoch as `min_steps` needs."""
+        parameters, modelled = self.variant.parameters, self.segments >= 0
+        own_labels = sparse.csr_array(self.labels[self.train][:, modelled])
+        sources = harmonic_weights.note_sources(own_labels, self.segments[modelled])
+        weights = np.ones(self.labels.shape[0])
+        if parameters.loss in losses.HARMONIC:
+            largest = parameters.max_negative_weight
+            weights[self.train] = harmonic_weights.weights(sources, k, beta=parameters.beta, largest=largest)
+        positive = sources[:, k]
+        found = TrainingSet(self.train[positive], self.train[~positive], weights, parameters.negatives_per_positive)
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
     def derived(self, k: int) -> dict[str, dict[str, float] | float]:

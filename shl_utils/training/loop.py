@@ -17,7 +17,6 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from shl_utils.encoder.tokens import Ragged
-from shl_utils.method import harmonic_weights, losses
 from shl_utils.method.score_counts import curve
 from shl_utils.parameters import Parameters
 from shl_utils.runs import mixed_precision
@@ -57,31 +56,6 @@ class Task:
         shares = np.asarray(self.labels[self.notes.rows].mean(axis=0)).ravel()
         scores = np.broadcast_to(shares, truth.shape)
         return curve(truth, scores).average_precision if truth.any() else None
-
-
-def training_set(
-    labels: sparse.csr_array,
-    segments: NDArray[np.int64],
-    train: NDArray[np.int64],
-    segment: int,
-    *,
-    loss: str,
-    beta: harmonic_weights.Beta,
-    ratio: float,
-    largest: float = 0.0,
-) -> TrainingSet:
-    """Training notes of `segment` and their weights, with one pass per epoch.
-
-    labels: (notes, codes). segments: (codes,), -1 for a code without a model. train: numbers of the training notes.
-    ratio: negatives per positive. largest: upper bound on the harmonic weights, 0 for none.
-    """
-    modelled = segments >= 0
-    sources = harmonic_weights.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
-    weights = np.ones(labels.shape[0])
-    if loss in losses.HARMONIC:
-        weights[train] = harmonic_weights.weights(sources, segment, beta=beta, largest=largest)
-    positive = sources[:, segment]
-    return TrainingSet(train[positive], train[~positive], weights, ratio)
 
 
 def fit(

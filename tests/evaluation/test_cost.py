@@ -35,7 +35,7 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
 def test_segments_against_one_model_by_hand():
     lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
     lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], bytes=1)
-    a_note = pd.Series({"trunk": 5.0, "trained": 2.0})
+    a_note = pd.Series({"frozen": 5.0, "trained": 2.0})
     ratios = cost.against_one(lines, a_note, notes=20, origin=None)
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
     said = "2 models instead of the one plain BCE model: 2.0 times the notes seen in training, 1.4 "
@@ -83,12 +83,12 @@ def test_operations_by_hand():
     width, inner, n = 384, 1536, 32
     maps = 2 * n * (4 * width**2 + 2 * width * inner)  # of a layer: query, key, value, output, and two of the inner
     attention = 2 * 2 * n**2 * width
-    assert by_tokens.loc[32, "trunk"] == 5 * (maps + attention)
-    assert by_codes["trunk"].nunique() == 1
+    assert by_tokens.loc[32, "frozen"] == 5 * (maps + attention)
+    assert by_codes["frozen"].nunique() == 1
     more = by_codes.loc[1000, "trained"] - by_codes.loc[10, "trained"]
     assert more == 3 * 2 * width * 990, "the head: forward, and backward to its weights and its input"
     whole, _ = cost.growth(base, parameters.model_copy(update={"lora_layers": -1}), tokens=[32], codes=[10])
-    assert whole.loc[32, "trunk"] == 0
+    assert whole.loc[32, "frozen"] == 0
     assert whole.loc[32, "trained"] > by_tokens.loc[32].sum()
 
 

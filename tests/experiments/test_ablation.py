@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import invented, invented_record
+from made_up import invented, invented_plan, invented_record
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
@@ -17,7 +17,7 @@ from shl_utils.experiments import grid as grids
 from shl_utils.method import losses
 from shl_utils.parameters import check, training_parameters
 from shl_utils.reporting import plots, tables
-from shl_utils.training import loop, variants
+from shl_utils.training import variants
 
 BLOCK = "- loss: [bce, sh_focal]\n  segmentation: [none, eta]\n  filter_labels: [none, all]\n"
 
@@ -270,18 +270,19 @@ def test_what_changes_nothing_by_hand(name):
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["no filter", "filter"])
-@pytest.mark.parametrize("changed", [{"beta": "R2"}, {"beta": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"beta": "R2"}, {"beta": "R3"}, {"max_negative_weight": 0.3}, {"negatives_per_positive": 0.25}], ids=str
+)
 def test_what_changes_nothing_in_one_model_gives_the_same_notes_and_weights(changed, filtered):
     """Readings agree where one segment leaves one source of negatives; without a filter there are none at all."""
     labels = np.tile(np.eye(4, dtype=np.float32), (3, 1))
     labels[::3] *= not filtered
-    asked = {"loss": "sh", "beta": "R1", "largest": 0.0, "ratio": 1.0}
 
-    def drawn(asked):
-        found = loop.training_set(sparse.csr_array(labels), np.zeros(4, dtype=int), np.arange(12), 0, **asked)
-        return [part.tolist() for part in found.epoch(np.random.default_rng(0))]
+    def drawn(**settings):
+        plan = invented_plan(labels, np.zeros(4, dtype=int), np.arange(12), loss="sh", min_steps=0, **settings)
+        return [part.tolist() for part in plan.training_set(0).epoch(np.random.default_rng(0))]
 
-    assert (drawn(asked) == drawn(asked | changed)) == (not filtered or "beta" in changed)
+    assert (drawn() == drawn(**changed)) == (not filtered or "beta" in changed)
 
 
 def test_folders_are_ids_whatever_the_values_hold(tmp_path):

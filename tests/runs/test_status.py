@@ -52,7 +52,7 @@ def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
     assert states(folder)[3] == "outdated"
 
 
-def test_figures_of_an_earlier_state_are_not_told(folder):
+def test_metrics_of_an_earlier_state_are_left_out(folder):
     row = dict.fromkeys(status.METRICS, 0.5)
     storage.write_json(folder / "metrics.json", {"models": {"m": row}})
     assert status.summarize(folder)["metrics"] == {}

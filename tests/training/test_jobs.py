@@ -1,18 +1,14 @@
 """What a plan gives its segments to train on: a corpus of nine notes by hand, seven of them for training."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import invented_record
+from made_up import invented_plan, invented_record
 from scipy import sparse
 
 from shl_utils.method import harmonic_weights, losses
-from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.training.jobs import Plan
-from shl_utils.training.variants import Variant
 
 # codes a, b in segment 0; c in 1; d in 2; e has no training note
 SEGMENTS = np.array([0, 0, 1, 2, -1])
@@ -39,9 +35,8 @@ SOURCES = np.array(
 EDGES = ("minimum", "median", "maximum")
 
 
-def plan(**asked):
-    variant = Variant("x", check(asked))
-    return Plan(variant, LABELS, SEGMENTS, TRAIN, place=Path("x"), origin=None, key="key")
+def plan(**settings):
+    return invented_plan(LABELS, SEGMENTS, TRAIN, **settings)
 
 
 @pytest.mark.parametrize("loss", losses.HARMONIC)
