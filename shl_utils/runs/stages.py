@@ -80,6 +80,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
 
     def path(self, name: str) -> Path:
+        """The file `name` of the run."""
         return self.folder / name
 
     def finish(
@@ -160,7 +161,12 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
         if base and not stamps.read(folder, name) and (why := take_over(base, folder, name, values)):
             raise ValueError(f"{name} of {base.name} cannot be taken over, {why}: run {name} first")
         stamp = stamps.read_valid(folder, name)
-        _refuse_other(stamp["parameters"], values, folder, name)
+        if differ := _conflicts(stamp, values):
+            made = ", ".join(f"{n}={value!r} (asked: {values[n]!r})" for n, value in differ.items())
+            raise ValueError(
+                f"{folder} holds a run of other parameters: {name} was made with {made}; "
+                f"put that back, run {name} again, or give `run` another name"
+            )
         merged |= stamps.parameters_of(stamp)
     parameters = check(merged | values, origin=stage)
     if stage in TRAINS_LATER:
@@ -174,15 +180,9 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     return Run(folder, stage, parameters, upstream=stamps.id_before(folder, stage), code=code)
 
 
-def _refuse_other(made: dict[str, Any], wanted: dict[str, Any], folder: Path, stage: str) -> None:
-    """Raise ValueError if a stage was made with parameters other than the wanted ones."""
-    differ = [name for name in made if name in wanted and wanted[name] != made[name]]
-    if differ:
-        raise ValueError(
-            f"{folder} holds a run of other parameters: {stage} was made with "
-            f"{', '.join(f'{name}={made[name]!r} (asked: {wanted[name]!r})' for name in differ)}; "
-            f"put that back, run {stage} again, or give `run` another name"
-        )
+def _conflicts(stamp: stamps.Stamp, values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a stamp to which `values` gives other values."""
+    return {name: made for name, made in stamp["parameters"].items() if values.get(name, made) != made}
 
 
 def _refuse_edited(code: dependencies.Code) -> None:
@@ -272,8 +272,7 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
         return f"it is {state}"
     if stamp["upstream"] != stamps.id_before(folder, stage):
         return "a stage before it is another here"
-    own = stamp["parameters"]
-    if differ := {name: own[name] for name in own if name in values and own[name] != values[name]}:
+    if differ := _conflicts(stamp, values):
         return f"it was made with {stamps.assignments(differ)}"
     create(folder)
     if stamps.read(base, STAGES[0]).get("private", True):

@@ -58,15 +58,13 @@ def read(folder: Path, stage: str) -> Stamp:
 
 def write_provenance(folder: Path) -> None:
     """Write provenance.json, gathered from the stamps: which stages ran, on what, and at what cost."""
-    found = [stamp for stage in STAGES if (stamp := read(folder, stage))]
     parameters: dict[str, Any] = {}
-    for stamp in found:
-        parameters |= parameters_of(stamp)
-    facts = {
-        stamp["stage"]: {name: value for name, value in stamp.items() if name not in ("stage", "parameters")}
-        | {"code": storage.short(stamp.get("code", {}))}
-        for stamp in found
-    }
+    facts: dict[str, Stamp] = {}
+    for stage in STAGES:
+        if stamp := read(folder, stage):
+            parameters |= parameters_of(stamp)
+            facts[stage] = stamp | {"code": storage.short(stamp.get("code", {}))}
+            del facts[stage]["stage"], facts[stage]["parameters"]
     about = {"parameters": parameters, "seed": parameters.get("seed"), "stages": facts}
     storage.write_json(folder / "provenance.json", about)
 
@@ -162,7 +160,7 @@ def assignments(parameters: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in parameters.items())
 
 
-def shortened(names: Iterable[str], *, most: int = 3) -> str:
-    """The first `most` names as text, and how many more there are."""
+def shortened(names: Iterable[str]) -> str:
+    """The first three names as text, and how many more there are."""
     names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -22,6 +22,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
@@ -110,7 +111,7 @@ def _train_segment(
         on_step = bar.update if bar else lambda n: None
         net, facts = loop.fit(build, task, parameters, accelerator, on_step, path=path, key=plan.key)
     if main:
-        record = SegmentRecord(
+        about = SegmentRecord(
             segment=k,
             codes=codes,
             key=plan.key,
@@ -124,7 +125,7 @@ def _train_segment(
         with storage.atomic(plan.place / str(k)) as partial:
             partial.mkdir()
             segment_model.save(net, partial)
-            record.write(partial)
+            about.write(partial)
         path.unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
@@ -177,15 +178,10 @@ def _description_head(
     return initialization.description_head(seen, described, held, prior)
 
 
+@record
 def _main(path: str) -> None:
-    from torch.distributed.elastic.multiprocessing.errors import record
-
-    @record
-    def work() -> None:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-        train(Path(config["folder"]), VARIANTS.validate_python(config["variants"]), **config["how"])
-
-    work()
+    config = json.loads(Path(path).read_text(encoding="utf-8"))
+    train(Path(config["folder"]), VARIANTS.validate_python(config["variants"]), **config["how"])
 
 
 if __name__ == "__main__":

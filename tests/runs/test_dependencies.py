@@ -23,35 +23,17 @@ MODELS = {FOCAL, *BCE}
 # file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
 CHANGES = [
     ("method/segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
-    (
-        "method/harmonic_weights",
-        "    present = ratios[ratios > 0]",
-        "    present = ratios[ratios > 0.0]",
-        {"03", "05"},
-        {FOCAL},
-    ),
+    ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0.0]", {"03", "05"}, {FOCAL}),
     ("method/losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
     ("method/losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
-    ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
     ("method/losses", "_average(losses.unsqueeze(1)", "_average(1 * losses.unsqueeze(1)", {"03", "05"}, set()),
-    (
-        "method/label_filter",
-        "    note_split = split[table[",
-        "    note_split = 1 * split[table[",
-        {"01", "02", "03", "04", "05"},
-        set(),
-    ),
-    ("encoder/tokens", "    texts = list(texts)", "    texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
+    ("method/label_filter", "= split[table[", "= 1 * split[table[", {"01", "02", "03", "04", "05"}, set()),
+    ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
     ("evaluation/label_metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05"}, set()),
+    ("encoder/tokens", "texts = list(texts)", "texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
     ("reporting/plots", '"Training loss"', '"Loss in training"', {"03"}, set()),
     ("runs/progress", "EVERY = 0.3", "EVERY = 0.2", set(), set()),
-    (
-        "method/harmonic_weights",
-        "    present = ratios[ratios > 0]",
-        "    present = ratios[ratios > 0]  # of each",
-        set(),
-        set(),
-    ),
+    ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0]  # of each", set(), set()),
 ]
 BEFORE = "a stage before it is not as it was"
 
@@ -143,14 +125,18 @@ def test_what_is_put_into_a_table_counts():
     assert ("shl_utils.evaluation.linear_baseline", "_probability") in reached
 
 
+def code_cells(path):
+    """Text and tags of the code cells of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    return [("".join(cell["source"]), {*cell["metadata"].get("tags", [])}) for cell in code]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_all_that_a_notebook_names_counts(stage):
     path = PROJECT / "notebooks" / f"{stage}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = [
-        c for c in cells if c["cell_type"] == "code" and not dependencies.UNCOUNTED & {*c["metadata"].get("tags", [])}
-    ]
-    tree = dependencies.ast.parse("\n".join("".join(cell["source"]) for cell in code))
+    code = [text for text, tags in code_cells(path) if not dependencies.UNCOUNTED & tags]
+    tree = dependencies.ast.parse("\n".join(code))
     known = dependencies._imports(tree.body)
     named = {
         (known[node.value.id][0], node.attr)
@@ -185,7 +171,7 @@ def test_a_changed_tokenizer_encodes_anew(changed, small_run):
 
     first = made()
     assert made() == first
-    changed("shl_utils/encoder/tokens.py", "    texts = list(texts)", "    texts = [*texts]")
+    changed("shl_utils/encoder/tokens.py", "texts = list(texts)", "texts = [*texts]")
     assert made() > first
 
 
@@ -246,14 +232,11 @@ def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
 
 def test_every_exercise_is_tagged_and_nothing_depends_on_its_answer():
     for stage in STAGES:
-        cells = json.loads((PROJECT / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))["cells"]
-        code = [cell for cell in cells if cell["cell_type"] == "code"]
-        tagged = ["exercise" in cell["metadata"].get("tags", []) for cell in code]
-        asks = ["exercises.check(" in "".join(cell["source"]) for cell in code]
-        assert tagged == asks, stage
-        answers = [name for cell, is_one in zip(code, tagged) if is_one for name in stored("".join(cell["source"]))]
-        for cell, is_one in zip(code, tagged):
-            assert is_one or not set(answers) & (loaded("".join(cell["source"])) - stored("".join(cell["source"])))
+        cells = code_cells(PROJECT / "notebooks" / f"{stage}.ipynb")
+        assert [text for text, tags in cells if "exercise" in tags] == [t for t, _ in cells if "exercises.check(" in t]
+        answers = {name for text, tags in cells if "exercise" in tags for name in stored(text)}
+        for text in (text for text, tags in cells if "exercise" not in tags):
+            assert not answers & (loaded(text) - stored(text))
 
 
 def stored(source):
