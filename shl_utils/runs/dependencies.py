@@ -41,14 +41,21 @@ Code = dict[str, str]  # file, relative to the project, to the digest of its inc
 
 
 @dataclass
+class _Definition:
+    """lines: of its source. uses: definitions of this package that it names. files: data files in the module's folder
+    that it names."""
+
+    lines: list[str] = field(default_factory=list)
+    uses: set[Name] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
+
+
+@dataclass
 class _Module:
-    """A parsed module, by definition. texts: source lines. uses: definitions of this package that it names.
-    files: data files in the module's folder that it names. imported: what each imported name stands for."""
+    """A parsed module. parts: its definitions, by name. imported: what each imported name stands for."""
 
     path: Path
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    uses: dict[str, set[Name]] = field(default_factory=dict)
-    files: dict[str, set[Path]] = field(default_factory=dict)
+    parts: dict[str, _Definition] = field(default_factory=dict)
     imported: dict[str, Name] = field(default_factory=dict)
 
 
@@ -90,7 +97,7 @@ def _notebook(path: Path) -> tuple[set[Name], str]:
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     code = [cell for cell in code if not UNCOUNTED & set(cell["metadata"].get("tags", []))]
     source = TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
-    uses = set().union(*_parsed(source, path, path.stem).uses.values())
+    uses = set().union(*(part.uses for part in _parsed(source, path, path.stem).parts.values()))
     return uses, storage.short(list(filter(None, _bare(source, ast.parse(source)))))
 
 
@@ -113,8 +120,8 @@ def _digests(parts: set[Name]) -> Code:
     by_file: dict[str, list[tuple[str, list[str]]]] = {}
     for module, name in sorted(parts):
         parsed = _module(module)
-        by_file.setdefault(_relative(parsed.path), []).append((name, parsed.texts[name]))
-        for file in sorted(parsed.files[name]):
+        by_file.setdefault(_relative(parsed.path), []).append((name, parsed.parts[name].lines))
+        for file in sorted(parsed.parts[name].files):
             by_file[_relative(file)] = [(file.name, [hashlib.sha256(file.read_bytes()).hexdigest()])]
     return {file: storage.short(texts) for file, texts in by_file.items()}
 
@@ -133,8 +140,8 @@ def reached(*roots: Root, without: Collection[Root] = ()) -> set[Name]:
             continue
         found.add(part)
         module = _module(part[0])
-        ahead += [other for use in module.uses[part[1]] for other in _definitions(*use)]
-        ahead += [(part[0], "")] if "" in module.texts else []
+        ahead += [other for use in module.parts[part[1]].uses for other in _definitions(*use)]
+        ahead += [(part[0], "")] if "" in module.parts else []
     return found
 
 
@@ -144,8 +151,8 @@ def _definitions(module: str, name: str) -> Iterator[Name]:
         return
     parsed = _module(module)
     if name == WHOLE:
-        yield from ((module, one) for one in parsed.texts)
-    elif name in parsed.texts:
+        yield from ((module, one) for one in parsed.parts)
+    elif name in parsed.parts:
         yield module, name
     elif name in parsed.imported:
         yield from _definitions(*parsed.imported[name])
@@ -171,22 +178,21 @@ def _parsed_file(path: Path, name: str) -> _Module:
     return _parsed(path.read_text(encoding="utf-8"), path, name)
 
 
-def _parsed(source: str, path: Path, name: str) -> _Module:
+def _parsed(source: str, path: Path, own: str) -> _Module:
     tree, tables = ast.parse(source), symtable.symtable(source, str(path), "exec").get_children()
     lines = _bare(source, tree)
     module = _Module(path, imported=_imports(tree.body))
     for node in tree.body:
-        for bound in _bound(node):
+        for name in _bound(node):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            module.texts.setdefault(bound, []).extend(filter(None, lines[first - 1 : node.end_lineno]))
-            module.uses.setdefault(bound, set())
-            module.files.setdefault(bound, set())
+            part = module.parts.setdefault(name, _Definition())
+            part.lines += filter(None, lines[first - 1 : node.end_lineno])
     for node in tree.body:
         inner = [table for table in tables if table.get_lineno() == node.lineno]
-        uses, files = _uses(node, inner, module, name)
-        for bound in _bound(node):
-            module.uses[bound] |= uses
-            module.files[bound] |= files
+        uses, files = _uses(node, inner, module, own)
+        for name in _bound(node):
+            module.parts[name].uses |= uses
+            module.parts[name].files |= files
     return module
 
 
@@ -228,7 +234,7 @@ def _uses(node: ast.stmt, tables: list, module: _Module, own: str) -> tuple[set[
     for part in parts:
         if isinstance(part, ast.Name) and part.id not in shadowed:
             targets = [known[part.id]] if part.id in known else []
-            targets += [(own, part.id)] if part.id in module.texts else []
+            targets += [(own, part.id)] if part.id in module.parts else []
             uses |= {(to, owners[part]) if name == WHOLE and part in owners else (to, name) for to, name in targets}
     words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
     uses |= {(word, WHOLE) for word in words if word.startswith(f"{PACKAGE.name}.") and _path(word)}  # python -m

@@ -188,7 +188,8 @@ def test_comments_docstrings_and_blank_lines_do_not_count():
     first = 'def f():\n    """What it does."""\n    return 1  # one\n'
     second = "# ours\ndef f():\n\n    return 1\n"
     parsed = [dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x") for text in (first, second)]
-    assert parsed[0].texts == parsed[1].texts == {"f": ["def f():", "    return 1"]}
+    assert [module.parts["f"].lines for module in parsed] == [["def f():", "    return 1"]] * 2
+    assert set(parsed[0].parts) == set(parsed[1].parts) == {"f"}
 
 
 def test_a_word_in_a_docstring_is_no_use():
@@ -196,20 +197,20 @@ def test_a_word_in_a_docstring_is_no_use():
     words = {"shl_utils.training.worker", "__init__.py"}
     for text in (f'def f():\n    """{word}"""\n    return {value!r}\n' for word in words for value in (None, word)):
         module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
-        assert bool(module.uses["f"] or module.files["f"]) == ("None" not in text)
+        assert bool(module.parts["f"].uses or module.parts["f"].files) == ("None" not in text)
 
 
 def test_a_value_of_its_own_is_no_module():
     text = "from shl_utils.evaluation import label_metrics\nfrom shl_utils.method import losses\n\n"
     text += "def f(losses):\n    return losses.bce, label_metrics.scores\n"
     module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
-    assert module.uses["f"] == {("shl_utils.evaluation.label_metrics", "scores")}
+    assert module.parts["f"].uses == {("shl_utils.evaluation.label_metrics", "scores")}
 
 
 def test_files_beside_a_module_and_modules_started_by_name_count():
-    module = dependencies._module("shl_utils.notebook.style")
-    assert any("shl_utils/notebook/shl.mplstyle" in dependencies._relative(p) for p in module.files["setup_notebook"])
-    assert ("shl_utils.training.worker", "*") in dependencies._module("shl_utils.training.launch").uses["join"]
+    style = dependencies._module("shl_utils.notebook.style").parts["setup_notebook"]
+    assert dependencies.PACKAGE / "notebook" / "shl.mplstyle" in style.files
+    assert ("shl_utils.training.worker", "*") in dependencies._module("shl_utils.training.launch").parts["join"].uses
 
 
 def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
