@@ -52,13 +52,9 @@ def segments(folder: Path) -> pd.DataFrame:
 
 def models(lines: pd.DataFrame) -> pd.DataFrame:
     """Sums of the table from `segments` per model, and `notes_per_core_second`. Index: `model`."""
-    sums = lines.groupby("model", sort=False).agg(
-        segments=("segment", "size"),
-        notes=("notes", "sum"),
-        trainable_parameters=("trainable_parameters", "sum"),
-        core_seconds=("core_seconds", "sum"),
-        bytes=("bytes", "sum"),
-    )
+    groups = lines.groupby("model", sort=False)
+    sums = groups[["notes", "trainable_parameters", "core_seconds", "bytes"]].sum()
+    sums.insert(0, "segments", groups.size())
     return sums.assign(notes_per_core_second=sums["notes"] / sums["core_seconds"])
 
 

@@ -6,7 +6,8 @@ import pytest
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from shl_utils.training import launch
+from shl_utils.parameters import check
+from shl_utils.training import launch, variants
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,13 @@ def test_torchrun_leaves_the_first_error_of_its_processes_even_if_they_could_not
     assert json.loads((tmp_path / "error").read_text()) == {
         "message": "root cause: Signal 9 (SIGKILL) received by PID 7"
     }
+
+
+def test_worker_processes_get_the_variants_that_were_asked_for():
+    warm, tuned = check({"initialization": "warm_start", "eta": 0.7}), check({"column_names": {"text": "note"}})
+    asked = [variants.main(warm), variants.reference(warm), variants.Variant("ablation/1", tuned)]
+    plain = variants.VARIANTS.dump_python(asked, mode="json")
+    assert variants.VARIANTS.validate_python(json.loads(json.dumps(plain))) == asked
 
 
 def test_one_that_fails_ends_the_others(tmp_path):
