@@ -23,7 +23,7 @@ from shl_utils.evaluation import predictions
 from shl_utils.method import losses, pooling
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.runs import mixed_precision, storage
+from shl_utils.runs import mixed_precision
 from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
 from shl_utils.training.checkpoint import TrainingState
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
@@ -259,16 +259,6 @@ def test_processes_take_small_segments_each_alone_and_a_large_one_together(train
 
 
 side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the processor's cores are shared out")
-
-
-def test_what_one_has_claimed_another_leaves(tmp_path):
-    command = "import sys, pathlib; from shl_utils.runs.storage import try_lock\n"
-    command += "with try_lock(pathlib.Path(sys.argv[1])) as free: print(free)"
-    asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
-    with storage.try_lock(tmp_path / "0.lock") as free:
-        assert free
-        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
-    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 @side_by_side
