@@ -89,7 +89,7 @@ def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequenc
         raise ValueError(f"only {list(only)}, rate {rate}: ways are numbered 0 to {len(listed) - 1}, a rate is above 0")
     target = folder / FOLDER / "training.json"
     found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
-    code = dependencies.digest(dependencies.trace(sys.modules[__name__]))
+    code = storage.short(dependencies.trace(sys.modules[__name__]))
     found |= {"parameters": parameters.model_dump(), "code": code}
     before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     if any(before.get(name) != value for name, value in found.items()):
@@ -241,7 +241,7 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
     a_code = head // codes
     return {
         "trainable_parameters": plan.n * adapter + int((plan.segments >= 0).sum()) * a_code,
-        "flops": len(corpus.notes) * counted["trunk"] + plan.notes_to_see() * counted["trained"],
+        "flops": len(corpus.notes) * counted["frozen"] + plan.notes_to_see() * counted["trained"],
     }
 
 

@@ -21,7 +21,7 @@ from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
 
-from shl_utils.runs import locks, progress
+from shl_utils.runs import progress, storage
 
 # Other users of the machine cannot reach sockets that are files in a closed folder; ports work everywhere
 WAYS = ("ipc", "tcp") if hasattr(socket, "AF_UNIX") else ("tcp", "tcp")
@@ -95,7 +95,7 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
     _sweep(short)
     with (
         tempfile.TemporaryDirectory(prefix=PREFIX, dir=short, ignore_cleanup_errors=True) as folder,
-        locks.try_lock(Path(folder) / IN_USE),
+        storage.try_lock(Path(folder) / IN_USE),
     ):
         manager = _Manager(connection_file=str(Path(folder) / "kernel.json"), transport=way, cache_ports=False)
         where = [f"--IPKernelApp.transport={way}"] + ([f"--IPKernelApp.ip={folder}/s"] if way == "ipc" else [])
@@ -118,7 +118,7 @@ def _sweep(place: str) -> None:
         with suppress(OSError):
             if time.time() - lock.stat().st_mtime < SETTLED:
                 continue
-            with locks.try_lock(lock) as free:
+            with storage.try_lock(lock) as free:
                 if free:
                     shutil.rmtree(lock.parent, ignore_errors=True)
 

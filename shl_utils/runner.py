@@ -14,7 +14,7 @@ from pathlib import Path
 from shl_utils import parameters
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import environment_variables, parameter_file, stages, status, storage
+from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
 
 Read = tuple[dict, Parameters]  # parameters that a file sets, and the full set
 
@@ -81,10 +81,10 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     folder = stages.folder_of(full.run)
     started = time.monotonic()
     for stage in STAGES[: STAGES.index(until) + 1]:
-        state = stages.states(folder, full, until=stage)[stage]
+        state = stamps.states(folder, full, until=stage)[stage]
         if force:
             stages.forget(folder, stage)
-        elif state.done and stages.is_shown(folder, stage):
+        elif state.done and stamps.is_shown(folder, stage):
             print(f"{stage}: done before, kept")
             continue
         elif full.based_on and state.word == "not run":
@@ -107,9 +107,9 @@ def _run_stage(stage: str, values: dict, full: Parameters) -> bool:
     """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
     items left out, and the warning."""
     folder = stages.folder_of(full.run)
-    started, before = time.monotonic(), stages.read_stamp(folder, stage)
+    started, before = time.monotonic(), stamps.read(folder, stage)
     error = _execute(stage, values, folder)
-    state, stamp = stages.states(folder, full, until=stage)[stage], stages.read_stamp(folder, stage)
+    state, stamp = stamps.states(folder, full, until=stage)[stage], stamps.read(folder, stage)
     if not error and stamp == before:
         error = "it ended without its stamp"
     if not error and not state.done:
@@ -142,7 +142,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
         target.parent.mkdir(exist_ok=True)
         with kernels.started(environment_variables.closed(os.environ)) as kernel:
             executed = papermill.execute_notebook(
-                stages.notebook(stage),
+                stamps.notebook(stage),
                 target,
                 parameters={"interactive": False} | values,
                 kernel_name="python3",  # from this name, papermill knows how to write parameters
@@ -150,7 +150,7 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
                 km=kernel,
                 start_timeout=kernels.patience(),
             )
-        executed.metadata[stages.SHOWS] = stages.shown(stages.read_stamp(folder, stage))
+        executed.metadata[stamps.SHOWN] = stamps.identity(stamps.read(folder, stage))
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"

@@ -1,4 +1,6 @@
-"""Experiments of made-up grids, metrics that were never measured, and encoders that were never trained."""
+"""Experiments of made-up grids, metrics never measured; plans, records and encoders that were never trained."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,6 +10,9 @@ from transformers import AutoConfig, AutoModel
 from shl_utils.evaluation import results
 from shl_utils.experiments import ablation
 from shl_utils.parameters import check
+from shl_utils.training.jobs import Plan
+from shl_utils.training.segment_record import SegmentRecord
+from shl_utils.training.variants import Variant
 
 
 def experiments(folder, grid, /, **changed):
@@ -26,6 +31,21 @@ def invented(f1, draws=50):
         truth=sparse.csr_array(np.ones((1, 1), dtype=np.int8)),
         predicted=[sparse.csr_array(np.ones((1, 1), dtype=np.int8))],
     )
+
+
+def invented_plan(labels, segments, train, **settings):
+    """The plan of a variant with these settings. labels: (notes, codes). segments: (codes,). train: its notes."""
+    variant = Variant("x", check(settings))
+    return Plan(variant, sparse.csr_array(labels), segments, train, place=Path("x"), origin=None, key="key")
+
+
+def invented_record(**changes):
+    """The record of a segment that trained for one second on one thread."""
+    facts = {"segment": 0, "codes": ["a", "b"], "key": "", "device": "cpu", "precision": "fp32", "derived": {}}
+    facts |= {"world": 1, "threads": 1, "seconds": 1.0, "skipped_steps": 0, "trainable_parameters": 9}
+    facts |= {"positives": 2, "negatives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1}
+    facts |= {"history": [{"epoch": 0, "loss": 1.0, "validation_ap": 0.25}], "best_epoch": 0, "frequency_ap": 0.125}
+    return SegmentRecord(**facts | changes)
 
 
 def tiny(kind, **more):

@@ -13,7 +13,7 @@ from shl_utils import runner
 from shl_utils.data import corpus
 from shl_utils.encoder import encoder, tokens
 from shl_utils.parameters import check
-from shl_utils.training import jobs, variants, worker
+from shl_utils.training import jobs, segment_record, variants, worker
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +42,8 @@ def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
         assert 50 < way["peak_memory_mb"] < 10_000
         assert 0 < way["validation_ranking"] < 1
         assert way["bytes"] > 4 * way["trainable_parameters"]
-    facts = [json.loads(p.read_text()) for p in (folder / "bench" / "6").glob("segments/*/segment.json")]
-    assert ours["trainable_parameters"] == sum(fact["trainable_parameters"] for fact in facts)
+    records = segment_record.read_all(folder / "bench" / "6" / "segments")
+    assert ours["trainable_parameters"] == sum(record.trainable_parameters for record in records)
 
 
 def test_a_way_that_stops_says_where_it_is_told_why(place):

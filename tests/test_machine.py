@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT, shl
 
 from shl_utils.parameters import check
-from shl_utils.runs import stages
+from shl_utils.runs import stages, stamps
 
 SMOKE = PROJECT / "params" / "smoke.yaml"
 
@@ -44,7 +44,7 @@ def test_a_clock_that_was_set_changes_nothing(tmp_path):
     stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"finished": "1970-01-01T00:00:00+0000"}))
     os.utime(stamp, (0, 0))
     assert stages.is_done("01_filter", check({"run": str(tmp_path)}))
-    assert stages.states(tmp_path)["01_filter"].done
+    assert stamps.states(tmp_path)["01_filter"].done
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -23,7 +23,7 @@ from shl_utils.data.sources import synthetic
 from shl_utils.evaluation import predictions, results
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import site, tables
-from shl_utils.runs import mixed_precision, stages
+from shl_utils.runs import mixed_precision, stages, stamps
 from shl_utils.training import jobs, similarities, variants
 
 pytestmark = pytest.mark.slow
@@ -174,7 +174,7 @@ def test_the_same_seed_gives_the_same_figures_also_after_a_run_that_failed(smoke
     assert (failed["done"], whole["done"]) == (False, True)
     assert failed["stages"][0]["state"] == "failed"
     assert "nowhere" in failed["stages"][0]["error"]
-    assert whole["figures"].keys() == json.loads((again / "metrics.json").read_text())["models"].keys()
+    assert whole["metrics"].keys() == json.loads((again / "metrics.json").read_text())["models"].keys()
     assert "broken: 00_imbalance: failed (FileNotFoundError: " in done.stdout
     status = shl("status", SHL_RUNS=str(tmp_path / "runs"))
     assert status.returncode == 1
@@ -236,11 +236,11 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     assert done.returncode == 0, done.stderr
     # made from the same state with the same parameters: what comes after it stays valid
     assert stages.is_done("05_ablate", check(runner.read(SMOKE)[0] | {"run": str(folder)}))
-    assert stages.is_shown(folder, "02_segment"), "with the same results its page stands too"
-    path = stages.stamp_path(folder, "02_segment")
+    assert stamps.is_shown(folder, "02_segment"), "with the same results its page stands too"
+    path = stamps.path_of(folder, "02_segment")
     stamp = json.loads(path.read_text())
     path.write_text(json.dumps(stamp | {"id": "another"}))
-    assert not stages.is_shown(folder, "02_segment")
+    assert not stamps.is_shown(folder, "02_segment")
 
 
 def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
@@ -273,7 +273,7 @@ def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
     assert "04_evaluate: not taken over from smoke, it was made with threshold = 'global'" in done.stdout
     head = "segments/0/head.safetensors"
     assert (root / "p" / head).read_bytes() == (root / "smoke" / head).read_bytes()
-    assert stages.states(root / "smoke")["08_one_note"].done
+    assert stamps.states(root / "smoke")["08_one_note"].done
 
 
 def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
@@ -302,7 +302,7 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
     assert f"made with table = '{tmp_path / 'a' / 'notes.csv'}'" in done.stdout
     (tmp_path / "b" / "notes.csv").unlink()
     full = runner.read(tmp_path / "b" / "my.yaml")[1].model_copy(update={"run": str(root / "mine")})
-    assert stages.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
+    assert stamps.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
 
 
 def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):

@@ -37,8 +37,8 @@ def test_a_run_goes_through_all_stages_without_it(tmp_path):
 
 
 def test_a_second_command_waits_there_too(tmp_path):
-    code = "from pathlib import Path; from shl_utils.runs import locks\n"
-    code += f"with locks.try_lock(Path({str(tmp_path / 'x')!r})) as free: print(free, flush=True); "
+    code = "from pathlib import Path; from shl_utils.runs import storage\n"
+    code += f"with storage.try_lock(Path({str(tmp_path / 'x')!r})) as free: print(free, flush=True); "
     first = [sys.executable, "-c", code + "input()"]
     with subprocess.Popen(first, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "True\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from shl_utils.encoder import forward_pass, frozen_layers
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import disk, progress
+from shl_utils.runs import disk, progress, stamps
 from shl_utils.training import variants, worker
 from shl_utils.training.sampling import batches
+from shl_utils.training.segment_record import FILE, SegmentRecord
 
 PROBE = 4  # notes on which FLOPs are counted
 
@@ -26,13 +27,12 @@ PROBE = 4  # notes on which FLOPs are counted
 def stages(folder: Path) -> pd.DataFrame:
     """Per finished stage: `seconds` of its last attempt, which reused what earlier ones had finished, and
     `peak_memory_mb` of the notebook's process. Index: `stage`."""
-    found = {}
-    for stage in STAGES:
-        path = folder / "stages" / f"{stage}.json"
-        if path.exists():
-            stamp = json.loads(path.read_text(encoding="utf-8"))
-            found[stage] = {"seconds": stamp["seconds_of_last_attempt"], "peak_memory_mb": stamp["peak_memory_mb"]}
-    return pd.DataFrame(found).T.rename_axis("stage")
+    found = {stage: stamp for stage in STAGES if (stamp := stamps.read(folder, stage))}
+    lines = {
+        stage: {"seconds": stamp["seconds_of_last_attempt"], "peak_memory_mb": stamp["peak_memory_mb"]}
+        for stage, stamp in found.items()
+    }
+    return pd.DataFrame(lines).T.rename_axis("stage")
 
 
 def segments(folder: Path) -> pd.DataFrame:
@@ -41,22 +41,19 @@ def segments(folder: Path) -> pd.DataFrame:
     Columns: `model` (its folder), `segment`, `codes`, `notes` (seen over all epochs, counted with repetition),
     `trainable_parameters`, `core_seconds`, `bytes` (on disk).
     """
-    found = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("**/segments/*/segment.json")}
-    # leftovers of an earlier version, under other keys, are no longer part of this run
-    known = {path: fact for path, fact in found.items() if "passes_per_epoch" in fact}
-    lines = [{"model": _model(folder, p), "bytes": disk.size(p.parent)} | _facts(fact) for p, fact in known.items()]
+    lines = []
+    for place in (path.parent for path in folder.glob(f"**/segments/*/{FILE}")):
+        with suppress(ValueError):  # leftovers of an earlier version are no longer part of this run
+            line = {"model": _model(folder, place), "bytes": disk.size(place)}
+            lines.append(line | _cost(SegmentRecord.read(place)))
     return pd.DataFrame(lines).sort_values(["model", "segment"], ignore_index=True)
 
 
 def models(lines: pd.DataFrame) -> pd.DataFrame:
     """Sums of the table from `segments` per model, and `notes_per_core_second`. Index: `model`."""
-    sums = lines.groupby("model", sort=False).agg(
-        segments=("segment", "size"),
-        notes=("notes", "sum"),
-        trainable_parameters=("trainable_parameters", "sum"),
-        core_seconds=("core_seconds", "sum"),
-        bytes=("bytes", "sum"),
-    )
+    groups = lines.groupby("model", sort=False)
+    sums = groups[["notes", "trainable_parameters", "core_seconds", "bytes"]].sum()
+    sums.insert(0, "segments", groups.size())
     return sums.assign(notes_per_core_second=sums["notes"] / sums["core_seconds"])
 
 
@@ -78,7 +75,7 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
             {
                 "models": sums.loc[names, "segments"].sum(),
                 "notes seen in training": seen,
-                "FLOPs": notes * per_note["trunk"] + seen * per_note["trained"],
+                "FLOPs": notes * per_note["frozen"] + seen * per_note["trained"],
                 "core seconds of training": sums.loc[names, "core_seconds"].sum(),
             }
         )
@@ -102,19 +99,18 @@ def growth(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """FLOPs per note, as two tables: by tokens (with the first of `codes`), and by codes (with the first of `tokens`).
 
-    Columns: `trunk` (frozen layers, once per note) and `trained` (forward and backward, each time the note is seen).
+    Columns: `frozen` (frozen layers, once per note) and `trained` (forward and backward, each time the note is seen).
     base: the encoder.
     """
     notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
-    asked = dict.fromkeys([(n, codes[0]) for n in tokens] + [(tokens[0], k) for k in codes])
-    shown = progress.over(asked, "count FLOPs")
-    found = {(n, k): operations(base, parameters, notes[n], codes=k) for n, k in shown}
+    pairs = dict.fromkeys([(n, codes[0]) for n in tokens] + [(tokens[0], k) for k in codes])
+    found = {(n, k): operations(base, parameters, notes[n], codes=k) for n, k in progress.over(pairs, "count FLOPs")}
     by_tokens, by_codes = {n: found[n, codes[0]] for n in tokens}, {k: found[tokens[0], k] for k in codes}
     return pd.DataFrame(by_tokens).T.rename_axis("tokens"), pd.DataFrame(by_codes).T.rename_axis("codes")
 
 
 def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes: int) -> dict[str, float]:
-    """FLOPs per note, `trunk` and `trained` as in `growth`: the mean over `notes`, with the padding of their batches.
+    """FLOPs per note, `frozen` and `trained` as in `growth`: the mean over `notes`, with the padding of their batches.
 
     notes: token ids. base: the encoder, on the CPU; it is left with eager attention, which the counter needs.
     """
@@ -129,20 +125,21 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     with above:
         for batch in batches(np.arange(len(seen)), seen.lengths, size=parameters.batch_size, rng=rng):
             net(*seen.pad(batch)).sum().backward()
-    return {"trunk": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
+    return {"frozen": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
 
 
-def _model(folder: Path, path: Path) -> str:
-    name = path.parents[2].relative_to(folder).as_posix()
+def _model(folder: Path, place: Path) -> str:
+    """Folder of the model whose segment lies in `place`, relative to the run; "main" for the run's own."""
+    name = place.parents[1].relative_to(folder).as_posix()
     return "main" if name == "." else name
 
 
-def _facts(fact: dict[str, Any]) -> dict[str, Any]:
-    epoch = fact["passes_per_epoch"] * (fact["positives"] + fact["negatives_per_pass"])
+def _cost(record: SegmentRecord) -> dict[str, float]:
+    epoch = record.passes_per_epoch * (record.positives + record.negatives_per_pass)
     return {
-        "segment": fact["segment"],
-        "codes": len(fact["codes"]),
-        "notes": epoch * len(fact["history"]),
-        "trainable_parameters": fact["trainable_parameters"],
-        "core_seconds": variants.core_seconds_of(fact),
+        "segment": record.segment,
+        "codes": len(record.codes),
+        "notes": epoch * len(record.history),
+        "trainable_parameters": record.trainable_parameters,
+        "core_seconds": variants.core_seconds_of(record),
     }

@@ -19,7 +19,7 @@ from shl_utils.experiments import effects, grid
 from shl_utils.experiments.ablation import REFERENCE, Experiment
 from shl_utils.parameters import STAGES, Parameters, check
 from shl_utils.reporting import tables
-from shl_utils.runs import stages
+from shl_utils.runs import stages, stamps
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 UNTESTED = "no such rows"
@@ -142,7 +142,7 @@ def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
 
 def measured_on(folders: dict[str, Path]) -> dict[str, str]:
     """The fingerprints of every run's data, as one more definition: where they differ, so do more than the models."""
-    prints = {name: stages.read_stamp(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
+    prints = {name: stamps.read(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
     return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
 
 

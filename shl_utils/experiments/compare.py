@@ -18,7 +18,7 @@ from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
 from shl_utils.reporting import html_page, tables
-from shl_utils.runs import stages, storage
+from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import similarities, variants
 
 STAGE = "04_evaluate"
@@ -115,7 +115,7 @@ def write(compared: Compared, target: Path) -> list[Path]:
 def _load(folder: Path) -> _Run:
     parameters, _ = stages.finished(folder, STAGE)
     corpus = corpora.read(folder)
-    seconds = stages.read_stamp(folder, "03_train")["core_seconds"]
+    seconds = stamps.read(folder, "03_train")["core_seconds"]
     return _Run(folder.name, parameters, corpus, corpora.fingerprints(corpus), folder, seconds)
 
 

@@ -14,10 +14,11 @@ from shl_utils.encoder import weight_files
 from shl_utils.encoder.weight_files import MINILM
 from shl_utils.inference import predict_template
 from shl_utils.inference.coding import STAGE
-from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, owned_by
+from shl_utils.parameters import PATHS, PLACEMENT, Parameters, owned_by
 from shl_utils.reporting import tables
-from shl_utils.runs import stages, storage
+from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import segment_model, variants
+from shl_utils.training.segment_record import SegmentRecord
 
 HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # name on the hub of an encoder that comes from a package here
 CARD = """# Medical codes for notes like those of {source}
@@ -66,7 +67,7 @@ def export(folder: Path, target: Path) -> Path:
             config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
             base = {"base_model_name_or_path": known["encoder"] or None}
             storage.write_json(partial / f"segment-{k}" / "adapter_config.json", config | base)
-            parts[f"segment-{k}"] = json.loads((place / "segment.json").read_text(encoding="utf-8"))["codes"]
+            parts[f"segment-{k}"] = SegmentRecord.read(place).codes
         about = known | {"max_tokens": parameters.max_tokens, "segments": parts}
         about |= {"plain": cleaning.PLAIN, "blanked": cleaning.patterns(parameters.clean_text)}
         storage.write_json(partial / "about.json", about)
@@ -90,9 +91,8 @@ def _encoder(name: str) -> dict[str, str]:
 def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: dict[str, str], n: int) -> str:
     models = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["models"]
     # the parameters that made these models, without paths and placement on this machine
-    told = {name for stage in STAGES[: STAGES.index(STAGE) + 1] for name in owned_by(stage)}
-    told -= {*PATHS, *PLACEMENT}
-    differs = parameters.model_dump(exclude_defaults=True, include=told)
+    named = {name for stage in stamps.up_to(STAGE) for name in owned_by(stage)} - {*PATHS, *PLACEMENT}
+    differs = parameters.model_dump(exclude_defaults=True, include=named)
     return CARD.format(
         source=parameters.source,
         n=n,

@@ -273,9 +273,9 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
     """FLOPs per note against its tokens and against the number of codes, log scales. Tables: from `cost.growth`."""
     for ax, table in zip(axes, (by_tokens, by_codes)):
-        for name, colour, marker in (("trunk", "C0", "o"), ("trained", "C1", "s")):
+        for name, colour, marker in (("frozen", "C0", "o"), ("trained", "C1", "s")):
             if table[name].any():
-                label = "frozen layers, once" if name == "trunk" else "trained layers and head, each time"
+                label = "frozen layers, once" if name == "frozen" else "trained layers and head, each time"
                 ax.plot(table.index, table[name] / 1e9, f"-{marker}", color=colour, label=label)
         ax.set(xscale="log", yscale="log", xlabel=f"{table.index.name} (log)", xticks=table.index)
         ax.set_xticklabels(table.index)

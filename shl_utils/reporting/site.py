@@ -21,7 +21,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.reporting import html_page
-from shl_utils.runs import leak_scan, stages, status, storage
+from shl_utils.runs import leak_scan, stamps, status, storage
 
 TEMPLATES = Path(__file__).with_name("templates")
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
@@ -123,13 +123,13 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
     """The executed notebooks of a finished run, by stage; ValueError where one is missing or out of date."""
-    for stage, state in stages.states(folder).items():
+    for stage, state in stamps.states(folder).items():
         if not state.done:
             raise ValueError(f"{folder}: {stage} is {state}: `shl run` its parameter file first")
     if importlib.util.find_spec("latex2mathml") is None:
         raise ValueError("latex2mathml is missing: `pip install -e '.[site]'` brings it")
     for stage in STAGES:
-        if not stages.is_shown(folder, stage):
+        if not stamps.is_shown(folder, stage):
             raise ValueError(
                 f"{folder}: {stage} was done since by hand, with other results: `shl run` its parameter file"
             )
@@ -145,7 +145,7 @@ def _pages(folder: Path, target: Path) -> Iterator[Path]:
     with storage.atomic(target) as partial:
         partial.mkdir()
         yield partial
-        leaks = leak_scan.find_leaks([partial], [folder]) if stages.read_stamp(folder, STAGES[0])["private"] else []
+        leaks = leak_scan.find_leaks([partial], [folder]) if stamps.read(folder, STAGES[0])["private"] else []
         if leaks:
             file, notes = leaks[0].file.name, leaks[0].notes
             raise ValueError(f"{folder}: {file} would show text of {notes} notes: nothing is written")

@@ -14,6 +14,7 @@ from shl_utils.data.corpus import Corpus
 from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.training.segment_record import SegmentRecord
 
 DEFINITIONS = {
     "micro": f"F1 x 100 {label_metrics.DEFINITIONS['micro_f1']}",
@@ -25,14 +26,14 @@ TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", 
 LABELS = {"weights": "weight of a negative"} | {name: taken.label for name, taken in DERIVED.items()}
 
 
-def segments(facts: Mapping[int, dict[str, Any]]) -> pd.DataFrame:
-    """Per `segment.json`: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone.
+def segments(records: Sequence[SegmentRecord]) -> pd.DataFrame:
+    """Per segment: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone.
 
     The other columns are what its loss derived from the training notes (LABELS), as minimum / median / maximum.
     """
-    shown = [_trained(fact) for fact in facts.values()]
-    texts = [{LABELS[name]: _spread(values) for name, values in fact["derived"].items()} for fact in facts.values()]
-    table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=list(facts))
+    shown = [_trained(record) for record in records]
+    texts = [{LABELS[name]: _spread(values) for name, values in record.derived.items()} for record in records]
+    table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=[r.segment for r in records])
     return spaced(table.fillna("")).rename_axis("segment")
 
 
@@ -203,14 +204,14 @@ def _text(values: pd.Series, form: str) -> pd.Series:
     return values.astype(float).map(form.format, na_action="ignore").astype(object).fillna("")
 
 
-def _trained(fact: dict[str, Any]) -> dict[str, Any]:
-    best = fact["best_epoch"]
+def _trained(record: SegmentRecord) -> dict[str, Any]:
+    best = record.best_epoch
     reached = {
-        "validation_ap": None if best is None else fact["history"][best]["validation_ap"],
-        "frequency_ap": fact["frequency_ap"],
+        "validation_ap": None if best is None else record.history[best]["validation_ap"],
+        "frequency_ap": record.frequency_ap,
     }
     texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}
-    return {name: fact[name] for name in TRAINED} | texts | {"codes": len(fact["codes"])}
+    return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}
 
 
 def _spread(values: dict[str, float] | float) -> str:

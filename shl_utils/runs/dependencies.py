@@ -16,9 +16,10 @@ import symtable
 import tokenize
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from shl_utils.runs import storage
 
@@ -29,36 +30,54 @@ BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
         *("parameters", "hints", "experiments.label_check", "training.adapter_check"),
-        *("runs.dependencies", "runs.locks", "runs.progress", "runs.provenance", "runs.stages", "runs.storage"),
+        *("runs.dependencies", "runs.progress", "runs.provenance", "runs.stages", "runs.stamps", "runs.storage"),
     )
 }
 UNCOUNTED = {"parameters", "exercise"}  # tags of excluded notebook cells
 MAIN = "__main__"  # definition name of code that runs only if the module is the script
 WHOLE = "*"  # definition name for all of a module
 Name = tuple[str, str]  # (module, definition); definition "" is module-level code outside of definitions
+Root = Callable | ModuleType | Name
 Code = dict[str, str]  # file, relative to the project, to the digest of its included code
 
 
 @dataclass
+class _Definition:
+    """lines: of its source. uses: definitions of this package that it names. files: data files in the module's folder
+    that it names."""
+
+    lines: list[str] = field(default_factory=list)
+    uses: set[Name] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
+
+
+@dataclass
 class _Module:
-    """A parsed module, by definition. texts: source lines. uses: definitions of this package that it names.
-    files: data files in the module's folder that it names. imported: what each imported name stands for."""
+    """A parsed module. parts: its definitions, by name. imported: what each imported name stands for."""
 
     path: Path
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    uses: dict[str, set[Name]] = field(default_factory=dict)
-    files: dict[str, set[Path]] = field(default_factory=dict)
+    parts: dict[str, _Definition] = field(default_factory=dict)
     imported: dict[str, Name] = field(default_factory=dict)
 
 
-def trace(*roots: Callable | ModuleType | Name, without: Collection[Callable | Name] = ()) -> Code:
+def _cached(parse: Callable) -> Callable:
+    """`parse`, which takes the path of a file first, called again for the same arguments only if the file changed."""
+
+    @lru_cache(maxsize=1024)
+    def parsed(path: Path, state: tuple[int, int], *more: Any) -> Any:
+        return parse(path, *more)
+
+    @wraps(parse)
+    def current(path: Path, *more: Any) -> Any:
+        found = path.stat()
+        return parsed(path, (found.st_mtime_ns, found.st_size), *more)
+
+    return current
+
+
+def trace(*roots: Root, without: Collection[Root] = ()) -> Code:
     """Digests of the code that `roots` (functions, classes, modules) depend on, excluding what only `without` needs."""
-    return _digests(_reached(map(definition, roots), set(map(definition, without))))
-
-
-def reached(*roots: Callable | ModuleType | Name, without: Collection[Name] = ()) -> set[Name]:
-    """All definitions that `roots` depend on, directly or not, including themselves; not by way of `without`."""
-    return _reached(map(definition, roots), set(without))
+    return _digests(reached(*roots, without=without))
 
 
 def trace_notebook(path: Path) -> Code:
@@ -67,32 +86,20 @@ def trace_notebook(path: Path) -> Code:
     Excluded are its parameters, whose values are stamped, exercises, whose answers are the reader's, prose and outputs.
     """
     uses, own = _notebook(path)
-    return _digests(_reached(uses, set())) | {f"{path.parent.name}/{path.name}": own}
+    return _digests(reached(*uses)) | {f"{path.parent.name}/{path.name}": own}
 
 
+@_cached
 def _notebook(path: Path) -> tuple[set[Name], str]:
     """Definitions that the code of a notebook names, and the digest of that code."""
-    return _notebook_in(path, _state(path))
-
-
-@lru_cache(maxsize=64)
-def _notebook_in(path: Path, state: tuple[int, int]) -> tuple[set[Name], str]:
-    source = _source_of(path)
-    uses = set().union(*_parsed(source, path, path.stem).uses.values())
-    return uses, storage.short(list(filter(None, _bare(source, ast.parse(source)))))
-
-
-def _source_of(path: Path) -> str:
     from IPython.core.inputtransformer2 import TransformerManager  # half a second to import
 
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     code = [cell for cell in code if not UNCOUNTED & set(cell["metadata"].get("tags", []))]
-    return TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
-
-
-def digest(code: Code) -> str:
-    return storage.short(code)
+    source = TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
+    uses = set().union(*(part.uses for part in _parsed(source, path, path.stem).parts.values()))
+    return uses, storage.short(list(filter(None, _bare(source, ast.parse(source)))))
 
 
 def changed(before: Code, now: Code) -> list[str]:
@@ -100,7 +107,8 @@ def changed(before: Code, now: Code) -> list[str]:
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
-def definition(root: Callable | ModuleType | Name) -> Name:
+def definition(root: Root) -> Name:
+    """Module and name of a function, class or module; of a method, those of its class."""
     if isinstance(root, tuple):
         return root
     if isinstance(root, ModuleType):
@@ -108,28 +116,33 @@ def definition(root: Callable | ModuleType | Name) -> Name:
     return root.__module__, root.__qualname__.split(".")[0]
 
 
-def _digests(reached: set[Name]) -> Code:
+def _digests(parts: set[Name]) -> Code:
+    """Digest per file of the definitions `parts` in it, and of each data file that they name."""
     by_file: dict[str, list[tuple[str, list[str]]]] = {}
-    for module, name in sorted(reached):
+    for module, name in sorted(parts):
         parsed = _module(module)
-        by_file.setdefault(_relative(parsed.path), []).append((name, parsed.texts[name]))
-        for file in sorted(parsed.files[name]):
+        by_file.setdefault(_relative(parsed.path), []).append((name, parsed.parts[name].lines))
+        for file in sorted(parsed.parts[name].files):
             by_file[_relative(file)] = [(file.name, [hashlib.sha256(file.read_bytes()).hexdigest()])]
-    return {file: storage.short(parts) for file, parts in by_file.items()}
+    return {file: storage.short(texts) for file, texts in by_file.items()}
 
 
-def _reached(roots: Iterable[Name], without: set[Name]) -> set[Name]:
-    """All definitions that the roots depend on; a module's code outside of definitions is included with any of them."""
+def reached(*roots: Root, without: Collection[Root] = ()) -> set[Name]:
+    """All definitions that `roots` depend on, directly or not, including themselves and without those of `without`.
+
+    A module's code outside of definitions is included with any of them.
+    """
     found: set[Name] = set()
-    ahead = [part for root in roots for part in _definitions(*root)]
+    left_out = set(map(definition, without))
+    ahead = [part for root in roots for part in _definitions(*definition(root))]
     while ahead:
         part = ahead.pop()
-        if part in found or part in without:
+        if part in found or part in left_out:
             continue
         found.add(part)
         module = _module(part[0])
-        ahead += [other for use in module.uses[part[1]] for other in _definitions(*use)]
-        ahead += [(part[0], "")] if "" in module.texts else []
+        ahead += [other for use in module.parts[part[1]].uses for other in _definitions(*use)]
+        ahead += [(part[0], "")] if "" in module.parts else []
     return found
 
 
@@ -139,8 +152,8 @@ def _definitions(module: str, name: str) -> Iterator[Name]:
         return
     parsed = _module(module)
     if name == WHOLE:
-        yield from ((module, one) for one in parsed.texts)
-    elif name in parsed.texts:
+        yield from ((module, one) for one in parsed.parts)
+    elif name in parsed.parts:
         yield module, name
     elif name in parsed.imported:
         yield from _definitions(*parsed.imported[name])
@@ -158,33 +171,31 @@ def _path(module: str) -> Path | None:
 
 
 def _module(name: str) -> _Module:
-    path = _path(name)
-    return _module_in(path, name, _state(path))
+    return _parsed_file(_path(name), name)
 
 
-@lru_cache(maxsize=1024)
-def _module_in(path: Path, name: str, state: tuple[int, int]) -> _Module:
+@_cached
+def _parsed_file(path: Path, name: str) -> _Module:
     return _parsed(path.read_text(encoding="utf-8"), path, name)
 
 
-def _parsed(source: str, path: Path, name: str) -> _Module:
+def _parsed(source: str, path: Path, own: str) -> _Module:
     tree, tables = ast.parse(source), symtable.symtable(source, str(path), "exec").get_children()
     lines = _bare(source, tree)
     module = _Module(path, imported=_imports(tree.body))
     for node in tree.body:
-        for bound in _bound(node):
+        for name in _bound(node):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            module.texts.setdefault(bound, []).extend(filter(None, lines[first - 1 : node.end_lineno]))
-            module.uses.setdefault(bound, set())
-            module.files.setdefault(bound, set())
+            part = module.parts.setdefault(name, _Definition())
+            part.lines += filter(None, lines[first - 1 : node.end_lineno])
     for node in tree.body:
         inner = [table for table in tables if table.get_lineno() == node.lineno]
-        uses, files = _uses(node, inner, module, name)
-        for bound in _bound(node):
-            module.uses[bound] |= uses
-            module.files[bound] |= files
-        for registry in _registries(node) & module.texts.keys():
-            module.uses[registry].add((name, node.name))
+        uses, files = _uses(node, inner, module, own)
+        for name in _bound(node):
+            module.parts[name].uses |= uses
+            module.parts[name].files |= files
+        for registry in _registries(node) & module.parts.keys():
+            module.parts[registry].uses.add((own, node.name))
     return module
 
 
@@ -227,18 +238,13 @@ def _uses(node: ast.stmt, tables: list, module: _Module, own: str) -> tuple[set[
     parts = list(ast.walk(node))
     known = module.imported | _imports(parts)
     shadowed = _stored(parts) - set().union(*map(_globals, tables)) if tables else set()
+    owners = {part.value: part.attr for part in parts if isinstance(part, ast.Attribute)}
     uses: set[Name] = set()
-    whole = {part.value for part in parts if isinstance(part, ast.Attribute)}
     for part in parts:
-        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id not in shadowed:
-            target = known.get(part.value.id)
-            if target:
-                uses.add((target[0], part.attr) if target[1] == WHOLE else target)
-            elif part.value.id in module.texts:
-                uses.add((own, part.value.id))
-        elif isinstance(part, ast.Name) and part not in whole and part.id not in shadowed:
-            uses |= {known[part.id]} if part.id in known else set()
-            uses |= {(own, part.id)} if part.id in module.texts else set()
+        if isinstance(part, ast.Name) and part.id not in shadowed:
+            targets = [known[part.id]] if part.id in known else []
+            targets += [(own, part.id)] if part.id in module.parts else []
+            uses |= {(to, owners[part]) if name == WHOLE and part in owners else (to, name) for to, name in targets}
             if part.id == "__package__":
                 package = own if module.path.stem == "__init__" else own.rpartition(".")[0]
                 uses |= {(f"{package}.{path.stem}", WHOLE) for path in module.path.parent.glob("[!_]*.py")}
@@ -261,25 +267,18 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
 
 
 def _bare(source: str, tree: ast.AST) -> list[str]:
-    """The source's lines without comments and docstrings; a removed line is empty."""
+    """The source's lines without comments and docstrings, empty where removed; docstrings leave `tree` too."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and ast.get_docstring(
-            node, clean=False
-        ):
-            text = node.body[0]
+        documented = isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            text = node.body.pop(0)
             lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
     return [line.rstrip() for line in lines]
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Modification time (ns) and size (bytes) of a file, which change with an edit."""
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size
 
 
 def _relative(path: Path) -> str:

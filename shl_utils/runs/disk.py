@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 
+from shl_utils.runs import storage
+
 # kind of a file, by the first part of its path in the run's folder with this name
 KINDS = {
-    "trunk": "tokens, similarities, states of the frozen trunk (may go)",
+    "trunk": "tokens, similarities, states of the frozen layers (may go)",
     "bench": "what benches made (all but their tables may go)",
     "segments": "adapters and heads",
     "predictions.parquet": "predictions",
@@ -41,5 +42,5 @@ def clean(folder: Path) -> int:
     for pattern in DISPOSABLE:
         for path in list(folder.glob(pattern)):
             freed += size(path)
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            storage.remove(path)
     return freed

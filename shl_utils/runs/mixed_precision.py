@@ -14,21 +14,21 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def device() -> str:
+    """Where PyTorch computes here: "cuda" or "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def resolve(asked: str) -> str:
-    """The precision "fp16", "bf16" or "fp32" for `asked`, which may also be "auto".
+def resolve(precision: str) -> str:
+    """The precision as "fp16", "bf16" or "fp32": "auto" is the fastest that this machine has.
 
     ValueError for fp16 without a GPU: there Accelerate computes in float32 while it reports fp16.
     """
-    if asked == "auto":
-        if torch.cuda.is_available():
-            return "fp16"
-        return "bf16" if _processor_has_bf16() else "fp32"
-    if asked == "fp16" and not torch.cuda.is_available():
+    on_gpu = device() == "cuda"
+    if precision == "auto":
+        return "fp16" if on_gpu else "bf16" if _processor_has_bf16() else "fp32"
+    if precision == "fp16" and not on_gpu:
         raise ValueError("precision fp16 needs a GPU and none was found: set `precision: auto`, bf16 or fp32")
-    return asked
+    return precision
 
 
 @dataclass(frozen=True)

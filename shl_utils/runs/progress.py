@@ -31,7 +31,8 @@ class _Lines:
             self.file.flush()
 
 
-def _shown(total: int, label: str) -> std.tqdm:
+def bar(total: int, label: str) -> std.tqdm:
+    """A progress bar of `total` steps, shown while it is used as a context manager; it has `update(n)`."""
     about = {"total": total, "desc": label, "leave": False, "miniters": 0, "smoothing": 0}
     in_notebook = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
     if in_notebook and not ASIDE:
@@ -39,16 +40,9 @@ def _shown(total: int, label: str) -> std.tqdm:
     file = ASIDE or sys.stderr
     if file.isatty():
         return std.tqdm(**about, file=file)
-    said = "{desc}: {percentage:.0f}%, {elapsed} gone, {remaining} to go"
+    line = "{desc}: {percentage:.0f}%, {elapsed} gone, {remaining} to go"
     often = {"mininterval": LINE_EVERY, "delay": LINE_EVERY, "position": 0}
-    return std.tqdm(**about, **often, file=_Lines(file), bar_format=said)
-
-
-@contextmanager
-def bar(total: int, label: str) -> Iterator[std.tqdm]:
-    """Show a progress bar of `total` steps while the block runs; it has `update(n)`."""
-    with _shown(total, label) as shown:
-        yield shown
+    return std.tqdm(**about, **often, file=_Lines(file), bar_format=line)
 
 
 def over(items: Collection[Any], label: str) -> Iterator[Any]:

@@ -24,6 +24,7 @@ PROJECT = environment_variables.PROJECT
 
 
 def versions() -> dict[str, str]:
+    """Versions of Python and of PACKAGES, by name; "not installed" for a missing one."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -50,7 +51,8 @@ def _git(*words: str) -> str:
 
 
 def hardware() -> dict[str, Any]:
-    import torch
+    """Processor, its `model` and `cores`, `memory_gb` (10^9 bytes), names of the `gpus`, and operating `system`."""
+    import torch  # a second to import
 
     return {
         "processor": platform.processor() or platform.machine(),

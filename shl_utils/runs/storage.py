@@ -1,4 +1,4 @@
-"""Files of a run: written atomically, and identified by digests of their content."""
+"""Files of a run: written atomically, identified by digests of their content, and locks between processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 SETTLED = 2.0  # seconds after a change from which a file's modification time identifies its content
 
@@ -45,20 +47,21 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old.part")
-    _remove(partial)
+    remove(partial)
     try:
         yield partial
         if partial.is_dir() and path.exists():  # a folder cannot replace another folder
-            _remove(old)
+            remove(old)
             path.replace(old)
         partial.replace(path)
-        _remove(old)
+        remove(old)
     except BaseException:
-        _remove(partial)
+        remove(partial)
         raise
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -66,6 +69,7 @@ def _remove(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON-serializable value, atomically and indented."""
     with atomic(path) as partial:
         partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -73,3 +77,22 @@ def write_json(path: Path, value: Any) -> None:
 def short(value: Any) -> str:
     """Hash of a JSON-serializable value: 16 hexadecimal digits of its sha256."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Try to hold the lock at `path` for the block; gives False if this or another process has it.
+
+    The system releases it when the process that holds it ends, in whatever way. The file is created if missing. OSError
+    if the file system has no locks: a lock that is only a file would outlive a kill, so there is no fallback.
+    """
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -29,8 +29,8 @@ def check_adapter(base: nn.Module, parameters: Parameters) -> None:
             break
     else:
         remedy = "set another `encoder`, such as BERT or RoBERTa"
-    asked = f"lora_layers {parameters.lora_layers} and lora_targets {parameters.lora_targets}"
-    raise ValueError(f"{asked} do not fit {type(base).__name__}: {remedy} ({cause})")
+    settings = f"lora_layers {parameters.lora_layers} and lora_targets {parameters.lora_targets}"
+    raise ValueError(f"{settings} do not fit {type(base).__name__}: {remedy} ({cause})")
 
 
 @torch.inference_mode()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,8 +20,9 @@ from shl_utils.method import harmonic_weights, loss_factory, losses
 from shl_utils.method.extensions import initialization
 from shl_utils.parameters import Parameters, training_parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
-from shl_utils.training import loop, segment_model, variants
+from shl_utils.training import segment_model, variants
 from shl_utils.training.sampling import TrainingSet
+from shl_utils.training.segment_record import SegmentRecord
 from shl_utils.training.variants import Variant
 
 WORKER = "shl_utils.training.worker"  # the module that trains what is planned here
@@ -48,6 +47,7 @@ class Plan:
 
     @property
     def n(self) -> int:
+        """Number of segments."""
         return int(self.segments.max()) + 1
 
     def sized(self, above: float, below: float) -> list[int]:
@@ -55,6 +55,7 @@ class Plan:
         return [k for k in range(self.n) if above <= self.notes_of(k) < below]
 
     def missing(self, above: float = 0, below: float = math.inf) -> list[int]:
+        """Those of `sized` that are not trained."""
         return [k for k in self.sized(above, below) if not self.holds(k)]
 
     def holds(self, k: int) -> bool:
@@ -63,23 +64,21 @@ class Plan:
         if not all((target / name).exists() for name in segment_model.FILES):
             return False
         try:
-            return json.loads((target / "segment.json").read_text(encoding="utf-8"))["key"] == self.key
-        except (FileNotFoundError, KeyError, json.JSONDecodeError):
+            return SegmentRecord.read(target).key == self.key
+        except (FileNotFoundError, ValueError):
             return False
 
     def training_set(self, k: int) -> TrainingSet:
-        """Notes and loss weights of an epoch of segment `k`."""
-        parameters = self.variant.parameters
-        found = loop.training_set(
-            self.labels,
-            self.segments,
-            self.train,
-            k,
-            loss=parameters.loss,
-            beta=parameters.beta,
-            largest=parameters.max_negative_weight,
-            ratio=parameters.negatives_per_positive,
-        )
+        """Training notes of segment `k` and their loss weights, with as many passes per epoch as `min_steps` needs."""
+        parameters, modelled = self.variant.parameters, self.segments >= 0
+        own_labels = sparse.csr_array(self.labels[self.train][:, modelled])
+        sources = harmonic_weights.note_sources(own_labels, self.segments[modelled])
+        weights = np.ones(self.labels.shape[0])
+        if LOSSES[parameters.loss].harmonic:
+            largest = parameters.max_negative_weight
+            weights[self.train] = harmonic_weights.weights(sources, k, beta=parameters.beta, largest=largest)
+        positive = sources[:, k]
+        found = TrainingSet(self.train[positive], self.train[~positive], weights, parameters.negatives_per_positive)
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
     def derived(self, k: int) -> dict[str, dict[str, float] | float]:
@@ -112,7 +111,7 @@ def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Pl
         place = folder / variant.folder / "segments"
         place.mkdir(parents=True, exist_ok=True)
         key = _key(variant.parameters, digest, labels, segments, _start(folder, variant, origin))
-        yield Plan(variant, labels, segments, train, place, origin, key)
+        yield Plan(variant, labels, segments, train, place=place, origin=origin, key=key)
 
 
 def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
@@ -121,7 +120,7 @@ def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
         n = int(variants.read_segments(folder, variant)["segment"].max()) + 1
         for path in (folder / variant.folder / "segments").iterdir():
             if path.name not in map(str, range(n)):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                storage.remove(path)
 
 
 def _start(folder: Path, variant: Variant, origin: Path | None) -> str:

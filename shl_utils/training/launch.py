@@ -3,11 +3,13 @@
 A single process trains where it is called. Processes that share each model are started with torchrun. It reads no
 hidden configuration, and works from a notebook whose kernel already uses the GPU. Processes that only share the list of
 models are started directly.
+
+python -m shl_utils.training.launch ARGUMENTS    is torchrun, as `join` starts it.
 """
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
 import os
 import socket
@@ -15,23 +17,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from shl_utils.data import corpus as corpora
+from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import feature_cache
 from shl_utils.parameters import Parameters
 from shl_utils.runs import environment_variables, mixed_precision, progress, storage
 from shl_utils.training import jobs, processes, worker
-from shl_utils.training.variants import Variant
+from shl_utils.training.jobs import Plan
+from shl_utils.training.variants import VARIANTS, Variant
 
 CONFIG = "launch.json"
 # summed over epochs and segments: from so many on, parallel processes make up for their start-up of some seconds
 MIN_NOTES_FOR_PARALLEL = 30_000
 WAIT = 3600  # seconds for the machines of one launch to connect: the next one is started by hand, or is busy
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # environment variable: file in which a process leaves its error for PyTorch
 
 
 def train(folder: Path, variants: list[Variant]) -> None:
@@ -39,63 +44,55 @@ def train(folder: Path, variants: list[Variant]) -> None:
 
     The parameters of the first variant set device and number of processes for all. Several processes on one machine
     train small segments one per process: a few notes are not worth exchanging gradients at every step. They train the
-    large segments together. Several machines train all segments together.
+    large segments together: those with more notes than a process would see if all shared all notes equally. Several
+    machines train all segments together.
     """
     if not variants:
         return
-    parameters = variants[0].parameters
     for variant in variants:
         mixed_precision.check(variant.parameters)
+    parameters, corpus = variants[0].parameters, corpora.read(folder)
     here = mixed_precision.processes_here(parameters)
     if parameters.nodes > 1:
-        _train_distributed(folder, variants, world=here * parameters.nodes)
+        _train_distributed(folder, list(jobs.plan(folder, variants, corpus)), world=here * parameters.nodes)
     else:
-        alone = here == 1 or parameters.parallel_models > 0
         for late in (False, True):  # a warm start has to find its model
-            part = [v for v in variants if bool(v.origin) is late]
-            large = math.inf if alone else _fair_share(folder, part, here)
-            _train_side_by_side(folder, part, 0 if alone else here, below=large)
-            if not alone:
-                _train_distributed(folder, part, world=here, above=large)
+            plans = list(jobs.plan(folder, [v for v in variants if bool(v.origin) is late], corpus))
+            if here == 1 or parameters.parallel_models > 0:
+                _train_side_by_side(folder, plans, corpus)
+            else:
+                share = sum(plan.notes_to_see() for plan in plans) / here
+                _train_side_by_side(folder, plans, corpus, n=here, below=share)
+                _train_distributed(folder, plans, world=here, above=share)
     jobs.remove_stale_segments(folder, variants)
 
 
-def _fair_share(folder: Path, variants: list[Variant], n: int) -> float:
-    """Notes per process if `n` share all notes equally. A segment with more is trained by all processes together."""
-    asked = jobs.plan(folder, variants, corpora.read(folder))
-    return sum(plan.notes_to_see() for plan in asked) / n
-
-
-def _train_side_by_side(folder: Path, variants: list[Variant], n: int, *, below: float) -> None:
+def _train_side_by_side(
+    folder: Path, plans: list[Plan], corpus: Corpus, *, n: int = 0, below: float = math.inf
+) -> None:
     """Train every segment of fewer than `below` notes, one process per segment at a time.
 
     `n` processes run in parallel, each with its share of the cores or one GPU; a single one is this process itself.
-    n: 0 leaves the number to `_at_once`. A small model gains little from a second core, so on a CPU several models
+    n: 0 leaves the number to `_n_parallel`. A small model gains little from a second core, so on a CPU several models
     take less time in parallel than in sequence.
     """
-    if not variants:
+    due = [(plan, k) for plan in plans for k in plan.missing(0, below)]
+    if not due:
         return
-    corpus = corpora.read(folder)
-    asked = list(jobs.plan(folder, variants, corpus))
-    n, due = n or _at_once(asked), [(plan, k) for plan in asked for k in plan.missing(0, below)]
-    if n == 1 and due:
+    n = n or _n_parallel(plans)
+    if n == 1:
         with environment_variables.shut():
-            worker.train(folder, variants, below=below)
-    if n == 1 or not due:
+            worker.train(folder, [plan.variant for plan in plans], below=below)
         return
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
     all_parameters = [plan.variant.parameters for plan, _ in due]
     for parameters in {feature_cache.path_of(folder, p): p for p in all_parameters}.values():
         prepared.features(parameters)  # computed here once, with all cores
     del prepared
-    config = {"world": 1, "shared": True, "below": below}
-    with _described(folder, variants, config), _counted(due):
-        logs = [folder / f"launch.{i}.log" for i in range(min(n, len(due)))]
+    with _described(folder, plans, due, {"world": 1, "shared": True, "below": below}):
         command = [sys.executable, "-m", "shl_utils.training.worker", str(folder / CONFIG)]
         env = _environment(mixed_precision.cores() // n)
-        code, log = _side_by_side([command] * len(logs), logs, [env | _gpu(i) for i in range(len(logs))])
-    if code:
-        raise RuntimeError(_stopped(code, log))
+        _run(command, folder, {i: env | _gpu(i) for i in range(min(n, len(due)))})
 
 
 def _gpu(i: int) -> dict[str, str]:
@@ -107,59 +104,75 @@ def _gpu(i: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": visible[i % len(visible)]}
 
 
-def _train_distributed(folder: Path, variants: list[Variant], *, world: int, above: float = 0) -> None:
+def _train_distributed(folder: Path, plans: list[Plan], *, world: int, above: float = 0) -> None:
     """Train every segment of at least `above` notes in `world` processes that share each step."""
-    asked = jobs.plan(folder, variants, corpora.read(folder))
-    due = [(plan, k) for plan in asked for k in plan.missing(above, math.inf)]
+    due = [(plan, k) for plan in plans for k in plan.missing(above)]
     if due:
-        with _described(folder, variants, {"world": world, "shared": False, "above": above}), _counted(due):
-            join(folder, variants[0].parameters, node=0)
+        with _described(folder, plans, due, {"world": world, "shared": False, "above": above}):
+            join(folder, plans[0].variant.parameters, node=0)
 
 
-def _counted(due: list[tuple[jobs.Plan, int]]) -> AbstractContextManager[None]:
-    """Progress bar over segments that other processes train; each of these has its own bar in its log."""
+@contextmanager
+def _described(folder: Path, plans: list[Plan], due: list[tuple[Plan, int]], how: dict[str, Any]) -> Iterator[None]:
+    """Keep a file of what is to be trained for the worker processes, and show how many of the segments `due` they have.
+
+    how: further arguments of `worker.train`. Each process has a progress bar of its own in its log.
+    """
     waiting = list(due)
 
     def share() -> float:
         waiting[:] = [(plan, k) for plan, k in waiting if not plan.holds(k)]  # those trained are read once
         return 100 * (1 - len(waiting) / len(due))
 
-    return progress.watched(share, f"train {len(due)} segments")
+    variants = VARIANTS.dump_python([plan.variant for plan in plans], mode="json")
+    storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": variants, "how": how})
+    try:
+        with progress.watched(share, f"train {len(due)} segments"):
+            yield
+    finally:
+        (folder / CONFIG).unlink(missing_ok=True)
 
 
-def _at_once(asked: list[jobs.Plan]) -> int:
-    """Number of models to train in parallel, from all segments requested, not only the missing ones.
+def _n_parallel(plans: list[Plan]) -> int:
+    """Number of models to train in parallel, from all segments of the plans, not only the missing ones.
 
     Sums round differently on another number of threads, and a resumed run shall end as if it had never stopped.
     """
-    n = asked[0].variant.parameters.parallel_models
-    if n:
+    if n := plans[0].variant.parameters.parallel_models:
         return n
     if mixed_precision.device() != "cpu":
         return 1
-    notes = sum(plan.notes_to_see() for plan in asked)
+    notes = sum(plan.notes_to_see() for plan in plans)
     return min(mixed_precision.cores(), 4) if notes >= MIN_NOTES_FOR_PARALLEL else 1
 
 
-def _side_by_side(commands: list[list[str]], logs: list[Path], envs: list[dict[str, str]]) -> tuple[int, Path]:
-    """Run all commands in parallel. Exit code and log of the first to fail, which ends the others; (0, ...) if none."""
+def _run(command: list[str], folder: Path, envs: dict[int, dict[str, str]]) -> None:
+    """Run `command` once per environment, in parallel; the first to fail ends the others.
+
+    envs: by number of the process, which logs to `launch.<number>.log`. RuntimeError names the cause of a failure.
+    """
     with ExitStack() as stack:
-        files = [stack.enter_context(log.open("w", encoding="utf-8")) for log in logs]
-        started = [
-            subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
-            for command, file, env in zip(commands, files, envs)
-        ]
-        try:
-            while True:
-                codes = [process.poll() for process in started]
-                failed = [pair for pair in zip(codes, logs) if pair[0]]
-                if failed or None not in codes:
-                    return failed[0] if failed else (0, logs[0])
-                time.sleep(0.1)
-        finally:
-            for process in started:
-                process.terminate()
-                process.wait()
+        started = {}
+        for i, env in envs.items():
+            error = folder / f"launch.{i}.error"
+            error.unlink(missing_ok=True)
+            log = stack.enter_context((folder / f"launch.{i}.log").open("w", encoding="utf-8"))
+            env = env | {ERROR_FILE: str(error)}
+            started[i] = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+            stack.callback(_end, started[i])
+        while True:
+            codes = {i: process.poll() for i, process in started.items()}
+            failed = [i for i, code in codes.items() if code]
+            if failed or None not in codes.values():
+                break
+            time.sleep(0.1)
+    if failed:
+        raise RuntimeError(_stopped(codes[failed[0]], folder, failed[0]))
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    process.wait()
 
 
 def join(folder: Path, parameters: Parameters, *, node: int) -> None:
@@ -174,10 +187,7 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     here = mixed_precision.processes_here(parameters)
     command = [sys.executable, "-m", "shl_utils.training.launch", f"--nproc-per-node={here}"]
     command += [*_meeting(parameters, node), "-m", "shl_utils.training.worker", str(folder / CONFIG)]
-    log = folder / f"launch.{node}.log"
-    code, log = _side_by_side([command], [log], [_environment(mixed_precision.cores() // here)])
-    if code:
-        raise RuntimeError(_stopped(code, log))
+    _run(command, folder, {node: _environment(mixed_precision.cores() // here)})
 
 
 def _meeting(parameters: Parameters, node: int) -> list[str]:
@@ -199,53 +209,47 @@ def _meeting(parameters: Parameters, node: int) -> list[str]:
     return [*places, f"--rdzv-conf=timeout={WAIT}"]
 
 
-@contextmanager
-def _described(folder: Path, variants: list[Variant], how: dict[str, Any]) -> Iterator[None]:
-    """Keep a file of what is to be trained for the worker processes; how: further arguments of `worker.train`."""
-    storage.write_json(
-        folder / CONFIG, {"folder": str(folder), "variants": [_variant_to_dict(v) for v in variants], "how": how}
-    )
-    try:
-        yield
-    finally:
-        (folder / CONFIG).unlink(missing_ok=True)
-
-
-def _variant_to_dict(variant: Variant) -> dict[str, Any]:
-    """A variant as JSON values; `worker` reads it back."""
-    plain = variant.plain and _variant_to_dict(variant.plain)
-    return {"folder": variant.folder, "parameters": variant.parameters.model_dump(), "plain": plain}
-
-
 def _environment(threads: int) -> dict[str, str]:
     """Environment of a training process: nothing of another launch, and at most `threads` threads."""
     env = environment_variables.closed(os.environ)
     if sys.platform == "win32":
         env["USE_LIBUV"] = "0"  # PyTorch is built without libuv there, but asks for it
-    asked = env.get("OMP_NUM_THREADS", "")
-    threads = max(min(threads, int(asked)) if asked.isdecimal() else threads, 1)
+    limit = env.get("OMP_NUM_THREADS", "")
+    threads = max(min(threads, int(limit)) if limit.isdecimal() else threads, 1)
     return env | {"OMP_NUM_THREADS": str(threads), processes.PARENT: str(os.getpid())}
 
 
-def _stopped(code: int, log: Path) -> str:
+def _stopped(code: int, folder: Path, i: int) -> str:
+    """Why the i-th process stopped with this exit code, by the error it left or else the last line of its log."""
+    log, error = folder / f"launch.{i}.log", folder / f"launch.{i}.error"
     if code < 0:
         remedy = "as it is when the machine runs out of memory: lower `parallel_models` or `batch_size`"
         return f"training was ended from outside (signal {-code}), {remedy}; the last it said: {log}"
-    return f"training stopped with exit code {code}; {_root_cause(log)} (all of it: {log})"
+    if error.exists():
+        cause = _text(json.loads(error.read_text(encoding="utf-8"))["message"])
+    else:  # it ended before PyTorch recorded errors
+        cause = (log.read_text(encoding="utf-8", errors="replace").splitlines() or ["no output"])[-1]
+    return f"training stopped with exit code {code}; {cause} (all of it: {log})"
 
 
-def _root_cause(log: Path) -> str:
-    """torchrun's own verdict, else the last line: the first traceback may be of a process that only lost its peer."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    for i, line in enumerate(lines):
-        if "Root Cause" in line:
-            block = [part.strip() for part in itertools.takewhile(lambda part: "=====" not in part, lines[i + 1 :])]
-            return f"root cause: {next(part for part in reversed(block) if part)}"
-    return lines[-1] if lines else "no output"
+def _text(message: str | dict[str, Any]) -> str:
+    """The text of an error as PyTorch records it, with or without its traceback."""
+    return message if isinstance(message, str) else message["message"]
+
+
+def _torchrun(arguments: list[str]) -> None:
+    """torchrun; of the errors of its processes it leaves the first: others may have only lost their peer."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
+    try:
+        main(arguments)
+    except ChildFailedError as error:
+        _, first = error.get_first_failure()
+        storage.write_json(Path(os.environ[ERROR_FILE]), {"message": f"root cause: {_text(first.message)}"})
+        raise
 
 
 if __name__ == "__main__":
-    from torch.distributed.run import main
-
     processes.die_with_parent()
-    main(sys.argv[1:])
+    _torchrun(sys.argv[1:])

@@ -14,11 +14,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 
-from shl_utils.declarations import LOSSES
 from shl_utils.encoder.tokens import Ragged
-from shl_utils.method import harmonic_weights
 from shl_utils.method.score_counts import curve
 from shl_utils.parameters import Parameters
 from shl_utils.runs import mixed_precision
@@ -46,9 +44,8 @@ class Task:
 
     def prior(self) -> NDArray[np.float64]:
         """(codes,): weighted share of training notes with each code, from which the head's biases start."""
-        train = np.concatenate([self.notes.positives, self.notes.negatives])
-        weights = self.notes.weights[train]
-        return (self.labels[train].T @ weights) / weights.sum()
+        weights = self.notes.weights[self.notes.rows]
+        return (self.labels[self.notes.rows].T @ weights) / weights.sum()
 
     def frequency_ap(self) -> float | None:
         """Average precision on validation if every note gets the codes' training frequencies, whatever its text.
@@ -56,35 +53,9 @@ class Task:
         None without a positive in validation.
         """
         truth = self.labels[self.validation].toarray()
-        train = np.concatenate([self.notes.positives, self.notes.negatives])
-        shares = np.asarray(self.labels[train].mean(axis=0)).ravel()
+        shares = np.asarray(self.labels[self.notes.rows].mean(axis=0)).ravel()
         scores = np.broadcast_to(shares, truth.shape)
         return curve(truth, scores).average_precision if truth.any() else None
-
-
-def training_set(
-    labels: sparse.csr_array,
-    segments: NDArray[np.int64],
-    train: NDArray[np.int64],
-    segment: int,
-    *,
-    loss: str,
-    beta: str,
-    ratio: float,
-    largest: float = 0.0,
-) -> TrainingSet:
-    """Training notes of `segment` and their weights, with one pass per epoch.
-
-    labels: (notes, codes). segments: (codes,), -1 for a code without a model. train: numbers of the training notes.
-    ratio: negatives per positive. largest: upper bound on the harmonic weights, 0 for none.
-    """
-    modelled = segments >= 0
-    sources = harmonic_weights.note_sources(sparse.csr_array(labels[train][:, modelled]), segments[modelled])
-    weights = np.ones(labels.shape[0])
-    if LOSSES[loss].harmonic:
-        weights[train] = harmonic_weights.weights(sources, segment, beta=beta, largest=largest)
-    positive = sources[:, segment]
-    return TrainingSet(train[positive], train[~positive], weights, ratio)
 
 
 def fit(
@@ -97,7 +68,7 @@ def fit(
     path: Path,
     key: str,
 ) -> tuple[SegmentModel, dict[str, Any]]:
-    """Train; return the model at its best epoch on validation, and facts on the training, such as its `history`.
+    """Train; return the model at its best epoch on validation, and facts: the fields of `SegmentRecord` known here.
 
     A training that diverges stops, and the `loss` of that epoch is None. If that was the first epoch, the model is as
     it was built and `best_epoch` is None.
@@ -111,37 +82,42 @@ def fit(
     started = time.monotonic()
     net = build(task.prior())
     net.to(accelerator.device)
+    rng = np.random.default_rng(task.seed)
     # fused would hide from Accelerate which steps fp16 skipped
     optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
     steps = n_batches(task.notes.size, size=parameters.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _shape(task.epochs * steps, parameters.warmup_share))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, _share_of_peak(task.epochs * steps, parameters.warmup_share)
+    )
     model, optimizer = accelerator.prepare(net, optimizer)
-    rng = np.random.default_rng(task.seed)
-    course = TrainingState(net, optimizer, schedule, rng, accelerator.scaler, trainable_weights(net))
-    course.resume(path, key)
-    on_step(len(course.history) * task.notes.size)
-    for epoch in range(len(course.history), task.epochs):
-        loss = _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step)
+    state = TrainingState(
+        net, optimizer, schedule, rng=rng, scaler=accelerator.scaler, best_weights=trainable_weights(net)
+    )
+    state.resume(path, key)
+    training = Training(model, task, parameters, accelerator=accelerator, state=state, on_step=on_step)
+    on_step(len(state.history) * task.notes.size)
+    for epoch in range(len(state.history), task.epochs):
+        loss = _epoch(training)
         weights = trainable_weights(net)
         if not all(values.isfinite().all() for values in weights.values()):
-            course.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
+            state.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break
-        course.add(loss, _validate(net, task, accelerator), weights)
+        state.add(loss, _validate(net, task, accelerator), weights)
         if epoch + 1 < task.epochs and accelerator.is_main_process:
-            course.save(path, key, time.monotonic() - started)
+            state.save(path, key, time.monotonic() - started)
     net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    net.load_state_dict(course.best_weights, strict=False)
+    net.load_state_dict(state.best_weights, strict=False)
     facts = {
-        "history": course.history,
-        "best_epoch": course.best,
+        "history": state.history,
+        "best_epoch": state.best,
         "frequency_ap": task.frequency_ap(),
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
         "negatives_per_pass": task.notes.drawn,
         "passes_per_epoch": task.notes.passes,
-        "skipped_steps": len(course.history) * steps - schedule.last_epoch,  # their gradient overflowed in fp16
+        "skipped_steps": len(state.history) * steps - schedule.last_epoch,  # their gradient overflowed in fp16
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
-        "seconds": round(course.seconds + time.monotonic() - started, 2),
+        "seconds": round(state.seconds + time.monotonic() - started, 2),
     }
     return net, facts
 
@@ -157,13 +133,27 @@ def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> t
     return torch.optim.AdamW(groups, fused=fused)
 
 
-def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_step) -> float:
+@dataclass(frozen=True)
+class Training:
+    """What the steps of a training use. model: the net of `state`, or its wrapper where several processes train it.
+    on_step: see `fit`."""
+
+    model: nn.Module
+    task: Task
+    parameters: Parameters
+    accelerator: Accelerator
+    state: TrainingState
+    on_step: Callable[[int], None]
+
+
+def _epoch(training: Training) -> float:
     """Train one epoch; the mean loss per note over all processes."""
-    rows, weights = task.notes.epoch(rng)
+    task, accelerator, state = training.task, training.accelerator, training.state
+    rows, weights = task.notes.epoch(state.rng)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    trainable = [p for p in training.model.parameters() if p.requires_grad]
     total = torch.zeros((), device=device)
-    for batch in batches(rows, task.features.lengths, size=parameters.batch_size, rng=rng):
+    for batch in batches(rows, task.features.lengths, size=training.parameters.batch_size, rng=state.rng):
         mine = batch[rank::world]
         share = torch.tensor(weights[mine], device=device)
         if not len(mine):  # a last batch smaller than the number of processes: all must step together
@@ -171,16 +161,16 @@ def _epoch(model, task, parameters, accelerator, optimizer, schedule, rng, on_st
         inputs, mask = task.features.pad(rows[mine], device=device)
         targets = torch.tensor(task.labels[rows[mine]].toarray(), device=device)
         # DDP averages the gradients over processes, hence the division by world
-        loss = task.loss(model(inputs, mask), targets, share, notes=len(batch) / world)
+        loss = task.loss(training.model(inputs, mask), targets, share, notes=len(batch) / world)
         accelerator.backward(loss)
-        if parameters.max_grad_norm:
-            accelerator.clip_grad_norm_(trainable, parameters.max_grad_norm)
-        optimizer.step()
+        if training.parameters.max_grad_norm:
+            accelerator.clip_grad_norm_(trainable, training.parameters.max_grad_norm)
+        state.optimizer.step()
         if not accelerator.optimizer_step_was_skipped:
-            schedule.step()
-        optimizer.zero_grad()
+            state.schedule.step()
+        state.optimizer.zero_grad()
         total += loss.detach() * len(batch)  # read once per epoch: reading it here would wait for the GPU
-        on_step(len(batch))
+        training.on_step(len(batch))
     return float(accelerator.reduce(total, "mean")) / len(rows)
 
 
@@ -190,9 +180,9 @@ def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:
     truth = task.labels[rows].toarray()
     if not truth.any():
         return float("nan")
-    asked = {"device": str(accelerator.device), "dtype": mixed_precision.DTYPES[effective_precision(accelerator)]}
+    dtype = mixed_precision.DTYPES[effective_precision(accelerator)]
     mine = np.arange(len(rows))[accelerator.process_index :: accelerator.num_processes]
-    part = predict(merged(net), task.features, rows[mine], **asked)
+    part = predict(merged(net), task.features, rows[mine], device=str(accelerator.device), dtype=dtype)
     scores = np.empty_like(truth)
     for numbers, values in gather_object([(mine, part)]):
         scores[numbers] = values
@@ -204,7 +194,7 @@ def effective_precision(accelerator: Accelerator) -> str:
     return {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
 
 
-def _shape(steps: int, warmup: float) -> Callable[[int], float]:
+def _share_of_peak(steps: int, warmup: float) -> Callable[[int], float]:
     """Learning-rate schedule, as a share of the peak at each step: linear warm-up, then linear decay to zero."""
     rise = max(round(steps * warmup), 1)
     return lambda step: min((step + 1) / rise, max((steps - step) / max(steps - rise, 1), 0.0))

@@ -23,7 +23,7 @@ def die_with_parent() -> None:
     else:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if not _lives(parent):
-        sys.exit("the process that started this one is gone")  # it died before we asked
+        sys.exit("the process that started this one is gone")  # it died before this one could notice
 
 
 def _lives(parent: int) -> bool:

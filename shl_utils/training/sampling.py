@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,11 @@ class TrainingSet:
     passes: int = 1
 
     @property
+    def rows(self) -> NDArray[np.int64]:
+        """Numbers of all training notes, the positives first."""
+        return np.concatenate([self.positives, self.negatives])
+
+    @property
     def drawn(self) -> int:
         """Negatives drawn per pass."""
         return min(len(self.negatives), max(round(self.ratio * len(self.positives)), 1))
@@ -37,7 +43,7 @@ class TrainingSet:
     def repeated(self, *, batch_size: int, min_steps: int) -> TrainingSet:
         """The same set with as many passes per epoch as `min_steps` steps need, at least one."""
         steps = n_batches(replace(self, passes=1).size, size=batch_size)
-        return replace(self, passes=max(-(-min_steps // steps), 1))
+        return replace(self, passes=max(math.ceil(min_steps / steps), 1))
 
     def epoch(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Note numbers of one epoch and the weight of each; a pass is all positives and a new draw of negatives.
@@ -73,5 +79,4 @@ def batches(
 
 def n_batches(n_rows: int, *, size: int) -> int:
     """Number of batches that `batches` yields."""
-    full, rest = divmod(n_rows, 16 * size)
-    return full * 16 + -(-rest // size)
+    return math.ceil(n_rows / size)  # only the last window's last batch is smaller

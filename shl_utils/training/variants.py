@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
 from shl_utils.declarations import LOSSES
 from shl_utils.method.segmentation import segment
 from shl_utils.parameters import Parameters
-from shl_utils.training import similarities
+from shl_utils.training import segment_record, similarities
+from shl_utils.training.segment_record import SegmentRecord
 
 FILTERS = {
     "none": "no filter",
@@ -49,18 +50,23 @@ class Variant:
 
     @property
     def name(self) -> str:
+        """What a reader calls it, such as "segmented sh_focal, filter"; equal for variants of equal models."""
         model = "unified" if self.parameters.segmentation == "none" else "segmented"
         own = self.parameters.initialization
         initialization = "" if own == "prior" else f", initialization {own}"
         return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}{initialization}"
 
 
+VARIANTS = TypeAdapter(list[Variant])  # converts them to values of JSON and back
+
+
 def main(parameters: Parameters) -> Variant:
     """The variant that the run's own parameters define."""
-    asked, plain = unified_bce_counterpart(parameters), reference(parameters)
-    if asked == parameters:
+    counterpart, baseline = unified_bce_counterpart(parameters), reference(parameters)
+    if counterpart == parameters:
         return Variant(MAIN, parameters)
-    return Variant(MAIN, parameters, plain if asked == plain.parameters else Variant("origin", asked))
+    shared = counterpart == baseline.parameters
+    return Variant(MAIN, parameters, baseline if shared else Variant("origin", counterpart))
 
 
 def unified_bce_counterpart(parameters: Parameters) -> Parameters:
@@ -119,13 +125,14 @@ def write_segments(run_folder: Path, corpus: Corpus, wanted: list[Variant]) -> N
     """Write `segments.parquet` into the folder of every variant; for the main variant, 02_segment does so."""
     for variant in wanted:
         labels = training_labels(corpus, variant, run_folder)
-        asked = variant.parameters
-        table = segment_table(corpus, labels, segmentation=asked.segmentation, eta=asked.eta)
+        parameters = variant.parameters
+        table = segment_table(corpus, labels, segmentation=parameters.segmentation, eta=parameters.eta)
         (run_folder / variant.folder).mkdir(parents=True, exist_ok=True)
         table.to_parquet(run_folder / variant.folder / "segments.parquet", index=False)
 
 
 def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
+    """The table of `segment_table` that was written for the variant; FileNotFoundError if there is none."""
     return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
 
 
@@ -134,23 +141,24 @@ def core_seconds(run_folder: Path, *models: Variant) -> float:
 
     Sum over all segments of these models and of the models that they start from, each once.
     """
-    total = 0.0
-    for variant in with_origins(list(models)):
-        for path in (run_folder / variant.folder / "segments").glob("*/segment.json"):
-            total += core_seconds_of(json.loads(path.read_text(encoding="utf-8")))
-    return round(total, 1)
+    trained = [record for variant in with_origins(list(models)) for record in read_records(run_folder, variant)]
+    return round(sum(map(core_seconds_of, trained)), 1)
 
 
 def computed(run_folder: Path, models: list[Variant]) -> list[dict[str, Any]]:
-    """Device, precision and number of processes of every trained segment of these models, from its record."""
-    places = [path for v in models for path in (run_folder / v.folder / "segments").glob("*/segment.json")]
-    facts = [json.loads(path.read_text(encoding="utf-8")) for path in places]
-    return [{"device": f["device"], "precision": f["precision"], "processes": f["world"]} for f in facts]
+    """Device, precision and number of processes of every trained segment of these models."""
+    trained = [record for variant in models for record in read_records(run_folder, variant)]
+    return [{"device": r.device, "precision": r.precision, "processes": r.world} for r in trained]
 
 
-def core_seconds_of(fact: dict[str, Any]) -> float:
-    """CPU core-seconds (on GPUs: GPU-seconds) that training one segment took, from its `segment.json`."""
-    return fact["seconds"] * fact["world"] * (fact["threads"] if fact["device"] == "cpu" else 1)
+def read_records(run_folder: Path, variant: Variant) -> list[SegmentRecord]:
+    """The records of the variant's trained segments, in their order."""
+    return segment_record.read_all(run_folder / variant.folder / "segments")
+
+
+def core_seconds_of(record: SegmentRecord) -> float:
+    """CPU core-seconds (on GPUs: GPU-seconds) that training one segment took."""
+    return record.seconds * record.world * (record.threads if record.device == "cpu" else 1)
 
 
 def named_segments(segment: np.ndarray) -> pd.Series:

@@ -13,7 +13,6 @@ import sys
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
@@ -30,21 +30,22 @@ from shl_utils.encoder import feature_cache, frozen_layers
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.method import loss_factory
 from shl_utils.method.extensions import initialization
-from shl_utils.parameters import Parameters, check
-from shl_utils.runs import locks, mixed_precision, progress, storage
+from shl_utils.parameters import Parameters
+from shl_utils.runs import mixed_precision, progress, storage
 from shl_utils.training import jobs, loop, segment_model
 from shl_utils.training.jobs import Plan
 from shl_utils.training.processes import die_with_parent
-from shl_utils.training.variants import Variant
+from shl_utils.training.segment_record import SegmentRecord
+from shl_utils.training.variants import VARIANTS, Variant
 
 # Initial gradient scale of fp16. At PyTorch's 2^16 the largest gradients overflow and their steps are skipped: 5 of the
 # 100 steps of five small segments. At 2^10 none was skipped, and each segment ended as in float32.
 SCALE = 2.0**10
 
 
-def accelerator_for(asked: str, *, world: int) -> Accelerator:
-    """An Accelerator of the requested precision and number of processes; ValueError if it would have others."""
-    wanted = mixed_precision.resolve(asked)
+def accelerator_for(precision: str, *, world: int) -> Accelerator:
+    """An Accelerator of this precision (or "auto") and number of processes; ValueError if it would have others."""
+    wanted = mixed_precision.resolve(precision)
     AcceleratorState._reset_state(reset_partial_state=False)  # a kernel may train twice, at another precision
     accelerator = Accelerator(
         cpu=mixed_precision.device() == "cpu",
@@ -81,7 +82,7 @@ def train(
         # the last segments are the largest: in parallel they go first, so that no process waits long for another
         due = plan.sized(above, below)
         for k in reversed(due) if shared else due:
-            with locks.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
+            with storage.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
                     _train_segment(k, plan, corpus, prepared, accelerator)
 
@@ -94,14 +95,14 @@ def _train_segment(
         base, seen = prepared.features(parameters)
     accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
     task = task_of(seen, corpus, plan, k)
-    names = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
+    codes = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
     def build(prior: NDArray) -> segment_model.SegmentModel:
         net = fresh(base, prior, parameters)
         if plan.origin:
-            initialization.from_unified(net, plan.origin, names)
+            initialization.from_unified(net, plan.origin, _codes_of(plan.origin), codes)
         elif parameters.initialization == "label_embedding":
-            _describe(net, prior, prepared, parameters, corpus, plan.labels, names)
+            initialization.set_head(net, *_description_head(prior, prepared, corpus, plan, codes))
         return net
 
     main, label = accelerator.is_main_process, f"{plan.variant.name}: segment {k} of {plan.n}"
@@ -110,10 +111,21 @@ def _train_segment(
         on_step = bar.update if bar else lambda n: None
         net, facts = loop.fit(build, task, parameters, accelerator, on_step, path=path, key=plan.key)
     if main:
-        about = {"segment": k, "codes": names, "key": plan.key, "world": world, "threads": torch.get_num_threads()}
-        about |= {"device": accelerator.device.type, "precision": loop.effective_precision(accelerator)}
-        about["derived"] = plan.derived(k)
-        _write(net, plan.place / str(k), about | facts)
+        about = SegmentRecord(
+            segment=k,
+            codes=codes,
+            key=plan.key,
+            device=accelerator.device.type,
+            precision=loop.effective_precision(accelerator),
+            world=world,
+            threads=torch.get_num_threads(),
+            derived=plan.derived(k),
+            **facts,
+        )
+        with storage.atomic(plan.place / str(k)) as partial:
+            partial.mkdir()
+            segment_model.save(net, partial)
+            about.write(partial)
         path.unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
@@ -146,37 +158,30 @@ def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_mo
     )
 
 
-def _describe(net, prior, prepared, parameters, corpus: Corpus, labels, codes: list[str]) -> None:
-    """Initialize the head of `net` from the descriptions of its codes (label embedding)."""
-    train = corpus.rows("train")
-    some = np.random.default_rng(0).permutation(train)[: initialization.SAMPLE]
+def _codes_of(unified: Path) -> list[str]:
+    """Codes of the trained model in the folder `unified`; FileNotFoundError if it holds none."""
+    try:
+        return SegmentRecord.read(unified).codes
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{unified} holds no unified model to start from: run 03_train first") from None
+
+
+def _description_head(
+    prior: NDArray, prepared: feature_cache.FeatureCache, corpus: Corpus, plan: Plan, codes: list[str]
+) -> tuple[NDArray, NDArray]:
+    """Weight (codes, width) and bias (codes,) of a head that starts from the codes' descriptions (label embedding)."""
+    parameters = plan.variant.parameters
+    some = np.random.default_rng(0).permutation(plan.train)[: initialization.SAMPLE]
     columns = pd.Index(corpus.codes["code"]).get_indexer(codes)
     described = prepared.embed_descriptions(parameters, corpus.codes["description"].iloc[columns].tolist())
-    seen, held = prepared.mean_pooled(parameters, some), labels[some][:, columns].toarray()
-    initialization.set_head(net, *initialization.description_head(seen, described, held, prior))
+    seen, held = prepared.mean_pooled(parameters, some), plan.labels[some][:, columns].toarray()
+    return initialization.description_head(seen, described, held, prior)
 
 
-def _write(net: segment_model.SegmentModel, target: Path, facts: dict[str, Any]) -> None:
-    with storage.atomic(target) as partial:
-        partial.mkdir()
-        segment_model.save(net, partial)
-        storage.write_json(partial / "segment.json", facts)
-
-
-def _variant_from_dict(told: dict[str, Any]) -> Variant:
-    return Variant(told["folder"], check(told["parameters"]), told["plain"] and _variant_from_dict(told["plain"]))
-
-
+@record
 def _main(path: str) -> None:
-    from torch.distributed.elastic.multiprocessing.errors import record
-
-    @record
-    def work() -> None:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-        wanted = [_variant_from_dict(told) for told in config["variants"]]
-        train(Path(config["folder"]), wanted, **config["how"])
-
-    work()
+    config = json.loads(Path(path).read_text(encoding="utf-8"))
+    train(Path(config["folder"]), VARIANTS.validate_python(config["variants"]), **config["how"])
 
 
 if __name__ == "__main__":

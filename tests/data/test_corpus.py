@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import invented_plan
 
 from shl_utils.data import corpus, raw_corpus
 from shl_utils.evaluation import label_metrics, linear_baseline, results
 from shl_utils.parameters import check
-from shl_utils.training import loop, variants
+from shl_utils.training import variants
 
 
 def one(**values):
@@ -133,7 +134,7 @@ def test_codes_without_a_training_note_go_through_every_stage():
     segments = variants.segment_of_code(table, notes)
     assert segments.tolist() == [0, 0, -1]
     assert variants.named_segments(segments).tolist() == ["0", "0", "no model"]
-    drawn = loop.training_set(notes.labels, segments, notes.rows("train"), 0, loss="sh", beta="R1", ratio=1.0)
+    drawn = invented_plan(notes.labels, segments, notes.rows("train"), loss="sh").training_set(0)
     assert np.isfinite(drawn.weights).all()
     linear = linear_baseline.tfidf_logistic(notes, linear_baseline.terms(notes))
     assert (linear.probabilities[:, 2] == 0).all()

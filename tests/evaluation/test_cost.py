@@ -12,6 +12,7 @@ from shl_utils.evaluation import cost
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import findings
 from shl_utils.runs import disk
+from shl_utils.training.segment_record import SegmentRecord
 
 pytestmark = pytest.mark.slow
 
@@ -21,10 +22,10 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
     lines, spent = cost.segments(folder), cost.stages(folder)
     assert list(spent.index) == list(STAGES)
     assert {"main", "reference"} < set(lines["model"])
-    fact = json.loads((folder / "reference" / "segments" / "0" / "segment.json").read_text())
+    record = SegmentRecord.read(folder / "reference" / "segments" / "0")
     reference = lines[lines["model"] == "reference"].iloc[0]
-    assert reference["notes"] == (fact["positives"] + fact["negatives_per_pass"]) * len(fact["history"])
-    assert reference["core_seconds"] == fact["seconds"] * fact["threads"]
+    assert reference["notes"] == (record.positives + record.negatives_per_pass) * len(record.history)
+    assert reference["core_seconds"] == record.seconds * record.threads
     sums = cost.models(lines)
     assert sums["segments"].sum() == len(lines)
     main = lines[lines["model"] == "main"]
@@ -34,7 +35,7 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
 def test_segments_against_one_model_by_hand():
     lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
     lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], bytes=1)
-    a_note = pd.Series({"trunk": 5.0, "trained": 2.0})
+    a_note = pd.Series({"frozen": 5.0, "trained": 2.0})
     ratios = cost.against_one(lines, a_note, notes=20, origin=None)
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
     said = "2 models instead of the one plain BCE model: 2.0 times the notes seen in training, 1.4 "
@@ -82,12 +83,12 @@ def test_operations_by_hand():
     width, inner, n = 384, 1536, 32
     maps = 2 * n * (4 * width**2 + 2 * width * inner)  # of a layer: query, key, value, output, and two of the inner
     attention = 2 * 2 * n**2 * width
-    assert by_tokens.loc[32, "trunk"] == 5 * (maps + attention)
-    assert by_codes["trunk"].nunique() == 1
+    assert by_tokens.loc[32, "frozen"] == 5 * (maps + attention)
+    assert by_codes["frozen"].nunique() == 1
     more = by_codes.loc[1000, "trained"] - by_codes.loc[10, "trained"]
     assert more == 3 * 2 * width * 990, "the head: forward, and backward to its weights and its input"
     whole, _ = cost.growth(base, parameters.model_copy(update={"lora_layers": -1}), tokens=[32], codes=[10])
-    assert whole.loc[32, "trunk"] == 0
+    assert whole.loc[32, "frozen"] == 0
     assert whole.loc[32, "trained"] > by_tokens.loc[32].sum()
 
 

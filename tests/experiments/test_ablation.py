@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import experiments, invented
-from scipy import sparse
+from made_up import experiments, invented, invented_plan, invented_record
 
 from shl_utils.evaluation import results
 from shl_utils.experiments import ablation, measure, tuning
@@ -17,8 +16,7 @@ from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import check, training_parameters
 from shl_utils.reporting import plots, tables
-from shl_utils.runs import storage
-from shl_utils.training import loop, variants
+from shl_utils.training import variants
 
 SEEDS = "- loss: [bce, sh]\n  training_seed: [0, 1]\n- loss: [focal]\n  training_seed: "
 
@@ -142,8 +140,8 @@ def test_the_cost_of_partners_counts_too(tmp_path):
     text += "  initialization: [label_embedding]\n  training_seed: [0, 1]"
     found = experiments(tmp_path, text)[1:]
     for v in {v.folder: v for one in found for v in (*one.models, *one.partners)}.values():
-        fact = {"seconds": 10 if v.parameters.loss == "bce" else 1, "threads": 1, "world": 1, "device": "cpu"}
-        storage.write_json(tmp_path / v.folder / "segments" / "0" / "segment.json", fact)
+        seconds = 10 if v.parameters.loss == "bce" else 1
+        invented_record(seconds=seconds).write(tmp_path / v.folder / "segments" / "0")
     seconds = ablation.core_seconds(tmp_path, found)
     assert seconds.to_dict() == dict(zip((one.id for one in found), (10, 20, 1, 11)))
 
@@ -299,18 +297,19 @@ def test_what_changes_nothing_by_hand(name):
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["no filter", "filter"])
-@pytest.mark.parametrize("changed", [{"beta": "R2"}, {"beta": "R3"}, {"largest": 0.3}, {"ratio": 0.25}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"beta": "R2"}, {"beta": "R3"}, {"max_negative_weight": 0.3}, {"negatives_per_positive": 0.25}], ids=str
+)
 def test_what_changes_nothing_in_one_model_gives_the_same_notes_and_weights(changed, filtered):
     """Readings agree where one segment leaves one source of negatives; without a filter there are none at all."""
     labels = np.tile(np.eye(4, dtype=np.float32), (3, 1))
     labels[::3] *= not filtered
-    given = {"loss": "sh", "beta": "R1", "largest": 0.0, "ratio": 1.0}
 
-    def drawn(given):
-        found = loop.training_set(sparse.csr_array(labels), np.zeros(4, dtype=int), np.arange(12), 0, **given)
-        return [part.tolist() for part in found.epoch(np.random.default_rng(0))]
+    def drawn(**settings):
+        plan = invented_plan(labels, np.zeros(4, dtype=int), np.arange(12), loss="sh", min_steps=0, **settings)
+        return [part.tolist() for part in plan.training_set(0).epoch(np.random.default_rng(0))]
 
-    assert (drawn(given) == drawn(given | changed)) == (not filtered or "beta" in changed)
+    assert (drawn() == drawn(**changed)) == (not filtered or "beta" in changed)
 
 
 def test_folders_are_ids_whatever_the_values_hold(tmp_path):

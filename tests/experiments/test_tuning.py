@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up import experiments
+from made_up import experiments, invented_record
 
 from shl_utils.data import corpus
 from shl_utils.evaluation import predictions
@@ -12,7 +12,6 @@ from shl_utils.evaluation.predictions import Predictions
 from shl_utils.experiments import ablation, tuning
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.runs import storage
 
 GRID = """
 - segmentation: [eta]
@@ -65,8 +64,7 @@ def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_te
     for place, seconds in zip(ablation.models(tuning.trials(found)), range(1, 7)):
         good = place.parameters.lr_head == (0.02 if place.parameters.loss == "focal" else 0.04)
         predictions.write(invented(notes, good), notes, tmp_path / place.folder / "predictions.parquet")
-        facts = {"seconds": seconds, "threads": 2, "world": 1, "device": "cpu"}
-        storage.write_json(tmp_path / place.folder / "segments" / "0" / "segment.json", facts)
+        invented_record(seconds=seconds, threads=2).write(tmp_path / place.folder / "segments" / "0")
     chosen, table = tuning.choose(tmp_path, notes, found)
     rates = {one.name: [v.parameters.lr_head for v in one.models] for one in chosen}
     assert rates["unified bce, no filter"] == [parameters.lr_head] * 2

@@ -13,7 +13,7 @@ from shl_utils.data import corpus
 from shl_utils.encoder import weight_files
 from shl_utils.evaluation import predictions
 from shl_utils.inference import coding, export, render, sentence_audit
-from shl_utils.runs import stages
+from shl_utils.runs import stages, stamps
 
 pytestmark = pytest.mark.slow
 
@@ -244,7 +244,7 @@ def test_what_is_missing_or_altered_is_named(finished, tmp_path):
 
 def test_another_encoder_in_the_place_of_the_runs_own_is_refused(finished):
     folder = finished[0]
-    path = stages.stamp_path(folder, "01_filter")
+    path = stamps.path_of(folder, "01_filter")
     stamp = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(stamp | {"encoder_digest": "of other weights"}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"is not as .* used it: run `shl run` on its file again"):

@@ -15,7 +15,7 @@ from shl_utils.data import corpus
 from shl_utils.encoder import weight_files
 from shl_utils.evaluation import predictions
 from shl_utils.inference import coding, export
-from shl_utils.runs import stages
+from shl_utils.runs import stamps
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_
     name = next(name for name in weights if name.endswith("layer.5.output.dense.weight"))
     weights[name] = weights[name].flip(0).contiguous()
     save_file(weights, place / "own-encoder" / "model.safetensors", metadata={"format": "pt"})
-    found = stages.states(place / "run")
+    found = stamps.states(place / "run")
     assert found["00_imbalance"].done
     assert str(found["01_filter"]) == f"outdated ({place / 'own-encoder' / 'model.safetensors'} changed)"
     with pytest.raises(ValueError, match=r"is not as .* used it"):

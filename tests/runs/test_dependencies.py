@@ -17,7 +17,7 @@ from shl_utils.experiments import ablation
 from shl_utils.method import loss_factory, thresholds
 from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import STAGES, Parameters, _of, check, training_parameters
-from shl_utils.runs import dependencies, stages
+from shl_utils.runs import dependencies, stamps
 from shl_utils.training import jobs, variants
 
 FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
@@ -25,35 +25,17 @@ MODELS = {FOCAL, *BCE}
 # file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
 CHANGES = [
     ("method/segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
-    (
-        "method/harmonic_weights",
-        "    present = ratios[ratios > 0]",
-        "    present = ratios[ratios > 0.0]",
-        {"03", "05"},
-        {FOCAL},
-    ),
+    ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0.0]", {"03", "05"}, {FOCAL}),
     ("method/losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
     ("method/losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
-    ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
     ("method/losses", "_average(losses.unsqueeze(1)", "_average(1 * losses.unsqueeze(1)", {"03", "05"}, set()),
-    (
-        "method/label_filter",
-        "    note_split = split[table[",
-        "    note_split = 1 * split[table[",
-        {"01", "02", "03", "04", "05"},
-        set(),
-    ),
-    ("encoder/tokens", "    texts = list(texts)", "    texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
+    ("method/label_filter", "= split[table[", "= 1 * split[table[", {"01", "02", "03", "04", "05"}, set()),
+    ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
     ("evaluation/label_metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05"}, set()),
+    ("encoder/tokens", "texts = list(texts)", "texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
     ("reporting/plots", '"Training loss"', '"Loss in training"', {"03"}, set()),
     ("runs/progress", "EVERY = 0.3", "EVERY = 0.2", set(), set()),
-    (
-        "method/harmonic_weights",
-        "    present = ratios[ratios > 0]",
-        "    present = ratios[ratios > 0]  # of each",
-        set(),
-        set(),
-    ),
+    ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0]  # of each", set(), set()),
 ]
 BEFORE = "a stage before it is not as it was"
 
@@ -75,7 +57,7 @@ def changed(tmp_path, monkeypatch):
     def make(*change):
         place = project_with(tmp_path, *change)
         monkeypatch.setattr(dependencies, "PACKAGE", place / "shl_utils")
-        monkeypatch.setattr(stages, "NOTEBOOKS", place / "notebooks")
+        monkeypatch.setattr(stamps, "NOTEBOOKS", place / "notebooks")
         jobs._code.cache_clear()
 
     yield make
@@ -88,7 +70,7 @@ def changed(tmp_path, monkeypatch):
 def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, old, new, outdated, models):
     folder = smoke[0]
     changed(f"shl_utils/{module}.py", old, new)
-    found = {name[:2]: state.why for name, state in stages.states(folder).items() if not state.done}
+    found = {name[:2]: state.why for name, state in stamps.states(folder).items() if not state.done}
     own = {stage: why for stage, why in found.items() if why != BEFORE}
     assert own == {stage: f"shl_utils/{module}.py changed" for stage in outdated}
     first = min(outdated, default="99")
@@ -152,19 +134,23 @@ def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
 
 
 def test_what_is_put_into_a_table_counts():
-    reached = dependencies._reached(dependencies._notebook(PROJECT / "notebooks" / "04_evaluate.ipynb")[0], set())
+    reached = dependencies.reached(*dependencies._notebook(PROJECT / "notebooks" / "04_evaluate.ipynb")[0])
     assert ("shl_utils.evaluation.linear_baseline", "tfidf_logistic") in reached
     assert ("shl_utils.evaluation.linear_baseline", "_probability") in reached
+
+
+def code_cells(path):
+    """Text and tags of the code cells of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    return [("".join(cell["source"]), {*cell["metadata"].get("tags", [])}) for cell in code]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_all_that_a_notebook_names_counts(stage):
     path = PROJECT / "notebooks" / f"{stage}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = [
-        c for c in cells if c["cell_type"] == "code" and not dependencies.UNCOUNTED & {*c["metadata"].get("tags", [])}
-    ]
-    tree = dependencies.ast.parse("\n".join("".join(cell["source"]) for cell in code))
+    code = [text for text, tags in code_cells(path) if not dependencies.UNCOUNTED & tags]
+    tree = dependencies.ast.parse("\n".join(code))
     known = dependencies._imports(tree.body)
     named = {
         (known[node.value.id][0], node.attr)
@@ -174,7 +160,7 @@ def test_all_that_a_notebook_names_counts(stage):
     }
     asked = {part for name in named for part in dependencies._definitions(*name)}
     assert asked
-    assert asked <= dependencies._reached(dependencies._notebook(path)[0], set())
+    assert asked <= dependencies.reached(*dependencies._notebook(path)[0])
 
 
 def test_the_package_imports_in_ways_that_are_understood():
@@ -199,14 +185,12 @@ def test_a_changed_tokenizer_encodes_anew(changed, small_run):
 
     first = made()
     assert made() == first
-    changed("shl_utils/encoder/tokens.py", "    texts = list(texts)", "    texts = [*texts]")
+    changed("shl_utils/encoder/tokens.py", "texts = list(texts)", "texts = [*texts]")
     assert made() > first
 
 
 def test_a_definition_leads_to_those_that_it_names():
-    reached = {
-        name for module, name in dependencies._reached({("shl_utils.evaluation.label_metrics", "scores")}, set())
-    }
+    reached = {name for module, name in dependencies.reached(("shl_utils.evaluation.label_metrics", "scores"))}
     assert {"scores", "f1", "_ratio"} <= reached
     assert "bootstrap" not in reached
     found = dependencies.trace(label_metrics.scores)
@@ -218,20 +202,29 @@ def test_comments_docstrings_and_blank_lines_do_not_count():
     first = 'def f():\n    """What it does."""\n    return 1  # one\n'
     second = "# ours\ndef f():\n\n    return 1\n"
     parsed = [dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x") for text in (first, second)]
-    assert parsed[0].texts == parsed[1].texts == {"f": ["def f():", "    return 1"]}
+    assert [module.parts["f"].lines for module in parsed] == [["def f():", "    return 1"]] * 2
+    assert set(parsed[0].parts) == set(parsed[1].parts) == {"f"}
+
+
+def test_a_word_in_a_docstring_is_no_use():
+    """Neither the name of a module that is started, nor that of a file beside it."""
+    words = {"shl_utils.training.worker", "__init__.py"}
+    for text in (f'def f():\n    """{word}"""\n    return {value!r}\n' for word in words for value in (None, word)):
+        module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
+        assert bool(module.parts["f"].uses or module.parts["f"].files) == ("None" not in text)
 
 
 def test_a_value_of_its_own_is_no_module():
     text = "from shl_utils.evaluation import label_metrics\nfrom shl_utils.method import losses\n\n"
     text += "def f(losses):\n    return losses.bce, label_metrics.scores\n"
     module = dependencies._parsed(text, dependencies.PACKAGE / "x.py", "shl_utils.x")
-    assert module.uses["f"] == {("shl_utils.evaluation.label_metrics", "scores")}
+    assert module.parts["f"].uses == {("shl_utils.evaluation.label_metrics", "scores")}
 
 
 def test_files_beside_a_module_and_modules_started_by_name_count():
-    module = dependencies._module("shl_utils.notebook.style")
-    assert any("shl_utils/notebook/shl.mplstyle" in dependencies._relative(p) for p in module.files["setup_notebook"])
-    assert ("shl_utils.training.worker", "*") in dependencies._module("shl_utils.training.launch").uses["join"]
+    style = dependencies._module("shl_utils.notebook.style").parts["setup_notebook"]
+    assert dependencies.PACKAGE / "notebook" / "shl.mplstyle" in style.files
+    assert ("shl_utils.training.worker", "*") in dependencies._module("shl_utils.training.launch").parts["join"].uses
 
 
 def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
@@ -254,14 +247,11 @@ def test_answers_prose_and_parameters_of_a_notebook_do_not_count(tmp_path):
 
 def test_every_exercise_is_tagged_and_nothing_depends_on_its_answer():
     for stage in STAGES:
-        cells = json.loads((PROJECT / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))["cells"]
-        code = [cell for cell in cells if cell["cell_type"] == "code"]
-        tagged = ["exercise" in cell["metadata"].get("tags", []) for cell in code]
-        asks = ["exercises.check(" in "".join(cell["source"]) for cell in code]
-        assert tagged == asks, stage
-        answers = [name for cell, is_one in zip(code, tagged) if is_one for name in stored("".join(cell["source"]))]
-        for cell, is_one in zip(code, tagged):
-            assert is_one or not set(answers) & (loaded("".join(cell["source"])) - stored("".join(cell["source"])))
+        cells = code_cells(PROJECT / "notebooks" / f"{stage}.ipynb")
+        assert [text for text, tags in cells if "exercise" in tags] == [t for t, _ in cells if "exercises.check(" in t]
+        answers = {name for text, tags in cells if "exercise" in tags for name in stored(text)}
+        for text in (text for text, tags in cells if "exercise" not in tags):
+            assert not answers & (loaded(text) - stored(text))
 
 
 def stored(source):

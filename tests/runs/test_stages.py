@@ -1,16 +1,14 @@
 """Run folders: a stage stops when what it builds upon is missing, older, or of other parameters."""
 
 import json
-import os
 import shutil
-import time
 
 import psutil
 import pytest
 import torch
 
 from shl_utils.parameters import check
-from shl_utils.runs import stages, storage
+from shl_utils.runs import stages, stamps
 
 
 def stage(name, folder, **values):
@@ -19,32 +17,41 @@ def stage(name, folder, **values):
     return run.finish(f"{name}.txt")
 
 
-def test_a_missing_stage_is_named(tmp_path):
+@pytest.fixture
+def notebook_copy(tmp_path, monkeypatch):
+    """A notebook of which a copy counts as the project's: replaces a text in it that stands there once."""
+
+    def replace(old, new):
+        path = tmp_path / "notebooks" / "00_imbalance.ipynb"
+        if not path.exists():
+            shutil.copytree(stamps.NOTEBOOKS, path.parent)
+            monkeypatch.setattr(stamps, "NOTEBOOKS", path.parent)
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    return replace
+
+
+def test_a_missing_stage_and_a_missing_file_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance: run 00_imbalance first"):
         stage("01_filter", tmp_path / "a b")
-
-
-def test_a_missing_file_is_named(tmp_path):
     stage("00_imbalance", tmp_path)
     (tmp_path / "00_imbalance.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"00_imbalance.txt is missing: run 00_imbalance first"):
         stage("01_filter", tmp_path)
 
 
-def test_later_stages_inherit_earlier_parameters(tmp_path):
+def test_later_stages_inherit_earlier_parameters_and_refuse_others(tmp_path):
     stage("00_imbalance", tmp_path, depth=2)
+    with pytest.raises(ValueError, match=r"made with depth=2 \(asked: 1\); put that back, run 00_imbalance again, or"):
+        stage("01_filter", tmp_path, depth=1)
     stage("01_filter", tmp_path)
     assert stages.begin("02_segment", {"run": str(tmp_path)}).parameters.depth == 2
 
 
-def test_a_run_of_other_parameters_is_refused(tmp_path):
-    stage("00_imbalance", tmp_path, depth=2)
-    with pytest.raises(ValueError, match=r"made with depth=2 \(asked: 1\); put that back, run 00_imbalance again, or"):
-        stage("01_filter", tmp_path, depth=1)
-
-
-def test_a_stage_made_again_outdates_those_behind_it(tmp_path):
-    stage("00_imbalance", tmp_path)
+def test_a_stage_made_again_outdates_those_after_it_unless_it_is_the_same(tmp_path):
+    assert stage("00_imbalance", tmp_path)["id"] == stage("00_imbalance", tmp_path)["id"]
     stage("01_filter", tmp_path)
     stage("00_imbalance", tmp_path, seed=1)
     with pytest.raises(ValueError, match=r"01_filter .* earlier state of the run: run 01_filter again"):
@@ -61,30 +68,16 @@ def test_is_done_knows_parameters_files_and_interruptions(tmp_path):
     assert stages.is_done("00_imbalance", asked), "what is begun again stands until something of it changes"
     begun.path("00_imbalance.txt").write_text("half")  # then killed
     assert not stages.is_done("00_imbalance", asked)
-    assert stages.states(tmp_path)["00_imbalance"].word == "altered"
+    assert stamps.states(tmp_path)["00_imbalance"].word == "altered"
     with pytest.raises(ValueError, match=r"is not as 00_imbalance left it: run 00_imbalance again"):
         stages.begin("01_filter", {"run": str(tmp_path)})
 
 
-def test_a_file_outside_the_run_counts(tmp_path):
-    outside = tmp_path / "grid.yaml"
-    outside.write_text("a")
-    asked = check({"run": str(tmp_path / "run")})
-    stages.begin("00_imbalance", {"run": str(tmp_path / "run")}).finish(read=[outside])
-    assert stages.is_done("00_imbalance", asked)
-    outside.write_text("b")
-    assert not stages.is_done("00_imbalance", asked)
-
-
-def test_where_a_model_is_trained_does_not_count(tmp_path):
+def test_placement_and_download_change_no_result(tmp_path):
     for name in stages.STAGES[:4]:
-        stage(name, tmp_path, processes=1)
+        stage(name, tmp_path, processes=1, **({"download": True} if name == "01_filter" else {}))
     assert stages.is_done("03_train", check({"run": str(tmp_path), "processes": 2}))
     assert stages.begin("04_evaluate", {"run": str(tmp_path), "processes": 2}).parameters.processes == 2
-
-
-def test_stages_made_alike_get_the_same_stamp(tmp_path):
-    assert stage("00_imbalance", tmp_path)["id"] == stage("00_imbalance", tmp_path)["id"]
 
 
 def test_provenance_says_what_made_what(tmp_path):
@@ -98,12 +91,9 @@ def test_provenance_says_what_made_what(tmp_path):
     assert {"cores", "gpus", "model"} <= set(facts["stages"]["00_imbalance"]["hardware"])
 
 
-def test_a_new_run_folder_is_for_its_owner_only(tmp_path):
+def test_a_folder_of_private_notes_is_for_its_owner_only(tmp_path):
     stages.begin("00_imbalance", {"run": str(tmp_path / "new")})
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
-
-
-def test_a_private_source_closes_a_folder_that_was_open(tmp_path):
     for source, mode in ({"source": "mimic3", "folder": "x"}, 0o700), ({}, 0o755):
         folder = tmp_path / f"{mode:o}"
         folder.mkdir()
@@ -120,21 +110,15 @@ def test_what_cannot_be_trained_here_is_refused_before_anything_is_read(tmp_path
     assert not (tmp_path / "new").exists()
 
 
-def test_a_stage_is_redone_when_the_code_of_its_notebook_changes(tmp_path, monkeypatch):
+def test_a_stage_is_redone_when_the_code_of_its_notebook_changes(tmp_path, notebook_copy):
     parameters = check({"run": str(tmp_path / "run")})
     stages.begin("00_imbalance", {"run": parameters.run}).finish()
-    shutil.copytree(stages.NOTEBOOKS, tmp_path / "notebooks")
-    monkeypatch.setattr(stages, "NOTEBOOKS", tmp_path / "notebooks")
-    assert stages.is_done("00_imbalance", parameters)
-    path = tmp_path / "notebooks" / "00_imbalance.ipynb"
-    text = path.read_text(encoding="utf-8")
     for old, new, same in (
         ("# 0 · The long tail", "# 0 · Tails", True),
         ("min_notes = 3", "min_notes = 4", True),  # a parameter: the stamp knows its value
         ("notes.summary()", "notes.summary().T", False),
     ):
-        assert text.count(old) == 1
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        notebook_copy(old, new)
         assert stages.is_done("00_imbalance", parameters) is same
 
 
@@ -144,21 +128,6 @@ def test_runs_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert stages.folder_of("x") == before
     monkeypatch.setenv("SHL_RUNS", str(tmp_path))
     assert stages.folder_of("x") == tmp_path / "x"
-
-
-def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path):
-    path = tmp_path / "large"
-    path.write_bytes(b"a" * (2 << 20))
-    long_ago = time.time() - 100
-    os.utime(path, (long_ago, long_ago))
-    before = storage._digest_in.cache_info().misses
-    assert storage.digest(path) == storage.digest(path)
-    assert storage._digest_in.cache_info().misses == before + 1
-    first = storage.digest(path)
-    path.write_bytes(b"b" * (2 << 20))  # of the same size, at this moment: its time may not tell it
-    assert storage.digest(path) != first
-    os.utime(path, (long_ago, long_ago))
-    assert storage.digest(path) != first
 
 
 def notebook(stage, folder, **values):
@@ -175,7 +144,7 @@ def test_before_a_finished_run_is_changed_it_is_said_once(tmp_path, capsys):
     assert 'run = "mine", based_on = "r"' in str(caught.value)
     assert len(caught.value._render_traceback_()) == 3
     assert notebook("01_filter", tmp_path / "r", filter_threshold=0.3).parameters.filter_threshold == 0.3
-    assert all(stages.states(tmp_path / "r")[name].done for name in stages.STAGES[:3]), "nothing has changed by it"
+    assert all(stamps.states(tmp_path / "r")[name].done for name in stages.STAGES[:3]), "nothing has changed by it"
     notebook("01_filter", tmp_path / "r", filter_threshold=0.4, interactive=False)
     assert "filter_threshold = 0.4 will outdate" in capsys.readouterr().out
     notebook("02_segment", tmp_path / "r", eta=0.1)  # nothing stands behind it
@@ -196,10 +165,10 @@ def test_a_run_takes_over_what_another_has_finished(tmp_path):
     (base / "trunk" / "states").write_text("of the trunk")
     begun = stages.begin("02_segment", {"run": str(new), "based_on": str(base)})
     assert begun.parameters.depth == 2
-    assert [stages.states(new)[name].done for name in stages.STAGES[:3]] == [True, True, False]
+    assert [stamps.states(new)[name].done for name in stages.STAGES[:3]] == [True, True, False]
     assert (new / "trunk" / "states").read_text() == "of the trunk"
     (new / "00_imbalance.txt").write_text("changed")
-    assert stages.states(base)["01_filter"].done, "what is taken over is a copy"
+    assert stamps.states(base)["01_filter"].done, "what is taken over is a copy"
 
 
 def test_only_what_agrees_is_taken_over(tmp_path):
@@ -223,8 +192,8 @@ def test_what_is_forced_leaves_nothing_behind(tmp_path):
     stages.forget(tmp_path, "03_train")
     assert not (tmp_path / "03_train.txt").exists()
     assert not (tmp_path / "reference" / "segments").exists()
-    assert stages.states(tmp_path)["03_train"].word == "not run"
-    assert stages.states(tmp_path)["02_segment"].done
+    assert stamps.states(tmp_path)["03_train"].word == "not run"
+    assert stamps.states(tmp_path)["02_segment"].done
 
 
 def test_the_same_data_elsewhere_change_no_result(tmp_path):
@@ -266,31 +235,15 @@ def test_what_another_stage_has_made_stays_where_one_is_forced(tmp_path):
     assert not made.exists()
 
 
-def test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran(tmp_path, monkeypatch, capsys):
+def test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran(tmp_path, notebook_copy, capsys):
     run = stages.begin("00_imbalance", {"run": str(tmp_path / "run")})
-    shutil.copytree(stages.NOTEBOOKS, tmp_path / "notebooks")
-    monkeypatch.setattr(stages, "NOTEBOOKS", tmp_path / "notebooks")
-    path = tmp_path / "notebooks" / "00_imbalance.ipynb"
-    path.write_text(path.read_text(encoding="utf-8").replace("notes.summary()", "notes.summary().T"), encoding="utf-8")
+    notebook_copy("notes.summary()", "notes.summary().T")
     run.finish()
     assert "notebooks/00_imbalance.ipynb changed after this stage began" in capsys.readouterr().out
-    assert stages.states(tmp_path / "run")["00_imbalance"].word == "outdated"
+    assert stamps.states(tmp_path / "run")["00_imbalance"].word == "outdated"
 
 
 def test_a_kernel_older_than_an_edit_is_to_be_restarted(monkeypatch, tmp_path):
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: 1.0)
     with pytest.raises(ValueError, match=r"changed after this kernel started: restart it"):
         notebook("00_imbalance", tmp_path / "r")
-
-
-def test_download_changes_no_result(tmp_path):
-    for name in stages.STAGES[:2]:
-        stage(name, tmp_path, **({"download": True} if name == "01_filter" else {}))
-    assert stages.is_done("01_filter", check({"run": str(tmp_path)}))
-
-
-def test_what_a_file_manager_leaves_does_not_count(tmp_path):
-    (tmp_path / "a").write_text("a")
-    before = storage.digest(tmp_path)
-    (tmp_path / ".DS_Store").write_text("b")
-    assert storage.digest(tmp_path) == before

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shl_utils.parameters import STAGES
-from shl_utils.runs import stages, status, storage
+from shl_utils.runs import stages, stamps, status, storage
 
 
 def finish(stage, folder):
@@ -52,13 +52,13 @@ def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
     assert states(folder)[3] == "outdated"
 
 
-def test_figures_of_an_earlier_state_are_not_told(folder):
-    row = dict.fromkeys(status.FIGURES, 0.5)
+def test_metrics_of_an_earlier_state_are_left_out(folder):
+    row = dict.fromkeys(status.METRICS, 0.5)
     storage.write_json(folder / "metrics.json", {"models": {"m": row}})
-    assert status.summarize(folder)["figures"] == {}
+    assert status.summarize(folder)["metrics"] == {}
     for stage in STAGES[3:5]:
         finish(stage, folder)
-    assert status.summarize(folder)["figures"] == {"m": row}
+    assert status.summarize(folder)["metrics"] == {"m": row}
 
 
 def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
@@ -66,9 +66,9 @@ def test_a_changed_input_outdates_what_was_made_of_it(tmp_path):
     run = stages.begin(STAGES[0], {"run": str(tmp_path / "r")})
     run.path("x").write_text("x")
     run.finish("x", read=[tmp_path / "notes.csv"])
-    assert stages.states(tmp_path / "r")[STAGES[0]].done
+    assert stamps.states(tmp_path / "r")[STAGES[0]].done
     (tmp_path / "notes.csv").write_text("b")
-    state = stages.states(tmp_path / "r")[STAGES[0]]
+    state = stamps.states(tmp_path / "r")[STAGES[0]]
     assert (state.word, state.why) == ("outdated", f"{tmp_path / 'notes.csv'} changed")
 
 

@@ -1,4 +1,7 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders are written whole or not at all, and known by their content."""
+
+import os
+import time
 
 import pytest
 
@@ -27,3 +30,25 @@ def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path):
             partial.mkdir()
             (partial / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["0", "0/new"]
+
+
+def test_a_large_file_is_read_once_and_again_when_it_changes(tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(b"a" * (2 << 20))
+    long_ago = time.time() - 100
+    os.utime(path, (long_ago, long_ago))
+    before = storage._digest_in.cache_info().misses
+    assert storage.digest(path) == storage.digest(path)
+    assert storage._digest_in.cache_info().misses == before + 1
+    first = storage.digest(path)
+    path.write_bytes(b"b" * (2 << 20))  # of the same size, at this moment: its time may not tell it
+    assert storage.digest(path) != first
+    os.utime(path, (long_ago, long_ago))
+    assert storage.digest(path) != first
+
+
+def test_what_a_file_manager_leaves_does_not_count(tmp_path):
+    (tmp_path / "a").write_text("a")
+    before = storage.digest(tmp_path)
+    (tmp_path / ".DS_Store").write_text("b")
+    assert storage.digest(tmp_path) == before

@@ -3,48 +3,48 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import invented_record
 from scipy import sparse
 
 from shl_utils.evaluation import results
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.runs import storage
 from shl_utils.training import diagnostics, loop, variants
 from shl_utils.training.sampling import TrainingSet
 
 
-def fact(losses, reached, *, blind=0.3, segment=0):
+def trained(losses, reached, *, blind=0.3, segment=0):
     history = [{"epoch": i, "loss": loss, "validation_ap": ap} for i, (loss, ap) in enumerate(zip(losses, reached))]
-    return {"segment": segment, "history": history, "frequency_ap": blind}
+    return invented_record(segment=segment, history=history, frequency_ap=blind)
 
 
 @pytest.mark.parametrize(
-    ("told", "fresh", "expected"),
+    ("found", "fresh", "expected"),
     [
-        (fact([0.9, 0.5], [0.4, 0.6]), True, ""),
-        (fact([0.9, 1.0, 0.8], [0.4, 0.6, 0.6]), True, ""),
-        (fact([0.7, 0.9, 0.8], [0.5, 0.7, 0.7]), True, diagnostics.NO_FALL),
-        (fact([0.7, 0.7], [0.5, 0.7]), True, diagnostics.NO_FALL),
-        (fact([0.7, 0.9], [0.5, 0.7]), False, ""),
-        (fact([0.7], [0.5]), True, ""),
-        (fact([0.9, 0.5], [0.1, 0.3]), True, diagnostics.BLIND),
-        (fact([0.9, 0.5], [0.1, 0.3]), False, diagnostics.BLIND),
-        (fact([0.9, 0.5], [0.1, 0.31]), True, ""),
-        (fact([0.9, 0.5], [None, None], blind=None), True, ""),
-        (fact([0.9, None], [0.4, None]), True, diagnostics.DIVERGED),
-        (fact([None], [None]), False, diagnostics.DIVERGED),
+        (trained([0.9, 0.5], [0.4, 0.6]), True, ""),
+        (trained([0.9, 1.0, 0.8], [0.4, 0.6, 0.6]), True, ""),
+        (trained([0.7, 0.9, 0.8], [0.5, 0.7, 0.7]), True, diagnostics.NO_FALL),
+        (trained([0.7, 0.7], [0.5, 0.7]), True, diagnostics.NO_FALL),
+        (trained([0.7, 0.9], [0.5, 0.7]), False, ""),
+        (trained([0.7], [0.5]), True, ""),
+        (trained([0.9, 0.5], [0.1, 0.3]), True, diagnostics.BLIND),
+        (trained([0.9, 0.5], [0.1, 0.3]), False, diagnostics.BLIND),
+        (trained([0.9, 0.5], [0.1, 0.31]), True, ""),
+        (trained([0.9, 0.5], [None, None], blind=None), True, ""),
+        (trained([0.9, None], [0.4, None]), True, diagnostics.DIVERGED),
+        (trained([None], [None]), False, diagnostics.DIVERGED),
     ],
 )
-def test_a_training_fails_where_it_diverges_or_the_loss_never_falls_or_frequencies_are_as_good(told, fresh, expected):
-    assert diagnostics.why(told, fresh=fresh) == expected
+def test_a_training_fails_where_it_diverges_or_the_loss_never_falls_or_frequencies_are_as_good(found, fresh, expected):
+    assert diagnostics.why(found, fresh=fresh) == expected
 
 
 def test_failures_are_found_in_the_models_and_in_what_they_start_from(tmp_path):
     main = variants.main(check({"initialization": "warm_start"}))
-    good, flat = fact([0.9, 0.5], [0.4, 0.6]), fact([0.5, 0.6], [0.4, 0.6])
-    for segment, told in ((0, flat), (2, good), (10, fact([0.9, 0.5], [0.1, 0.2], segment=10))):
-        storage.write_json(tmp_path / "segments" / str(segment) / "segment.json", told)
-    storage.write_json(tmp_path / variants.REFERENCE / "segments" / "0" / "segment.json", flat)
+    good, flat = trained([0.9, 0.5], [0.4, 0.6]), trained([0.5, 0.6], [0.4, 0.6])
+    for segment, found in ((0, flat), (2, good), (10, trained([0.9, 0.5], [0.1, 0.2], segment=10))):
+        found.write(tmp_path / "segments" / str(segment))
+    flat.write(tmp_path / variants.REFERENCE / "segments" / "0")
     found = diagnostics.failed_segments(tmp_path, [main])
     # the main model goes on from another: its loss need not fall
     assert found.to_numpy().tolist() == [[".", 10, diagnostics.BLIND], [variants.REFERENCE, 0, diagnostics.NO_FALL]]

@@ -1,18 +1,15 @@
 """What a plan gives its segments to train on: a corpus of nine notes by hand, seven of them for training."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import invented_plan, invented_record
 from scipy import sparse
 
 from shl_utils.method import harmonic_weights
 from shl_utils.method.losses import LOSSES
-from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.training.jobs import Plan
-from shl_utils.training.variants import Variant
 
 # codes a, b in segment 0; c in 1; d in 2; e has no training note
 SEGMENTS = np.array([0, 0, 1, 2, -1])
@@ -39,8 +36,8 @@ SOURCES = np.array(
 EDGES = ("minimum", "median", "maximum")
 
 
-def plan(**asked):
-    return Plan(Variant("x", check(asked)), LABELS, SEGMENTS, TRAIN, Path("x"), None, "key")
+def plan(**settings):
+    return invented_plan(LABELS, SEGMENTS, TRAIN, **settings)
 
 
 @pytest.mark.parametrize("loss", ["sh", "sh_focal"])
@@ -103,15 +100,14 @@ def test_a_segment_without_negatives_has_no_weights_to_tell():
 
 
 def test_the_table_of_segments_shows_what_each_loss_took():
-    told = {"positives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1, "best_epoch": 0, "trainable_parameters": 9}
-    told |= {"seconds": 1.5, "codes": ["a", "b"], "history": [{"validation_ap": 0.25}], "frequency_ap": 0.125}
-    told["derived"] = {}
     took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
-    table = tables.segments({0: told | {"derived": took}, 1: told})
+    table = tables.segments([invented_record(derived=took), invented_record(segment=1)])
     assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]
     assert table["offset of R-BCE"].tolist() == ["0.9", ""]
     assert table["codes"].tolist() == [2, 2]
-    alone = tables.segments({0: told, 1: told | {"history": [{"validation_ap": None}], "frequency_ap": None}})
+    assert table.index.tolist() == ["0", "1"]
+    silent = [{"epoch": 0, "loss": 1.0, "validation_ap": None}]
+    alone = tables.segments([invented_record(), invented_record(segment=1, history=silent, frequency_ap=None)])
     shown = [*tables.TRAINED, "validation_ap", "frequency_ap", "codes"]
     assert list(alone.columns) == [name.replace("_", " ") for name in shown], "nothing taken"
     assert alone[["validation ap", "frequency ap"]].to_numpy().tolist() == [["0.250", "0.125"], ["", ""]]

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from made_up import invented_record
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
@@ -22,11 +23,13 @@ from shl_utils.evaluation import predictions
 from shl_utils.method import losses, pooling
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
-from shl_utils.runs import locks, mixed_precision, storage
-from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, variants, worker
+from shl_utils.runs import mixed_precision
+from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
+from shl_utils.training.checkpoint import TrainingState
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
+processor_only = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, test_gpu.py does it for real")
 two_devices = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes need two GPUs, or none")
 
 TRAIN = """
@@ -49,39 +52,67 @@ def copy_run(small_run, target):
     return target, parameters.model_copy(update={"run": str(target)})
 
 
+def train(folder, parameters, **changes):
+    """Train the main model of these parameters, with changes; the model."""
+    main = variants.main(parameters.model_copy(update=changes))
+    launch.train(folder, [main])
+    return main
+
+
+def started(folder, script=TRAIN, env=None, **changes):
+    """A process of its own that trains the same."""
+    return subprocess.Popen([sys.executable, "-c", script, str(folder), json.dumps(changes)], env=env)
+
+
+def killed(process, when):
+    """Kill the process as soon as `when` holds; ids of the processes that it had started."""
+    while not when():
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.02)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return children.stdout.split()
+
+
 @pytest.fixture(scope="module")
 def trained(small_run):
     folder, parameters = small_run
-    launch.train(folder, [variants.main(parameters)])
+    train(folder, parameters)
     return folder, parameters
 
 
-def facts(folder):
-    paths = sorted((folder / "segments").glob("*/segment.json"))
-    return [json.loads(path.read_text()) for path in paths]
+def records(folder):
+    return segment_record.read_all(folder / "segments")
 
 
 def weights(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob("segments/*/*.safetensors")}
 
 
+def assert_alike(folder, other, *, world=1):
+    """Other processes summed in another order: `world` of them each segment of `other`."""
+    for one, two in zip(records(folder), records(other), strict=True):
+        assert two.world == world
+        assert two.codes == one.codes
+        for a, b in zip(one.history, two.history, strict=True):
+            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+            assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+
+
 def test_every_code_has_one_model_in_open_formats(trained):
     folder, parameters = trained
-    assert len(facts(folder)) >= 2
-    codes = [code for fact in facts(folder) for code in fact["codes"]]
+    assert len(records(folder)) >= 2
+    codes = [code for record in records(folder) for code in record.codes]
     assert sorted(codes) == sorted(variants.read_segments(folder, variants.main(parameters))["code"])
-    assert {p.name for p in (folder / "segments" / "0").iterdir()} == {
-        "adapter_config.json",
-        "adapter_model.safetensors",
-        "head.safetensors",
-        "segment.json",
-    }
+    names = {"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "segment.json"}
+    assert {path.name for path in (folder / "segments" / "0").iterdir()} == names
 
 
 def test_what_each_loss_took_from_the_notes_is_on_record(trained):
     folder, parameters = trained
     (plan,) = jobs.plan(folder, [variants.main(parameters)], corpus.read(folder))
-    derived = [fact["derived"] for fact in facts(folder)]
+    derived = [record.derived for record in records(folder)]
     assert derived == [plan.derived(k) for k in range(plan.n)]
     assert all("weights" in found for found in derived), "sh_focal weighs negatives"
 
@@ -119,21 +150,20 @@ def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
         hidden = adapted(**batch).last_hidden_state
     pooled = pooling.mean_pool(hidden, batch["attention_mask"])
     plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
-    codes = [i for i, code in enumerate(notes.codes["code"]) if code in facts(folder)[0]["codes"]]
+    codes = [i for i, code in enumerate(notes.codes["code"]) if code in records(folder)[0].codes]
     assert predicted.select(rows)[:, codes] == pytest.approx(plain, abs=1e-4)
 
 
 def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "diverged")
-    steep = variants.main(parameters.model_copy(update={"lr_head": 1e38, "epochs": 3}))
-    launch.train(folder, [steep])
-    for fact in facts(folder):
-        assert fact["history"] == [{"epoch": 0, "loss": None, "validation_ap": None}]
-        assert fact["best_epoch"] is None
+    steep = train(folder, parameters, lr_head=1e38, epochs=3)
+    for record in records(folder):
+        assert record.history == [{"epoch": 0, "loss": None, "validation_ap": None}]
+        assert record.best_epoch is None
     assert set(diagnostics.failed_segments(folder, [steep])["why"]) == {diagnostics.DIVERGED}
     (predicted,) = predictions.compute(folder, [steep])
     assert np.isfinite(predicted.probabilities).all()
-    assert (tables.segments({k: fact for k, fact in enumerate(facts(folder))})["validation ap"] == "").all()
+    assert (tables.segments(records(folder))["validation ap"] == "").all()
 
 
 def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
@@ -143,27 +173,22 @@ def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
     removed = folder / "segments" / "1"
     for path in removed.iterdir():
         path.unlink()
-    launch.train(folder, [variants.main(parameters)])
+    train(folder, parameters)
     assert weights(folder) == before
     assert all(p.stat().st_mtime_ns == t for p, t in stamps.items() if p.parent != removed)
 
 
 def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed run")
-    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
-    while not (folder / "segments" / "0" / "segment.json").exists():
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert len(facts(folder)) < len(facts(trained[0])), "all was done before the kill"
-    launch.train(folder, [variants.main(parameters)])
+    killed(started(folder), (folder / "segments" / "0" / "segment.json").exists)
+    assert len(records(folder)) < len(records(trained[0])), "all was done before the kill"
+    train(folder, parameters)
     assert weights(folder) == weights(trained[0])
 
 
 def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, monkeypatch):
     folder, parameters = copy_run(small_run, tmp_path / "stopped")
-    main, whole, seen = variants.main(parameters), loop._epoch, []
+    whole, seen = loop._epoch, []
 
     def stopped(*arguments):
         if len(seen) == 1:
@@ -173,11 +198,11 @@ def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, mon
 
     monkeypatch.setattr(loop, "_epoch", stopped)
     with pytest.raises(KeyboardInterrupt):
-        launch.train(folder, [main])
+        train(folder, parameters)
     assert [path.name for path in (folder / "segments").iterdir()] == ["0.epoch"]
     monkeypatch.setattr(loop, "_epoch", lambda *arguments: seen.append(1) or whole(*arguments))
-    launch.train(folder, [main])
-    assert len(seen) == parameters.epochs * len(facts(folder)), "no epoch was trained twice"
+    train(folder, parameters)
+    assert len(seen) == parameters.epochs * len(records(folder)), "no epoch was trained twice"
     assert weights(folder) == weights(trained[0])
     assert not list(folder.glob("segments/*.epoch"))
 
@@ -186,27 +211,23 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
     folder, parameters = copy_run(small_run, tmp_path / "killed often")
     rng = np.random.default_rng()
     for delay in rng.uniform(5, 12, size=3).round(2):  # its start alone takes some seconds
-        process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), "{}"])
-        try:
-            process.wait(timeout=delay)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process, end = started(folder), time.monotonic() + delay
+        while process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
         print(f"after {delay} s: {sorted(path.name for path in folder.glob('segments/*'))}")
-    launch.train(folder, [variants.main(parameters)])
+    train(folder, parameters)
     assert weights(folder) == weights(trained[0])
 
 
 @two_devices
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
-    launch._train_distributed(folder, [variants.main(parameters.model_copy(update={"processes": 2}))], world=2)
-    assert [fact["world"] for fact in facts(folder)] == [2] * len(facts(folder))
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert one["best_epoch"] == two["best_epoch"]
-        for a, b in zip(one["history"], two["history"], strict=True):
-            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
-            assert b["validation_ap"] == pytest.approx(a["validation_ap"], rel=1e-2)
+    main = variants.main(parameters.model_copy(update={"processes": 2}))
+    launch._train_distributed(folder, [*jobs.plan(folder, [main], corpus.read(folder))], world=2)
+    assert_alike(trained[0], folder, world=2)
+    assert [two.best_epoch for two in records(folder)] == [one.best_epoch for one in records(trained[0])]
 
 
 @two_devices
@@ -218,83 +239,62 @@ def test_two_trainings_at_once_do_not_meet(small_run, tmp_path):
         variants.write_segments(folder, corpus.read(folder), [whole])
         folders.append(folder)
     code = TRAIN.replace("variants.main(p)", "variants.reference(p)")
-    given = json.dumps({"processes": 2, "epochs": 1})
-    started = [subprocess.Popen([sys.executable, "-c", code, str(folder), given]) for folder in folders]
-    assert [process.wait() for process in started] == [0, 0]
-    (one,), (other,) = (facts(folder / "reference") for folder in folders)
-    assert one["world"] == other["world"] == 2
-    assert one["history"] == other["history"]
+    both = [started(folder, code, processes=2, epochs=1) for folder in folders]
+    assert [process.wait() for process in both] == [0, 0]
+    (one,), (other,) = (records(folder / "reference") for folder in folders)
+    assert one.world == other.world == 2
+    assert one.history == other.history
 
 
 @two_devices
 def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "parted")
     two = parameters.model_copy(update={"processes": 2, "epochs": 1})
-    launch.train(folder, [variants.main(two)])
-    assert [fact["world"] for fact in facts(folder)] == [1] * len(facts(trained[0])), "none is half of all"
+    train(folder, two)
+    assert [record.world for record in records(folder)] == [1] * len(records(trained[0])), "none is half of all"
     whole = variants.reference(two)
     variants.write_segments(folder, corpus.read(folder), [whole])
     launch.train(folder, [whole])
-    assert [fact["world"] for fact in facts(folder / "reference")] == [2]
+    assert [record.world for record in records(folder / "reference")] == [2]
 
 
 side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the processor's cores are shared out")
-
-
-def test_what_one_has_claimed_another_leaves(tmp_path):
-    command = "import sys, pathlib; from shl_utils.runs.locks import try_lock\n"
-    command += "with try_lock(pathlib.Path(sys.argv[1])) as free: print(free)"
-    asked = [sys.executable, "-c", command, str(tmp_path / "0.lock")]
-    with locks.try_lock(tmp_path / "0.lock") as free:
-        assert free
-        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"
-    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 @side_by_side
 def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     folder, parameters = copy_run(small_run, tmp_path / "side by side")
-    launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
-    assert [fact["threads"] for fact in facts(folder)] == [max(mixed_precision.cores() // 2, 1)] * len(facts(folder))
-    assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(facts(folder)))]
+    train(folder, parameters, parallel_models=2)
+    found = records(folder)
+    assert [record.threads for record in found] == [max(mixed_precision.cores() // 2, 1)] * len(found)
+    assert sorted(path.name for path in (folder / "segments").iterdir()) == [str(k) for k in range(len(found))]
     assert not (folder / launch.CONFIG).exists()
     said = [line for path in folder.glob("launch.*.log") for line in path.read_text().splitlines()]
     assert all(line.endswith(" to go") for line in said), "trainers have nothing to complain about"
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert two["world"] == 1
-        assert two["codes"] == one["codes"]
-        for a, b in zip(one["history"], two["history"], strict=True):
-            assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+    assert_alike(trained[0], folder)
 
 
 @side_by_side
 def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
-    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), '{"parallel_models": 2}'])
-    while not list(folder.glob("segments/*/segment.json")):
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.02)
-    trainers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    trainers = killed(started(folder, parallel_models=2), lambda: list(folder.glob("segments/*/segment.json")))
     deadline = time.monotonic() + 300
-    while any(os.path.exists(f"/proc/{pid}/exe") for pid in trainers.stdout.split()):
+    while any(os.path.exists(f"/proc/{pid}/exe") for pid in trainers):
         assert time.monotonic() < deadline, "a trainer went on alone"
         time.sleep(0.05)
     done = {path: path.stat().st_mtime_ns for path in folder.glob("segments/*/segment.json")}
-    launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 2}))])
+    train(folder, parameters, parallel_models=2)
     assert all(path.stat().st_mtime_ns == made for path, made in done.items()), "what was done is kept"
-    assert len(facts(folder)) == len(facts(trained[0]))
+    assert len(records(folder)) == len(records(trained[0]))
     assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
 
 
 @side_by_side
 def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "no reference")
-    main = variants.main(parameters.model_copy(update={"parallel_models": 2, "initialization": "warm_start"}))
     with pytest.raises(RuntimeError, match=r"exit code 1; FileNotFoundError: .* holds no unified model to start from"):
-        launch.train(folder, [main])
+        train(folder, parameters, parallel_models=2, initialization="warm_start")
 
 
 @two_devices
@@ -307,16 +307,14 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     values = parameters.model_dump() | {"nodes": 2, "processes": 1, "rendezvous": f"127.0.0.1:{port}"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     env = os.environ | {"OMP_NUM_THREADS": "1"}  # the two share this machine's cores
-    first = subprocess.Popen([sys.executable, "-c", TRAIN, str(folder), json.dumps(values)], env=env)
+    first = started(folder, env=env, **values)
     while not (folder / launch.CONFIG).exists():
         assert first.poll() is None
         time.sleep(0.05)
     command = [sys.executable, "-m", "shl_utils.cli", "join", str(tmp_path / "params.yaml"), "--node", "1"]
     second = subprocess.run(command, env=env, check=False)
     assert (first.wait(), second.returncode) == (0, 0)
-    for one, two in zip(facts(trained[0]), facts(folder), strict=True):
-        assert two["world"] == 2
-        assert two["history"][-1]["loss"] == pytest.approx(one["history"][-1]["loss"], rel=1e-3)
+    assert_alike(trained[0], folder, world=2)
 
 
 @two_devices
@@ -324,15 +322,14 @@ def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
     main = variants.main(parameters.model_copy(update={"processes": 2, "lora_layers": 99}))
     with pytest.raises(RuntimeError, match=r"exit code 1; root cause: .*lora_layers is 99"):
-        launch._train_distributed(folder, [main], world=2)
+        launch._train_distributed(folder, [*jobs.plan(folder, [main], corpus.read(folder))], world=2)
 
 
 def test_what_is_all_there_needs_no_launch(trained):
     """Other machines would have to join it."""
     folder, parameters = trained
-    alone = parameters.model_copy(update={"nodes": 2, "rendezvous": "127.0.0.1:1"})
     before = weights(folder)
-    launch.train(folder, [variants.main(alone)])
+    train(folder, parameters, nodes=2, rendezvous="127.0.0.1:1")
     assert weights(folder) == before
 
 
@@ -342,17 +339,16 @@ def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(train
     monkeypatch.setattr(mixed_precision, "cores", lambda: 2)
     monkeypatch.setattr(mixed_precision, "device", lambda: "cpu")
     main = variants.main(parameters.model_copy(update={"epochs": epochs}))
-    asked = list(jobs.plan(folder, [main], corpus.read(folder)))
-    assert (asked[0].notes_to_see() >= launch.MIN_NOTES_FOR_PARALLEL) == (n > 1), "the test's own sizes"
-    assert launch._at_once(asked) == n
+    plans = list(jobs.plan(folder, [main], corpus.read(folder)))
+    assert (plans[0].notes_to_see() >= launch.MIN_NOTES_FOR_PARALLEL) == (n > 1), "the test's own sizes"
+    assert launch._n_parallel(plans) == n
 
 
 def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
     parameters = check({"initialization": "warm_start"})
     main = variants.main(parameters)
     for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
-        fact = {"seconds": seconds, "threads": 3, "world": 1, "device": "cpu"}
-        storage.write_json(tmp_path / folder / "segments" / "0" / "segment.json", fact)
+        invented_record(seconds=seconds, threads=3).write(tmp_path / folder / "segments" / "0")
     assert variants.core_seconds(tmp_path, main) == 21
     assert variants.core_seconds(tmp_path, main, main.origin) == 21, "each once"
     assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6
@@ -360,26 +356,30 @@ def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
 
 def test_other_parameters_train_again(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "other")
-    other = parameters.model_copy(update={"epochs": 1})
-    launch.train(folder, [variants.main(other)])
+    train(folder, parameters, epochs=1)
     first = weights(folder)
-    other = other.model_copy(update={"lr_head": 1e-3})
-    launch.train(folder, [variants.main(other)])
+    train(folder, parameters, epochs=1, lr_head=1e-3)
     assert all(weights(folder)[name] != data for name, data in first.items() if "head" in name)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="test_gpu.py does it for real")
+def one_segment(small_run, k, **changes):
+    """The k-th segment of a run, not yet trained: its plan, its task, and a net."""
+    folder, parameters = small_run
+    main, notes = variants.main(parameters.model_copy(update=changes)), corpus.read(folder)
+    base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
+    plan = next(jobs.plan(folder, [main], notes))
+    task = worker.task_of(seen, notes, plan, k % plan.n)
+    return plan, task, lambda: worker.fresh(base, task.prior(), main.parameters)
+
+
+@processor_only
 def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_run):
     """fp16 arithmetic and gradient scaling on a processor, step by step as Accelerate does it on a GPU."""
-    folder, parameters = small_run
-    notes = corpus.read(folder)
-    base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
-    plan = next(jobs.plan(folder, [variants.main(parameters)], notes))
-    task = worker.task_of(seen, notes, plan, 2)  # its largest gradients overflow at PyTorch's own first scale
-    learnt = {}
+    plan, task, untrained = one_segment(small_run, 2)  # its largest gradients overflow at PyTorch's own first scale
+    parameters, seen, learnt = plan.variant.parameters, task.features, {}
     for dtype in (torch.float32, torch.float16):
         torch.manual_seed(0)
-        net = worker.fresh(base, task.prior(), parameters)
+        net = untrained()
         optimizer = loop.optimizer_of(net, parameters, fused=False)
         scaler = torch.amp.GradScaler("cpu", init_scale=worker.SCALE, enabled=dtype == torch.float16)
         rng = np.random.default_rng(0)
@@ -388,7 +388,7 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
             for batch in batches(rows, seen.lengths, size=parameters.batch_size, rng=rng):
                 with forward_pass.autocast("cpu", dtype):
                     logits = net(*seen.pad(rows[batch]))
-                targets = torch.tensor(notes.labels[rows[batch]][:, plan.segments == 2].toarray())
+                targets = torch.tensor(task.labels[rows[batch]].toarray())
                 loss = task.loss(logits, targets, torch.tensor(given[batch]), notes=len(batch))
                 scaler.scale(loss).backward()
                 scaler.step(optimizer)  # raises on half-precision parameters
@@ -400,17 +400,11 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
     assert learnt[torch.float32].std() > 0.05
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes fp16")
+@processor_only
 @pytest.mark.parametrize("clip", [0.0, 0.05])
 def test_gradients_are_cut_to_their_norm(small_run, clip):
-    folder, parameters = small_run
-    parameters = parameters.model_copy(update={"max_grad_norm": clip})
-    notes, main = corpus.read(folder), variants.main(parameters)
-    base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
-    plan = next(jobs.plan(folder, [main], notes))
-    task = worker.task_of(seen, notes, plan, plan.n - 1)
-    accelerator = worker.accelerator_for("fp32", world=1)
-    net = worker.fresh(base, task.prior(), parameters)
+    plan, task, untrained = one_segment(small_run, -1, max_grad_norm=clip)
+    parameters, net, accelerator = plan.variant.parameters, untrained(), worker.accelerator_for("fp32", world=1)
     optimizer = loop.optimizer_of(net, parameters, fused=True)
     norms = []
 
@@ -419,50 +413,56 @@ def test_gradients_are_cut_to_their_norm(small_run, clip):
         norms.append(float(torch.stack(grads).norm()))
 
     optimizer.register_step_pre_hook(look)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    rng = np.random.default_rng(0)
-    loop._epoch(net, task, parameters, accelerator, accelerator.prepare(optimizer), schedule, rng, lambda n: None)
+    state = TrainingState(
+        net,
+        accelerator.prepare(optimizer),
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+        rng=np.random.default_rng(0),
+        scaler=None,
+        best_weights={},
+    )
+    loop._epoch(loop.Training(net, task, parameters, accelerator=accelerator, state=state, on_step=lambda n: None))
     assert len(norms) > 1
     assert (max(norms) <= clip * 1.001) == (clip > 0)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is right on a GPU")
-def test_fp16_without_a_gpu_is_refused():
-    with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found"):
-        worker.accelerator_for("fp16", world=1)
+@pytest.mark.parametrize(
+    ("precision", "world", "message"),
+    [
+        ("fp32", 2, r"asked for fp32 in 2 processes, got fp32 in 1"),
+        pytest.param("fp16", 1, "precision fp16 needs a GPU and none was found", marks=processor_only),
+    ],
+)
+def test_what_is_not_there_is_refused(precision, world, message):
+    with pytest.raises(ValueError, match=message):
+        worker.accelerator_for(precision, world=world)
 
 
-def test_a_world_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match=r"asked for fp32 in 2 processes, got fp32 in 1"):
-        worker.accelerator_for("fp32", world=2)
-
-
-def test_the_trunk_is_computed_once_and_again_only_for_other_notes(small_run, tmp_path):
-    folder, parameters = copy_run(small_run, tmp_path / "trunk")
-    notes = corpus.read(folder)
-    _, first = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
+def test_frozen_layers_are_computed_once_and_again_only_for_other_notes(small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "frozen")
     path = feature_cache.path_of(folder, parameters)
-    written = path.stat().st_mtime_ns
-    _, again = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
-    assert torch.equal(first.flat, again.flat)
-    assert path.stat().st_mtime_ns == written
+
+    def features():
+        cache = feature_cache.FeatureCache(folder, corpus.read(folder).notes["text"])
+        return cache.features(parameters)[1].flat, path.stat().st_mtime_ns
+
+    (first, written), (again, kept) = features(), features()
+    assert torch.equal(first, again)
+    assert kept == written
     table = pd.read_parquet(folder / "corpus.parquet")
     table.assign(text=table["text"].str.upper() + " AGAIN").to_parquet(folder / "corpus.parquet")
-    notes = corpus.read(folder)
-    feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
-    assert path.stat().st_mtime_ns != written
+    assert features()[1] != written
 
 
 @pytest.mark.filterwarnings("ignore:BertModel cannot be split")
-def test_on_the_kept_trunk_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
+def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
     predicted = []
     for name in ("kept", "whole"):
         folder, parameters = copy_run(small_run, tmp_path / name)
-        asked = variants.main(parameters.model_copy(update={"lora_layers": 2, "epochs": 1, "precision": "fp32"}))
         if name == "whole":
             monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
-        launch.train(folder, [asked])
-        predicted += [found.probabilities for found in predictions.compute(folder, [asked])]
+        main = train(folder, parameters, lora_layers=2, epochs=1, precision="fp32")
+        predicted += [found.probabilities for found in predictions.compute(folder, [main])]
     assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
     assert predicted[0].std() > 0.01
 
@@ -479,18 +479,12 @@ def test_training_all_layers_uses_tokens(small_run, tmp_path):
     other = parameters.model_copy(update={"lora_layers": -1, "epochs": 1, "segmentation": "none"})
     variants.write_segments(folder, corpus.read(folder), [variants.main(other)])
     launch.train(folder, [variants.main(other)])
-    (fact,) = facts(folder)
+    (record,) = records(folder)
     assert [path.name.rsplit("-", 1)[-1] for path in (folder / "trunk").iterdir()] == ["tokens.safetensors"]
     config = json.loads((folder / "segments" / "0" / "adapter_config.json").read_text())
-    assert {int(name.split(".")[2]) for name in config["target_modules"].replace("\\", "").split("|")} == {
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-    }
-    assert np.isfinite(fact["history"][0]["loss"])
+    layers = {int(name.split(".")[2]) for name in config["target_modules"].replace("\\", "").split("|")}
+    assert layers == set(range(6))
+    assert np.isfinite(record.history[0]["loss"])
 
 
 def test_expected_weight_of_drawn_negatives_is_that_of_all():

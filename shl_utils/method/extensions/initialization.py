@@ -10,7 +10,6 @@ notes what a report looks like. Its learning rates are lower (`warm_start_lr_fac
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -46,21 +45,19 @@ def description_head(
 
 
 def set_head(net: nn.Module, weight: NDArray, bias: NDArray) -> None:
+    """Copy `weight` (codes, width) and `bias` (codes,) into the head of `net`, in place."""
     with torch.no_grad():
         net.head.weight.copy_(torch.tensor(weight))
         net.head.bias.copy_(torch.tensor(bias))
 
 
-def from_unified(net: nn.Module, folder: Path, codes: list[str]) -> None:
+def from_unified(net: nn.Module, folder: Path, known: list[str], codes: list[str]) -> None:
     """Copy into `net`, in place, the adapter and the head rows of `codes` from the unified model in `folder`.
 
-    Raises FileNotFoundError if the folder holds no model, ValueError if that model lacks one of the codes.
+    known: the codes of that model, in the order of its head's rows. ValueError if it lacks one of `codes`.
     """
     from peft import set_peft_model_state_dict
 
-    if not (folder / "segment.json").exists():
-        raise FileNotFoundError(f"{folder} holds no unified model to start from: run 03_train first")
-    known = json.loads((folder / "segment.json").read_text(encoding="utf-8"))["codes"]
     missing = sorted(set(codes) - set(known))
     if missing:
         raise ValueError(f"the unified model in {folder} lacks {len(missing)} codes, such as {missing[0]}")

@@ -1,7 +1,5 @@
 """Where a segment's model starts: descriptions on values worked out by hand, the unified model on real reports."""
 
-import json
-
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -13,6 +11,7 @@ from shl_utils.method.extensions import initialization
 from shl_utils.runs import mixed_precision
 from shl_utils.training import launch, segment_model, variants
 from shl_utils.training.segment_model import create
+from shl_utils.training.segment_record import SegmentRecord
 
 
 def test_a_description_head_ranks_by_likeness():
@@ -59,18 +58,17 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
     unified = folder / "reference" / "segments" / "0"
     base, seen = feature_cache.FeatureCache(folder, notes.notes["text"]).features(parameters)
     rows = notes.rows("test")
-    known = json.loads((unified / "segment.json").read_text())["codes"]
-    codes = json.loads((folder / "segments" / "0" / "segment.json").read_text())["codes"]
+    known, codes = (SegmentRecord.read(place).codes for place in (unified, folder / "segments" / "0"))
     _, top, layers = frozen_layers.split_encoder(base, parameters)
     net = create(top, np.full(len(codes), 0.1), pooling="attention", rank=8, targets="all", layers=layers, name="x")
-    initialization.from_unified(net, unified, codes)
+    initialization.from_unified(net, unified, known, codes)
     asked = {"device": mixed_precision.device(), "dtype": encoder.torch.float32}
     ours = segment_model.predict(net.to(mixed_precision.device()), seen, rows, **asked)
     top = frozen_layers.split_encoder(base, parameters).trainable
     whole = segment_model.predict(segment_model.load(top, unified).to(mixed_precision.device()), seen, rows, **asked)
     assert ours == pytest.approx(whole[:, [known.index(code) for code in codes]], abs=1e-5)
     with pytest.raises(ValueError, match="lacks 1 codes, such as none"):
-        initialization.from_unified(net, unified, ["none"])
+        initialization.from_unified(net, unified, known, ["none"])
 
 
 @pytest.mark.slow
@@ -83,7 +81,7 @@ def test_it_goes_on_at_a_share_of_the_learning_rates(fresh_run):
         variants.write_segments(folder, corpus.read(folder), wanted[1:])
         launch.train(folder, wanted)
         unified, own = folder / "reference" / "segments" / "0", folder / "segments" / "0"
-        codes = [json.loads((place / "segment.json").read_text())["codes"] for place in (unified, own)]
+        codes = [SegmentRecord.read(place).codes for place in (unified, own)]
         heads = [load_file(place / "head.safetensors")["weight"] for place in (unified, own)]
         moved[factor] = (heads[1] - heads[0][[codes[0].index(code) for code in codes[1]]]).abs().max().item()
     assert moved[1e-6] < 1e-4 < 1e-2 < moved[0.5]
@@ -99,8 +97,7 @@ def test_description_start_trains(fresh_run):
         variants.write_segments(folder, notes, models[1:])
         launch.train(folder, models)
         heads[start] = (folder / "segments" / "0" / "head.safetensors").read_bytes()
-        history = json.loads((folder / "segments" / "0" / "segment.json").read_text())["history"]
-        assert np.isfinite(history[0]["loss"])
+        assert np.isfinite(SegmentRecord.read(folder / "segments" / "0").history[0]["loss"])
     assert len(set(heads.values())) == 3, "the start changed nothing"
-    origin = json.loads((folder / "origin" / "segments" / "0" / "segment.json").read_text())
-    assert origin["codes"] == corpus.read(folder).codes["code"].tolist(), "it starts from a model of all codes"
+    origin = SegmentRecord.read(folder / "origin" / "segments" / "0")
+    assert origin.codes == corpus.read(folder).codes["code"].tolist(), "it starts from a model of all codes"
