@@ -37,7 +37,7 @@ _imbalance, _filter, _segment, _train, _evaluate, _ablate, _cost, _verdict, _one
 
 
 def _brought(stage: str, declared: Mapping[str, Declaration]) -> dict[str, tuple[Any, Any]]:
-    """Type and field of each parameter that losses, derived values or sources bring."""
+    """Type and field of each parameter that losses, derived values, rules or sources bring."""
     every = {name: told for one in declared.values() for name, told in one.parameters.items()}
     return {
         name: _typed(stage, default, meaning, **(limits[0] if limits else {}))
@@ -51,7 +51,12 @@ def _typed(stage: str, default: Any, meaning: str, *, choices=(), keys=(), **mor
     return kind, _of(stage, default, meaning, **more)
 
 
-_Brought = create_model("_Brought", **_brought("00_imbalance", SOURCES), **_brought("03_train", LOSSES | DERIVED))
+_Brought = create_model(
+    "_Brought",
+    **_brought("00_imbalance", SOURCES),
+    **_brought("03_train", LOSSES | DERIVED),
+    **_brought("04_evaluate", RULES),
+)
 
 
 class Parameters(_Brought):

@@ -30,9 +30,9 @@ def share(labels, *, least_share):
 """,
     "method/thresholds.py": """
 
-@RULES.add("mean")
-def toy(validation):
-    return np.full(len(validation.segment), validation.probabilities.mean())
+@RULES.add("mean", parameters={"lift": (1.0, "toy: factor on the mean", {"gt": 0})})
+def toy(validation, *, lift):
+    return np.full(len(validation.segment), lift * validation.probabilities.mean())
 """,
     "data/sources/toy.py": '''
 from pathlib import Path
@@ -83,7 +83,8 @@ def refused(**values):
     except ValueError as error:
         return str(error)
 
-asked = check({"loss": "toy", "damping": 0.25, "gamma": 2.0, "threshold": "mean", "source": "toy", "animal": "dog"})
+toys = {"loss": "toy", "threshold": "mean", "source": "toy"}
+asked = check(toys | {"damping": 0.25, "gamma": 2.0, "lift": 2.0, "animal": "dog"})
 labels = sparse.csr_array(np.array([[1, 0], [1, 0], [1, 1], [1, 0], [1, 0]], dtype=np.float32))
 loss = loss_factory.fitted("toy", labels, asked)
 logits = torch.zeros(5, 2, requires_grad=True)
@@ -104,7 +105,7 @@ print(json.dumps({
     "label": tables.LABELS["share"],
     "training": sorted(training_parameters(asked) & {"damping", "least_share"}),
     "unused": [sorted({"damping", "least_share", "gamma", "beta"} & moot) for moot in (ours, bce)],
-    "limits": thresholds.choose("mean", found).tolist(),
+    "limits": thresholds.choose("mean", found, **asked.model_dump()).tolist(),
     "notes": notes.summary()["notes"].sum(),
     "files": [path.name for path in sources.files(asked)],
     "fetched": cli.main(["fetch", "toy"]),
@@ -156,7 +157,7 @@ def test_a_toy_loss_gets_what_it_asks_for_and_is_recorded(told):
 
 
 def test_a_toy_rule_chooses(told):
-    assert told["limits"] == [0.25, 0.25]
+    assert told["limits"] == [0.5, 0.5]
 
 
 def test_a_toy_source_is_read_and_fetched(told):

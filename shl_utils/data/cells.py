@@ -80,7 +80,7 @@ def find_separator(cells: Iterable[str], separator: str) -> str:
     cells = list(cells)
     parts = Counter(part.strip() for cell in cells for part in cell.split(separator) if part.strip())
     # sorted, so that signs that occur equally often are tried in the same order by every process
-    signs = Counter(sign for part in parts for sign in sorted(set(part)) if not (sign.isalnum() or sign in NO_SEPARATORS))
+    signs = Counter(sign for part in parts for sign in sorted({*part} - NO_SEPARATORS) if not sign.isalnum())
     known = (*LIST_SEPARATORS, *WORD_SEPARATORS)
     others = [sign for sign, _ in signs.most_common() if sign not in known and not sign.isspace()]
     for other in (*LIST_SEPARATORS, *others, *WORD_SEPARATORS):

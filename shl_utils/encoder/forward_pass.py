@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shl_utils.encoder.tokens import Ragged, by_length
-from shl_utils.method.pooling import mean_pool
+from shl_utils.method.extensions.heads import mean_pool
 
 
 def autocast(device: str, dtype: torch.dtype) -> torch.autocast:

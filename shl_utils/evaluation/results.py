@@ -98,7 +98,8 @@ def choose_thresholds(
     corpus: Corpus, gold: sparse.csr_array, predictions: Predictions, parameters: Parameters
 ) -> NDArray[np.float64]:
     """Thresholds (codes,), chosen on validation by the rule `threshold` of the run. gold: (notes, codes)."""
-    return thresholds.choose(parameters.threshold, _validation(corpus, gold, predictions, parameters))
+    validation = _validation(corpus, gold, predictions, parameters)
+    return thresholds.choose(parameters.threshold, validation, **parameters.model_dump())
 
 
 def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float64]) -> NDArray[np.int8]:
@@ -149,7 +150,8 @@ def threshold_table(
 ) -> pd.DataFrame:
     """Thresholds as saved: `code`, `model` (the segment that predicts it, -1 for none), and one column per rule."""
     validation = _validation(corpus, gold, predictions, parameters)
-    columns = {rule: thresholds.choose(rule, validation) for rule in thresholds.RULES}
+    known = parameters.model_dump()
+    columns = {rule: thresholds.choose(rule, validation, **known) for rule in thresholds.RULES}
     return pd.DataFrame({"code": corpus.codes["code"], "model": predictions.segments, **columns})
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from shl_utils.declarations import Registry
+from shl_utils import declarations
 from shl_utils.method.score_counts import curve, next_below
 
-RULES = Registry("threshold rule")
+RULES = declarations.Registry("threshold rule")
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Validation:
         return result
 
 
-def choose(rule: str, validation: Validation) -> NDArray[np.float64]:
+def choose(rule: str, validation: Validation, **parameters: Any) -> NDArray[np.float64]:
     """Threshold of every code (codes,) by a rule of RULES: at or above it the code is predicted.
 
-    Raises ValueError for an unknown rule, or if there is no positive to choose by.
+    parameters: of the run; a rule takes what it asks for by name. Raises ValueError for an unknown rule, or if there is
+    no positive to choose by.
     """
-    return RULES[rule](validation)
+    return RULES[rule](validation, **{name: parameters[name] for name in declarations.RULES[rule].takes})
 
 
 @RULES.add()

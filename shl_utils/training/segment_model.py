@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from shl_utils.encoder.forward_pass import hidden_states, run_in_batches
 from shl_utils.encoder.frozen_layers import encoder_layers, n_layers
 from shl_utils.encoder.tokens import Ragged
-from shl_utils.method.extensions.attention_head import AttentiveHead
-from shl_utils.method.pooling import Head
+from shl_utils.method.extensions.heads import AttentiveHead, Head
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
 POOLING = {"mean": Head, "attention": AttentiveHead}
@@ -44,7 +43,7 @@ def create(
 
     Three things keep a run of a few epochs from finding only the most frequent codes. These are prior biases, mean
     pooling (or attention that starts as it), and a separate learning rate for the head.
-    pooling: "mean" or "attention", see `attention_head`. targets: "attention" adapts what PEFT adapts by default for
+    pooling: "mean" or "attention", see `heads`. targets: "attention" adapts what PEFT adapts by default for
     the architecture (BERT: query and value), "all" adapts every linear map of the `layers`.
     name: of the encoder, kept in the adapter's configuration.
     """

@@ -20,7 +20,8 @@ from sklearn.metrics import average_precision_score
 from shl_utils.data import corpus
 from shl_utils.encoder import encoder, feature_cache, forward_pass, frozen_layers, weight_files
 from shl_utils.evaluation import predictions
-from shl_utils.method import losses, pooling
+from shl_utils.method import losses
+from shl_utils.method.extensions import heads
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
 from shl_utils.runs import mixed_precision
@@ -148,7 +149,7 @@ def test_an_adapter_loads_with_transformers_and_peft_alone(trained):
     )
     with torch.inference_mode():
         hidden = adapted(**batch).last_hidden_state
-    pooled = pooling.mean_pool(hidden, batch["attention_mask"])
+    pooled = heads.mean_pool(hidden, batch["attention_mask"])
     plain = (pooled @ head["weight"].T + head["bias"]).sigmoid().numpy()
     codes = [i for i, code in enumerate(notes.codes["code"]) if code in records(folder)[0].codes]
     assert predicted.select(rows)[:, codes] == pytest.approx(plain, abs=1e-4)

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from shl_utils.method.extensions.attention_head import AttentiveHead
-from shl_utils.method.pooling import Head
+from shl_utils.method.extensions.heads import AttentiveHead, Head
 from shl_utils.training.segment_model import pooling_of
 
 # one note of two tokens and a pad; width 4, so that the scores are halved
