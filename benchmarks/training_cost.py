@@ -62,7 +62,7 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
     """The setups to be measured. rate: factor on the learning rates where all layers are trained, by either runner."""
     every = {"lora_layers": -1, "lora_targets": "attention"}
     every |= {name: rate * getattr(parameters, name) for name in ("lr_lora", "lr_head")}
-    asked = [
+    setups = [
         ("trainer", False, PLAIN | every),
         ("trainer", False, every),
         ("trainer", True, PLAIN | every),
@@ -73,7 +73,7 @@ def ways(parameters: Parameters, rate: float) -> list[Way]:
     ]
     return [
         Way(runner, mixed, Variant(f"{FOLDER}/{number}", parameters.model_copy(update=changes)))
-        for number, (runner, mixed, changes) in enumerate(asked)
+        for number, (runner, mixed, changes) in enumerate(setups)
     ]
 
 
@@ -175,7 +175,7 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
         "notes_seen": plan.notes_to_see(),
         "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if torch.cuda.is_available() else 0,
         "bytes": sum(path.stat().st_size for path in plan.place.rglob("*") if path.is_file()),
-        **_figures(corpus, found, variant.parameters),
+        **_metrics(corpus, found, variant.parameters),
     }
 
 
@@ -212,13 +212,13 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
     return Predictions(rows, probabilities, plan.segments), seconds
 
 
-def _figures(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
+def _metrics(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
     """F1 on unfiltered test labels at thresholds from validation; mean of micro-AP and mAP on validation."""
     validation, gold = corpus.rows("validation"), corpus.labels
     decided = results.binarize(corpus, found, results.choose_thresholds(corpus, gold, found, parameters))
     scored = label_metrics.scores(results.test_truth(corpus, gold), decided)
-    figures = {name: scored[name] for name in ("micro_f1", "macro_f1_present")}
-    return figures | {
+    metrics = {name: scored[name] for name in ("micro_f1", "macro_f1_present")}
+    return metrics | {
         "validation_ranking": score_metrics.validation_score(gold[validation].toarray(), found.select(validation))
     }
 
@@ -248,8 +248,8 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
 def main(arguments: list[str]) -> None:
     """Measure one setup; arguments: folder of the run, position in `ways`."""
     folder, number = Path(arguments[0]), int(arguments[1])
-    asked = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
-    way = ways(check(asked["parameters"]), asked["rate"])[number]
+    config = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
+    way = ways(check(config["parameters"]), config["rate"])[number]
     storage.write_json(folder / way.variant.folder / "found.json", _measure(folder, way))
 
 

@@ -151,10 +151,10 @@ def scan(paths: Sequence[Path], runs: Sequence[str]) -> int:
     from shl_utils.runs import leak_scan
 
     folders = _begun(runs)
-    bare = [folder for folder in folders if not (folder / "corpus.parquet").exists()]
-    if bare and (runs or len(bare) == len(folders)):
-        raise FileNotFoundError(f"{bare[0]} has no corpus.parquet: its notes cannot be looked for")
-    folders = [folder for folder in folders if folder not in bare]
+    without_notes = [folder for folder in folders if not (folder / "corpus.parquet").exists()]
+    if without_notes and (runs or len(without_notes) == len(folders)):
+        raise FileNotFoundError(f"{without_notes[0]} has no corpus.parquet: its notes cannot be looked for")
+    folders = [folder for folder in folders if folder not in without_notes]
     leaks = leak_scan.find_leaks(paths, folders)
     for leak in leaks:
         print(

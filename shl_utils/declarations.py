@@ -21,8 +21,8 @@ class Registry(dict[str, Any]):
         super().__init__(entries)
         self.kind = kind
 
-    def add(self, name: str = "", **said: Any) -> Callable[[Callable], Callable]:
-        """Decorator that adds a function, under its own name unless given one. said: its declaration, as below."""
+    def add(self, name: str = "", **declared: Any) -> Callable[[Callable], Callable]:
+        """Decorator that adds a function, under its own name unless given one. declared: its declaration, as below."""
 
         def added(function: Callable) -> Callable:
             self[name or function.__name__] = function
@@ -101,12 +101,12 @@ def _in_file(declaration: type[Declaration], decorator: str, file: Path) -> Iter
     for function in functions:
         for call in function.decorator_list:
             if isinstance(call, ast.Call) and ast.unparse(call.func) == decorator:
-                asked = zip(function.args.kwonlyargs, function.args.kw_defaults)
-                takes = tuple(argument.arg for argument, default in asked if default is None)
+                arguments = zip(function.args.kwonlyargs, function.args.kw_defaults)
+                takes = tuple(argument.arg for argument, default in arguments if default is None)
                 try:
-                    said = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+                    declared = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
                     name = ast.literal_eval(call.args[0]) if call.args else function.name
-                    yield name, declaration(function=function.name, module=file.stem, takes=takes, **said)
+                    yield name, declaration(function=function.name, module=file.stem, takes=takes, **declared)
                 except (TypeError, ValueError) as error:
                     raise ValueError(
                         f"{file}, line {call.lineno}: give `@{decorator}` literals, by the names that "

@@ -38,7 +38,7 @@ _imbalance, _filter, _segment, _train, _evaluate, _ablate, _cost, _verdict, _one
 
 def _brought(stage: str, declared: Mapping[str, Declaration]) -> dict[str, tuple[Any, Any]]:
     """Type and field of each parameter that losses, derived values, rules or sources bring."""
-    every = {name: told for one in declared.values() for name, told in one.parameters.items()}
+    every = {name: about for one in declared.values() for name, about in one.parameters.items()}
     return {
         name: _typed(stage, default, meaning, **(limits[0] if limits else {}))
         for name, (default, meaning, *limits) in every.items()

@@ -104,7 +104,7 @@ print(json.dumps({
     "derived": {name: taken.tolist() for name, taken in loss_factory.derived("toy", labels, asked).items()},
     "label": tables.LABELS["share"],
     "training": sorted(training_parameters(asked) & {"damping", "least_share"}),
-    "unused": [sorted({"damping", "least_share", "gamma", "beta"} & moot) for moot in (ours, bce)],
+    "unused": [sorted({"damping", "least_share", "gamma", "beta"} & unused) for unused in (ours, bce)],
     "limits": thresholds.choose("mean", found, **asked.model_dump()).tolist(),
     "notes": notes.summary()["notes"].sum(),
     "files": [path.name for path in sources.files(asked)],
@@ -121,7 +121,7 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def result(tmp_path_factory):
     """What RUN says where the toys are."""
     place = tmp_path_factory.mktemp("toys")
     shutil.copytree(PROJECT / "shl_utils", place / "shl_utils", ignore=shutil.ignore_patterns("__pycache__"))
@@ -131,11 +131,11 @@ def told(tmp_path_factory):
     env = os.environ | {"PYTHONPATH": str(place)}
     done = subprocess.run([sys.executable, "-c", RUN], cwd=place, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]) | {"said": done.stdout}
+    return json.loads(done.stdout.splitlines()[-1]) | {"output": done.stdout}
 
 
-def test_a_toy_is_checked_as_the_others_are(told):
-    loss, damping, rule, source, needed, animal, other, misspelt = told["errors"]
+def test_a_toy_is_checked_as_the_others_are(result):
+    loss, damping, rule, source, needed, animal, other, misspelt = result["errors"]
     assert "'sh_focal' or 'toy', got 'toi'" in loss
     assert "damping: Input should be less than or equal to 1" in damping
     assert "'shrunk' or 'mean', got 'main'" in rule
@@ -146,32 +146,32 @@ def test_a_toy_is_checked_as_the_others_are(told):
     assert "unknown parameter 'dampin', did you mean 'damping'?" in misspelt
 
 
-def test_a_toy_loss_gets_what_it_asks_for_and_is_recorded(told):
+def test_a_toy_loss_gets_what_it_asks_for_and_is_recorded(result):
     # shares 1 and 0.2, the second raised to 0.25; at probability 0.5 each pair costs 0.25 * share * 0.5^2
-    assert told["derived"] == {"share": [1.0, 0.25]}
-    assert told["value"] == pytest.approx(0.25 * 1.25 * 0.25)
-    assert told["gradient"] == pytest.approx([-0.25 * 2 * 0.5 * 0.25 / 5, 0.25 * 0.25 * 2 * 0.5 * 0.25 / 5])
-    assert told["label"] == "share of the notes"
-    assert told["training"] == ["damping", "least_share"]
-    assert told["unused"] == [[], ["beta", "damping", "gamma", "least_share"]]
+    assert result["derived"] == {"share": [1.0, 0.25]}
+    assert result["value"] == pytest.approx(0.25 * 1.25 * 0.25)
+    assert result["gradient"] == pytest.approx([-0.25 * 2 * 0.5 * 0.25 / 5, 0.25 * 0.25 * 2 * 0.5 * 0.25 / 5])
+    assert result["label"] == "share of the notes"
+    assert result["training"] == ["damping", "least_share"]
+    assert result["unused"] == [[], ["beta", "damping", "gamma", "least_share"]]
 
 
-def test_a_toy_rule_chooses(told):
-    assert told["limits"] == [0.5, 0.5]
+def test_a_toy_rule_chooses(result):
+    assert result["limits"] == [0.5, 0.5]
 
 
-def test_a_toy_source_is_read_and_fetched(told):
-    assert told["notes"] == 20
-    assert told["files"] == ["rooms.csv"]
-    assert told["fetched"] == 0
-    assert "toy: verified, kennel" in told["said"]
-    assert told["private"] is False
+def test_a_toy_source_is_read_and_fetched(result):
+    assert result["notes"] == 20
+    assert result["files"] == ["rooms.csv"]
+    assert result["fetched"] == 0
+    assert "toy: verified, kennel" in result["output"]
+    assert result["private"] is False
 
 
-def test_results_depend_on_a_toy_where_it_is_used_alone(told):
-    assert told["reached"] == [True, True, True]
-    assert told["code"]["bce"] == jobs._code("bce", "prior"), "a new loss outdates no model of another"
-    assert told["code"]["toy"] != told["code"]["bce"]
+def test_results_depend_on_a_toy_where_it_is_used_alone(result):
+    assert result["reached"] == [True, True, True]
+    assert result["code"]["bce"] == jobs._code("bce", "prior"), "a new loss outdates no model of another"
+    assert result["code"]["toy"] != result["code"]["bce"]
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,9 @@ def chunk(tokenizer, texts: Sequence[str], *, max_tokens: int, chunk_tokens: int
 
 def special_tokens(tokenizer) -> tuple[list[int], list[int]]:
     """Ids of the tokens put before and after a text, such as [CLS] and [SEP]."""
-    bare, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
-    start = full.index(bare[0])
-    return full[:start], full[start + len(bare) :]
+    plain, full = (tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+    start = full.index(plain[0])
+    return full[:start], full[start + len(plain) :]
 
 
 def by_length(lengths: NDArray, *, label: str | None) -> Iterator[NDArray[np.int64]]:

@@ -111,8 +111,8 @@ def sweep(
     rows, known = similarity[train], None if evidence is None else evidence[train]
     lines = {}
     for kind, value in (*(("cosine", value) for value in COSINES), *(("quantile", value) for value in QUANTILES)):
-        asked = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
-        limit = label_filter.cosine_threshold(similarity, corpus.split, asked)
+        changed = parameters.model_copy(update={"filter_by": kind, "filter_threshold": value})
+        limit = label_filter.cosine_threshold(similarity, corpus.split, changed)
         kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
         line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
         line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()

@@ -80,11 +80,11 @@ def trivial_baselines(truth: NDArray[np.integer]) -> pd.DataFrame:
     common[:, truth.sum(axis=0).argmax()] = 1
     rows = {}
     for name, predicted in {"no code, ever": np.zeros_like(truth), "the most frequent, always": common}.items():
-        figures = scores(truth, predicted)
+        metrics = scores(truth, predicted)
         rows[name] = {
             "accuracy": float((truth == predicted).mean()),
-            "micro-F1": figures["micro_f1"],
-            "macro-F1": figures["macro_f1_present"],
+            "micro-F1": metrics["micro_f1"],
+            "macro-F1": metrics["macro_f1_present"],
         }
     return pd.DataFrame(rows).T
 

@@ -114,9 +114,9 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
     by_code = [(sparse.csr_array(b.T) - sparse.csr_array(a.T)).astype(np.float32) for a, b in pairs]
     parts = []
     for block in blocks(len(swaps), truth.shape[1]):
-        hits, predicted = (n + weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
-        micro = label_metrics.f1(hits.sum(axis=1), support.sum(), predicted.sum(axis=1))
-        parts.append((micro, label_metrics.f1(hits, support, predicted)[:, present].mean(axis=1)))
+        true_positives, predicted = (n + weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
+        micro = label_metrics.f1(true_positives.sum(axis=1), support.sum(), predicted.sum(axis=1))
+        parts.append((micro, label_metrics.f1(true_positives, support, predicted)[:, present].mean(axis=1)))
     return dict(zip(HEADLINE_METRICS, map(np.concatenate, zip(*parts))))
 
 

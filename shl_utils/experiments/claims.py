@@ -53,14 +53,14 @@ def measure(measured: dict[str, Measured], experiments: list[Experiment], run: P
 def _claims(
     measured: dict[str, Measured], experiments: list[Experiment], run: Parameters
 ) -> Iterator[tuple[str, dict[str, bool], Found]]:
-    theirs, ours = ([one for one in experiments if one.extension == extension] for extension in (False, True))
-    same_beta = [one for one in theirs if one.levels(["beta"]).get("beta", run.beta) == run.beta]
-    segmented, ours_segmented = (
-        [one for one in side if one.parameters.segmentation == "eta"] for side in (same_beta, ours)
+    papers, extended = ([one for one in experiments if one.extension == extension] for extension in (False, True))
+    same_beta = [one for one in papers if one.levels(["beta"]).get("beta", run.beta) == run.beta]
+    segmented, extended_segmented = (
+        [one for one in group if one.parameters.segmentation == "eta"] for group in (same_beta, extended)
     )
 
     def over(reference: str, **parts: str) -> Found:
-        one = _method(theirs, run, **parts)
+        one = _method(papers, run, **parts)
         if one is None or reference not in measured:
             return UNTESTED, {}
         return one.name, effects.mean_change(measured, [(reference, one.id)])
@@ -74,9 +74,9 @@ def _claims(
 
     for beta in sorted({"R1", "R3", run.beta}):  # the default, the most favourable on openi, and the run's own
         for rival, reference in (("one BCE model", REFERENCE), ("a linear model", LINEAR)):
-            whole, bare = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
+            whole, unfiltered = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", PAPER, whole
-            yield f"With beta {beta}, without its filter, it beats {rival}", PAPER, bare
+            yield f"With beta {beta}, without its filter, it beats {rival}", PAPER, unfiltered
     both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
     yield "Segments beat one model", PAPER, change(same_beta, "segmentation", "none", "eta")
     yield "In segments, the harmonic loss beats BCE", PAPER, change(segmented, "loss", "bce", _harmonic(run))
@@ -89,8 +89,8 @@ def _claims(
         change(same_beta, "scoring", "union", "oracle_routing"),
     )
     yield "With both, the method beats one BCE model", EASIER, over(REFERENCE, **both)
-    yield "In variants of ours, segments beat one model", OURS, change(ours, "segmentation", "none", "eta")
-    yield "In segments of ours, harmonic weights beat BCE", OURS, change(ours_segmented, "loss", "bce", "sh")
+    yield "In variants of ours, segments beat one model", OURS, change(extended, "segmentation", "none", "eta")
+    yield "In segments of ours, harmonic weights beat BCE", OURS, change(extended_segmented, "loss", "bce", "sh")
 
 
 def _method(experiments: list[Experiment], run: Parameters, **parts: str) -> Experiment | None:

@@ -29,9 +29,9 @@ def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: P
         if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):
             table, _ = label_filter.apply(similarity, split, one)
             left = set(split[table["note"][table["kept"]]])
-            bare = [side for side in SPLITS if side not in left]
-            if bare:
+            empty = [part for part in SPLITS if part not in left]
+            if empty:
                 raise ValueError(
-                    f"the filter of {name} leaves no label in {' and '.join(bare)}: lower `filter_threshold`, or set "
+                    f"the filter of {name} leaves no label in {' and '.join(empty)}: lower `filter_threshold`, or set "
                     "`filter_labels: train`, which keeps those of validation and test"
                 )

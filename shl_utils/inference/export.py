@@ -36,7 +36,7 @@ Micro- and macro-F1 on the run's test notes, with 95% bootstrap intervals:
 
 | model | micro-F1 | macro-F1 |
 |---|---|---|
-{figures}
+{metrics}
 
 The first is the one in this folder. Thresholds were chosen on validation notes (`threshold: {threshold}`).
 
@@ -103,7 +103,7 @@ def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: di
         max_tokens=parameters.max_tokens,
         licence=facts["licence"],
         private=PRIVATE if facts["private"] else "",
-        figures="\n".join(
+        metrics="\n".join(
             f"| {name} | {tables.interval(row, 'micro_f1')} | {tables.interval(row, 'macro_f1_present')} |"
             for name, row in models.items()
         ),

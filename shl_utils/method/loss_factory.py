@@ -66,8 +66,8 @@ def map_offset(labels: sparse.csr_array) -> float:
     """
     coo = labels.tocoo()
     rare = 1 / np.maximum(np.bincount(coo.col, minlength=labels.shape[1]), 1)
-    asked = np.bincount(coo.row, weights=rare[coo.col], minlength=labels.shape[0])
-    return min(float(np.median(rare[coo.col] / asked[coo.row])), 0.9)
+    total = np.bincount(coo.row, weights=rare[coo.col], minlength=labels.shape[0])
+    return min(float(np.median(rare[coo.col] / total[coo.row])), 0.9)
 
 
 @DERIVED.add("bias", label="shift of a logit")
@@ -81,16 +81,16 @@ def prior_bias(labels: sparse.csr_array) -> NDArray[np.float64]:
 def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict[str, NDArray[np.float64] | float]:
     """Arguments of the loss called `name` that come from the training labels (notes, codes), by their names."""
     wanted = {argument: declarations.DERIVED[argument].takes for argument in declarations.LOSSES[name].derived}
-    return {argument: DERIVED[argument](labels, **_asked(takes, parameters)) for argument, takes in wanted.items()}
+    return {argument: DERIVED[argument](labels, **_settings(takes, parameters)) for argument, takes in wanted.items()}
 
 
 def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Callable[..., Tensor]:
     """The loss called `name` as a function of (logits, targets, weights); labels (notes, codes) give the rest."""
-    settings = _asked(declarations.LOSSES[name].takes, parameters)
+    settings = _settings(declarations.LOSSES[name].takes, parameters)
     for key, value in derived(name, labels, parameters).items():
         settings[key] = value if isinstance(value, float) else torch.tensor(value, dtype=torch.float32)
     return partial(LOSSES[name], **settings)
 
 
-def _asked(names: tuple[str, ...], parameters: Parameters) -> dict[str, float]:
+def _settings(names: tuple[str, ...], parameters: Parameters) -> dict[str, float]:
     return {name: getattr(parameters, name) for name in names if name not in DERIVED}

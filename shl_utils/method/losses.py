@@ -5,7 +5,7 @@ two_way and zlpr are no sums over codes; they say what they are. `gamma` is the 
 it, and 0 leaves the focal factor out. With gamma above 0, r_bce and ntr are R-FL and NTR-FL of Huang et al. 2021; at 0
 they are plain R-BCE and NTR. All compute in float32 and by `logsigmoid`: `log(p + 1e-8)` overflows in half precision.
 
-logits: (notes, codes), any float type. targets: (notes, codes) of 0 and 1. weights: (notes,), 1 unless said otherwise.
+logits: (notes, codes), any floats. targets: (notes, codes) of 0 and 1. weights: (notes,), 1 unless stated otherwise.
 `notes` divides the sum; 0 stands for the number of rows. A process that holds part of a batch passes its share.
 A loss asks by name for what else it needs. Keyword arguments without a default are parameters of the run, or what
 `loss_factory` derives from the training set. A parameter of its own is given in the decorator: see `declarations`.
@@ -200,8 +200,8 @@ def _focused(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
 def _rebalanced(targets: Tensor, rarity: Tensor, offset: float) -> Tensor:
     """(notes, codes): weights of R-BCE."""
     rarity = rarity.to(targets.device)
-    asked = (targets.float() * rarity).sum(dim=1, keepdim=True)
-    share = torch.where(asked > 0, rarity / asked.clamp(min=1e-30), torch.inf)
+    total = (targets.float() * rarity).sum(dim=1, keepdim=True)
+    share = torch.where(total > 0, rarity / total.clamp(min=1e-30), torch.inf)
     return 0.1 + torch.sigmoid(10 * (share - offset))
 
 

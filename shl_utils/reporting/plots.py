@@ -129,7 +129,7 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
         axes[1].plot(epochs, ap, "-o", color=colour)
     for ax in axes:
         ax.xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set(xlabel="epoch", ylabel="loss a note (log)", yscale="log")
+    axes[0].set(xlabel="epoch", ylabel="loss per note (log)", yscale="log")
     axes[1].set(xlabel="epoch", ylabel="average precision, validation", ylim=(0, 1))
     axes[0].set_title("Training loss")
     axes[1].set_title("The best epoch is kept")
@@ -149,7 +149,7 @@ def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
 
 
 def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
-    """Macro-F1 within each group of codes, one bar per model. table: from `results.by_frequency`."""
+    """Macro-F1 within each group of codes, one bar per model. table: from `results.by_group`."""
     names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
     wide = table["macro_f1_present"].astype(float).unstack("model").loc[groups, names]
     grouped(100 * wide, ax)

@@ -60,8 +60,8 @@ def slides(folder: Path, target: Path) -> Path:
     if reveal is None:
         raise ValueError("reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it")
     found = _notebooks(folder)
-    bare = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
-    exporter = SlidesExporter(reveal_url_prefix="reveal", **bare, **_by("deck.html.j2"))
+    hidden = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
+    exporter = SlidesExporter(reveal_url_prefix="reveal", **hidden, **_by("deck.html.j2"))
     with _pages(folder, target) as partial:
         shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
         for stage, notebook in found.items():

@@ -25,11 +25,11 @@ from shl_utils.runs import storage
 
 PACKAGE = Path(__file__).parents[1]
 BENCHMARKS = "benchmarks"  # stands beside the package and measures its code
-# `parameters` is here because every stamp and key holds the values
+# `parameters` is here because every stamp and key holds the values; what `declarations` reads counts with the functions
 BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
-        *("parameters", "hints", "experiments.label_check", "training.adapter_check"),
+        *("parameters", "declarations", "hints", "experiments.label_check", "training.adapter_check"),
         *("runs.dependencies", "runs.progress", "runs.provenance", "runs.stages", "runs.stamps", "runs.storage"),
     )
 }
@@ -99,7 +99,7 @@ def _notebook(path: Path) -> tuple[set[Name], str]:
     code = [cell for cell in code if not UNCOUNTED & set(cell["metadata"].get("tags", []))]
     source = TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in code))
     uses = set().union(*(part.uses for part in _parsed(source, path, path.stem).parts.values()))
-    return uses, storage.short(list(filter(None, _bare(source, ast.parse(source)))))
+    return uses, storage.short(list(filter(None, _stripped(source, ast.parse(source)))))
 
 
 def changed(before: Code, now: Code) -> list[str]:
@@ -181,7 +181,7 @@ def _parsed_file(path: Path, name: str) -> _Module:
 
 def _parsed(source: str, path: Path, own: str) -> _Module:
     tree, tables = ast.parse(source), symtable.symtable(source, str(path), "exec").get_children()
-    lines = _bare(source, tree)
+    lines = _stripped(source, tree)
     module = _Module(path, imported=_imports(tree.body))
     for node in tree.body:
         for name in _bound(node):
@@ -266,7 +266,7 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
     return own.union(*map(_globals, table.get_children()))
 
 
-def _bare(source: str, tree: ast.AST) -> list[str]:
+def _stripped(source: str, tree: ast.AST) -> list[str]:
     """The source's lines without comments and docstrings, empty where removed; docstrings leave `tree` too."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

@@ -99,8 +99,8 @@ def _gpu(i: int) -> dict[str, str]:
     """Environment variables that show the i-th process one of this process's GPUs, in turn; none on a CPU."""
     if mixed_precision.device() == "cpu":
         return {}
-    ours = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
-    visible = ours.split(",")
+    own = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+    visible = own.split(",")
     return {"CUDA_VISIBLE_DEVICES": visible[i % len(visible)]}
 
 
@@ -224,7 +224,7 @@ def _stopped(code: int, folder: Path, i: int) -> str:
     log, error = folder / f"launch.{i}.log", folder / f"launch.{i}.error"
     if code < 0:
         remedy = "as it is when the machine runs out of memory: lower `parallel_models` or `batch_size`"
-        return f"training was ended from outside (signal {-code}), {remedy}; the last it said: {log}"
+        return f"training was ended from outside (signal {-code}), {remedy}; its last output: {log}"
     if error.exists():
         cause = _text(json.loads(error.read_text(encoding="utf-8"))["message"])
     else:  # it ended before PyTorch recorded errors

@@ -90,14 +90,14 @@ def compared(parameters: Parameters) -> list[Variant]:
 def inactive_parameters(parameters: Parameters) -> set[str]:
     """Names of the parameters that have no effect on a training with these settings."""
     unused = set().union(*(loss.uses for loss in LOSSES.values())) - LOSSES[parameters.loss].uses
-    one, bare = parameters.segmentation == "none", parameters.filter_labels == "none"
+    one, unfiltered = parameters.segmentation == "none", parameters.filter_labels == "none"
     if parameters.initialization not in FROM_UNIFIED:
         unused |= {"warm_start_lr_factor"}
     if one:  # negatives of the only segment have no code at all, and for one origin all definitions of beta agree
         unused |= {"eta", "beta"}
-    if bare:
+    if unfiltered:
         unused |= {"filter_by", "filter_threshold"}
-    if one and bare:  # the corpus holds no note without a code, so there are no negatives
+    if one and unfiltered:  # the corpus holds no note without a code, so there are no negatives
         unused |= {"negatives_per_positive", "max_negative_weight"}
     return unused
 
