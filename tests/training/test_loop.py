@@ -305,10 +305,10 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    values = parameters.model_dump() | {"nodes": 2, "processes": 1, "rendezvous": f"127.0.0.1:{port}"}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    changes = {"run": str(folder), "nodes": 2, "processes": 1, "rendezvous": f"127.0.0.1:{port}"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters.model_dump() | changes))
     env = os.environ | {"OMP_NUM_THREADS": "1"}  # the two share this machine's cores
-    first = started(folder, env=env, **values)
+    first = started(folder, env=env, **changes)
     while not (folder / launch.CONFIG).exists():
         assert first.poll() is None
         time.sleep(0.05)
