@@ -5,11 +5,15 @@ Functions and constants go for all. What stays: `sys.platform`, slashes in paths
 """
 
 import builtins
+import contextlib
 import functools
+import importlib
 import os
 import socket
 
-import psutil  # noqa: F401, which for Linux asks for AF_UNIX when it is imported
+for library in ("psutil", "trio"):  # for Linux these ask for AF_UNIX when imported; trio comes with the browser's tests
+    with contextlib.suppress(ImportError):
+        importlib.import_module(library)
 
 UNIX = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog"}
 whole = builtins.__import__
