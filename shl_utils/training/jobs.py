@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,16 +70,20 @@ class Plan:
 
     def training_set(self, k: int) -> TrainingSet:
         """Training notes of segment `k` and their loss weights, with as many passes per epoch as `min_steps` needs."""
-        parameters, modelled = self.variant.parameters, self.segments >= 0
-        own_labels = sparse.csr_array(self.labels[self.train][:, modelled])
-        sources = harmonic_weights.note_sources(own_labels, self.segments[modelled])
-        weights = np.ones(self.labels.shape[0])
+        parameters, weights = self.variant.parameters, np.ones(self.labels.shape[0])
         if LOSSES[parameters.loss].harmonic:
             largest = parameters.max_negative_weight
-            weights[self.train] = harmonic_weights.weights(sources, k, beta=parameters.beta, largest=largest)
-        positive = sources[:, k]
+            weights[self.train] = harmonic_weights.weights(self._sources, k, beta=parameters.beta, largest=largest)
+        positive = self._sources[:, k]
         found = TrainingSet(self.train[positive], self.train[~positive], weights, parameters.negatives_per_positive)
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
+
+    @cached_property
+    def _sources(self) -> NDArray[np.bool_]:
+        """Of which segments each training note has labels, see `harmonic_weights.note_sources`."""
+        modelled = self.segments >= 0
+        labels = sparse.csr_array(self.labels[self.train][:, modelled])
+        return harmonic_weights.note_sources(labels, self.segments[modelled])
 
     def derived(self, k: int) -> dict[str, dict[str, float] | float]:
         """Values that the loss of segment `k` derives from the training labels, by argument name, for the record.
