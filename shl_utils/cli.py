@@ -283,6 +283,7 @@ def _begun(names: Sequence[str]) -> list[Path]:
 
 def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
     """Name to text: of standard input, of one file, or of each row of a table with the column names of the run."""
+    from shl_utils.data import columns
     from shl_utils.inference import coding
 
     if given == "-":
@@ -291,7 +292,7 @@ def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "missing"
         raise FileNotFoundError(f"{path} is {found}: give a file, or - for the input")
-    if path.suffix.lower() in (".csv", ".jsonl", ".parquet"):
+    if path.suffix.lower() in columns.KINDS:
         from shl_utils.data.sources import custom_table
 
         names = parameters.column_names

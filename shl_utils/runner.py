@@ -80,7 +80,7 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
     folder = stages.folder_of(full.run)
     started = time.monotonic()
-    for stage in STAGES[: STAGES.index(until) + 1]:
+    for stage in stamps.up_to(until):
         state = stamps.states(folder, full, until=stage)[stage]
         if force:
             stages.forget(folder, stage)

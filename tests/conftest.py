@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -49,13 +50,8 @@ def command(capsys):
     """`shl` within this process, which has torch already: a start takes seconds."""
 
     def shl_here(*words, **variables):
-        before = dict(os.environ)
-        try:
-            os.environ.update(variables)
+        with mock.patch.dict(os.environ, variables):
             code = cli.main([str(word) for word in words])
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
         said = capsys.readouterr()
         return subprocess.CompletedProcess(words, code, said.out, said.err)
 

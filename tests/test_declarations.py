@@ -217,9 +217,3 @@ def test_a_declaration_that_cannot_be_read_is_refused_with_its_place(tmp_path, a
     file.write_text(f"ON = True\n@LOSSES.add({arguments})\ndef toy(): ...\n", encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         list(declarations._in_file(declarations.Loss, "LOSSES.add", file))
-
-
-def test_commands_start_without_torch():
-    code = "import sys; from shl_utils import cli; print('torch' in sys.modules, 'pandas' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
-    assert done.stdout.split() == ["False", "False"], done.stderr

@@ -36,7 +36,8 @@ def test_a_run_goes_through_all_stages_without_it(tmp_path):
     assert list((tmp_path / "runs").rglob("launch.1.log")), "there were two trainers"
 
 
-def test_a_second_command_waits_there_too(tmp_path):
+def test_a_second_command_waits_there_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", LACKING)
     code = "from pathlib import Path; from shl_utils.runs import storage\n"
     code += f"with storage.try_lock(Path({str(tmp_path / 'x')!r})) as free: print(free, flush=True); "
     first = [sys.executable, "-c", code + "input()"]

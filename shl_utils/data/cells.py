@@ -35,7 +35,7 @@ HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # one of a pair of surrogates: n
 LIKE_CODE = re.compile(r"[^\W\d_]{0,3}\d[\w.]{0,9}")  # E11.9, 401.9, 0010, 3E03329; no word, no phrase
 LIST_SEPARATORS = (*";,|\t\n", "\\t", "\\n", *"；，、｜؛،")  # separators that hardly occur within a code
 WORD_SEPARATORS = (" and ", " ", "-", "_", ":")  # separators that often do: accepted only between what looks like codes
-NO_SEPARATORS = set("._'\"()[]{}*%<>=?!@") - {"_"}
+NO_SEPARATORS = set(".'\"()[]{}*%<>=?!@")
 MIN_NOTES_OF_PART = 2  # notes that a part needs for its positions to count
 MIN_LIKE_CODES = 0.9  # share of the pieces that must look like codes
 MIN_MIXED = 0.5  # share of the parts after a separator that must also occur before one: a qualifier never does

@@ -101,7 +101,7 @@ def _table(path: Path) -> pd.Series:
     if column is None or "split" not in table:
         # the first line of a file without header may be a note: it is shown only if it has a known column name
         known = [name for name in table.columns if name in (*IDS, "split")]
-        found = f"found {', '.join(map(str, table.columns[:10]))}" if known else "found none: does it have a header?"
+        found = f"found {', '.join(table.columns[:10])}" if known else "found none: does it have a header?"
         raise ValueError(f"split_files: {path} needs a column split, and one of {', '.join(IDS)} ({found})")
     strange = ~table["split"].isin(list(SPLITS))
     if strange.any():

@@ -16,7 +16,7 @@ def as_dict(coded: Coded, text: str) -> dict[str, Any]:
     """For JSON, without any text of the note: sentences are character positions in what `cleaning.plain` returns."""
     codes = coded.codes.to_dict("records")
     for line in codes:
-        line["sentences"] = [dict(zip(("start", "end", "probability_without"), s)) for s in line["sentences"]]
+        line["sentences"] = [sentence._asdict() for sentence in line["sentences"]]
     return {"characters": len(text), "read": coded.read, "codes": codes}
 
 

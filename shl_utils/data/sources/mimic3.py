@@ -65,7 +65,7 @@ def load(folder: Path, *, generated: bool = False) -> RawCorpus:
     Raises FileNotFoundError for what is missing, ValueError for what is damaged or cannot be MIMIC-III. Where possible
     this is before the notes are parsed; the check of a gzip file reads it once.
     """
-    with physionet.open_tables([Path(folder)], COLUMNS, DOWNLOAD) as tables:
+    with physionet.open_tables([folder], COLUMNS, DOWNLOAD) as tables:
         titles = mimic.read_titles(tables, version=9)
         codes = mimic.read_codes(tables, version=9)
         mimic.read_admissions(tables, {} if generated else IDENTIFIERS)

@@ -80,7 +80,6 @@ def _folders(parameters: Parameters) -> tuple[Path, Path]:
 
 
 def _places(folder: Path, notes_folder: Path) -> list[Path]:
-    folder, notes_folder = Path(folder), Path(notes_folder)
     return [folder, folder / "hosp", folder / "note", notes_folder, notes_folder / "note"]
 
 
@@ -92,7 +91,7 @@ def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
     One note per admission: its summaries, then its addenda, each by NOTE_SEQ. They are joined by a line break and
     otherwise unchanged. `note` is the hadm_id, `group` the subject_id. Raises as `mimic3.load` does.
     """
-    if not Path(notes_folder).is_dir():
+    if not notes_folder.is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
     with physionet.open_tables(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
         titles = mimic.read_titles(tables, version=version)
