@@ -1,8 +1,8 @@
 """Every parameter of a run: name, default, range, meaning, and the one stage that owns it.
 
-Those that only one loss or source has stand with it, and are added here. There is no other list of defaults. The
-`parameters` cell of a notebook repeats those its stage owns, so that a reader sees them where they matter; a test keeps
-the two equal. Parameter files hold only differences from the defaults.
+Those that only one loss, derived value, threshold rule or source has stand with it, and are added here. There is no
+other list of defaults. The `parameters` cell of a notebook repeats those its stage owns, so that a reader sees them
+where they matter; a test keeps the two equal. Parameter files hold only differences from the defaults.
 """
 
 from __future__ import annotations

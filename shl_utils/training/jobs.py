@@ -82,8 +82,7 @@ class Plan:
     def _sources(self) -> NDArray[np.bool_]:
         """Of which segments each training note has labels, see `harmonic_weights.note_sources`."""
         modelled = self.segments >= 0
-        labels = sparse.csr_array(self.labels[self.train][:, modelled])
-        return harmonic_weights.note_sources(labels, self.segments[modelled])
+        return harmonic_weights.note_sources(self.labels[self.train][:, modelled], self.segments[modelled])
 
     def derived(self, k: int) -> dict[str, dict[str, float] | float]:
         """Values that the loss of segment `k` derives from the training labels, by argument name, for the record.

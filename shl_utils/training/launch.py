@@ -76,7 +76,7 @@ def _train_side_by_side(
     n: 0 leaves the number to `_n_parallel`. A small model gains little from a second core, so on a CPU several models
     take less time in parallel than in sequence.
     """
-    due = [(plan, k) for plan in plans for k in plan.missing(0, below)]
+    due = [(plan, k) for plan in plans for k in plan.missing(below=below)]
     if not due:
         return
     n = n or _n_parallel(plans)
@@ -85,8 +85,8 @@ def _train_side_by_side(
             worker.train(folder, [plan.variant for plan in plans], below=below)
         return
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
-    all_parameters = [plan.variant.parameters for plan, _ in due]
-    for parameters in {feature_cache.path_of(folder, p): p for p in all_parameters}.values():
+    trained = {plan.variant.folder: plan.variant.parameters for plan, _ in due}.values()
+    for parameters in {feature_cache.path_of(folder, p): p for p in trained}.values():
         prepared.features(parameters)  # computed here once, with all cores
     del prepared
     with _described(folder, plans, due, {"world": 1, "shared": True, "below": below}):
