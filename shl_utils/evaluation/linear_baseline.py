@@ -14,6 +14,7 @@ from shl_utils.evaluation.predictions import Predictions
 from shl_utils.runs import mixed_precision, progress
 
 LINEAR = "TF-IDF + logistic"  # its name in every table
+FOLDER = "tfidf"  # where `04_evaluate` keeps its predictions and thresholds
 WORDS, CHARACTERS = "words and pairs of words", "runs of one to three characters"
 MOST_PARALLEL_FITS = 4  # codes fitted in parallel at most: each fit copies the terms of all training notes
 MIN_PAIRS_FOR_PARALLEL = 20_000_000  # notes x codes from which parallel processes make up for their start-up time

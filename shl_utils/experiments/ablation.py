@@ -235,6 +235,6 @@ def core_seconds(folder: Path, wanted: list[Experiment]) -> pd.Series:
     """Core-seconds of training (see `variants.core_seconds`) by experiment id, with its partners; mean over seeds."""
     times = {}
     for one in wanted:
-        stacked = zip(one.models, one.partners) if one.partners else ((model,) for model in one.models)
+        stacked = zip(one.models, one.partners) if one.partners else zip(one.models)
         times[one.id] = float(np.mean([variants.core_seconds(folder, *parts) for parts in stacked]))
     return pd.Series(times)

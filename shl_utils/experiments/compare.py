@@ -22,7 +22,6 @@ from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import similarities, variants
 
 STAGE = "04_evaluate"
-LINEAR_FOLDER = "tfidf"  # where it keeps the linear model
 IRRELEVANT_FOR_IDENTITY = {
     "run",
     "training_seed",
@@ -147,8 +146,7 @@ def _measure(loaded: list[_Run], *, paired: bool) -> tuple[dict[str, Measured], 
         order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
         by_run = [_models(run, order) for run in group]
         for place in by_run[0]:
-            seeds = [models[place] for models in by_run]
-            seeds = seeds[:1] if place == LINEAR_FOLDER else seeds
+            seeds = [models[place] for models in (by_run[:1] if place == linear_baseline.FOLDER else by_run)]
             found = results.measured_on(
                 seeds[0].truth,
                 [model.predicted for model in seeds],
@@ -170,7 +168,7 @@ def _models(run: _Run, order: pd.Series) -> dict[str, _Model]:
     places = pd.Index(run.corpus.notes["note"].iloc[rows]).get_indexer(order)
     names = {variant.folder: variant.name for variant in variants.compared(run.parameters)}
     models = {}
-    for folder, name in (names | {LINEAR_FOLDER: linear_baseline.LINEAR}).items():
+    for folder, name in (names | {linear_baseline.FOLDER: linear_baseline.LINEAR}).items():
         found = predictions.read(run.folder / folder / "predictions.parquet", run.corpus)
         limits = results.choose_thresholds(run.corpus, gold, found, run.parameters)
         predicted = results.binarize(run.corpus, found, limits)

@@ -20,10 +20,9 @@ def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: P
     or measured. Checked are the run, and the experiments of its grids with the run's encoder and `max_tokens`."""
     grids = filter(None, (parameters.grid, parameters.sensitivity))
     checked = {"the run": parameters} | {
-        f"row {experiment.name}": setting
+        f"row {experiment.name}": experiment.parameters
         for name in grids
         for experiment in ablation.experiments(name, parameters)
-        for setting in experiment.settings
     }
     for name, one in checked.items():
         if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):

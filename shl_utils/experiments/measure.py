@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from shl_utils.training import similarities, variants
 def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predictions | None = None) -> Measured:
     """Metrics of one experiment on the test notes, under its own thresholds, labels and scoring.
 
-    linear: predictions of the linear model, measured in place of the experiment's models.
+    linear: predictions of the linear model, measured in place of the experiment's models, on its labels.
     """
     parameters = experiment.parameters
     gold = similarities.read_labels(folder / "filter.parquet", corpus, parameters)
@@ -39,18 +40,17 @@ def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predic
         predicted.append(results.binarize(corpus, found, limits))
         mean_ap.append(score_metrics.mean_average_precision(truth, found.select(corpus.rows("test"))))
     result = results.measured_on(truth, predicted, parameters, mean_ap=mean_ap)
-    name, comparable = (LINEAR, True) if linear else (experiment.name, experiment.comparable)
-    return replace(result, name=name, comparable=comparable)
+    return replace(result, name=LINEAR if linear else experiment.name, comparable=experiment.comparable)
 
 
 def _predictions(folder: Path, corpus: Corpus, experiment: Experiment, gold: sparse.csr_array) -> Iterator[Predictions]:
     """What the experiment predicts, one per seed, as its scoring has it."""
-    for i, model in enumerate(experiment.models):
+    for model, partner in zip_longest(experiment.models, experiment.partners):
         found = predictions.read_variant(folder, model, corpus)
         if experiment.scoring == "oracle_routing":
             found = route_by_oracle(corpus, gold, found, experiment.parameters)
-        elif experiment.scoring == "stacked":
-            found = stack(corpus, gold, found, predictions.read_variant(folder, experiment.partners[i], corpus))
+        elif partner:
+            found = stack(corpus, gold, found, predictions.read_variant(folder, partner, corpus))
         yield found
 
 

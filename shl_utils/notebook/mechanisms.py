@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from shl_utils.declarations import LOSSES
 from shl_utils.method import harmonic_weights, losses
 from shl_utils.method.segmentation import segment
 from shl_utils.reporting.plots import BOUND, CHANCE, HATCHES, colours
@@ -110,9 +111,9 @@ def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
     """
     probability = torch.linspace(0.002, 0.998, 200)
     for name in ("bce", "focal", "sh", "sh_focal"):
-        own = weight if name.startswith("sh") else 1.0
-        given = {"gamma": gamma} if "focal" in name else {}
-        value, slope = _loss_and_gradient(getattr(losses, name), torch.logit(probability), own, given)
+        own = weight if LOSSES[name].harmonic else 1.0
+        given = {"gamma": gamma} if "gamma" in LOSSES[name].takes else {}
+        value, slope = _loss_and_gradient(losses.LOSSES[name], torch.logit(probability), own, given)
         axes[0].plot(probability, value, label=f"{name}, weight {own:.3g}")
         axes[1].plot(probability, slope)
     axes[0].set(xlabel="probability given to a code that is not there", ylabel="loss", ylim=(0, 6))

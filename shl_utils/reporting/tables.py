@@ -9,8 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.data import corpus as corpora
-from shl_utils.data.corpus import Corpus
 from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
@@ -103,11 +101,6 @@ def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     )
 
 
-def fingerprints(corpus: Corpus) -> dict[str, str]:
-    """Fingerprints of the corpus, as one more definition."""
-    return {"measured on": named(corpora.fingerprints(corpus))}
-
-
 def named(prints: dict[str, str]) -> str:
     """Fingerprints in one line of text."""
     return ", ".join(f"{name} {value}" for name, value in prints.items())
@@ -132,8 +125,8 @@ def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
     lines: from `results.gains_by_frequency`.
     """
     heads = [f"{b} ({n:.0f} codes, {k:.0f} labels)" for b, n, k in lines[["bin", "codes", "positives"]].to_numpy()]
-    gains = lines.apply(_change, axis=1).where(~lines["reference"], "")
-    texts = _text(100 * lines["micro_f1"], "{:.1f}") + gains.mask(gains != "", ", " + gains)
+    gains = (", " + lines.apply(_change, axis=1)).where(~lines["reference"], "")
+    texts = _text(100 * lines["micro_f1"], "{:.1f}") + gains
     wide = _wide(lines.assign(head=heads, text=texts), "head")
     return wide.reindex(columns=dict.fromkeys(heads)).rename_axis(columns=None)
 

@@ -1,13 +1,11 @@
 """The toys count as the notebooks say, and their pictures show it."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from shl_utils.evaluation import label_metrics
 from shl_utils.method import harmonic_weights
-from shl_utils.method.segmentation import segment
-from shl_utils.notebook import exercises, mechanisms, style, toys, widgets
+from shl_utils.notebook import exercises, style, toys, widgets
 from shl_utils.parameters import check
 from shl_utils.reporting import plots
 
@@ -34,33 +32,6 @@ def test_the_toy_s_weights_are_those_of_the_text():
     assert given[0] == pytest.approx((1 + 3 / 17) / 2)
 
 
-@pytest.mark.parametrize("eta", [0.1, 0.5, 2.0])
-def test_the_walk_cuts_where_the_segmentation_does(eta):
-    counts = np.array([700, 1, 30, 1, 2, 10, 3, 8])
-    table = mechanisms.walk(counts, eta=eta)
-    assert table["segment"].tolist() == segment(np.sort(counts), eta=eta).tolist()
-    assert (table["spread"] <= 1).all()
-    assert (table["before"].dropna() > 1).all()
-    assert table["before"].notna().sum() == table["segment"].max()
-
-
-def test_roc_is_the_same_for_every_prevalence_and_precision_is_not():
-    axes = mechanisms.pr_and_roc({"often": 0.5, "rarely": 0.005}, plots.plt.subplots(1, 2)[1], separation=2.0)
-    assert any("0.92" in axes[0].get_title(loc=place) for place in ("left", "center"))
-    often, rarely = (line.get_ydata() for line in axes[1].get_lines())
-    assert (often > rarely).all()
-
-
-def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():
-    axes = mechanisms.negative(2.0, 5.0, plots.plt.subplots(1, 2)[1])
-    p = axes[0].get_lines()[0].get_xdata()
-    value = {line.get_label().split(",")[0]: line.get_ydata() for line in axes[0].get_lines()}
-    slope = [line.get_ydata() for line in axes[1].get_lines()]
-    np.testing.assert_allclose(value["bce"], -np.log(1 - p), rtol=1e-3)
-    np.testing.assert_allclose(value["sh_focal"], -5 * p**2 * np.log(1 - p), rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(slope[2], 5 * p, rtol=1e-3)
-
-
 def test_the_toy_s_filter_keeps_what_is_denied_before_what_is_there():
     table = toys.toy_similarity(check({}))
     assert table["similarity"].between(-1, 1).all()
@@ -76,19 +47,6 @@ def test_the_toy_s_segments_are_able_each_on_its_own_scale():
     assert ((found > 0) & (found < 1)).all(axis=None)
     ax = toys.lines(labels, found, plots.plt.subplots()[1])
     assert style.alt(ax.figure).startswith("A threshold for each segment lifts macro-F1 from 0.56 to 1.00.")
-
-
-def test_who_finds_divides_the_true_pairs():
-    truth = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]])
-    first = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0]])
-    second = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
-    bins = pd.Series(pd.Categorical(["many", "few", "few"]))
-    shares = mechanisms.who_finds(truth, first, second, bins)
-    kinds = ["both", "the first alone", "the second alone", "neither"]
-    assert shares.loc["many", kinds].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
-    assert shares.loc["few", "pairs"] == 3
-    assert shares.loc["few", "neither"] == pytest.approx(2 / 3)
-    assert len(mechanisms.found_by(shares, "a", "b", plots.plt.subplots()[1]).patches) == 8
 
 
 def test_a_figure_follows_its_sliders_and_stands_still_without():

@@ -1,0 +1,49 @@
+"""Plots of the mechanisms show what the method computes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shl_utils.method.segmentation import segment
+from shl_utils.notebook import mechanisms
+from shl_utils.reporting import plots
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.5, 2.0])
+def test_the_walk_cuts_where_the_segmentation_does(eta):
+    counts = np.array([700, 1, 30, 1, 2, 10, 3, 8])
+    table = mechanisms.walk(counts, eta=eta)
+    assert table["segment"].tolist() == segment(np.sort(counts), eta=eta).tolist()
+    assert (table["spread"] <= 1).all()
+    assert (table["before"].dropna() > 1).all()
+    assert table["before"].notna().sum() == table["segment"].max()
+
+
+def test_roc_is_the_same_for_every_prevalence_and_precision_is_not():
+    axes = mechanisms.pr_and_roc({"often": 0.5, "rarely": 0.005}, plots.plt.subplots(1, 2)[1], separation=2.0)
+    assert any("0.92" in axes[0].get_title(loc=place) for place in ("left", "center"))
+    often, rarely = (line.get_ydata() for line in axes[1].get_lines())
+    assert (often > rarely).all()
+
+
+def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():
+    axes = mechanisms.negative(2.0, 5.0, plots.plt.subplots(1, 2)[1])
+    p = axes[0].get_lines()[0].get_xdata()
+    value = {line.get_label().split(",")[0]: line.get_ydata() for line in axes[0].get_lines()}
+    slope = [line.get_ydata() for line in axes[1].get_lines()]
+    np.testing.assert_allclose(value["bce"], -np.log(1 - p), rtol=1e-3)
+    np.testing.assert_allclose(value["sh_focal"], -5 * p**2 * np.log(1 - p), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(slope[2], 5 * p, rtol=1e-3)
+
+
+def test_who_finds_divides_the_true_pairs():
+    truth = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]])
+    first = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0]])
+    second = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
+    bins = pd.Series(pd.Categorical(["many", "few", "few"]))
+    shares = mechanisms.who_finds(truth, first, second, bins)
+    kinds = ["both", "the first alone", "the second alone", "neither"]
+    assert shares.loc["many", kinds].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    assert shares.loc["few", "pairs"] == 3
+    assert shares.loc["few", "neither"] == pytest.approx(2 / 3)
+    assert len(mechanisms.found_by(shares, "a", "b", plots.plt.subplots()[1]).patches) == 8
