@@ -82,7 +82,7 @@ def _train_side_by_side(
     n = n or _n_parallel(plans)
     if n == 1:
         with environment_variables.shut():
-            worker.train(folder, [plan.variant for plan in plans], below=below)
+            worker.train(folder, plans, corpus, below=below)
         return
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
     trained = {plan.variant.folder: plan.variant.parameters for plan, _ in due}.values()

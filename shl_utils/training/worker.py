@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -36,7 +36,7 @@ from shl_utils.training import jobs, loop, segment_model
 from shl_utils.training.jobs import Plan
 from shl_utils.training.processes import die_with_parent
 from shl_utils.training.segment_record import SegmentRecord
-from shl_utils.training.variants import VARIANTS, Variant
+from shl_utils.training.variants import VARIANTS
 
 # Initial gradient scale of fp16. At PyTorch's 2^16 the largest gradients overflow and their steps are skipped: 5 of the
 # 100 steps of five small segments. At 2^10 none was skipped, and each segment ended as in float32.
@@ -62,38 +62,35 @@ def accelerator_for(precision: str, *, world: int) -> Accelerator:
 
 def train(
     folder: Path,
-    wanted: list[Variant],
+    plans: Iterable[Plan],
+    corpus: Corpus,
     *,
     world: int = 1,
     shared: bool = False,
     above: float = 0,
     below: float = math.inf,
 ) -> None:
-    """Train the missing segments of every variant that see at least `above` notes and fewer than `below`.
+    """Train the missing segments of every plan that see at least `above` notes and fewer than `below`.
 
     A segment is written completely, then renamed into place: after a kill the same call resumes with the first missing.
     world: processes that train one model together. shared: other processes work on the same list; each takes a segment
     that is free.
     """
-    corpus = corpora.read(folder)
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
-    for plan in jobs.plan(folder, sorted(wanted, key=lambda v: bool(v.origin)), corpus):  # after what they start from
-        accelerator = accelerator_for(plan.variant.parameters.precision, world=world)
+    for plan in plans:
         # the last segments are the largest: in parallel they go first, so that no process waits long for another
         due = plan.sized(above, below)
         for k in reversed(due) if shared else due:
             with storage.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
                 if free and not plan.holds(k):
-                    _train_segment(k, plan, corpus, prepared, accelerator)
+                    _train_segment(k, plan, corpus, prepared, world=world)
 
 
-def _train_segment(
-    k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.FeatureCache, accelerator: Accelerator
-) -> None:
-    parameters, world = plan.variant.parameters, accelerator.num_processes
+def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.FeatureCache, *, world: int) -> None:
+    parameters = plan.variant.parameters
+    accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
     with accelerator.main_process_first():
         base, seen = prepared.features(parameters)
-    accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
     task = task_of(seen, corpus, plan, k)
     codes = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
@@ -102,7 +99,7 @@ def _train_segment(
         if plan.origin:
             initialization.from_unified(net, plan.origin, _codes_of(plan.origin), codes)
         elif parameters.initialization == "label_embedding":
-            initialization.set_head(net, *_description_head(prior, prepared, corpus, plan, codes))
+            initialization.set_head(net, *_description_head(prior, prepared, corpus, plan, k))
         return net
 
     main, label = accelerator.is_main_process, f"{plan.variant.name}: segment {k} of {plan.n}"
@@ -167,21 +164,22 @@ def _codes_of(unified: Path) -> list[str]:
 
 
 def _description_head(
-    prior: NDArray, prepared: feature_cache.FeatureCache, corpus: Corpus, plan: Plan, codes: list[str]
+    prior: NDArray, prepared: feature_cache.FeatureCache, corpus: Corpus, plan: Plan, k: int
 ) -> tuple[NDArray, NDArray]:
     """Weight (codes, width) and bias (codes,) of a head that starts from the codes' descriptions (label embedding)."""
-    parameters = plan.variant.parameters
+    parameters, own = plan.variant.parameters, plan.segments == k
     some = np.random.default_rng(0).permutation(plan.train)[: initialization.SAMPLE]
-    columns = pd.Index(corpus.codes["code"]).get_indexer(codes)
-    described = prepared.embed_descriptions(parameters, corpus.codes["description"].iloc[columns].tolist())
-    seen, held = prepared.mean_pooled(parameters, some), plan.labels[some][:, columns].toarray()
+    described = prepared.embed_descriptions(parameters, corpus.codes["description"][own].tolist())
+    seen, held = prepared.mean_pooled(parameters, some), plan.labels[some][:, own].toarray()
     return initialization.description_head(seen, described, held, prior)
 
 
 @record
 def _main(path: str) -> None:
     config = json.loads(Path(path).read_text(encoding="utf-8"))
-    train(Path(config["folder"]), VARIANTS.validate_python(config["variants"]), **config["how"])
+    folder, wanted = Path(config["folder"]), VARIANTS.validate_python(config["variants"])
+    corpus, ordered = corpora.read(folder), sorted(wanted, key=lambda v: bool(v.origin))  # after what they start from
+    train(folder, jobs.plan(folder, ordered, corpus), corpus, **config["how"])
 
 
 if __name__ == "__main__":
