@@ -18,7 +18,6 @@ from shl_utils.evaluation.results import Measured
 from shl_utils.experiments import effects, grid
 from shl_utils.experiments.ablation import REFERENCE, Experiment
 from shl_utils.parameters import STAGES, Parameters, check
-from shl_utils.reporting import tables
 from shl_utils.runs import stages, stamps
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
@@ -140,10 +139,9 @@ def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
     return lines.loc[lines.index.unique()]
 
 
-def measured_on(folders: dict[str, Path]) -> dict[str, str]:
-    """The fingerprints of every run's data, as one more definition: where they differ, so do more than the models."""
-    prints = {name: stamps.read(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
-    return {"measured on": "; ".join(f"{name}: {tables.named(found)}" for name, found in prints.items())}
+def fingerprints(folders: dict[str, Path]) -> dict[str, dict[str, str]]:
+    """Of every run's data, by the run's name: where they differ, more differs than the models."""
+    return {name: stamps.read(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
 
 
 def _beta(folder: Path) -> str:

@@ -88,7 +88,8 @@ def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compare
     else:
         table = pd.concat(results.table({key: one}, reference=key, **how) for key, one in measured.items())
     table = table.assign(core_seconds=core_seconds, failed=0)
-    definitions = tables.definitions(table, times=how["times"]) | {"measured on": _fingerprints(loaded)}
+    definitions = tables.definitions(table, times=how["times"])
+    definitions |= tables.measured_on({run.name: run.fingerprints for run in loaded})
     for name in ("(row)",) if paired else ("(row)", "gain", "p"):
         del definitions[name]
     return Compared(table, _settings(loaded), definitions, paired)
@@ -173,7 +174,7 @@ def _models(run: _Run, order: pd.Series) -> dict[str, _Model]:
         limits = results.choose_thresholds(run.corpus, gold, found, run.parameters)
         predicted = results.binarize(run.corpus, found, limits)
         mean_ap = score_metrics.mean_average_precision(truth, found.select(rows))
-        seconds = run.core_seconds.get(name, np.nan)
+        seconds = run.core_seconds.get(folder, np.nan)
         models[folder] = _Model(name, truth[places], predicted[places], mean_ap, seconds)
     return models
 
@@ -188,9 +189,3 @@ def _settings(loaded: list[_Run]) -> pd.DataFrame:
     all_of = pd.DataFrame({run.name: {k: str(v) for k, v in run.parameters.model_dump().items()} for run in loaded})
     differ = all_of.nunique(axis=1) > 1
     return all_of[differ].drop(index=["run"], errors="ignore").rename_axis("parameter")
-
-
-def _fingerprints(loaded: list[_Run]) -> str:
-    texts = {run.name: tables.named(run.fingerprints) for run in loaded}
-    same = len(set(texts.values())) == 1
-    return texts[loaded[0].name] if same else "; ".join(f"{name}: {text}" for name, text in texts.items())

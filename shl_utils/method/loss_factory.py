@@ -84,11 +84,16 @@ def derived(name: str, labels: sparse.csr_array, parameters: Parameters) -> dict
     return {argument: DERIVED[argument](labels, **_settings(takes, parameters)) for argument, takes in wanted.items()}
 
 
-def fitted(name: str, labels: sparse.csr_array, parameters: Parameters) -> Callable[..., Tensor]:
-    """The loss called `name` as a function of (logits, targets, weights); labels (notes, codes) give the rest."""
+def fitted(
+    name: str, labels: sparse.csr_array, parameters: Parameters, *, device: torch.device | str = "cpu"
+) -> Callable[..., Tensor]:
+    """The loss called `name` as a function of (logits, targets, weights), all on `device`.
+
+    labels: (training notes, codes), from which the rest is derived.
+    """
     settings = _settings(declarations.LOSSES[name].takes, parameters)
     for key, value in derived(name, labels, parameters).items():
-        settings[key] = value if isinstance(value, float) else torch.tensor(value, dtype=torch.float32)
+        settings[key] = value if isinstance(value, float) else torch.tensor(value, dtype=torch.float32, device=device)
     return partial(LOSSES[name], **settings)
 
 

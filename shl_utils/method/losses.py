@@ -39,7 +39,7 @@ def weighted_bce(logits: Tensor, targets: Tensor, weights: Tensor, *, positive: 
 
     Source: `pos_weight` of torch.nn.BCEWithLogitsLoss. The weights come from `loss_factory.positive_weights`, bounded.
     """
-    scale = torch.where(targets > 0, positive.to(logits.device), 1.0)
+    scale = torch.where(targets > 0, positive, 1.0)
     return _average(-scale * _log_q(logits, targets), weights, notes)
 
 
@@ -62,7 +62,7 @@ def class_balanced(
     w_c is from `loss_factory.effective_number_weights`. Source: Cui et al. 2019, Eq. 9 to 11. There the weight of the
     one true class applies to all outputs; here each code has its own, for all pairs, as in Huang et al. 2021.
     """
-    return _average(code.to(logits.device) * _focused(logits, targets, gamma), weights, notes)
+    return _average(code * _focused(logits, targets, gamma), weights, notes)
 
 
 @LOSSES.add()
@@ -92,7 +92,7 @@ def cb_ntr(
     logits: Tensor, targets: Tensor, weights: Tensor, *, code: Tensor, bias: Tensor, gamma: float, notes: float = 0
 ) -> Tensor:
     """`ntr` with codes weighted as in `class_balanced`. Source: Huang et al. 2021, section 3."""
-    return _average(code.to(logits.device) * _tolerant(logits, targets, bias, gamma), weights, notes)
+    return _average(code * _tolerant(logits, targets, bias, gamma), weights, notes)
 
 
 @LOSSES.add()
@@ -199,7 +199,6 @@ def _focused(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
 
 def _rebalanced(targets: Tensor, rarity: Tensor, offset: float) -> Tensor:
     """(notes, codes): weights of R-BCE."""
-    rarity = rarity.to(targets.device)
     total = (targets.float() * rarity).sum(dim=1, keepdim=True)
     share = torch.where(total > 0, rarity / total.clamp(min=1e-30), torch.inf)
     return 0.1 + torch.sigmoid(10 * (share - offset))
@@ -207,7 +206,7 @@ def _rebalanced(targets: Tensor, rarity: Tensor, offset: float) -> Tensor:
 
 def _tolerant(logits: Tensor, targets: Tensor, bias: Tensor, gamma: float) -> Tensor:
     """(notes, codes): NTR without weights of codes."""
-    moved = logits.float() + bias.to(logits.device)
+    moved = logits.float() + bias
     negative = targets == 0
     losses = _focused(torch.where(negative, SCALE * moved, moved), targets, gamma)
     return torch.where(negative, losses / SCALE, losses)

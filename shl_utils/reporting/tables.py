@@ -106,6 +106,14 @@ def named(prints: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in prints.items())
 
 
+def measured_on(prints: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Fingerprints of the data of runs, by name, as one more definition: those of all, or of each where they differ."""
+    texts = {run: named(found) for run, found in prints.items()}
+    same = len(set(texts.values())) == 1
+    text = next(iter(texts.values())) if same else "; ".join(f"{run}: {text}" for run, text in texts.items())
+    return {"measured on": text}
+
+
 def effects(table: pd.DataFrame) -> pd.DataFrame:
     """Changes in micro- and macro-F1 with intervals, and over how many `pairs`. table: such as `effects.on_average`.
 

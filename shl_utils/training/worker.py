@@ -91,7 +91,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.F
     accelerator = accelerator_for(parameters.precision, world=world)  # its gradient scale starts afresh
     with accelerator.main_process_first():
         base, seen = prepared.features(parameters)
-    task = task_of(seen, corpus, plan, k)
+    task = task_of(seen, corpus, plan, k, device=accelerator.device)
     codes = corpus.codes["code"].to_numpy()[plan.segments == k].tolist()
 
     def build(prior: NDArray) -> segment_model.SegmentModel:
@@ -127,15 +127,15 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.F
     accelerator.wait_for_everyone()
 
 
-def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int) -> loop.Task:
-    """The training task of segment `k` of `plan`; seen: features of all notes."""
+def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int, *, device: torch.device | str = "cpu") -> loop.Task:
+    """The training task of segment `k` of `plan`; seen: features of all notes. device: where it is trained."""
     parameters, own = plan.variant.parameters, plan.labels[:, plan.segments == k]
     return loop.Task(
         features=seen,
         labels=own,
         notes=plan.training_set(k),
         validation=corpus.rows("validation"),
-        loss=loss_factory.fitted(parameters.loss, own[plan.train], parameters),
+        loss=loss_factory.fitted(parameters.loss, own[plan.train], parameters, device=device),
         epochs=parameters.epochs,
         seed=parameters.training_seed * 1000 + k,
     )

@@ -192,4 +192,4 @@ def test_the_data_of_each_run_are_named_by_their_fingerprints(tmp_path):
     stage = stages.begin("00_imbalance", {"run": str(tmp_path / "r")})
     stage.path("x").write_text("x")
     stage.finish("x", fingerprints={"codes": "abc", "labels": "def"})
-    assert claims.measured_on({"r": tmp_path / "r"}) == {"measured on": "r: codes abc, labels def"}
+    assert claims.fingerprints({"r": tmp_path / "r"}) == {"r": {"codes": "abc", "labels": "def"}}

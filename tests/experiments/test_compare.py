@@ -10,7 +10,7 @@ from conftest import PROJECT, shl
 
 from shl_utils.evaluation import linear_baseline
 from shl_utils.experiments import compare
-from shl_utils.runs import storage
+from shl_utils.runs import stamps, storage
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +54,10 @@ def test_runs_that_differ_in_their_seed_alone_are_one_row_and_the_same_models_co
     assert list(found.table["seeds"]) == [2, 2, 1]
     assert "(smoke, seed)" in found.table["row"].iloc[0]
     assert found.table["micro_f1_sd"].iloc[0] == 0
+    cost = found.table.set_index("row")["core_seconds"]
+    lines = stamps.read(smoke[0], "03_train")["core_seconds"]
+    assert cost.iloc[0] == pytest.approx(2 * lines["."]), "that of both seeds"
+    assert cost.isna().tolist() == [name.startswith(linear_baseline.LINEAR) for name in cost.index]
 
 
 def changed(smoke, folder, change):

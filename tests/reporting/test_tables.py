@@ -3,7 +3,7 @@
 import pandas as pd
 
 from shl_utils.evaluation import results
-from shl_utils.reporting import tables
+from shl_utils.reporting import html_page, tables
 
 
 def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable_in_parentheses():
@@ -17,3 +17,15 @@ def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable
     assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
     assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.030"
     assert shown.loc["base", ["micro-F1", "micro gain", "core seconds"]].tolist() == ["50.0 [40.0, 61.0]", "", "12"]
+
+
+def test_data_are_named_once_where_they_are_the_same():
+    one, other = {"codes": "abc"}, {"codes": "def"}
+    assert tables.measured_on({"a": one, "b": dict(one)}) == {"measured on": "codes abc"}
+    assert tables.measured_on({"a": one, "b": other}) == {"measured on": "a: codes abc; b: codes def"}
+
+
+def test_a_page_brings_what_sorts_its_tables():
+    text = html_page.page("title", [html_page.table(pd.DataFrame({"a": [1]}))])
+    assert html_page.sorting() in text
+    assert 'class="dataframe"' in text

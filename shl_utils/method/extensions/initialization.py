@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
@@ -58,11 +59,11 @@ def from_unified(net: nn.Module, folder: Path, known: list[str], codes: list[str
     """
     from peft import set_peft_model_state_dict
 
-    missing = sorted(set(codes) - set(known))
-    if missing:
+    rows = pd.Index(known).get_indexer(codes)
+    if missing := [code for code, row in zip(codes, rows) if row < 0]:
         raise ValueError(f"the unified model in {folder} lacks {len(missing)} codes, such as {missing[0]}")
     set_peft_model_state_dict(net.encoder, load_file(folder / "adapter_model.safetensors"))
-    head, rows = load_file(folder / "head.safetensors"), [known.index(code) for code in codes]
+    head = load_file(folder / "head.safetensors")
     with torch.no_grad():
         for name, values in net.head.named_parameters():
             values.copy_(head[name][rows])

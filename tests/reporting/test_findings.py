@@ -1,0 +1,33 @@
+"""What sentences say of tables."""
+
+import pandas as pd
+from test_plots import gained
+
+from shl_utils.reporting import findings
+
+
+def test_a_sentence_counts_rows_by_their_intervals():
+    comparable = {"a": (0.02, 0.01, 0.03, True), "b": (-0.1, -0.2, -0.05, True), "c": (0.1, -0.1, 0.2, True)}
+    table = gained(**comparable, d=(1, 1, 1, False))
+    text = findings.summarize_gains(table)
+    assert text.startswith("Of 3 comparable rows ")
+    assert text.count("1 gain, 1 lose, 1 are inconclusive") == 2
+    assert findings.summarize_gains(table[:0]).startswith("The grid has no other row")
+    assert findings.summarize_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
+
+
+def test_a_sentence_counts_claims_by_their_verdicts():
+    claims = ["Segments beat one model", "In segments, its weights alone beat BCE", "(Scoring lifts F1)"]
+    said = ["yes", "no", "not tested", "not tested", "yes", "yes"]
+    lines = pd.DataFrame({"metric": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
+    lines.index = [claim for claim in claims for _ in range(2)]
+    lines["papers"] = [True] * 4 + [False] * 2
+    text = findings.summarize_verdicts(lines)
+    assert text.startswith(
+        "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, inconclusive to 0; "
+    )
+    assert text.endswith("macro-F1 says yes to 0, no to 1, inconclusive to 0."), (
+        "what is not the paper's does not count"
+    )
+    again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
+    assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 says yes to 2, ")
