@@ -1,1 +1,1 @@
-"""From text to tokens and to the hidden states of a frozen encoder."""
+"""From text to tokens and to hidden states: of an encoder's frozen layers, and of those with a LoRA adapter."""

@@ -62,8 +62,8 @@ class Ragged:
 
 
 def _padded_length(longest: int) -> int:
-    """The next multiple of 16, at least 16: for each new length, PyTorch's CPU backend would rebuild its kernels."""
-    return 16 * max(math.ceil(longest / 16), 1)
+    """The next multiple of 8, at least 8: for each new length, PyTorch's CPU backend would rebuild its kernels."""
+    return 8 * max(math.ceil(longest / 8), 1)
 
 
 def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:

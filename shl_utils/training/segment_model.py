@@ -49,6 +49,8 @@ def create(
     """
     from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results
 
+    from shl_utils.encoder.lora_linear import LoraLinear
+
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
@@ -57,11 +59,9 @@ def create(
         # full names: PEFT finds no layers by number where they lie at the root, as in ModernBERT
         target_modules="|".join(map(re.escape, linear_maps(trainable, layers))) if targets == "all" else None,
     )
+    config._register_custom_module({nn.Linear: LoraLinear})
     encoder = get_peft_model(trainable, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
-    for module in encoder.modules():
-        if hasattr(module, "cast_input_dtype_enabled"):
-            module.cast_input_dtype_enabled = False  # autocast casts; PEFT's own would go to float32 and back
     model = SegmentModel(encoder, POOLING[pooling](trainable.config.hidden_size, len(prior)))
     with torch.no_grad():
         model.head.weight.normal_(std=0.02)
