@@ -14,27 +14,34 @@ from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, forward_pass, tokens
+from shl_utils.encoder.feature_cache import FeatureCache
 from shl_utils.method import label_filter
 from shl_utils.parameters import Parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
 from shl_utils.training import adapter_check
 
 
-def similarities(corpus: Corpus, parameters: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
+def similarities(
+    corpus: Corpus, parameters: Parameters, cache: FeatureCache | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cosine similarity of note and code description for every label: `note` and `code` (row numbers), `similarity`.
 
     The second table has the same columns for random codes, as many per note as it has labels: similarity by chance.
     The note is truncated to `max_tokens` and divided into chunks; its embedding is the mean over its chunks.
     Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
     embeddings are our choice.
+    cache: of the run; with it, notes of one chunk each are read by the frozen layers once, for the filter and training.
     """
     by = mixed_precision.computing(parameters)
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
     adapter_check.check_adapter(model, parameters)  # a mistake in it would show only in training
-    lengths = parameters.model_dump(include={"max_tokens", "chunk_tokens"})
-    chunks, note_of_chunk = tokens.chunk(tokenizer, corpus.notes["text"], **lengths)
-    pieces = forward_pass.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
+    if cache and _one_chunk(parameters):
+        pieces, note_of_chunk = cache.mean_pooled(parameters, every := np.arange(len(corpus.notes))), every
+    else:
+        lengths = parameters.model_dump(include={"max_tokens", "chunk_tokens"})
+        chunks, note_of_chunk = tokens.chunk(tokenizer, corpus.notes["text"], **lengths)
+        pieces = forward_pass.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
     notes = label_filter.average(pieces, note_of_chunk, n=len(corpus.notes))
     described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
     codes = forward_pass.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
@@ -47,13 +54,14 @@ def kept(
 ) -> tuple[pd.DataFrame, pd.DataFrame, mixed_precision.Computing]:
     """The tables of `similarities`, device and precision; cached in the run's `folder`, as they may take minutes."""
     by, path = mixed_precision.computing(parameters), folder / "trunk" / "similarities.parquet"
-    counts = parameters.model_dump(include={"max_tokens", "chunk_tokens", "seed"})
+    names = {"max_tokens", "chunk_tokens", "seed", *(["lora_layers"] if _one_chunk(parameters) else [])}
+    counts = parameters.model_dump(include=names)
     data = [storage.digest(folder / name) for name in ("corpus.parquet", "codes.parquet")]
     code = dependencies.trace(similarities)
     key = storage.short([data, encoder.identity(parameters), counts, by.precision, code])
     about = pq.read_schema(path).metadata if path.exists() else {}
     if about.get(b"key", b"").decode() != key:
-        own, chance = similarities(corpus, parameters)
+        own, chance = similarities(corpus, parameters, FeatureCache(folder, corpus.notes["text"]))
         both = pd.concat([own.assign(drawn=False), chance.assign(drawn=True)])
         table = pa.Table.from_pandas(both, preserve_index=False)
         about = {b"key": key.encode(), b"computed": json.dumps(asdict(by)).encode()}
@@ -62,6 +70,11 @@ def kept(
     both = pd.read_parquet(path)
     own, chance = (both[both["drawn"] == drawn].drop(columns="drawn").reset_index(drop=True) for drawn in (False, True))
     return own, chance, mixed_precision.Computing(**json.loads(about[b"computed"]))
+
+
+def _one_chunk(parameters: Parameters) -> bool:
+    """Whether a note, as truncated, is a single chunk: the row of tokens that training reads."""
+    return parameters.chunk_tokens == parameters.max_tokens
 
 
 def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
+from shl_utils.encoder import feature_cache
 from shl_utils.evaluation import filter_audit, label_metrics
 from shl_utils.method import label_filter
 from shl_utils.parameters import check
@@ -110,3 +112,17 @@ def test_a_sweep_says_what_other_thresholds_do():
     # training assignments: 0.9, 0.2, 0.6
     assert found.loc["cosine 0.55", ["removed", "codes lost"]].tolist() == pytest.approx([1 / 3, 1])
     assert found.loc["quantile 0.3", "cosine"] == pytest.approx(np.quantile([0.9, 0.2, 0.6], 0.3))
+
+
+def test_notes_of_one_chunk_are_read_once_for_the_filter_and_for_training(small_run):
+    folder, parameters = small_run
+    parameters = parameters.model_copy(update={"chunk_tokens": parameters.max_tokens, "precision": "fp32"})
+    notes = corpora.read(folder)
+    expected, by_chance = similarities.similarities(notes, parameters)
+    path = feature_cache.path_of(folder, parameters)
+    path.unlink(missing_ok=True)
+    cache = feature_cache.FeatureCache(folder, notes.notes["text"])
+    found, chance = similarities.similarities(notes, parameters, cache)
+    assert path.exists(), "states of the frozen layers, for training"
+    assert found["similarity"].to_numpy() == pytest.approx(expected["similarity"].to_numpy(), abs=1e-5)
+    assert chance["similarity"].to_numpy() == pytest.approx(by_chance["similarity"].to_numpy(), abs=1e-5)
