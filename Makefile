@@ -2,49 +2,57 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-DONE := $(VENV)/installed
+INSTALLED := $(VENV)/installed
 # JupyterLab asks for news and for new versions of itself by default
 ALONE := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 .PHONY: demo test lab install browser test-browser site slides
 
-demo: install
+demo: $(INSTALLED)
 	$(BIN)/shl fetch openi
 	$(BIN)/shl run params/demo.yaml
 
-test: install
+test: $(INSTALLED)-test
 	$(BIN)/shl fetch openi
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest -n 2 --dist loadfile
 
-lab: install
+lab: $(INSTALLED)
 	$(BIN)/shl fetch openi
 	$(BIN)/jupyter lab $(ALONE) notebooks/00_imbalance.ipynb
 
 # the demo as pages, and as slides, in site/ and slides/; both work without a network
-site slides: demo
+site slides: $(INSTALLED)-site demo
 	rm -rf $@
 	$(BIN)/shl $@ demo $@
 
 # as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there;
 # `make test-browser ONLY="-k 00"` takes the notebooks so called, which need all before them
-test-browser: install browser
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,browser]"
+test-browser: $(INSTALLED)-test $(INSTALLED)-browser browser
 	$(BIN)/pytest tests/browser.py $(ONLY)
 
 browser:
 	which chromedriver > /dev/null || (apt-get update --quiet && apt-get install --quiet --yes chromium chromium-driver)
 
-install: $(DONE)
+install: $(INSTALLED)-test
 
-$(DONE): pyproject.toml constraints.txt
+# what the notebooks need; bytecode is left to the first import, of what is imported at all
+$(INSTALLED): $(VENV)/created
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable .
+	touch $@
+
+# the same and more: test, site (pages and slides) or browser
+$(INSTALLED)-%: $(VENV)/created
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*]"
+	$(BIN)/pip install --quiet --no-compile --no-deps sphinx-revealjs==3.2.1  # for its copy of reveal.js
+	touch $(INSTALLED) $@
+
+$(VENV)/created: pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
 	 { echo "$(PYTHON) is not Python 3.11 to 3.13: name one that is, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c "import venv, ensurepip" 2> /dev/null || \
 	 { echo "$(PYTHON) has no venv and pip: on Debian or Ubuntu, apt install python3-venv brings them"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
-	$(BIN)/pip install --quiet --no-deps sphinx-revealjs==3.2.1  # for its copy of reveal.js
-	touch $(DONE)
+	touch $@

@@ -33,12 +33,12 @@ def by_id(found):
 def test_the_grid_of_the_demo_reuses_what_was_trained_alike():
     found = ablation.experiments("demo", check({}))
     places = {one.name: one.models[0].folder for one in found}
-    assert len(places) == len({one.id for one in found}) == 8
+    assert len(places) == len({one.id for one in found}) == 4
     assert places["segmented sh_focal, filter"] == "."
     assert places["unified bce, no filter"] == "reference"
     assert [one.name for one in found if one.id == REFERENCE] == ["unified bce, no filter"]
-    assert len(ablation.models(found)) == 6
-    assert len(ablation.models(ablation.experiments("demo", check({"ablation_epochs": 1})))) == 8
+    assert len(ablation.models(found)) == 2
+    assert len(ablation.models(ablation.experiments("demo", check({"ablation_epochs": 1})))) == 4
 
 
 def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
