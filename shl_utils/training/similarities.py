@@ -37,7 +37,8 @@ def similarities(
     encoder.check(tokenizer, model, parameters.max_tokens)
     adapter_check.check_adapter(model, parameters)  # a mistake in it would show only in training
     if cache and _one_chunk(parameters):
-        pieces, note_of_chunk = cache.mean_pooled(parameters, every := np.arange(len(corpus.notes))), every
+        note_of_chunk = np.arange(len(corpus.notes))
+        pieces = cache.mean_pooled(parameters, note_of_chunk)
     else:
         lengths = parameters.model_dump(include={"max_tokens", "chunk_tokens"})
         chunks, note_of_chunk = tokens.chunk(tokenizer, corpus.notes["text"], **lengths)
