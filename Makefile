@@ -6,6 +6,8 @@ INSTALLED := $(VENV)/installed
 # JupyterLab asks for news and for new versions of itself by default
 ALONE := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
+# two installations must not write one environment at a time
+.NOTPARALLEL:
 .PHONY: demo test lab install browser test-browser site slides
 
 demo: $(INSTALLED)

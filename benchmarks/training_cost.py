@@ -197,7 +197,7 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
     base.set_attn_implementation("sdpa")  # the default of transformers
     seen = tokens.tokenize(tokenizer, corpus.notes["text"], max_tokens=parameters.max_tokens)
     for k in range(plan.n):
-        task = worker.task_of(seen, corpus, plan, k)
+        task = worker.task_of(seen, corpus, plan, k, device=mixed_precision.device())
         net = worker.fresh(base, task.prior(), parameters)
         ready = trainer_baseline.trainer(
             net, task, parameters, tokenizer, folder=plan.place, half=half() if way.mixed else ""

@@ -44,14 +44,17 @@ class FeatureCache:
             self._found, self._key = self._load_or_compute(parameters, key, dtype), key
         return self._found
 
-    def mean_pooled(self, parameters: Parameters, rows: NDArray) -> NDArray[np.float32]:
-        """(len(rows), width): mean over the tokens of the frozen encoder's last states, for these notes."""
+    def mean_pooled(self, parameters: Parameters, rows: NDArray, *, label: str | None = None) -> NDArray[np.float32]:
+        """(len(rows), width): mean over the tokens of the frozen encoder's last states, for these notes.
+
+        label: of a progress bar; None for no bar.
+        """
         model, seen = self.features(parameters)
         if self._pooled is None or not np.array_equal(self._pooled[0], rows):  # every segment requests the same notes
             trainable = frozen_layers.split_encoder(model, parameters).trainable
             by = mixed_precision.computing(parameters)
-            pooled = forward_pass.embed(trainable, seen, rows, device=by.device, dtype=by.dtype, unit_length=False)
-            self._pooled = rows, pooled
+            on = {"device": by.device, "dtype": by.dtype, "label": label}
+            self._pooled = rows, forward_pass.embed(trainable, seen, rows, unit_length=False, **on)
         return self._pooled[1]
 
     def embed_descriptions(self, parameters: Parameters, descriptions: Sequence[str]) -> NDArray[np.float32]:

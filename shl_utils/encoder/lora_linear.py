@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 
 
 class LoraLinear(lora.Linear):
-    """PEFT's layer, for one adapter without dropout on a frozen linear map."""
+    """PEFT's layer, for training: one adapter without dropout, neither merged nor disabled, on a frozen linear map."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., width in). Under autocast all products are computed in its type, as PEFT's are."""

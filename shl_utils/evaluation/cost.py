@@ -22,6 +22,8 @@ from shl_utils.training.sampling import batches
 from shl_utils.training.segment_record import FILE, SegmentRecord
 
 PROBE = 4  # notes on which FLOPs are counted
+# of the products of `lora_linear`: PyTorch's counter knows addmm only where it is not in place
+IN_PLACE = {torch.ops.aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1]}
 
 
 def stages(folder: Path) -> pd.DataFrame:
@@ -115,7 +117,7 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     notes: token ids. base: the encoder, on the CPU; it is left with eager attention, which the counter needs.
     """
     base.set_attn_implementation("eager")
-    below, above = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    below, above = (FlopCounterMode(display=False, custom_mapping=IN_PLACE) for _ in range(2))
     seen, rng = notes, np.random.default_rng(0)
     if frozen := frozen_layers.split_encoder(base, parameters).frozen:
         seen = Ragged(torch.empty(notes.offsets[-1], base.config.hidden_size), notes.offsets)

@@ -89,7 +89,7 @@ def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compare
         table = pd.concat(results.table({key: one}, reference=key, **how) for key, one in measured.items())
     table = table.assign(core_seconds=core_seconds, failed=0)
     definitions = tables.definitions(table, times=how["times"])
-    definitions |= tables.measured_on({run.name: run.fingerprints for run in loaded})
+    definitions |= tables.identify_data({run.name: run.fingerprints for run in loaded})
     for name in ("(row)",) if paired else ("(row)", "gain", "p"):
         del definitions[name]
     return Compared(table, _settings(loaded), definitions, paired)

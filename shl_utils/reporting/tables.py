@@ -106,7 +106,7 @@ def named(prints: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in prints.items())
 
 
-def measured_on(prints: dict[str, dict[str, str]]) -> dict[str, str]:
+def identify_data(prints: dict[str, dict[str, str]]) -> dict[str, str]:
     """Fingerprints of the data of runs, by name, as one more definition: those of all, or of each where they differ."""
     texts = {run: named(found) for run, found in prints.items()}
     same = len(set(texts.values())) == 1

@@ -59,7 +59,7 @@ def create(
         # full names: PEFT finds no layers by number where they lie at the root, as in ModernBERT
         target_modules="|".join(map(re.escape, linear_maps(trainable, layers))) if targets == "all" else None,
     )
-    config._register_custom_module({nn.Linear: LoraLinear})
+    config._register_custom_module({nn.Linear: LoraLinear})  # PEFT's way to bring a layer; it calls it experimental
     encoder = get_peft_model(trainable, config)
     encoder.peft_config["default"].base_model_name_or_path = name  # not the path of a cache on this machine
     model = SegmentModel(encoder, POOLING[pooling](trainable.config.hidden_size, len(prior)))

@@ -31,21 +31,24 @@ def similarities(
     Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
     embeddings are our choice.
     cache: of the run; with it, notes of one chunk each are read by the frozen layers once, for the filter and training.
+    In half precision the states between the layers are rounded then, so `lora_layers` counts in the last digits.
     """
     by = mixed_precision.computing(parameters)
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
     encoder.check(tokenizer, model, parameters.max_tokens)
     adapter_check.check_adapter(model, parameters)  # a mistake in it would show only in training
     if cache and _one_chunk(parameters):
+        del model  # the cache has its own
         note_of_chunk = np.arange(len(corpus.notes))
-        pieces = cache.mean_pooled(parameters, note_of_chunk)
+        pieces = cache.mean_pooled(parameters, note_of_chunk, label="embed notes")
+        codes = cache.embed_descriptions(parameters, corpus.codes["description"])
     else:
         lengths = parameters.model_dump(include={"max_tokens", "chunk_tokens"})
         chunks, note_of_chunk = tokens.chunk(tokenizer, corpus.notes["text"], **lengths)
         pieces = forward_pass.embed(model, chunks, device=by.device, dtype=by.dtype, label="embed notes")
+        described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
+        codes = forward_pass.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
     notes = label_filter.average(pieces, note_of_chunk, n=len(corpus.notes))
-    described = tokens.tokenize(tokenizer, corpus.codes["description"], max_tokens=parameters.max_tokens)
-    codes = forward_pass.embed(model, described, device=by.device, dtype=by.dtype, label="embed codes")
     random = _shuffled(corpus.labels, parameters.seed)
     return label_filter.pairwise(notes, codes, corpus.labels), label_filter.pairwise(notes, codes, random)
 

@@ -87,6 +87,11 @@ def test_operations_by_hand():
     assert by_codes["frozen"].nunique() == 1
     more = by_codes.loc[1000, "trained"] - by_codes.loc[10, "trained"]
     assert more == 3 * 2 * width * 990, "the head: forward, and backward to its weights and its input"
+    lora = 2 * n * 8 * (5 * width + inner)  # a rank of 8 times the widths that go into the six maps, or out of them
+    forward = maps + attention + 2 * lora
+    inside = 2 * n * (width**2 + 2 * width * inner)  # of the three maps whose input needs a gradient
+    backward = inside + 2 * attention + 3 * lora + 2 * n * 8 * (2 * width + inner)
+    assert by_codes.loc[10, "trained"] == forward + backward + 3 * 2 * width * 10
     whole, _ = cost.growth(base, parameters.model_copy(update={"lora_layers": -1}), tokens=[32], codes=[10])
     assert whole.loc[32, "frozen"] == 0
     assert whole.loc[32, "trained"] > by_tokens.loc[32].sum()

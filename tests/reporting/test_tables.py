@@ -21,8 +21,8 @@ def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable
 
 def test_data_are_named_once_where_they_are_the_same():
     one, other = {"codes": "abc"}, {"codes": "def"}
-    assert tables.measured_on({"a": one, "b": dict(one)}) == {"measured on": "codes abc"}
-    assert tables.measured_on({"a": one, "b": other}) == {"measured on": "a: codes abc; b: codes def"}
+    assert tables.identify_data({"a": one, "b": dict(one)}) == {"measured on": "codes abc"}
+    assert tables.identify_data({"a": one, "b": other}) == {"measured on": "a: codes abc; b: codes def"}
 
 
 def test_a_page_brings_what_sorts_its_tables():
