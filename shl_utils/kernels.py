@@ -1,14 +1,16 @@
 """The kernel process of a notebook under `shl run`, with this Python, this package and sockets of its own.
 
-python -m shl_utils.kernels    is that process; `started` starts and ends it.
+python -m shl_utils.kernels    is that process; `started` starts and ends it. A `Reserve` has one ready ahead of time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,14 +32,73 @@ PREFIX, IN_USE = "shl-kernel-", "kernel-in-use"  # names used by nothing else: f
 SETTLED = 60  # seconds after which a folder must have its owner
 PAUSE = 0.05  # seconds
 QUIET = "--IPKernelApp.log_level=40"  # no warning about the unencrypted connection
+MODULE = (sys.executable, "-m", "shl_utils.kernels")
+# What most notebooks import: seconds of work. Nothing of this package, which may be edited while a process waits
+LIBRARIES = (
+    *("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn", "pandas", "scipy.stats", "sklearn.linear_model"),
+    *("torch", "transformers", "peft", "accelerate"),
+)
+RESERVE = """
+import importlib, json, os, runpy, sys
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as ipykernel does, but before the import
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+if line := sys.stdin.readline():  # empty if the command that would use this process has ended
+    use = json.loads(line)
+    os.environ.update(use["env"])
+    sys.argv[1:] = use["arguments"]
+    runpy.run_module("shl_utils.kernels", run_name="__main__", alter_sys=True)
+"""
+
+
+class Reserve:
+    """A process that imports `LIBRARIES` while another notebook runs, and then becomes the next notebook's kernel.
+
+    variables: its environment. Without one ready, as on Windows, a kernel starts as usual. A context manager: a process
+    that was not used ends with the block.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = {**variables, "JPY_PARENT_PID": str(os.getpid())}  # ipykernel reads it when it is imported
+        self._process: subprocess.Popen | None = None
+
+    def __enter__(self) -> Reserve:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+
+    def fill(self) -> None:
+        """Start the process, if there is none and the system can hand one over."""
+        if self._process is None and sys.platform != "win32":
+            command = [sys.executable, "-c", RESERVE, *LIBRARIES]
+            self._process = subprocess.Popen(
+                command, env=self.variables, stdin=subprocess.PIPE, text=True, start_new_session=True
+            )
+
+    def take(self, arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen | None:
+        """The process, as a kernel with these arguments and environment variables; None if there is none alive."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        with suppress(OSError):  # it has ended
+            process.stdin.write(json.dumps({"arguments": arguments, "env": dict(env)}) + "\n")
+            process.stdin.close()
+            return process
+        process.wait()
+        return None
 
 
 class _Manager(AsyncKernelManager):
     """Manager of a kernel that chooses free sockets and reports them: those chosen here could be taken meanwhile."""
 
+    reserve: Reserve | None = None
+
     # set here, whatever else is called python3 on Jupyter's path or starts kernels by default
     kernel_spec = KernelSpec(
-        argv=[sys.executable, "-m", "shl_utils.kernels", "-f", "{connection_file}"],
+        argv=[*MODULE, "-f", "{connection_file}"],
         display_name="Python 3",
         language="python",
         metadata={"kernel_provisioner": {"provisioner_name": "local-provisioner"}},
@@ -59,7 +120,11 @@ class _Manager(AsyncKernelManager):
         run_sync(self.cleanup_resources)()
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **given) -> None:
-        await self.provisioner.launch_kernel(kernel_cmd, **given)
+        if ready := self.reserve and self.reserve.take(kernel_cmd[len(MODULE) :], given["env"]):
+            self.provisioner.process = ready
+            self.provisioner.pid = self.provisioner.pgid = ready.pid  # it leads a process group of its own
+        else:
+            await self.provisioner.launch_kernel(kernel_cmd, **given)
         for _ in range(int(patience() / PAUSE)):
             if await self.provisioner.poll() is not None:
                 raise RuntimeError("it ended before it answered: its own message is above")
@@ -70,16 +135,17 @@ class _Manager(AsyncKernelManager):
 
 
 @contextmanager
-def started(variables: Mapping[str, str]) -> Iterator[AsyncKernelManager]:
+def started(variables: Mapping[str, str], reserve: Reserve | None = None) -> Iterator[AsyncKernelManager]:
     """Start a kernel process with the environment `variables`; give its manager once it answers, and end it afterwards.
 
-    A second process is started if the first does not answer. RuntimeError or OSError if that one fails too.
+    reserve: where a process may be ready. A second process is started if the first does not answer. RuntimeError or
+    OSError if that one fails too.
     """
     with ExitStack() as stack:
         try:
-            manager = stack.enter_context(_started(WAYS[0], variables))
+            manager = stack.enter_context(_started(WAYS[0], variables, reserve))
         except (RuntimeError, OSError):  # the machine is too busy, or the folder takes no sockets
-            manager = stack.enter_context(_started(WAYS[1], variables))
+            manager = stack.enter_context(_started(WAYS[1], variables, None))
         yield manager
 
 
@@ -89,7 +155,7 @@ def patience() -> int:
 
 
 @contextmanager
-def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelManager]:
+def _started(way: str, variables: Mapping[str, str], reserve: Reserve | None) -> Iterator[AsyncKernelManager]:
     usual = tempfile.gettempdir()
     short = "/tmp" if way == "ipc" and len(os.fsencode(usual)) > LONGEST else usual
     _sweep(short)
@@ -98,6 +164,7 @@ def _started(way: str, variables: Mapping[str, str]) -> Iterator[AsyncKernelMana
         storage.try_lock(Path(folder) / IN_USE),
     ):
         manager = _Manager(connection_file=str(Path(folder) / "kernel.json"), transport=way, cache_ports=False)
+        manager.reserve = reserve
         where = [f"--IPKernelApp.transport={way}"] + ([f"--IPKernelApp.ip={folder}/s"] if way == "ipc" else [])
         try:
             run_sync(manager.start_kernel)(

@@ -10,11 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shl_utils import parameters
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
+
+if TYPE_CHECKING:
+    from shl_utils import kernels
 
 Read = tuple[dict, Parameters]  # parameters that a file sets, and the full set
 
@@ -78,24 +82,14 @@ def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None =
 
 def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
+    from shl_utils import kernels
+
     folder = stages.folder_of(full.run)
     started = time.monotonic()
-    for stage in stamps.up_to(until):
-        state = stamps.states(folder, full, until=stage)[stage]
-        if force:
-            stages.forget(folder, stage)
-        elif state.done and stamps.is_shown(folder, stage):
-            print(f"{stage}: done before, kept")
-            continue
-        elif full.based_on and state.word == "not run":
-            why = stages.take_over(stages.folder_of(full.based_on), folder, stage, full.model_dump())
-            if not why:
-                print(f"{stage}: taken over from {full.based_on}")
-                continue
-            print(f"{stage}: not taken over from {full.based_on}, {why}")
-        print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
-        if not _run_stage(stage, values, full):
-            return False
+    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
+        for stage in stamps.up_to(until):
+            if not (_has_results(stage, full, force=force) or _run_stage(stage, values, full, reserve)):
+                return False
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
@@ -103,12 +97,31 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     return True
 
 
-def _run_stage(stage: str, values: dict, full: Parameters) -> bool:
+def _has_results(stage: str, full: Parameters, *, force: bool) -> bool:
+    """Whether the stage need not run: it is done and its notebook written, or taken over; prints which, or why not."""
+    folder = stages.folder_of(full.run)
+    state = stamps.states(folder, full, until=stage)[stage]
+    if force:
+        stages.forget(folder, stage)
+    elif state.done and stamps.is_shown(folder, stage):
+        print(f"{stage}: done before, kept")
+        return True
+    elif full.based_on and state.word == "not run":
+        why = stages.take_over(stages.folder_of(full.based_on), folder, stage, full.model_dump())
+        if not why:
+            print(f"{stage}: taken over from {full.based_on}")
+            return True
+        print(f"{stage}: not taken over from {full.based_on}, {why}")
+    print(f"{stage}: running" + (f" ({state})" if state.why else ""), flush=True)
+    return False
+
+
+def _run_stage(stage: str, values: dict, full: Parameters, reserve: kernels.Reserve) -> bool:
     """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
     items left out, and the warning."""
     folder = stages.folder_of(full.run)
     started, before = time.monotonic(), stamps.read(folder, stage)
-    error = _execute(stage, values, folder)
+    error = _execute(stage, values, folder, reserve)
     state, stamp = stamps.states(folder, full, until=stage)[stage], stamps.read(folder, stage)
     if not error and stamp == before:
         error = "it ended without its stamp"
@@ -126,8 +139,11 @@ def _run_stage(stage: str, values: dict, full: Parameters) -> bool:
     return True
 
 
-def _execute(stage: str, values: dict, folder: Path) -> str:
-    """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none."""
+def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve) -> str:
+    """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none.
+
+    reserve: gives the kernel, and has the next one made while this notebook runs.
+    """
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -140,7 +156,9 @@ def _execute(stage: str, values: dict, folder: Path) -> str:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         target.parent.mkdir(exist_ok=True)
-        with kernels.started(environment_variables.closed(os.environ)) as kernel:
+        with kernels.started(environment_variables.closed(os.environ), reserve) as kernel:
+            if stage != STAGES[-1]:
+                reserve.fill()
             executed = papermill.execute_notebook(
                 stamps.notebook(stage),
                 target,

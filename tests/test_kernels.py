@@ -18,10 +18,10 @@ IMPORTS = "import os, signal; from shl_utils import kernels; from shl_utils.runs
 START = "with kernels.started(environment_variables.closed(os.environ)): "
 
 
-def ask(code, variables=None):
+def ask(code, variables=None, reserve=None):
     """What a fresh kernel prints to `code`."""
     said = []
-    with kernels.started(environment_variables.closed(os.environ | (variables or {}))) as manager:
+    with kernels.started(environment_variables.closed(os.environ | (variables or {})), reserve) as manager:
         client = manager.client()
         client.start_channels()
         hear = lambda message: said.append(message["content"])  # noqa: E731
@@ -152,3 +152,40 @@ def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
     code = "import time; from shl_utils.runs import progress; progress.LINE_EVERY = 0.01\n"
     assert ask(code + "for _ in progress.over('abc', 'letters'): time.sleep(0.1)\nprint('done')") == "done"
     assert "letters: 67%, " in capfd.readouterr().err
+
+
+def test_one_that_waited_is_a_kernel_as_any_other():
+    variables = environment_variables.closed(os.environ)
+    code = "import os, sys; ours = sorted(name for name in sys.modules if name.startswith('shl_'))\n"
+    code += "print(os.getpid(), 'torch' in sys.modules, ours)"
+    with kernels.Reserve(variables) as reserve:
+        assert reserve.take([], {}) is None, "none before it is filled"
+        plain = ask(code, reserve=reserve).split(maxsplit=1)[1]
+        reserve.fill()
+        waiting = reserve._process
+        pid, rest = ask(code, reserve=reserve).split(maxsplit=1)
+        assert int(pid) == waiting.pid
+        assert rest == plain.replace("False", "True"), "nothing of the package is imported ahead"
+        assert waiting.wait(timeout=60) is not None, "it ends with its notebook"
+
+
+def test_what_waits_ends_with_the_command_and_one_that_has_ended_is_replaced():
+    variables = environment_variables.closed(os.environ)
+    with kernels.Reserve(variables) as reserve:
+        reserve.fill()
+        first = reserve._process
+        first.kill()
+        assert ask("print(1)", reserve=reserve) == "1"
+        reserve.fill()
+        second = reserve._process
+    assert (first.returncode, second.returncode) == (-9, -9)
+    fill = (
+        f"{IMPORTS}reserve = kernels.Reserve(dict(os.environ)); reserve.fill(); print(reserve._process.pid, flush=True)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", f"{fill}; os.kill(os.getpid(), signal.SIGKILL)"], stdout=subprocess.PIPE, check=False
+    )
+    psutil.wait_procs(
+        [psutil.Process(int(killed.stdout))] if psutil.pid_exists(int(killed.stdout)) else [], timeout=120
+    )
+    assert not psutil.pid_exists(int(killed.stdout)), "it ends when the command was killed"
