@@ -168,7 +168,6 @@ FAULTS = [
     Fault("a quantile above 1", "filter_threshold: 1.0", "filter_threshold is a quantile here"),
     Fault("no layer to train", "lora_layers: 0", "trains no layer"),
     own("more layers than there are", "all-MiniLM-L6-v2 has 6 layers", table(), lines="lora_layers: 9"),
-    Fault("chunks longer than notes", "chunk_tokens: 256", "chunk_tokens 256 exceeds max_tokens 128"),
     own("more tokens than the encoder reads", "reads at most 512", table(), lines="max_tokens: 4096"),
     Fault("no notes left for training", "validation_share: 0.45\ntest_share: 0.48", "less than a tenth of the notes"),
     Fault("fp16 without a GPU", "precision: fp16", "needs a GPU"),

@@ -58,7 +58,6 @@ def write(tmp_path, text):
         ("seed: 10000000", "seed: Input should be less than or equal to 1000000"),
         ("lora_layers: 0", "trains no layer"),
         ("parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
-        ("max_tokens: 32", "chunk_tokens 64 exceeds max_tokens 32"),
     ],
 )
 def test_mistakes_name_the_file_and_the_remedy(tmp_path, text, message):

@@ -21,7 +21,6 @@ from shl_utils.training import variants, worker
 from shl_utils.training.sampling import batches
 from shl_utils.training.segment_record import FILE, SegmentRecord
 
-PROBE = 4  # notes on which FLOPs are counted
 # of the products of `lora_linear`: PyTorch's counter knows addmm only where it is not in place
 IN_PLACE = {torch.ops.aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1]}
 
@@ -104,7 +103,7 @@ def growth(
     Columns: `frozen` (frozen layers, once per note) and `trained` (forward and backward, each time the note is seen).
     base: the encoder.
     """
-    notes = {n: Ragged(torch.ones(PROBE * n, dtype=torch.int32), np.arange(PROBE + 1) * n) for n in tokens}
+    notes = {n: Ragged(torch.ones(n, dtype=torch.int32), np.array([0, n])) for n in tokens}
     pairs = dict.fromkeys([(n, codes[0]) for n in tokens] + [(tokens[0], k) for k in codes])
     found = {(n, k): operations(base, parameters, notes[n], codes=k) for n, k in progress.over(pairs, "count FLOPs")}
     by_tokens, by_codes = {n: found[n, codes[0]] for n in tokens}, {k: found[tokens[0], k] for k in codes}

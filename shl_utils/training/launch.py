@@ -34,7 +34,7 @@ from shl_utils.training.variants import VARIANTS, Variant
 
 CONFIG = "launch.json"
 # summed over epochs and segments: from so many on, parallel processes make up for their start-up of some seconds
-MIN_NOTES_FOR_PARALLEL = 30_000
+MIN_NOTES_FOR_PARALLEL = 10_000
 WAIT = 3600  # seconds for the machines of one launch to connect: the next one is started by hand, or is busy
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # environment variable: file in which a process leaves its error for PyTorch
 

@@ -78,7 +78,7 @@ def kept(
 
 def _one_chunk(parameters: Parameters) -> bool:
     """Whether a note, as truncated, is a single chunk: the row of tokens that training reads."""
-    return parameters.chunk_tokens == parameters.max_tokens
+    return parameters.chunk_tokens >= parameters.max_tokens
 
 
 def _shuffled(labels: sparse.csr_array, seed: int) -> sparse.csr_array:

@@ -77,13 +77,23 @@ def train(
     that is free.
     """
     prepared = feature_cache.FeatureCache(folder, corpus.notes["text"])
-    for plan in plans:
-        # the last segments are the largest: in parallel they go first, so that no process waits long for another
-        due = plan.sized(above, below)
-        for k in reversed(due) if shared else due:
-            with storage.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
-                if free and not plan.holds(k):
-                    _train_segment(k, plan, corpus, prepared, world=world)
+    due = ((plan, k) for plan in plans for k in plan.sized(above, below))
+    for plan, k in _largest_first(folder, due) if shared else due:
+        with storage.try_lock(plan.place / f"{k}.lock") if shared else nullcontext(True) as free:
+            if free and not plan.holds(k):
+                _train_segment(k, plan, corpus, prepared, world=world)
+
+
+def _largest_first(folder: Path, due: Iterable[tuple[Plan, int]]) -> list[tuple[Plan, int]]:
+    """Segments in the order in which processes share them, so that none waits long for another at the end.
+
+    Those that read the same features stay together: they are loaded once.
+    """
+    features: dict[Path, list[tuple[int, Plan, int]]] = {}
+    for plan, k in due:
+        path = feature_cache.path_of(folder, plan.variant.parameters)
+        features.setdefault(path, []).append((plan.notes_of(k), plan, k))
+    return [(plan, k) for group in features.values() for _, plan, k in sorted(group, key=lambda one: -one[0])]
 
 
 def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.FeatureCache, *, world: int) -> None:
