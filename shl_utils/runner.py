@@ -88,7 +88,9 @@ def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
     started = time.monotonic()
     with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
         for stage in stamps.up_to(until):
-            if not (_has_results(stage, full, force=force) or _run_stage(stage, values, full, reserve)):
+            if _has_results(stage, full, force=force):
+                continue
+            if not _run_stage(stage, values, full, reserve, more=stage != until):
                 return False
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
@@ -116,12 +118,12 @@ def _has_results(stage: str, full: Parameters, *, force: bool) -> bool:
     return False
 
 
-def _run_stage(stage: str, values: dict, full: Parameters, reserve: kernels.Reserve) -> bool:
+def _run_stage(stage: str, values: dict, full: Parameters, reserve: kernels.Reserve, *, more: bool) -> bool:
     """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
-    items left out, and the warning."""
+    items left out, and the warning. reserve, more: see `_execute`."""
     folder = stages.folder_of(full.run)
     started, before = time.monotonic(), stamps.read(folder, stage)
-    error = _execute(stage, values, folder, reserve)
+    error = _execute(stage, values, folder, reserve, more=more)
     state, stamp = stamps.states(folder, full, until=stage)[stage], stamps.read(folder, stage)
     if not error and stamp == before:
         error = "it ended without its stamp"
@@ -139,10 +141,10 @@ def _run_stage(stage: str, values: dict, full: Parameters, reserve: kernels.Rese
     return True
 
 
-def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve) -> str:
+def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *, more: bool) -> str:
     """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none.
 
-    reserve: gives the kernel, and has the next one made while this notebook runs.
+    reserve: gives the kernel, and has the next one made while this notebook runs, if there are more of them.
     """
     import nbformat
     import papermill
@@ -157,7 +159,7 @@ def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve) -
     try:
         target.parent.mkdir(exist_ok=True)
         with kernels.started(environment_variables.closed(os.environ), reserve) as kernel:
-            if stage != STAGES[-1]:
+            if more:
                 reserve.fill()
             executed = papermill.execute_notebook(
                 stamps.notebook(stage),
