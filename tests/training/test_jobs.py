@@ -10,6 +10,7 @@ from scipy import sparse
 from shl_utils.method import harmonic_weights
 from shl_utils.method.losses import LOSSES
 from shl_utils.reporting import tables
+from shl_utils.training import worker
 
 # codes a, b in segment 0; c in 1; d in 2; e has no training note
 SEGMENTS = np.array([0, 0, 1, 2, -1])
@@ -116,3 +117,16 @@ def test_the_table_of_segments_shows_what_each_loss_took():
 def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():
     taken = {key for name in LOSSES for key in plan(loss=name).derived(0)}
     assert taken == set(tables.LABELS)
+
+
+def test_processes_share_the_largest_segments_first_and_read_features_once(tmp_path):
+    wide, narrow = plan(loss="bce"), plan(loss="bce", max_tokens=64)
+    twice = plan(loss="bce", epochs=4)
+    due = [(one, k) for one in (wide, narrow, twice) for k in range(3)]
+    ordered = worker._largest_first(tmp_path, due)
+    assert sorted(map(id, (one for one, _ in ordered))) == sorted(map(id, (one for one, _ in due)))
+    of_narrow = [i for i, (one, _) in enumerate(ordered) if one is narrow]
+    assert of_narrow == [6, 7, 8], "after all those that read the other features"
+    for part in (ordered[:6], ordered[6:]):
+        notes = [one.notes_of(k) for one, k in part]
+        assert notes == sorted(notes, reverse=True)
