@@ -8,17 +8,19 @@ ALONE := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.Neve
 
 # two installations must not write one environment at a time
 .NOTPARALLEL:
-.PHONY: demo test lab install browser test-browser site slides
+.PHONY: demo test test-all lab install browser test-browser site slides
 
 demo: $(INSTALLED)
 	$(BIN)/shl fetch openi
 	$(BIN)/shl run params/demo.yaml
 
-test: $(INSTALLED)-test
+# `make test` leaves out the long tests: runs that are killed and resumed, each source through all stages
+test: CHOSEN := -m "not long"
+test test-all: $(INSTALLED)-test
 	$(BIN)/shl fetch openi
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile $(CHOSEN)
 
 lab: $(INSTALLED)
 	$(BIN)/shl fetch openi

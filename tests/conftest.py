@@ -76,7 +76,8 @@ def smoke(tmp_path_factory):
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    late = ("slow", "long")
+    items.sort(key=lambda item: any(map(item.get_closest_marker, late)))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ def place(small_run, tmp_path):
     return folder, parameters.model_copy(update={"run": str(folder), "epochs": 1})
 
 
+@pytest.mark.long
 def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
     folder, parameters = place
     path = training_cost.training(folder, parameters, rate=0.5, only=(1, 6))
@@ -81,6 +82,7 @@ def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
     assert [line["input_ids"] for line in lines[:3]] == asked
 
 
+@pytest.mark.long
 def test_sizes_are_measured_on_every_step(tmp_path):
     parameters = check(runner.read(PROJECT / "params" / "sizes.yaml")[0] | {"max_tokens": 16, "chunk_tokens": 16})
     found = json.loads(scaling.bench(tmp_path, parameters, [100]).read_text())

@@ -31,7 +31,7 @@ def ask(code, variables=None, reserve=None):
     return "".join(part.get("text", "") for part in said).strip()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
@@ -154,7 +154,8 @@ def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
     assert "letters: 67%, " in capfd.readouterr().err
 
 
-def test_one_that_waited_is_a_kernel_as_any_other():
+def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
+    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
     variables = environment_variables.closed(os.environ)
     code = "import os, sys; ours = sorted(name for name in sys.modules if name.startswith('shl_'))\n"
     code += "print(os.getpid(), 'torch' in sys.modules, ours)"
@@ -169,7 +170,8 @@ def test_one_that_waited_is_a_kernel_as_any_other():
         assert waiting.wait(timeout=60) is not None, "it ends with its notebook"
 
 
-def test_what_waits_ends_with_the_command_and_one_that_has_ended_is_replaced():
+def test_what_waits_ends_with_the_command_and_one_that_has_ended_is_replaced(monkeypatch):
+    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
     variables = environment_variables.closed(os.environ)
     with kernels.Reserve(variables) as reserve:
         reserve.fill()

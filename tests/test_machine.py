@@ -17,7 +17,7 @@ from shl_utils.runs import stages, stamps
 SMOKE = PROJECT / "params" / "smoke.yaml"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_command_in_the_same_folder_stops_and_a_killed_one_leaves_no_lock(tmp_path):
     command = [sys.executable, "-m", "shl_utils.cli", "run", str(SMOKE), "--until", "00_imbalance"]
     env = os.environ | {"SHL_RUNS": str(tmp_path)}
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_blanks_and_other_scripts_in_paths(tmp_path):
     place = tmp_path / "Köln 発熱 notes"
     place.mkdir()

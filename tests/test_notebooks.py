@@ -159,6 +159,7 @@ def test_a_second_run_does_nothing_and_a_changed_one_only_what_changed(smoke):
     assert not stages.is_done("03_train", changed)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_figures_also_after_a_run_that_failed(smoke, tmp_path):
     """Elsewhere, in a batch: byte for byte what they were."""
     broken = tmp_path / "broken.yaml"
@@ -201,6 +202,7 @@ def papermill(stage, tmp_path, *words):
     return subprocess.run([*command, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_an_altered_result_is_made_again(smoke, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(smoke[0], root / "smoke")
@@ -220,6 +222,7 @@ def test_the_stamp_comes_after_the_checks():
         assert "assert " in checks.source
 
 
+@pytest.mark.long
 def test_plain_papermill_says_what_is_wrong(tmp_path):
     done = papermill("00_imbalance", tmp_path, "-p", "min_note", "5")
     assert done.returncode == 1
@@ -243,6 +246,7 @@ def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
     assert not stamps.is_shown(folder, "02_segment")
 
 
+@pytest.mark.long
 def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     """A finished run is not changed without a word; what stands before the change is taken over in seconds."""
     shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
@@ -261,6 +265,7 @@ def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     assert pd.read_parquet(tmp_path / "runs" / "mine" / "segments.parquet")["segment"].nunique() > 2
 
 
+@pytest.mark.long
 def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(smoke[0], root / "smoke")
@@ -276,6 +281,7 @@ def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
     assert stamps.states(root / "smoke")["08_one_note"].done
 
 
+@pytest.mark.long
 def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     folder = shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
     parameters = check(provenance(folder)["parameters"] | {"run": str(folder)})
@@ -288,6 +294,7 @@ def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     assert "00_imbalance: running" in done.stdout
 
 
+@pytest.mark.long
 def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
     """Two folders hold parameters and tables of the same names, a third one only parameters."""
     root = tmp_path / "runs"
@@ -305,6 +312,7 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
     assert stamps.states(root / "mine", full)["00_imbalance"].why == f"{tmp_path / 'b' / 'notes.csv'} changed"
 
 
+@pytest.mark.long
 def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
     done = started(
         tmp_path, "run: p\nsource: synthetic\nsynthetic_notes: 100\nfilter_by: cosine\nfilter_threshold: 1.0\n"
@@ -315,6 +323,7 @@ def test_a_failing_stage_exits_with_1_and_keeps_what_was_done(tmp_path):
     assert (tmp_path / "runs" / "p" / "corpus.parquet").exists()
 
 
+@pytest.mark.long
 def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(smoke[0], root / "smoke")
@@ -382,6 +391,7 @@ def leaks(folder, *secrets):
     return found
 
 
+@pytest.mark.long
 def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
     folder, done = private_run
     assert pd.read_parquet(folder / "corpus.parquet")["text"].str.contains(SECRET).mean() > 0.9
@@ -393,12 +403,14 @@ def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
     assert leaks(tmp_path / "site") == []
 
 
+@pytest.mark.long
 def test_no_codes_of_a_single_private_note_are_shown(private_run):
     (cell,) = (cell for cell in cells(private_run[0], "01_filter") if "filter_audit.example" in cell.source)
     assert "no note is shown" in cell.outputs[0]["text"]
     assert all(output.get("data", {}).get("text/plain", "''") == "''" for output in cell.outputs[1:])
 
 
+@pytest.mark.long
 def test_a_failing_private_stage_shows_no_text(private_run, tmp_path):
     folder, _ = private_run
     tables = folder.parent.parent / "tables"
@@ -446,6 +458,7 @@ def table_run(tmp_path_factory):
     return root / "runs" / "own", done
 
 
+@pytest.mark.long
 def test_a_table_in_any_script_goes_through_all_stages(table_run):
     folder, done = table_run
     assert all(f"{stage}: done" in done.stdout for stage in STAGES)
@@ -462,6 +475,7 @@ def test_a_table_in_any_script_goes_through_all_stages(table_run):
     assert facts["04_evaluate"]["linear_terms"] == "words and pairs of words"
 
 
+@pytest.mark.long
 def test_a_code_without_a_training_note_has_no_model_and_still_counts(table_run):
     folder, _ = table_run
     assert "Q99" not in pd.read_parquet(folder / "segments.parquet")["code"].tolist()
@@ -475,6 +489,7 @@ def test_a_code_without_a_training_note_has_no_model_and_still_counts(table_run)
     assert len(pd.read_parquet(folder / "ablation.parquet")) == 7
 
 
+@pytest.mark.long
 def test_no_text_of_a_table_in_any_script_reaches_an_output(table_run):
     folder, done = table_run
     assert len(pd.read_parquet(folder / "corpus.parquet")) == 120
@@ -484,6 +499,7 @@ def test_no_text_of_a_table_in_any_script_reaches_an_output(table_run):
     assert folder.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.long
 def test_a_table_in_latin_1_is_read_and_a_wrong_encoding_shows_no_text(tmp_path):
     rows = [row | {"text": f"Ñuflo {row['id']}: {SYMPTOMS['N17'][0]}", "description": ""} for row in table_rows()]
     pd.DataFrame(rows).to_csv(tmp_path / "notes.csv", index=False, encoding="latin-1")

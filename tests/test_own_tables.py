@@ -53,7 +53,7 @@ def alike():
     return rows, {"private": True, "segmentation": "none", "loss": "bce"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("made", "until"), [(bare, "08_one_note"), (everything, "05_ablate"), (alike, "04_evaluate")])
 def test_a_table_goes_through_the_stages(tmp_path, monkeypatch, made, until):
     rows, values = made()

@@ -50,7 +50,7 @@ def test_a_reader_that_leaves_changes_no_exit_code(begun, unheard, encoding):
     os.close(write)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_goes_on_when_nobody_listens(tmp_path):
     (tmp_path / "p.yaml").write_text("run: p\nsource: synthetic\nsynthetic_notes: 100", encoding="utf-8")
     env = os.environ | {"SHL_RUNS": str(tmp_path / "runs")}

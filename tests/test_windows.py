@@ -13,6 +13,7 @@ from shl_utils.parameters import STAGES
 LACKING = os.pathsep.join([str(Path(__file__).with_name("as_on_windows")), str(PROJECT)])  # see sitecustomize.py there
 
 
+@pytest.mark.long
 def test_every_module_is_imported_without_what_windows_lacks():
     code = "import importlib, pkgutil, shl_utils\n"
     code += (
@@ -24,11 +25,11 @@ def test_every_module_is_imported_without_what_windows_lacks():
     assert done.stdout == "False False\n", done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_goes_through_all_stages_without_it(tmp_path):
     """With trainers side by side, each a process of its own."""
     text = (PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8")
-    text = text.replace("max_tokens: 512", "max_tokens: 64").replace("chunk_tokens: 128", "chunk_tokens: 32")
+    text = text.replace("max_tokens: 512", "max_tokens: 64\nchunk_tokens: 32")
     (tmp_path / "p.yaml").write_text(f"{text}\nparallel_models: 2\n", encoding="utf-8")
     done = shl("run", tmp_path / "p.yaml", SHL_RUNS=str(tmp_path / "runs"), PYTHONPATH=LACKING)
     assert done.returncode == 0, done.stderr

@@ -57,7 +57,7 @@ def kill(process, model):
     pytest.fail("the job was never seen")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
     failing, killed = list(snakemake_jobs.read_batch(FILE, runner.read(FILE)[1]).models)
     (begun / failing).parent.mkdir()

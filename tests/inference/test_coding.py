@@ -88,6 +88,7 @@ def test_a_note_may_be_longer_than_what_the_models_read(finished):
         coding.code(coder, " \n ")
 
 
+@pytest.mark.long
 def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     folder, _, notes, row, coded = finished
     text = notes.notes["text"].iloc[row]
@@ -169,6 +170,7 @@ def exported(folder, target):
     return script
 
 
+@pytest.mark.long
 def test_a_note_in_another_encoding_is_read_as_the_error_says(finished, command, tmp_path):
     folder = finished[0]
     for encoding, text in (("latin-1", "Fièvre."), ("cp1252", "“Fever”."), ("utf-16", "Fièvre.")):

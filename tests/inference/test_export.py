@@ -20,6 +20,7 @@ from shl_utils.runs import stamps
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
     folder, target = smoke[0], tmp_path / "exported"
     done = shl("export", folder, target)
@@ -50,6 +51,7 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
         export.export(folder, target)
 
 
+@pytest.mark.long
 def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content(tmp_path):
     """Not as it is, nor as JSON or Windows would write it; a folder is told by its name and its content."""
     place = tmp_path / "kept \u00e4 here"

@@ -81,7 +81,7 @@ def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, ol
     assert due == models
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
     place = project_with(tmp_path / "changed", "shl_utils/reporting/plots.py", '"Training loss"', '"Loss in training"')
     shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")

@@ -179,6 +179,7 @@ def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
     assert all(p.stat().st_mtime_ns == t for p, t in stamps.items() if p.parent != removed)
 
 
+@pytest.mark.long
 def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed run")
     killed(started(folder), (folder / "segments" / "0" / "segment.json").exists)
@@ -208,6 +209,7 @@ def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, mon
     assert not list(folder.glob("segments/*.epoch"))
 
 
+@pytest.mark.long
 def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed often")
     rng = np.random.default_rng()
@@ -222,6 +224,7 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
     assert weights(folder) == weights(trained[0])
 
 
+@pytest.mark.long
 @two_devices
 def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "two")
@@ -231,6 +234,7 @@ def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
     assert [two.best_epoch for two in records(folder)] == [one.best_epoch for one in records(trained[0])]
 
 
+@pytest.mark.long
 @two_devices
 def test_two_trainings_at_once_do_not_meet(small_run, tmp_path):
     folders = []
@@ -247,6 +251,7 @@ def test_two_trainings_at_once_do_not_meet(small_run, tmp_path):
     assert one.history == other.history
 
 
+@pytest.mark.long
 @two_devices
 def test_processes_take_small_segments_each_alone_and_a_large_one_together(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "parted")
@@ -262,6 +267,7 @@ def test_processes_take_small_segments_each_alone_and_a_large_one_together(train
 side_by_side = pytest.mark.skipif(mixed_precision.device() != "cpu", reason="the processor's cores are shared out")
 
 
+@pytest.mark.long
 @side_by_side
 def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -276,6 +282,7 @@ def test_side_by_side_segments_are_trained_as_in_turn(trained, small_run, tmp_pa
     assert_alike(trained[0], folder)
 
 
+@pytest.mark.long
 @side_by_side
 def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "killed side by side")
@@ -291,6 +298,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
     assert not list(folder.glob("segments/*.*")), "no lock and no half of a segment is left"
 
 
+@pytest.mark.long
 @side_by_side
 def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "no reference")
@@ -298,6 +306,7 @@ def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path)
         train(folder, parameters, parallel_models=2, initialization="warm_start")
 
 
+@pytest.mark.long
 @two_devices
 def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     """Two launches that meet at a port, as on two machines that share the folder."""
@@ -318,6 +327,7 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     assert_alike(trained[0], folder, world=2)
 
 
+@pytest.mark.long
 @two_devices
 def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "broken")
@@ -373,6 +383,7 @@ def one_segment(small_run, k, **changes):
     return plan, task, lambda: worker.fresh(base, task.prior(), main.parameters)
 
 
+@pytest.mark.long
 @processor_only
 def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_run):
     """fp16 arithmetic and gradient scaling on a processor, step by step as Accelerate does it on a GPU."""
@@ -456,6 +467,7 @@ def test_frozen_layers_are_computed_once_and_again_only_for_other_notes(small_ru
 
 
 @pytest.mark.filterwarnings("ignore:BertModel cannot be split")
+@pytest.mark.long
 def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
     predicted = []
     for name in ("kept", "whole"):

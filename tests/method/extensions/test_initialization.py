@@ -45,7 +45,7 @@ def fresh_run(small_run, tmp_path):
     return tmp_path, parameters.model_copy(update={"run": str(tmp_path), "epochs": 1})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_segment_starts_as_the_unified_model(fresh_run):
     folder, parameters = fresh_run
     # side by side too, what is started from comes first
@@ -87,7 +87,7 @@ def test_it_goes_on_at_a_share_of_the_learning_rates(fresh_run):
     assert moved[1e-6] < 1e-4 < 1e-2 < moved[0.5]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_description_start_trains(fresh_run):
     folder, parameters = fresh_run
     heads = {}
