@@ -74,9 +74,14 @@ class Reserve:
         """Start the process, if there is none and the system can hand one over."""
         if self._process is None and sys.platform != "win32":
             command = [sys.executable, "-c", RESERVE, *LIBRARIES]
-            self._process = subprocess.Popen(
-                command, env=self.variables, stdin=subprocess.PIPE, text=True, start_new_session=True
-            )
+            with suppress(OSError):  # no memory for one more: the kernel starts when it is needed
+                self._process = subprocess.Popen(
+                    command, env=self.variables, stdin=subprocess.PIPE, text=True, start_new_session=True
+                )
+
+    def holds_one(self) -> bool:
+        """Whether there is a process, alive or not."""
+        return self._process is not None
 
     def take(self, arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen | None:
         """The process, as a kernel with these arguments and environment variables; None if there is none alive."""
@@ -87,6 +92,7 @@ class Reserve:
             process.stdin.write(json.dumps({"arguments": arguments, "env": dict(env)}) + "\n")
             process.stdin.close()
             return process
+        process.kill()
         process.wait()
         return None
 
@@ -138,14 +144,19 @@ class _Manager(AsyncKernelManager):
 def started(variables: Mapping[str, str], reserve: Reserve | None = None) -> Iterator[AsyncKernelManager]:
     """Start a kernel process with the environment `variables`; give its manager once it answers, and end it afterwards.
 
-    reserve: where a process may be ready. A second process is started if the first does not answer. RuntimeError or
-    OSError if that one fails too.
+    reserve: where a process may be ready. Another is started if one does not answer: first on the same kind of sockets
+    if it was the one in reserve, last on the other kind. RuntimeError or OSError if that one fails too.
     """
+    tries = [(way, None) for way in WAYS]
+    if reserve and reserve.holds_one():
+        tries.insert(0, (WAYS[0], reserve))
     with ExitStack() as stack:
-        try:
-            manager = stack.enter_context(_started(WAYS[0], variables, reserve))
-        except (RuntimeError, OSError):  # the machine is too busy, or the folder takes no sockets
-            manager = stack.enter_context(_started(WAYS[1], variables, None))
+        for way, ready in tries[:-1]:
+            with suppress(RuntimeError, OSError):  # the machine is too busy, or the folder takes no sockets
+                manager = stack.enter_context(_started(way, variables, ready))
+                break
+        else:
+            manager = stack.enter_context(_started(tries[-1][0], variables, None))
         yield manager
 
 

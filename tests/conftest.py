@@ -1,4 +1,4 @@
-"""Shared by the slow tests: a small run folder of real reports, and slow tests last."""
+"""Shared by the slow tests: a small run folder of real reports, and slow and long tests last."""
 
 import dataclasses
 import json

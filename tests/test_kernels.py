@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -166,28 +167,37 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
         waiting = reserve._process
         pid, rest = ask(code, reserve=reserve).split(maxsplit=1)
         assert int(pid) == waiting.pid
-        assert rest == plain.replace("False", "True"), "nothing of the package is imported ahead"
+        assert rest == plain.replace("False", "True"), "it has the libraries, and the package's modules as any other"
         assert waiting.wait(timeout=60) is not None, "it ends with its notebook"
 
 
-def test_what_waits_ends_with_the_command_and_one_that_has_ended_is_replaced(monkeypatch):
-    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
-    variables = environment_variables.closed(os.environ)
-    with kernels.Reserve(variables) as reserve:
+def test_what_waits_ends_with_the_command(monkeypatch):
+    monkeypatch.setattr(kernels, "LIBRARIES", ())
+    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
         reserve.fill()
-        first = reserve._process
-        first.kill()
-        assert ask("print(1)", reserve=reserve) == "1"
+        waiting = reserve._process
+    assert waiting.returncode == -9
+    code = f"{IMPORTS}kernels.LIBRARIES = (); reserve = kernels.Reserve(dict(os.environ)); reserve.fill()\n"
+    code += "print(reserve._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed:
+        pid = int(killed.stdout.readline())
+        killed.wait(timeout=60)
+    with suppress(psutil.NoSuchProcess):
+        left = psutil.Process(pid)
+        psutil.wait_procs([left], timeout=60)
+        assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE, "it ends when the command was killed"
+
+
+@pytest.mark.parametrize("ends", ["before", "while it imports"])
+def test_one_that_has_ended_is_replaced(monkeypatch, ends):
+    monkeypatch.setattr(kernels, "LIBRARIES", ("no_such_library",))
+    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
         reserve.fill()
-        second = reserve._process
-    assert (first.returncode, second.returncode) == (-9, -9)
-    fill = (
-        f"{IMPORTS}reserve = kernels.Reserve(dict(os.environ)); reserve.fill(); print(reserve._process.pid, flush=True)"
-    )
-    killed = subprocess.run(
-        [sys.executable, "-c", f"{fill}; os.kill(os.getpid(), signal.SIGKILL)"], stdout=subprocess.PIPE, check=False
-    )
-    psutil.wait_procs(
-        [psutil.Process(int(killed.stdout))] if psutil.pid_exists(int(killed.stdout)) else [], timeout=120
-    )
-    assert not psutil.pid_exists(int(killed.stdout)), "it ends when the command was killed"
+        waiting = reserve._process
+        if ends == "before":
+            waiting.wait(timeout=60)
+        assert ask("import os; print(os.getpid())", reserve=reserve) != str(waiting.pid)
+
+
+def test_nothing_of_the_package_is_imported_ahead():
+    assert not [name for name in kernels.LIBRARIES if name.startswith("shl_")]

@@ -114,9 +114,10 @@ def test_a_sweep_says_what_other_thresholds_do():
     assert found.loc["quantile 0.3", "cosine"] == pytest.approx(np.quantile([0.9, 0.2, 0.6], 0.3))
 
 
-def test_notes_of_one_chunk_are_read_once_for_the_filter_and_for_training(small_run):
+@pytest.mark.parametrize("times", [1, 2], ids=["as long as a note", "longer"])
+def test_notes_of_one_chunk_are_read_once_for_the_filter_and_for_training(small_run, times):
     folder, parameters = small_run
-    parameters = parameters.model_copy(update={"chunk_tokens": parameters.max_tokens, "precision": "fp32"})
+    parameters = parameters.model_copy(update={"chunk_tokens": times * parameters.max_tokens, "precision": "fp32"})
     notes = corpora.read(folder)
     expected, by_chance = similarities.similarities(notes, parameters)
     path = feature_cache.path_of(folder, parameters)
