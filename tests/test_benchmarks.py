@@ -47,6 +47,7 @@ def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
     assert ours["trainable_parameters"] == sum(record.trainable_parameters for record in records)
 
 
+@pytest.mark.long
 def test_a_way_that_stops_says_where_it_is_told_why(place):
     folder, parameters = place
     (folder / "filter.parquet").unlink()
