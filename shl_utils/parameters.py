@@ -96,6 +96,12 @@ class Parameters(_Brought):
     precision: Literal["auto", "fp16", "bf16", "fp32"] = _filter(
         "auto", "floating-point precision; auto: fp16 on a GPU, bf16 on a CPU that supports it, else fp32"
     )
+    states_gb: float = _filter(
+        20.0,
+        "most disk for the states of the frozen layers, in GB; a run that needs more stops",
+        gt=0,
+        kind="placement",
+    )
     chunk_tokens: int = _filter(128, "most tokens of a chunk; a note's embedding is the mean over its chunks", ge=8)
     filter_by: Literal["cosine", "quantile"] = _filter(
         "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -33,15 +32,16 @@ class FeatureCache:
         """The encoder, and for every note the hidden states of its frozen lower layers. Instead of states, token ids
         (int32) where every layer is trained or the encoder cannot be split.
 
-        Frozen layers give the same states for every segment and epoch, so they run once.
+        Frozen layers give the same states for every segment and epoch, so they run once. States are kept in 16 bits,
+        see `Computing.kept`. ValueError, before they are computed, if they need more than `states_gb`.
         """
-        dtype = mixed_precision.computing(parameters).dtype
-        about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(dtype)]
+        by = mixed_precision.computing(parameters)
+        about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(by.dtype)]
         code = dependencies.trace(encoder.load, forward_pass.encode, frozen_layers.split_encoder, tokens.tokenize)
         key = storage.short([self.corpus, *about, code])
         if key != self._key:
             self._key = self._found = self._pooled = None  # freed before the next is loaded: two would not fit
-            self._found, self._key = self._load_or_compute(parameters, key, dtype), key
+            self._found, self._key = self._load_or_compute(parameters, key, by), key
         return self._found
 
     def mean_pooled(self, parameters: Parameters, rows: NDArray, *, label: str | None = None) -> NDArray[np.float32]:
@@ -64,10 +64,12 @@ class FeatureCache:
         by = mixed_precision.computing(parameters)
         return forward_pass.embed(model, rows, device=by.device, dtype=by.dtype)
 
-    def _load_or_compute(self, parameters: Parameters, key: str, dtype: torch.dtype) -> tuple[nn.Module, Ragged]:
+    def _load_or_compute(
+        self, parameters: Parameters, key: str, by: mixed_precision.Computing
+    ) -> tuple[nn.Module, Ragged]:
         self._tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)
         encoder.check(self._tokenizer, model, parameters.max_tokens)
-        model.to(mixed_precision.device())  # before it is split: its parts share the weights, but move on their own
+        model.to(by.device)  # before it is split: its parts share the weights, but move on their own
         parts = frozen_layers.split_encoder(model, parameters)
         if parts.frozen is None:
             if len(parts.trained) < frozen_layers.n_layers(model):
@@ -76,10 +78,11 @@ class FeatureCache:
             return model, self._tokens(parameters)
         path = path_of(self.folder, parameters)
         if ragged_file.read(path, key=key) is None:
-            rows = self._tokens(parameters)
-            device, width = mixed_precision.device(), model.config.hidden_size
-            with ragged_file.created(path, rows.offsets, (width,), dtype, key=key) as states:
-                forward_pass.encode(parts.frozen, rows, states.flat, device=device, label="encode notes")
+            rows, kept, width = self._tokens(parameters), by.kept, model.config.hidden_size
+            _check_size(len(rows.flat) * width * kept.itemsize / 1e9, parameters)
+            with ragged_file.created(path, rows.offsets, (width,), kept, key=key) as states:
+                on = {"device": by.device, "dtype": by.dtype, "label": "encode notes"}
+                forward_pass.encode(parts.frozen, rows, states.flat, **on)
         return model, ragged_file.read(path, key=key)
 
     def _tokens(self, parameters: Parameters) -> Ragged:
@@ -90,6 +93,15 @@ class FeatureCache:
             with ragged_file.created(path, rows.offsets, (), rows.flat.dtype, key=key) as kept:
                 kept.flat[:] = rows.flat
         return ragged_file.read(path, key=key)
+
+
+def _check_size(needed: float, parameters: Parameters) -> None:
+    """needed: size of all states in GB."""
+    if needed > parameters.states_gb:
+        raise ValueError(
+            f"states_gb is {parameters.states_gb:g}, but the states of the frozen layers need {needed:.1f} GB of disk: "
+            "raise it, lower max_tokens, or train all layers (`lora_layers: -1`), which keeps no states"
+        )
 
 
 def path_of(folder: Path, parameters: Parameters, *, of: str = "") -> Path:

@@ -21,6 +21,8 @@ def autocast(device: str, dtype: torch.dtype) -> torch.autocast:
 def hidden_states(encoder: nn.Module, inputs: Tensor, mask: Tensor) -> Tensor:
     """Last states (rows, tokens, width) of token ids (rows, tokens), or of states of lower layers in their place."""
     name = "inputs_embeds" if inputs.is_floating_point() else "input_ids"
+    if inputs.is_floating_point() and not torch.is_autocast_enabled(inputs.device.type):
+        inputs = inputs.float()  # they are kept in 16 bits
     return encoder(**{name: inputs}, attention_mask=mask).last_hidden_state
 
 
@@ -72,16 +74,20 @@ def embed(
     return result
 
 
-def encode(frozen: nn.Module, rows: Ragged, flat: Tensor, *, device: str, label: str | None) -> None:
-    """Write the states that the frozen layers compute from rows of token ids into `flat` (tokens, width).
+def encode(
+    frozen: nn.Module, rows: Ragged, flat: Tensor, *, device: str, dtype: torch.dtype, label: str | None
+) -> None:
+    """Write the states that the frozen layers compute in `dtype` from rows of token ids into `flat` (tokens, width).
 
-    Tokens keep the rows' order. The type of `flat` is the one to compute in.
+    Tokens keep the rows' order. ValueError if a state is larger than the type of `flat` holds.
     """
-    frozen, dtype, chosen = frozen.to(device), flat.dtype, np.arange(len(rows))
+    frozen, kept, chosen = frozen.to(device), flat.dtype, np.arange(len(rows))
 
     def states(ids: Tensor, mask: Tensor) -> Tensor:
-        return hidden_states(frozen, ids, mask).to(dtype)
+        return hidden_states(frozen, ids, mask).to(kept)
 
     for batch, hidden in run_in_batches(states, rows, chosen, device=device, dtype=dtype, label=label):
+        if not hidden.isfinite().all():
+            raise ValueError("encoder: its states are larger than float16 holds: set `precision: bf16`")
         for i, row in enumerate(batch):
             flat[rows.offsets[row] : rows.offsets[row + 1]] = hidden[i, : rows.lengths[row]]

@@ -122,7 +122,7 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     if frozen := frozen_layers.split_encoder(base, parameters).frozen:
         seen = Ragged(torch.empty(notes.offsets[-1], base.config.hidden_size), notes.offsets)
         with below:
-            forward_pass.encode(frozen, notes, seen.flat, device="cpu", label=None)
+            forward_pass.encode(frozen, notes, seen.flat, device="cpu", dtype=torch.float32, label=None)
     net = worker.fresh(base, np.full(codes, 0.5), parameters)
     with above:
         for batch in batches(np.arange(len(seen)), seen.lengths, size=parameters.batch_size, rng=rng):

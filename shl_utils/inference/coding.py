@@ -153,8 +153,8 @@ def probabilities(coder: Coder, texts: list[str], segments: Sequence[int]) -> ND
     by = mixed_precision.computing(coder.parameters)
     seen = tokens.tokenize(coder.tokenizer, texts, max_tokens=coder.parameters.max_tokens)
     if coder.frozen is not None:
-        states = torch.empty(len(seen.flat), coder.frozen.config.hidden_size, dtype=by.dtype)
-        forward_pass.encode(coder.frozen, seen, states, device=by.device, label=None)
+        states = torch.empty(len(seen.flat), coder.frozen.config.hidden_size, dtype=by.kept)
+        forward_pass.encode(coder.frozen, seen, states, device=by.device, dtype=by.dtype, label=None)
         seen = Ragged(states, seen.offsets)
     result, rows = np.zeros((len(texts), len(coder.codes)), dtype=np.float32), np.arange(len(texts))
     for k in segments:

@@ -43,6 +43,12 @@ class Computing:
     def dtype(self) -> torch.dtype:
         return DTYPES[self.precision]
 
+    @property
+    def kept(self) -> torch.dtype:
+        """Type in which states of the frozen layers are kept. Those in float32 are rounded to float16, by at most
+        2^-11 of each: half the disk, and an eighth of what computing in bf16 rounds."""
+        return torch.float16 if self.dtype == torch.float32 else self.dtype
+
 
 def computing(parameters: Parameters) -> Computing:
     """Device and precision that the parameters request, for this process; ValueError as `resolve`."""

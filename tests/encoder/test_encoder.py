@@ -40,7 +40,7 @@ def test_frozen_and_trainable_layers_together_are_the_encoder(minilm, n):
     shared = {p.data_ptr() for part in (frozen, trainable) for p in part.parameters()}
     assert shared == {p.data_ptr() for p in model.parameters()}
     flat = torch.empty(rows.offsets[-1], 384)
-    forward_pass.encode(frozen, rows, flat, device="cpu", label="encode")
+    forward_pass.encode(frozen, rows, flat, device="cpu", dtype=torch.float32, label="encode")
     with torch.inference_mode():
         whole = forward_pass.hidden_states(model, ids, mask)
         parts = forward_pass.hidden_states(trainable, *Ragged(flat, rows.offsets).pad([0, 1, 2]))
