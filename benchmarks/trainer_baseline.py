@@ -36,10 +36,10 @@ class _WithLoss(nn.Module):
         return {"loss": self.loss(logits, labels, weights, notes=len(labels)), "logits": logits}
 
 
-def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *, folder: Path, half: str):
+def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *, folder: Path, precision: str):
     """A Trainer that is ready to train `net` for `task.epochs` epochs, each on the same notes of one epoch of `task`.
 
-    task.features: token ids. half: "bf16" or "fp16", Trainer's own switches, both off by default; "" for neither.
+    task.features: token ids. precision: "fp32", or by Trainer's own switches, both off by default, "bf16" or "fp16".
     """
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
@@ -49,8 +49,8 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
         num_train_epochs=task.epochs,
         per_device_train_batch_size=parameters.batch_size,
         seed=task.seed,
-        bf16=half == "bf16",
-        fp16=half == "fp16",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         use_cpu=mixed_precision.device() == "cpu",  # else it refuses bf16 on a CPU
         save_strategy="no",
         disable_tqdm=True,

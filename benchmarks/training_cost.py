@@ -1,10 +1,11 @@
 """Cost of training by several setups, each in a process of its own on the notes of one run: `shl bench`.
 
-It compares the baseline implementation (`trainer_baseline`) with ours, for one model and for one per segment. It also
-shows what training all layers costs, and what precomputed frozen layers save. All setups see the same notes for the
-same number of epochs, and their models are evaluated by the same rules.
+The baseline implementation (`trainer_baseline`) trains LoRA in all layers, in one model or in one per segment. Ours
+trains all layers, or the top ones on frozen layers that are computed once; it may also train the same codes in ever
+more segments. All setups compute in the run's precision and see the same notes for the same number of epochs. Their
+models are evaluated by the same rules.
 
-python -m benchmarks.training_cost RUN NUMBER    is what `training` starts for each setup.
+python -m benchmarks.training_cost RUN FOLDER    is what `training` starts for each training.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ import numpy as np
 import psutil
 import torch
 
-from benchmarks import trainer_baseline
+from benchmarks import steps, trainer_baseline
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, feature_cache, tokens
 from shl_utils.evaluation import cost, label_metrics, predictions, results, score_metrics
 from shl_utils.evaluation.predictions import Predictions
+from shl_utils.method.segmentation import segment
 from shl_utils.parameters import Parameters, check
 from shl_utils.runs import dependencies, mixed_precision, provenance, storage
 from shl_utils.training import jobs, launch, segment_model, variants, worker
@@ -37,114 +39,121 @@ from shl_utils.training.variants import PLAIN, Variant
 FOLDER = "bench"
 EVERY = 0.5  # seconds between two measurements of memory
 SAMPLE = 256  # notes on which FLOPs are counted
+ALL_LAYERS = {"lora_layers": -1, "lora_targets": "attention"}  # LoRA as PEFT adapts BERT by default
+RATES = ("lr_lora", "lr_head")
 
 
 @dataclass(frozen=True)
 class Way:
-    """A setup that trains the models of `variant`. runner: "shl", or "trainer" for transformers.Trainer. mixed: whether
-    Trainer uses half precision; for ours, the parameters say so."""
+    """A setup. runner: "ours", or "Trainer" for transformers.Trainer. changes: parameters in which it differs from the
+    run's. segments: how many they make, where that is what ways differ in."""
 
     runner: str
-    mixed: bool
-    variant: Variant
+    changes: dict[str, Any] = field(default_factory=dict)
+    segments: int = 0
 
-    @property
-    def name(self) -> str:
+    def name(self, parameters: Parameters) -> str:
         """Such as "ours: segments, top 2": key of the results."""
-        p = self.variant.parameters
+        p = parameters.model_copy(update=self.changes)
         models = "one model" if p.segmentation == "none" else "segments"
-        layers = "all layers" if p.lora_layers == -1 else f"top {p.lora_layers}"
-        by = "ours" if self.runner == "shl" else f"Trainer, {half()}" if self.mixed else "Trainer"
-        return f"{by}: {models}, {layers}"
+        if self.segments:
+            models = f"{self.segments} segment{'s' * (self.segments > 1)}"
+        return f"{self.runner}: {models}, {'all layers' if p.lora_layers == -1 else f'top {p.lora_layers}'}"
+
+    def parameters(self, of_run: Parameters, rate: float = 1.0, seed: int = 0) -> Parameters:
+        """rate: factor on both learning rates. seed: `training_seed`."""
+        rates = {name: rate * getattr(of_run, name) for name in RATES}
+        return check(of_run.model_dump() | self.changes | rates | {"training_seed": seed})
 
 
-def ways(parameters: Parameters, rate: float) -> list[Way]:
-    """The setups to be measured. rate: factor on the learning rates where all layers are trained, by either runner."""
-    every = {"lora_layers": -1, "lora_targets": "attention"}
-    every |= {name: rate * getattr(parameters, name) for name in ("lr_lora", "lr_head")}
-    setups = [
-        ("trainer", False, PLAIN | every),
-        ("trainer", False, every),
-        ("trainer", True, PLAIN | every),
-        ("shl", False, PLAIN | every),
-        ("shl", False, every),
-        ("shl", False, PLAIN),
-        ("shl", False, {}),
-    ]
-    return [
-        Way(runner, mixed, Variant(f"{FOLDER}/{number}", parameters.model_copy(update=changes)))
-        for number, (runner, mixed, changes) in enumerate(setups)
-    ]
+WAYS = (
+    Way("Trainer", PLAIN | ALL_LAYERS),
+    Way("Trainer", ALL_LAYERS),
+    Way("ours", PLAIN | ALL_LAYERS),
+    Way("ours", PLAIN),
+    Way("ours"),
+)
 
 
-def training(folder: Path, parameters: Parameters, *, rate: float, only: Sequence[int] = ()) -> Path:
-    """Measure every setup on the notes of the run in `folder`, one after the other; return the file of results.
+def segment_counts(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> list[Way]:
+    """Ways of ours with as many segments as `numbers` say, or the next fewer that any eta makes."""
+    corpus, main = corpora.read(folder), variants.main(parameters)
+    counts = np.asarray(variants.training_labels(corpus, main, folder)[corpus.rows("train")].sum(axis=0)).astype(int)
+    etas = {}
+    for eta in np.geomspace(1000, 0.001, 601):  # fewest segments first
+        eta = float(f"{eta:.4g}")
+        etas.setdefault(int(segment(counts[counts > 0], eta=eta).max()) + 1, eta)
+    chosen = sorted({max([n for n in etas if n <= number], default=min(etas)) for number in numbers})
+    return [Way("ours", {"segmentation": "eta", "eta": etas[n]}, segments=n) for n in chosen]
 
-    only: positions in `ways`; all if empty. The file is rewritten after every setup; earlier results of the same
-    parameters, rate, hardware, versions and code are kept. ValueError for an invalid position or rate, RuntimeError if
-    a setup fails.
+
+def training(
+    folder: Path, parameters: Parameters, ways: Sequence[Way], *, rates: Sequence[float], seeds: Sequence[int]
+) -> Path:
+    """Train every way on the notes of the run in `folder`, one after the other; return the file of results.
+
+    rates: the first seed trains with each of these factors, and validation chooses the one for all seeds. Trainings of
+    the same parameters, machine, versions and code are kept, and the file is rewritten after each. RuntimeError if one
+    fails.
     """
-    listed = ways(parameters, rate)
-    if not set(only) <= set(range(len(listed))) or rate <= 0:
-        raise ValueError(f"only {list(only)}, rate {rate}: ways are numbered 0 to {len(listed) - 1}, a rate is above 0")
     target = folder / FOLDER / "training.json"
-    found = {"rate": rate, "hardware": provenance.hardware(), "versions": provenance.versions()}
-    code = storage.short(dependencies.trace(sys.modules[__name__]))
-    found |= {"parameters": parameters.model_dump(), "code": code}
-    before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
-    if any(before.get(name) != value for name, value in found.items()):
-        before = {"matrix": matrix_rates(), "ways": {}}
-    found = before | found
-    storage.write_json(target, found)
-    for number in only or range(len(listed)):
-        way = listed[number]
-        print(f"{way.name}: running", flush=True)
-        # FLOPs are counted in this process, so that their memory is not counted for the setup
-        found["ways"][way.name] = _in_a_process(folder, way, number) | _operations(folder, way) | provenance.revision()
-        print(f"{way.name}: {found['ways'][way.name]['seconds']:.0f} s", flush=True)
+    about = steps.conditions(parameters) | {"code": storage.short(dependencies.trace(sys.modules[__name__]))}
+    found = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+    if any(found.get(name) != value for name, value in about.items()):
+        found = {"matrix_rate": 0.0, "ways": {}, "trainings": {}, "operations": {}, "rates": {}, "gains": {}}
+    found |= about | provenance.revision()
+    found["ways"] |= {way.name(parameters): asdict(way) for way in ways}
+
+    def run(name: str, rate: float, seed: int) -> None:
+        lines = found["trainings"].setdefault(name, [])
+        if any((line["rate"], line["seed"]) == (rate, seed) for line in lines):
+            return
+        print(f"{name}, rate {rate:g}, seed {seed}: ", end="", flush=True)
+        way = by_name[name]
+        measured = _in_a_process(folder, _place(folder, way, rate, seed), way.parameters(parameters, rate, seed), way)
+        lines.append({"rate": rate, "seed": seed} | measured)
+        print(f"{measured['seconds']:.0f} s", flush=True)
+        found["matrix_rate"] = max(found["matrix_rate"], steps.matrix_rate(found["precision"]))
         storage.write_json(target, found)
+
+    by_name = {way.name(parameters): way for way in ways}
+    first, *others = seeds
+    for rate in rates:
+        for name in by_name:
+            run(name, rate, first)
+    for name in by_name:
+        tried = [line for line in found["trainings"][name] if line["seed"] == first]
+        found["rates"][name] = max(tried, key=lambda line: line["validation_ranking"])["rate"]
+    for seed in others:
+        for name in by_name:
+            run(name, found["rates"][name], seed)
+    # FLOPs are counted in this process, so that their memory is not counted for the training
+    for name, way in by_name.items():
+        if name not in found["operations"]:
+            found["operations"][name] = _operations(folder, way.parameters(parameters))
+    found["gains"] |= _gains(folder, parameters, by_name, found["rates"], seeds)
+    storage.write_json(target, found)
     return target
 
 
-def half() -> str:
-    """Half precision in which Trainer is also measured: "fp16" on a GPU, "bf16" on a CPU."""
-    return "fp16" if mixed_precision.device() == "cuda" else "bf16"
+def _place(folder: Path, way: Way, rate: float, seed: int) -> Path:
+    return folder / FOLDER / storage.short([way.runner, way.changes, rate, seed])
 
 
-def matrix_rates() -> dict[str, float]:
-    """Peak matmul throughput in FLOP/s by precision, of two square matrices on all cores or one GPU.
-
-    It is the best of the products within one second.
-    """
-    rates, device = {}, mixed_precision.device()
-    size = 2048 if device == "cpu" else 8192
-    for name in ("fp32", half()):
-        a = torch.randn(size, size, device=device, dtype=mixed_precision.DTYPES[name])
-        best, end = 0.0, time.monotonic() + 1
-        while time.monotonic() < end:
-            started = time.monotonic()
-            a @ a
-            if device == "cuda":
-                torch.cuda.synchronize()
-            best = max(best, 2 * size**3 / (time.monotonic() - started))
-        rates[name] = best
-    return rates
-
-
-def _in_a_process(folder: Path, way: Way, number: int) -> dict[str, Any]:
-    place = folder / way.variant.folder
+def _in_a_process(folder: Path, place: Path, parameters: Parameters, way: Way) -> dict[str, Any]:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
+    storage.write_json(place / "trial.json", {"runner": way.runner, "parameters": parameters.model_dump()})
     log = place / "log"
     with log.open("w", encoding="utf-8") as file:
-        command = [sys.executable, "-m", "benchmarks.training_cost", str(folder), str(number)]
+        command = [sys.executable, "-m", "benchmarks.training_cost", str(folder), place.name]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         peak = 0
         while process.poll() is None:
             peak = max(peak, _memory(process.pid))
             time.sleep(EVERY)
     if process.returncode:
-        raise RuntimeError(f"{way.name} stopped with exit code {process.returncode}: {log}")
+        raise RuntimeError(f"{way.name(parameters)} stopped with exit code {process.returncode}: {log}")
     return json.loads((place / "found.json").read_text(encoding="utf-8")) | {"peak_memory_mb": round(peak / 1e6)}
 
 
@@ -161,14 +170,15 @@ def _memory(pid: int) -> int:
     return total
 
 
-def _measure(folder: Path, way: Way) -> dict[str, Any]:
-    """Train and predict by one setup; return its times, number of models, notes, memory, size on disk and metrics."""
-    corpus, variant = corpora.read(folder), way.variant
+def _measure(folder: Path, runner: str, variant: Variant) -> dict[str, Any]:
+    """Train and predict; return times, number of models, notes, memory, size on disk and metrics."""
+    corpus = corpora.read(folder)
     variants.write_segments(folder, corpus, [variant])
     plan = next(jobs.plan(folder, [variant], corpus))
     for of in ("", "tokens"):  # so that the time to make them counts
         feature_cache.path_of(folder, variant.parameters, of=of).unlink(missing_ok=True)
-    found, seconds = _by_us(folder, way) if way.runner == "shl" else _by_trainer(way, plan, corpus)
+    found, seconds = _by_trainer(plan, corpus) if runner == "Trainer" else _by_us(folder, variant)
+    predictions.write(found, corpus, folder / variant.folder / "predictions.parquet")
     return {
         **{name: round(value, 1) for name, value in seconds.items()},
         "models": plan.n,
@@ -179,21 +189,21 @@ def _measure(folder: Path, way: Way) -> dict[str, Any]:
     }
 
 
-def _by_us(folder: Path, way: Way) -> tuple[Predictions, dict[str, float]]:
+def _by_us(folder: Path, variant: Variant) -> tuple[Predictions, dict[str, float]]:
     started = time.monotonic()
-    launch.train(folder, [way.variant])
+    launch.train(folder, [variant])
     trained = time.monotonic()
-    found = next(predictions.compute(folder, [way.variant]))
+    found = next(predictions.compute(folder, [variant]))
     return found, {"seconds": trained - started, "predict_seconds": time.monotonic() - trained}
 
 
-def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
+def _by_trainer(plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions, dict[str, float]]:
     """Train and predict by Trainer, one segment after the other; return predictions, and seconds of both.
 
     The models are ours, `encoder.lora_linear` included, which is faster than PEFT's own layer.
     """
-    parameters, seconds = way.variant.parameters, {"seconds": 0.0, "predict_seconds": 0.0}
-    rows = corpus.rows("validation", "test")
+    parameters, seconds = plan.variant.parameters, {"seconds": 0.0, "predict_seconds": 0.0}
+    rows, precision = corpus.rows("validation", "test"), mixed_precision.computing(parameters).precision
     probabilities = np.zeros((len(rows), len(corpus.codes)), dtype=np.float32)
     started = time.monotonic()
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
@@ -202,9 +212,7 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
     for k in range(plan.n):
         task = worker.task_of(seen, corpus, plan, k, device=mixed_precision.device())
         net = worker.fresh(base, task.prior(), parameters)
-        ready = trainer_baseline.trainer(
-            net, task, parameters, tokenizer, folder=plan.place, half=half() if way.mixed else ""
-        )
+        ready = trainer_baseline.trainer(net, task, parameters, tokenizer, folder=plan.place, precision=precision)
         ready.train()
         trained = time.monotonic()
         seconds["seconds"] += trained - started
@@ -218,22 +226,44 @@ def _by_trainer(way: Way, plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions,
 def _metrics(corpus: Corpus, found: Predictions, parameters: Parameters) -> dict[str, float]:
     """F1 on unfiltered test labels at thresholds from validation; mean of micro-AP and mAP on validation."""
     validation, gold = corpus.rows("validation"), corpus.labels
-    decided = results.binarize(corpus, found, results.choose_thresholds(corpus, gold, found, parameters))
-    scored = label_metrics.scores(results.test_truth(corpus, gold), decided)
+    scored = label_metrics.scores(results.test_truth(corpus, gold), _decided(corpus, found, parameters))
     metrics = {name: scored[name] for name in ("micro_f1", "macro_f1_present")}
     return metrics | {
         "validation_ranking": score_metrics.validation_score(gold[validation].toarray(), found.select(validation))
     }
 
 
-def _operations(folder: Path, way: Way) -> dict[str, float]:
+def _decided(corpus: Corpus, found: Predictions, parameters: Parameters) -> np.ndarray:
+    return results.binarize(corpus, found, results.choose_thresholds(corpus, corpus.labels, found, parameters))
+
+
+def _gains(
+    folder: Path, parameters: Parameters, ways: dict[str, Way], rates: dict[str, float], seeds: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Gains in F1 over Trainer's segments, means over seeds, with paired intervals; empty if these are not there."""
+    base = Way("Trainer", ALL_LAYERS).name(parameters)
+    if base not in ways:
+        return {}
+    corpus, measured = corpora.read(folder), {}
+    truth = results.test_truth(corpus, corpus.labels)
+    for name, way in ways.items():
+        places = [_place(folder, way, rates[name], seed) for seed in seeds]
+        found = [predictions.read(place / "predictions.parquet", corpus) for place in places]
+        measured[name] = results.measured_on(truth, [_decided(corpus, one, parameters) for one in found], parameters)
+    others = {name: one for name, one in measured.items() if name != base}
+    return {name: results.summarize(results.difference(one, measured[base])) for name, one in others.items()}
+
+
+def _operations(folder: Path, parameters: Parameters) -> dict[str, float]:
     """`trainable_parameters` of all models, and `flops` of all their training, padding included.
 
     The FLOPs are those of the frozen layers, once per note, and of the trained part, per note seen. Both are estimated
     from a sample of notes, with the number of codes of the largest segment.
     """
-    corpus, parameters = corpora.read(folder), way.variant.parameters
-    plan = next(jobs.plan(folder, [way.variant], corpus))
+    corpus = corpora.read(folder)
+    variant = Variant(f"{FOLDER}/operations", parameters)
+    variants.write_segments(folder, corpus, [variant])
+    plan = next(jobs.plan(folder, [variant], corpus))
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     notes = np.random.default_rng(0).permutation(plan.train)[:SAMPLE]
     seen = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[notes], max_tokens=parameters.max_tokens)
@@ -249,11 +279,11 @@ def _operations(folder: Path, way: Way) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure one setup; arguments: folder of the run, position in `ways`."""
-    folder, number = Path(arguments[0]), int(arguments[1])
-    config = json.loads((folder / FOLDER / "training.json").read_text(encoding="utf-8"))
-    way = ways(check(config["parameters"]), config["rate"])[number]
-    storage.write_json(folder / way.variant.folder / "found.json", _measure(folder, way))
+    """Train what `trial.json` says; arguments: folder of the run, name of the trial's folder in `bench`."""
+    folder, name = Path(arguments[0]), arguments[1]
+    trial = json.loads((folder / FOLDER / name / "trial.json").read_text(encoding="utf-8"))
+    variant = Variant(f"{FOLDER}/{name}", check(trial["parameters"]))
+    storage.write_json(folder / FOLDER / name / "found.json", _measure(folder, trial["runner"], variant))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ def _exit_code(arguments: list[str]) -> int:
     return 2
 
 
+COUNT, POSITIVE = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
+
+
 class _Command(click.Command):
     """A command whose repeatable options take several values at once: `--runs a b` for click's `--runs a --runs b`."""
 
@@ -187,10 +190,21 @@ def join(file: Path, node: int) -> int:
 
 @shl.command("bench")
 @FILE
-@click.option("--rate", type=float, default=1.0, help="Factor on the learning rates where all layers are trained.")
-@click.option("--only", type=int, multiple=True, metavar="N...", help="Only these setups, by number from 0.")
-@click.option("--sizes", type=int, multiple=True, metavar="NOTES...", help="Cost by number of generated notes instead.")
-def bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int]) -> int:
+@click.option("--rates", type=POSITIVE, multiple=True, metavar="FACTOR...", help="On learning rates, to choose from.")
+@click.option("--seeds", type=COUNT, multiple=True, metavar="N...", help="Of training; default: 0.")
+@click.option("--steps", is_flag=True, help="Only the speed of frozen layers and of training steps.")
+@click.option("--segments", type=COUNT, multiple=True, metavar="K...", help="Cost by number of segments instead.")
+@click.option(
+    "--sizes", type=COUNT, multiple=True, metavar="NOTES...", help="Cost by number of generated notes instead."
+)
+def bench(
+    file: Path,
+    rates: Sequence[float],
+    seeds: Sequence[int],
+    steps: bool,
+    segments: Sequence[int],
+    sizes: Sequence[int],
+) -> int:
     """Measure the cost of training, against transformers.Trainer."""
     ((values, full),) = runner.read_all([file])
     folder = stages.folder_of(full.run)
@@ -202,9 +216,21 @@ def bench(file: Path, rate: float, only: Sequence[int], sizes: Sequence[int]) ->
             return 0
         if not runner.one(values, full, until="02_segment", force=False):
             return 1
+        from benchmarks import steps as of_steps
         from benchmarks import training_cost
+        from shl_utils.evaluation import cost
+        from shl_utils.reporting import tables
 
-        print(f"Written to {training_cost.training(folder, full, rate=rate, only=only)}")
+        if not steps:
+            ways = training_cost.segment_counts(folder, full, segments) if segments else training_cost.WAYS
+            training_cost.training(folder, full, ways, rates=rates or [1.0], seeds=seeds or [0])
+        if not segments:
+            of_steps.bench(folder, full)
+        found = cost.benches(folder)
+        for name, table in (("training", tables.training_cost), ("steps", tables.steps)):
+            if name in found:
+                print(f"\n{tables.markdown(table(found[name]))}")
+        print(f"\nWritten to {folder / 'bench'}")
     return 0
 
 

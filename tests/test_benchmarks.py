@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from benchmarks import scaling, trainer_baseline, training_cost
+from benchmarks import scaling, steps, trainer_baseline, training_cost
 from shl_utils import runner
 from shl_utils.data import corpus
 from shl_utils.encoder import encoder, tokens
 from shl_utils.parameters import check
+from shl_utils.reporting import tables
 from shl_utils.training import jobs, segment_record, variants, worker
 
 pytestmark = pytest.mark.slow
@@ -26,40 +27,95 @@ def place(small_run, tmp_path):
     return folder, parameters.model_copy(update={"run": str(folder), "epochs": 1})
 
 
+@pytest.fixture
+def brief(monkeypatch):
+    """Steps on a few notes, once."""
+    monkeypatch.setattr(steps, "NOTES", 16)
+    monkeypatch.setattr(steps, "ROUNDS", 1)
+
+
 @pytest.mark.long
-def test_both_ways_see_the_same_notes_and_are_measured_alike(place):
+def test_both_ways_see_the_same_notes_and_are_measured_alike(place, monkeypatch):
     folder, parameters = place
-    path = training_cost.training(folder, parameters, rate=0.5, only=(1, 6))
+    ways = [training_cost.WAYS[1], training_cost.WAYS[4]]
+    path = training_cost.training(folder, parameters, ways, rates=[0.5], seeds=[0])
     found = json.loads(path.read_text())
     assert found["parameters"]["epochs"] == 1
-    assert found["matrix"]["fp32"] > 1e9
-    theirs, ours = found["ways"]["Trainer: segments, all layers"], found["ways"]["ours: segments, top 1"]
+    assert found["matrix_rate"] > 1e9
+    theirs, ours = (found["trainings"][way.name(parameters)][0] for way in ways)
     assert ours["models"] == theirs["models"] > 1
     assert ours["notes_seen"] == theirs["notes_seen"] > 400
-    assert ours["flops"] < theirs["flops"], "the frozen layers run once per note, and forward only"
-    for way in (ours, theirs):
+    their_work, our_work = (found["operations"][way.name(parameters)] for way in ways)
+    assert our_work["flops"] < their_work["flops"], "the frozen layers run once per note, and forward only"
+    for way, work in ((ours, our_work), (theirs, their_work)):
         assert way["seconds"] > 0
         assert way["predict_seconds"] > 0
         assert 50 < way["peak_memory_mb"] < 10_000
         assert 0 < way["validation_ranking"] < 1
-        assert way["bytes"] > 4 * way["trainable_parameters"]
-    records = segment_record.read_all(folder / "bench" / "6" / "segments")
-    assert ours["trainable_parameters"] == sum(record.trainable_parameters for record in records)
+        assert way["bytes"] > 4 * work["trainable_parameters"]
+    trials = {json.loads(path.read_text())["runner"]: path.parent for path in (folder / "bench").glob("*/trial.json")}
+    records = segment_record.read_all(trials["ours"] / "segments")
+    assert our_work["trainable_parameters"] == sum(record.trainable_parameters for record in records)
+    gain = found["gains"]["ours: segments, top 1"]
+    assert gain["micro_f1"] == pytest.approx(ours["micro_f1"] - theirs["micro_f1"])
+    assert gain["micro_f1_low"] <= gain["micro_f1"] <= gain["micro_f1_high"]
+    table = tables.training_cost(found)
+    assert float(table.loc["ours: segments, top 1", "x segments"]) == pytest.approx(
+        ours["seconds"] / theirs["seconds"], abs=0.01
+    )
+    monkeypatch.setattr(training_cost, "_in_a_process", lambda *_: pytest.fail("this is measured"))
+    training_cost.training(folder, parameters, ways, rates=[0.5], seeds=[0])
+    assert json.loads(path.read_text())["trainings"] == found["trainings"]
+
+
+def test_the_speed_of_steps_is_measured_beside_that_of_matrices(place, brief):
+    folder, parameters = place
+    lines = json.loads(steps.bench(folder, parameters).read_text())["steps"]
+    assert {line["what"] for line in lines} == {"frozen layers", *(f"steps of {size}" for size in steps.SIZES)}
+    assert {line["precision"] for line in lines} >= {"fp32"}
+    for line in lines:
+        assert line["notes_per_second"] > 0
+        assert 0 < line["share"] < 1.5
+        assert line["flops_per_note"] > 1e6
 
 
 @pytest.mark.long
-def test_a_way_that_stops_says_where_it_is_told_why(place):
+def test_a_training_that_stops_says_where_it_is_told_why(place):
     folder, parameters = place
     (folder / "filter.parquet").unlink()
-    with pytest.raises(RuntimeError, match=r"ours: segments, top 1 stopped with exit code 1: .*log"):
-        training_cost.training(folder, parameters, rate=0.5, only=(6,))
+    with pytest.raises(RuntimeError, match=r"a training stopped with exit code 1: .*log"):
+        training_cost.training(folder, parameters, training_cost.WAYS[4:], rates=[0.5], seeds=[0])
 
 
-def test_a_way_or_a_rate_that_is_none_is_refused(place):
+def test_the_learning_rate_is_chosen_on_validation_with_the_first_seed(place, monkeypatch):
     folder, parameters = place
-    for wrong in ({"rate": 0.5, "only": [7]}, {"rate": 0.0}):
-        with pytest.raises(ValueError, match="ways are numbered 0 to 6, a rate is above 0"):
-            training_cost.training(folder, parameters, **wrong)
+    trained, ranking = [], {0.5: 0.7, 1.0: 0.9, 2.0: 0.8}
+
+    def measured(_, place, own, way):
+        rate = own.lr_lora / parameters.lr_lora
+        assert own.lr_head / parameters.lr_head == pytest.approx(rate)
+        trained.append((rate, own.training_seed))
+        return {"seconds": 1.0, "validation_ranking": ranking[rate]}
+
+    monkeypatch.setattr(training_cost, "_in_a_process", measured)
+    monkeypatch.setattr(training_cost, "_operations", lambda *_: {})
+    path = training_cost.training(folder, parameters, training_cost.WAYS[4:], rates=[0.5, 1.0, 2.0], seeds=[3, 4])
+    assert trained == [(0.5, 3), (1.0, 3), (2.0, 3), (1.0, 4)]
+    assert json.loads(path.read_text())["rates"] == {"ours: segments, top 1": 1.0}
+
+
+def test_codes_are_cut_into_as_many_segments_as_asked_or_the_next_fewer(place):
+    folder, parameters = place
+    ways = training_cost.segment_counts(folder, parameters, [1, 2, 3, 100])
+    found = [way.segments for way in ways]
+    assert found[:2] == [1, 2]
+    assert found == sorted(set(found))
+    assert found[-1] <= 100
+    for way in ways:
+        variant = variants.Variant("bench/one", way.parameters(parameters))
+        variants.write_segments(folder, corpus.read(folder), [variant])
+        assert variants.read_segments(folder, variant)["segment"].nunique() == way.segments
+    assert ways[0].name(parameters) == "ours: 1 segment, top 1"
 
 
 def test_memory_counts_what_a_process_holds():

@@ -16,7 +16,8 @@ from shl_utils import cli
         ("run x.yaml --untl 00_imbalance", "No such option '--untl'. Did you mean '--until'?"),
         ("run x.yaml --until 00", "'00' is not one of '00_imbalance'"),
         ("run", "Missing argument 'FILE...'"),
-        ("bench x.yaml --only one", "'one' is not a valid integer"),
+        ("bench x.yaml --seeds one", "'one' is not a valid integer range"),
+        ("bench x.yaml --rates 0", "0.0 is not in the range x>0"),
         ("scan x --runs", "Option '--runs' requires an argument"),
         ("fetch mimic3", "'mimic3' is not one of 'openi', 'mpnet'"),
     ],
@@ -30,13 +31,13 @@ def test_a_mistake_is_answered(words, answer, command):
 
 
 @pytest.mark.parametrize(
-    "words", ["--sizes 1 2 --rate 3", "--sizes 1 --sizes 2 --rate 3", "--rate 3 --sizes=1 --sizes 2"]
+    "words", ["--sizes 1 2 --rates 3", "--sizes 1 --sizes 2 --rates 3", "--rates 3 --sizes=1 --sizes 2"]
 )
 def test_an_option_takes_several_values(words, monkeypatch):
     taken = []
     monkeypatch.setattr(cli.bench, "callback", lambda **given: taken.append(given))
-    assert cli.main(["bench", *words.split(), "--only", "5", "--", "x.yaml"]) == 0
-    assert [(given["sizes"], given["only"], given["rate"]) for given in taken] == [((1, 2), (5,), 3.0)]
+    assert cli.main(["bench", *words.split(), "--seeds", "5", "--", "x.yaml"]) == 0
+    assert [(given["sizes"], given["seeds"], given["rates"]) for given in taken] == [((1, 2), (5,), (3.0,))]
 
 
 @pytest.mark.parametrize("name", ["", *cli.shl.commands])

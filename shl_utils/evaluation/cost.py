@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,15 +86,20 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
     return taken(needed) / taken(one)
 
 
-def benches(folder: Path) -> dict[str, pd.DataFrame]:
-    """Results of `shl bench` in this run: "training" per way of training, "sizes" per number of notes, if measured."""
-    found = {}
-    for name, key in (("training", "ways"), ("sizes", "notes")):
-        path = folder / "bench" / f"{name}.json"
-        if path.exists():
-            lines = json.loads(path.read_text(encoding="utf-8"))[key]
-            found[name] = pd.DataFrame(lines).T.rename_axis(key)
-    return found
+def benches(folder: Path) -> dict[str, Any]:
+    """What `shl bench` wrote in this run: "training", "steps" and "sizes", if measured."""
+    paths = {name: folder / "bench" / f"{name}.json" for name in ("training", "steps", "sizes")}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+
+
+def by_segment_count(found: dict[str, Any]) -> pd.DataFrame:
+    """One row per number of segments, means over seeds, empty if that was not measured. found: what `shl bench` wrote.
+
+    Columns: `seconds`, `notes_seen`, `peak_memory_mb`, `bytes`, `micro_f1`, `macro_f1_present`, `validation_ranking`.
+    """
+    counted = {about["segments"]: way for way, about in found["ways"].items() if about["segments"]}
+    lines = {n: pd.DataFrame(found["trainings"][way]).mean() for n, way in sorted(counted.items())}
+    return pd.DataFrame(lines).T.rename_axis("segments")
 
 
 def growth(

@@ -270,6 +270,28 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
     return axes
 
 
+def segment_counts(table: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Time, space and F1 against the number of segments of the same codes. table: from `cost.by_segment_count`."""
+    panels = (
+        ("seconds", {"seconds": 1, "notes_seen": 1e-3}, ("seconds", "thousand notes seen")),
+        ("MB", {"peak_memory_mb": 1, "bytes": 1e-6}, ("peak memory", "on disk, to keep")),
+        ("F1", {"micro_f1": 100, "macro_f1_present": 100}, ("micro", "macro, codes in test")),
+    )
+    for ax, (unit, columns, names) in zip(axes, panels):
+        for (column, factor), name, style in zip(columns.items(), names, ("C0-o", "C1-s")):
+            ax.plot(table.index, factor * table[column], style, label=name)
+        ax.set(xscale="log", xlabel="segments (log)", ylabel=unit if unit != "seconds" else "", xticks=table.index)
+        ax.set_xticklabels(table.index)
+        ax.minorticks_off()
+        ax.set_ylim(bottom=0)
+        ax.legend(fontsize=10)
+    first, last = table.iloc[0], table.iloc[-1]
+    axes[0].set_title(f"{table.index[-1]} segments: {last['seconds'] / first['seconds']:.1f} times the time")
+    axes[1].set_title(f"{last['peak_memory_mb'] / first['peak_memory_mb']:.1f} times the memory")
+    axes[2].set_title(f"best macro-F1 with {table['macro_f1_present'].idxmax()}")
+    return axes
+
+
 def growth(by_tokens: pd.DataFrame, by_codes: pd.DataFrame, axes: NDArray) -> NDArray:
     """FLOPs per note against its tokens and against the number of codes, log scales. Tables: from `cost.growth`."""
     for ax, table in zip(axes, (by_tokens, by_codes)):

@@ -176,6 +176,86 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
     return wide.rename_axis("mean of micro average precision and mAP on validation, x 100")
 
 
+def training_cost(found: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per way of training, means over seeds. found: what `shl bench` wrote.
+
+    "x" is the seconds as a multiple of those of Trainer's one model and of Trainer's segments, of the same seeds, with
+    the smallest and the largest. FLOPs are of matrix products in training, forward and backward, with padding.
+    """
+    lines = {}
+    theirs = [way for way, about in found["ways"].items() if about["runner"] == "Trainer"]
+    one = {way for way in theirs if found["ways"][way]["changes"].get("segmentation") == "none"}
+    bases = {"x one": [*one], "x segments": [way for way in theirs if way not in one]}
+    for way in found["trainings"]:
+        own = _at_rate(found, way)
+        line = {"rate": f"{found['rates'].get(way, 1):g}", "seconds": f"{own['seconds'].mean():.0f}"}
+        for title, base in bases.items():
+            line[title] = _ratio(own["seconds"], _at_rate(found, base[0])["seconds"]) if base else ""
+        work = found["operations"].get(way, {"flops": float("nan"), "trainable_parameters": float("nan")})
+        line |= {
+            "to predict": f"{own['predict_seconds'].mean():.0f}",
+            "GB": f"{own['peak_memory_mb'].mean() / 1000:.1f}",
+            "models": f"{own['models'].iloc[0]:.0f}",
+            "thousand notes": f"{own['notes_seen'].iloc[0] / 1000:.0f}",
+            "thousand weights": f"{work['trainable_parameters'] / 1000:.0f}",
+            "MB kept": f"{own['bytes'].mean() / 1e6:.1f}",
+            "10^12 FLOPs": f"{work['flops'] / 1e12:.0f}",
+            "of matrix rate": f"{work['flops'] / own['seconds'].mean() / found['matrix_rate']:.0%}",
+            "validation": _over_seeds(own["validation_ranking"]),
+            "micro-F1": _over_seeds(own["micro_f1"]),
+            "macro-F1": _over_seeds(own["macro_f1_present"]),
+        }
+        gains = found["gains"].get(way)
+        for metric, title in HEADLINE_METRICS.items():
+            columns = [f"{metric}{end}" for end in results.ENDS]
+            line[f"{title} gain"] = _change(pd.Series(gains), columns) if gains else ""
+        lines[way] = line
+    return pd.DataFrame(lines).T.rename_axis("way")
+
+
+def _at_rate(found: Mapping[str, Any], way: str) -> pd.DataFrame:
+    """The trainings of a way at its chosen learning rate, by seed."""
+    trained = pd.DataFrame(found["trainings"][way])
+    return trained[trained["rate"] == found["rates"].get(way, trained["rate"].iloc[0])].set_index("seed")
+
+
+def _ratio(seconds: pd.Series, base: pd.Series) -> str:
+    ratios = (seconds / base).dropna()
+    spread = f" ({ratios.min():.2f} to {ratios.max():.2f})" if len(ratios) > 1 else ""
+    return f"{ratios.mean():.2f}{spread}" if len(ratios) else ""
+
+
+def _over_seeds(values: pd.Series) -> str:
+    """Mean x 100, with the standard deviation over seeds where there are several."""
+    return f"{100 * values.mean():.1f}" + (f" ±{100 * values.std():.1f}" if len(values) > 1 else "")
+
+
+def bench_conditions(found: Mapping[str, Any]) -> pd.DataFrame:
+    """Where and with what `shl bench` measured."""
+    machine, versions, p = found["hardware"], found["versions"], found["parameters"]
+    lines = {
+        "machine": f"{machine['cores']} cores, {machine['model']}{''.join(f', {gpu}' for gpu in machine['gpus'])}",
+        "precision": f"{found['precision']}, PyTorch {versions['torch']} with {found['instructions']}",
+        "notes": f"{p['source']}, {p['epochs']} epochs in batches of {p['batch_size']}",
+        "encoder": f"{p['encoder']}, {p['max_tokens']} tokens at most, LoRA in the top {p['lora_layers']} layers",
+        "revision": found.get("revision", "")[:7] + (", changed" if found.get("dirty") else ""),
+    }
+    return pd.DataFrame({"": lines}).rename_axis("measured with")
+
+
+def steps(found: Mapping[str, Any]) -> pd.DataFrame:
+    """Frozen layers, and training steps by batch size, in each precision. found: what `shl bench` wrote."""
+    table = pd.DataFrame(found["steps"]).set_index("what")
+    return pd.DataFrame(
+        {
+            "precision": table["precision"],
+            "notes per second": _text(table["notes_per_second"], "{:.0f}"),
+            "10^9 FLOPs per note": _text(table["flops_per_note"] / 1e9, "{:.2f}"),
+            "of matrix rate": _text(table["share"], "{:.0%}"),
+        }
+    )
+
+
 def _wide(lines: pd.DataFrame, columns: str) -> pd.DataFrame:
     """One row per experiment in the order of `lines`, by its name; cells hold their `text`."""
     wide = lines.pivot(index="id", columns=columns, values="text")

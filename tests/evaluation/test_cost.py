@@ -100,6 +100,4 @@ def test_benches_are_shown_where_they_were_made(tmp_path):
     assert cost.benches(tmp_path) == {}
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "sizes.json").write_text(json.dumps({"notes": {"100": {"load seconds": 1.5}}}))
-    pd.testing.assert_frame_equal(
-        cost.benches(tmp_path)["sizes"], pd.DataFrame({"load seconds": [1.5]}, index=pd.Index(["100"], name="notes"))
-    )
+    assert cost.benches(tmp_path) == {"sizes": {"notes": {"100": {"load seconds": 1.5}}}}
