@@ -83,7 +83,7 @@ def test_the_speed_of_steps_is_measured_beside_that_of_matrices(place, brief):
 def test_a_training_that_stops_says_where_it_is_told_why(place):
     folder, parameters = place
     (folder / "filter.parquet").unlink()
-    with pytest.raises(RuntimeError, match=r"a training stopped with exit code 1: .*log"):
+    with pytest.raises(RuntimeError, match=r"ours: segments, top 1 stopped with exit code 1: .*log"):
         training_cost.training(folder, parameters, training_cost.WAYS[4:], rates=[0.5], seeds=[0])
 
 
