@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Way:
     run's. segments: how many they make, where that is what ways differ in."""
 
     runner: str
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any]
     segments: int = 0
 
     def name(self, parameters: Parameters) -> str:
@@ -70,8 +70,7 @@ WAYS = (
     Way("Trainer", PLAIN | ALL_LAYERS),
     Way("Trainer", ALL_LAYERS),
     Way("ours", PLAIN | ALL_LAYERS),
-    Way("ours", PLAIN),
-    Way("ours"),
+    *(Way("ours", {"lora_layers": n}) for n in (1, 2, 3)),
 )
 
 

@@ -37,7 +37,7 @@ def brief(monkeypatch):
 @pytest.mark.long
 def test_both_ways_see_the_same_notes_and_are_measured_alike(place, monkeypatch):
     folder, parameters = place
-    ways = [training_cost.WAYS[1], training_cost.WAYS[4]]
+    ways = [training_cost.WAYS[1], training_cost.WAYS[3]]
     path = training_cost.training(folder, parameters, ways, rates=[0.5], seeds=[0])
     found = json.loads(path.read_text())
     assert found["parameters"]["epochs"] == 1
@@ -84,7 +84,7 @@ def test_a_training_that_stops_says_where_it_is_told_why(place):
     folder, parameters = place
     (folder / "filter.parquet").unlink()
     with pytest.raises(RuntimeError, match=r"ours: segments, top 1 stopped with exit code 1: .*log"):
-        training_cost.training(folder, parameters, training_cost.WAYS[4:], rates=[0.5], seeds=[0])
+        training_cost.training(folder, parameters, training_cost.WAYS[3:4], rates=[0.5], seeds=[0])
 
 
 def test_the_learning_rate_is_chosen_on_validation_with_the_first_seed(place, monkeypatch):
@@ -99,7 +99,7 @@ def test_the_learning_rate_is_chosen_on_validation_with_the_first_seed(place, mo
 
     monkeypatch.setattr(training_cost, "_in_a_process", measured)
     monkeypatch.setattr(training_cost, "_operations", lambda *_: {})
-    path = training_cost.training(folder, parameters, training_cost.WAYS[4:], rates=[0.5, 1.0, 2.0], seeds=[3, 4])
+    path = training_cost.training(folder, parameters, training_cost.WAYS[3:4], rates=[0.5, 1.0, 2.0], seeds=[3, 4])
     assert trained == [(0.5, 3), (1.0, 3), (2.0, 3), (1.0, 4)]
     assert json.loads(path.read_text())["rates"] == {"ours: segments, top 1": 1.0}
 

@@ -468,15 +468,19 @@ def test_frozen_layers_are_computed_once_and_again_only_for_other_notes(small_ru
 
 @pytest.mark.filterwarnings("ignore:BertModel cannot be split")
 @pytest.mark.long
-def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("exact", "error"), [(True, 1e-4), (False, 1e-2)], ids=["float32", "16 bits"])
+def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch, exact, error):
+    """States that are kept in 16 bits move a probability by less than a hundredth."""
     predicted = []
+    if exact:
+        monkeypatch.setattr(mixed_precision.Computing, "kept", property(lambda by: by.dtype))
     for name in ("kept", "whole"):
         folder, parameters = copy_run(small_run, tmp_path / name)
         if name == "whole":
             monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
         main = train(folder, parameters, lora_layers=2, epochs=1, precision="fp32")
         predicted += [found.probabilities for found in predictions.compute(folder, [main])]
-    assert predicted[0] == pytest.approx(predicted[1], abs=1e-4)
+    assert predicted[0] == pytest.approx(predicted[1], abs=error)
     assert predicted[0].std() > 0.01
 
 

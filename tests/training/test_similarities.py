@@ -116,6 +116,7 @@ def test_a_sweep_says_what_other_thresholds_do():
 
 @pytest.mark.parametrize("times", [1, 2], ids=["as long as a note", "longer"])
 def test_notes_of_one_chunk_are_read_once_for_the_filter_and_for_training(small_run, times):
+    """The same, but for what states in 16 bits round."""
     folder, parameters = small_run
     parameters = parameters.model_copy(update={"chunk_tokens": times * parameters.max_tokens, "precision": "fp32"})
     notes = corpora.read(folder)
@@ -125,5 +126,5 @@ def test_notes_of_one_chunk_are_read_once_for_the_filter_and_for_training(small_
     cache = feature_cache.FeatureCache(folder, notes.notes["text"])
     found, chance = similarities.similarities(notes, parameters, cache)
     assert path.exists(), "states of the frozen layers, for training"
-    assert found["similarity"].to_numpy() == pytest.approx(expected["similarity"].to_numpy(), abs=1e-5)
-    assert chance["similarity"].to_numpy() == pytest.approx(by_chance["similarity"].to_numpy(), abs=1e-5)
+    assert found["similarity"].to_numpy() == pytest.approx(expected["similarity"].to_numpy(), abs=1e-4)
+    assert chance["similarity"].to_numpy() == pytest.approx(by_chance["similarity"].to_numpy(), abs=1e-4)
