@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from shl_utils.data import corpus as corpora
+from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, forward_pass, frozen_layers, tokens
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.evaluation import cost
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
 from shl_utils.runs import mixed_precision, provenance, storage
 from shl_utils.training import jobs, loop, variants, worker
 from shl_utils.training.sampling import batches
@@ -27,12 +29,15 @@ SIDE = 2048  # of the square matrices on a CPU; 8,192 on a GPU
 
 
 def conditions(parameters: Parameters) -> dict[str, Any]:
-    """With what and where a bench measures."""
+    """With what and where a bench measures: what may change its results, no more."""
+    machine = provenance.hardware()
+    later = [name for stage in STAGES[STAGES.index("05_ablate") :] for name in owned_by(stage)]
+    without = {"run", "based_on", "interactive", *PLACEMENT, *later}
     return {
-        "parameters": parameters.model_dump(),
+        "parameters": parameters.model_dump(exclude=without),
         "precision": mixed_precision.computing(parameters).precision,
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "hardware": provenance.hardware(),
+        "machine": {name: machine[name] for name in ("model", "cores", "gpus")},
         "versions": provenance.versions(),
     }
 
@@ -56,21 +61,21 @@ def bench(folder: Path, parameters: Parameters) -> Path:
     on all cores, in the run's precision and in float32, and take turns. Of ROUNDS rounds on the same batches the
     fastest of each batch counts, since other work on the machine only slows.
     """
-    corpus, rng = corpora.read(folder), np.random.default_rng(0)
+    corpus = corpora.read(folder)
     plan = next(jobs.plan(folder, [variants.main(parameters)], corpus))
-    rows = plan.training_set(plan.n - 1).epoch(rng)[0][:NOTES]
+    rows = plan.training_set(plan.n - 1).rows
+    rows = np.sort(np.random.default_rng(0).permutation(rows)[:NOTES])
     tokenizer, base = encoder.load(parameters.encoder, download=parameters.download)
     read = tokens.tokenize(tokenizer, corpus.notes["text"].to_numpy()[rows], max_tokens=parameters.max_tokens)
-    task = worker.task_of(read, corpus, plan, plan.n - 1, device=mixed_precision.device())
-    sized = {size: parameters.model_copy(update={"batch_size": size}) for size in SIZES}
-    work = {size: cost.operations(base, own, read, codes=task.labels.shape[1]) for size, own in sized.items()}
-    flops = {"frozen layers": work[SIZES[0]]["frozen"]}
-    flops |= {f"steps of {size}": counted["trained"] for size, counted in work.items()}
+    codes = int((plan.segments == plan.n - 1).sum())
+    flops = {"frozen layers": cost.operations(base, parameters, read, codes=codes)["frozen"]}
+    for size in SIZES:
+        own = parameters.model_copy(update={"batch_size": size})
+        flops[f"steps of {size}"] = cost.operations(base, own, read, codes=codes)["trained"]
     found = conditions(parameters) | provenance.revision() | {"steps": []}
-    base.to(mixed_precision.device())
     for precision in dict.fromkeys([found["precision"], "fp32"]):
         own = parameters.model_copy(update={"precision": precision})
-        seconds, rate = _measure(base, read, task, rows, own)
+        seconds, rate = _measure(corpus, plan, rows, read, own)
         for what, taken in seconds.items():
             line = {"precision": precision, "what": what, "notes_per_second": round(len(rows) / taken, 1)}
             line |= {"flops_per_note": flops[what], "share": len(rows) / taken * flops[what] / rate}
@@ -82,48 +87,41 @@ def bench(folder: Path, parameters: Parameters) -> Path:
 
 
 def _measure(
-    base: nn.Module, read: Ragged, task: loop.Task, rows: np.ndarray, parameters: Parameters
+    corpus: Corpus, plan: jobs.Plan, rows: NDArray[np.int64], read: Ragged, parameters: Parameters
 ) -> tuple[dict[str, float], float]:
-    """Seconds for all notes, by what is done with them, and the matrix rate. rows: note numbers of `read`."""
-    by, frozen = mixed_precision.computing(parameters), frozen_layers.split_encoder(base, parameters).frozen
-    seen, rate, seconds = read, 0.0, {"frozen layers": np.inf} if frozen else {}
+    """Seconds for all notes of `rows`, by what is done with them, and the matrix rate. read: their tokens."""
+    by = mixed_precision.computing(parameters)
+    _, base = encoder.load(parameters.encoder, download=parameters.download)  # counting FLOPs left another attention
+    frozen = frozen_layers.split_encoder(base.to(by.device), parameters).frozen
+    flat, rate, seconds = read.flat, 0.0, {}
     if frozen:
-        seen = Ragged(torch.empty(len(read.flat), base.config.hidden_size, dtype=by.kept), read.offsets)
-    drawn = {n: list(batches(np.arange(len(rows)), read.lengths, size=n, rng=np.random.default_rng(0))) for n in SIZES}
-    steps = {size: _step(base, seen, task, rows, parameters) for size in SIZES}
-    best = {size: np.full(len(drawn[size]), np.inf) for size in SIZES}
+        flat, seconds = torch.empty(len(read.flat), base.config.hidden_size, dtype=by.kept), {"frozen layers": np.inf}
+    lengths = np.zeros(len(corpus.notes), dtype=np.int64)
+    lengths[rows] = read.lengths
+    seen = Ragged(flat, np.concatenate([[0], np.cumsum(lengths)]))  # all other notes are empty
+    drawn = {n: list(batches(rows, lengths, size=n, rng=np.random.default_rng(0))) for n in SIZES}
+    steps = {n: _step(base, seen, corpus, plan, parameters) for n in SIZES}
+    best = {n: np.full(len(drawn[n]), np.inf) for n in SIZES}
+    to = {"device": by.device, "dtype": by.dtype, "label": None}
     for _ in range(ROUNDS):
         rate = max(rate, matrix_rate(by.precision))
         if frozen:
-            to = {"device": by.device, "dtype": by.dtype, "label": None}
-            taken = _seconds(lambda to=to: forward_pass.encode(frozen, read, seen.flat, **to))
+            taken = _seconds(lambda: forward_pass.encode(frozen, read, flat, **to))
             seconds["frozen layers"] = min(seconds["frozen layers"], taken)
         for size, step in steps.items():
             for i, batch in enumerate(drawn[size]):
-                best[size][i] = min(best[size][i], _seconds(lambda step=step, batch=batch: step(batch)))
+                best[size][i] = min(best[size][i], _seconds(lambda step=step, batch=batch: step(rows[batch])))
     return seconds | {f"steps of {size}": float(values.sum()) for size, values in best.items()}, rate
 
 
 def _step(
-    base: nn.Module, seen: Ragged, task: loop.Task, rows: np.ndarray, parameters: Parameters
-) -> Callable[[np.ndarray], None]:
-    """One step of `loop.fit` on a batch of positions in `rows`, all weights 1. seen: features of these notes."""
+    base: nn.Module, seen: Ragged, corpus: Corpus, plan: jobs.Plan, parameters: Parameters
+) -> Callable[[NDArray[np.int64]], Any]:
+    """One step on notes with these numbers, in a training of the last segment. seen: features of all notes."""
     accelerator = worker.accelerator_for(parameters.precision, world=1)
-    device, prior = accelerator.device, np.full(task.labels.shape[1], 0.5)
-    net = worker.fresh(base, prior, parameters).to(device)
-    model, optimizer = accelerator.prepare(net, loop.optimizer_of(net, parameters, fused=accelerator.scaler is None))
-    trainable = [p for p in model.parameters() if p.requires_grad]
-
-    def step(batch: np.ndarray) -> None:
-        inputs, mask = seen.pad(batch, device=device)
-        targets = torch.tensor(task.labels[rows[batch]].toarray(), device=device)
-        weights = torch.ones(len(batch), dtype=torch.float64, device=device)
-        accelerator.backward(task.loss(model(inputs, mask), targets, weights, notes=len(batch)))
-        accelerator.clip_grad_norm_(trainable, parameters.max_grad_norm or float("inf"))
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+    task = worker.task_of(seen, corpus, plan, plan.n - 1, device=accelerator.device)
+    training = loop.prepared(lambda prior: worker.fresh(base, prior, parameters), task, parameters, accelerator)
+    return lambda rows: loop.step(training, rows, np.ones(len(rows)), notes=len(rows))
 
 
 def _seconds(what: Callable[[], Any]) -> float:

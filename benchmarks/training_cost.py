@@ -1,11 +1,11 @@
-"""Cost of training by several setups, each in a process of its own on the notes of one run: `shl bench`.
+"""Cost of training in several ways, each in a process of its own on the notes of one run: `shl bench`.
 
 The baseline implementation (`trainer_baseline`) trains LoRA in all layers, in one model or in one per segment. Ours
 trains all layers, or the top ones on frozen layers that are computed once; it may also train the same codes in ever
-more segments. All setups compute in the run's precision and see the same notes for the same number of epochs. Their
-models are evaluated by the same rules.
+more segments. All compute in the run's precision and see the same notes for the same number of epochs. Their models are
+evaluated by the same rules.
 
-python -m benchmarks.training_cost RUN FOLDER    is what `training` starts for each training.
+python -m benchmarks.training_cost RUN FOLDER    is what `bench` starts for each training.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from accelerate.utils import set_seed
 
 from benchmarks import steps, trainer_baseline
 from shl_utils.data import corpus as corpora
@@ -45,30 +47,36 @@ RATES = ("lr_lora", "lr_head")
 
 @dataclass(frozen=True)
 class Way:
-    """A setup. runner: "ours", or "Trainer" for transformers.Trainer. changes: parameters in which it differs from the
-    run's. segments: how many they make, where that is what ways differ in."""
+    """A way to train. runner: "ours", or "Trainer" for transformers.Trainer. changes: parameters in which it differs
+    from the run's. segments: how many they make, where ways differ in that."""
 
     runner: str
     changes: dict[str, Any]
     segments: int = 0
 
-    def name(self, parameters: Parameters) -> str:
-        """Such as "ours: segments, top 2": key of the results."""
-        p = parameters.model_copy(update=self.changes)
-        models = "one model" if p.segmentation == "none" else "segments"
+    @property
+    def key(self) -> str:
+        return storage.short([self.runner, self.changes])
+
+    @property
+    def name(self) -> str:
+        """Such as "ours: segments, top 2"."""
+        models = "one model" if self.changes.get("segmentation") == "none" else "segments"
         if self.segments:
             models = f"{self.segments} segment{'s' * (self.segments > 1)}"
-        return f"{self.runner}: {models}, {'all layers' if p.lora_layers == -1 else f'top {p.lora_layers}'}"
+        layers = self.changes["lora_layers"]
+        return f"{self.runner}: {models}, {'all layers' if layers == -1 else f'top {layers}'}"
 
-    def parameters(self, of_run: Parameters, rate: float = 1.0, seed: int = 0) -> Parameters:
-        """rate: factor on both learning rates. seed: `training_seed`."""
-        rates = {name: rate * getattr(of_run, name) for name in RATES}
-        return check(of_run.model_dump() | self.changes | rates | {"training_seed": seed})
+    def parameters(self, of_run: Parameters, factor: float, seed: int) -> Parameters:
+        """factor: on both learning rates. seed: `training_seed`."""
+        rates = {name: factor * getattr(of_run, name) for name in RATES}
+        return check(of_run.model_dump() | self.changes | rates | {"training_seed": seed}, origin=self.name)
 
 
+BASE = Way("Trainer", ALL_LAYERS)
 WAYS = (
     Way("Trainer", PLAIN | ALL_LAYERS),
-    Way("Trainer", ALL_LAYERS),
+    BASE,
     Way("ours", PLAIN | ALL_LAYERS),
     *(Way("ours", {"lora_layers": n}) for n in (1, 2, 3)),
 )
@@ -82,67 +90,84 @@ def segment_counts(folder: Path, parameters: Parameters, numbers: Iterable[int])
     for eta in np.geomspace(1000, 0.001, 601):  # fewest segments first
         eta = float(f"{eta:.4g}")
         etas.setdefault(int(segment(counts[counts > 0], eta=eta).max()) + 1, eta)
-    chosen = sorted({max([n for n in etas if n <= number], default=min(etas)) for number in numbers})
-    return [Way("ours", {"segmentation": "eta", "eta": etas[n]}, segments=n) for n in chosen]
+    chosen = sorted({max(n for n in etas if n <= max(number, min(etas))) for number in numbers})
+    layers = {"lora_layers": parameters.lora_layers}
+    return [Way("ours", {"segmentation": "eta", "eta": etas[n]} | layers, segments=n) for n in chosen]
 
 
-def training(
-    folder: Path, parameters: Parameters, ways: Sequence[Way], *, rates: Sequence[float], seeds: Sequence[int]
+def bench(
+    folder: Path, parameters: Parameters, ways: Sequence[Way], *, factors: Sequence[float], seeds: Sequence[int]
 ) -> Path:
-    """Train every way on the notes of the run in `folder`, one after the other; return the file of results.
+    """Train in every way on the notes of the run in `folder`, one after the other; return the file of results.
 
-    rates: the first seed trains with each of these factors, and validation chooses the one for all seeds. Trainings of
-    the same parameters, machine, versions and code are kept, and the file is rewritten after each. RuntimeError if one
-    fails.
+    factors: on the learning rates. The parameters' seed trains with each, and validation chooses the one that all
+    `seeds` train with. What was measured under the same conditions is kept, and the file is rewritten after each
+    training. ValueError for a run without segments, or a learning rate out of range; RuntimeError if a training fails.
     """
+    if parameters.segmentation == "none":
+        raise ValueError("segmentation is none, but one model is compared with segments: set `segmentation: eta`")
+    first = parameters.training_seed
+    for way in ways:  # before time is spent
+        for factor in factors:
+            way.parameters(parameters, factor, first)
     target = folder / FOLDER / "training.json"
-    about = steps.conditions(parameters) | {"code": storage.short(dependencies.trace(sys.modules[__name__]))}
-    found = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
-    if any(found.get(name) != value for name, value in about.items()):
-        found = {"matrix_rate": 0.0, "ways": {}, "trainings": {}, "operations": {}, "rates": {}, "gains": {}}
-    found |= about | provenance.revision()
-    found["ways"] |= {way.name(parameters): asdict(way) for way in ways}
+    found = _kept(target, _conditions(folder, parameters))
 
-    def run(name: str, rate: float, seed: int) -> None:
-        lines = found["trainings"].setdefault(name, [])
-        if any((line["rate"], line["seed"]) == (rate, seed) for line in lines):
-            return
-        print(f"{name}, rate {rate:g}, seed {seed}: ", end="", flush=True)
-        way = by_name[name]
-        measured = _in_a_process(folder, _place(folder, way, rate, seed), way.parameters(parameters, rate, seed), way)
-        lines.append({"rate": rate, "seed": seed} | measured)
-        print(f"{measured['seconds']:.0f} s", flush=True)
+    def train(way: Way, factor: float, seed: int) -> None:
+        about = found["ways"].get(way.key) or asdict(way) | {"name": way.name, "trainings": []}
+        if not any((line["factor"], line["seed"]) == (factor, seed) for line in about["trainings"]):
+            print(f"{way.name}, learning rates x {factor:g}, seed {seed}: ", end="", flush=True)
+            line = _in_a_process(folder, _place(folder, way.key, factor, seed), way, parameters, factor, seed)
+            about["trainings"].append({"factor": factor, "seed": seed} | line | provenance.revision())
+            print(f"{line['seconds']:.0f} s", flush=True)
+        tried = [line for line in about["trainings"] if line["seed"] == first]
+        about["factor"] = max(tried, key=lambda line: line["validation_ranking"])["factor"]
+        if "flops" not in about:  # counted in this process, so that their memory is not counted for the training
+            about |= _operations(folder, way.parameters(parameters, 1.0, first))
         found["matrix_rate"] = max(found["matrix_rate"], steps.matrix_rate(found["precision"]))
+        found["ways"][way.key] = about
         storage.write_json(target, found)
 
-    by_name = {way.name(parameters): way for way in ways}
-    first, *others = seeds
-    for rate in rates:
-        for name in by_name:
-            run(name, rate, first)
-    for name in by_name:
-        tried = [line for line in found["trainings"][name] if line["seed"] == first]
-        found["rates"][name] = max(tried, key=lambda line: line["validation_ranking"])["rate"]
-    for seed in others:
-        for name in by_name:
-            run(name, found["rates"][name], seed)
-    # FLOPs are counted in this process, so that their memory is not counted for the training
-    for name, way in by_name.items():
-        if name not in found["operations"]:
-            found["operations"][name] = _operations(folder, way.parameters(parameters))
-    found["gains"] |= _gains(folder, parameters, by_name, found["rates"], seeds)
+    for factor in dict.fromkeys(factors):
+        for way in ways:
+            train(way, factor, first)
+    for seed in dict.fromkeys(seeds):
+        for way in ways:
+            train(way, found["ways"][way.key]["factor"], seed)
+    _add_gains(folder, parameters, found)
     storage.write_json(target, found)
     return target
 
 
-def _place(folder: Path, way: Way, rate: float, seed: int) -> Path:
-    return folder / FOLDER / storage.short([way.runner, way.changes, rate, seed])
+def _conditions(folder: Path, parameters: Parameters) -> dict[str, Any]:
+    """What two trainings must have in common to be compared."""
+    names = ("corpus", "codes", "filter")
+    data = [storage.digest(folder / f"{name}.parquet") for name in names], encoder.identity(parameters)
+    code = dependencies.trace(sys.modules[__name__])
+    return steps.conditions(parameters) | {"data": storage.short(data), "code": storage.short(code)}
 
 
-def _in_a_process(folder: Path, place: Path, parameters: Parameters, way: Way) -> dict[str, Any]:
+def _kept(target: Path, conditions: dict[str, Any]) -> dict[str, Any]:
+    """What was measured under these conditions. What was measured under others is kept as `training.old.json`."""
+    found = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+    differ = [name for name, value in conditions.items() if found.get(name) != value]
+    if found and differ:
+        print(f"measured anew, since these differ: {', '.join(differ)}", flush=True)
+        target.replace(target.with_suffix(".old.json"))
+    return conditions | ({"matrix_rate": 0.0, "ways": {}} if differ else found)
+
+
+def _place(folder: Path, way: str, factor: float, seed: int) -> Path:
+    return folder / FOLDER / f"{way}-{factor:g}-{seed}"
+
+
+def _in_a_process(
+    folder: Path, place: Path, way: Way, parameters: Parameters, factor: float, seed: int
+) -> dict[str, Any]:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    storage.write_json(place / "trial.json", {"runner": way.runner, "parameters": parameters.model_dump()})
+    wanted = {"runner": way.runner, "parameters": way.parameters(parameters, factor, seed).model_dump()}
+    storage.write_json(place / "wanted.json", wanted)
     log = place / "log"
     with log.open("w", encoding="utf-8") as file:
         command = [sys.executable, "-m", "benchmarks.training_cost", str(folder), place.name]
@@ -152,7 +177,7 @@ def _in_a_process(folder: Path, place: Path, parameters: Parameters, way: Way) -
             peak = max(peak, _memory(process.pid))
             time.sleep(EVERY)
     if process.returncode:
-        raise RuntimeError(f"{way.name(parameters)} stopped with exit code {process.returncode}: {log}")
+        raise RuntimeError(f"{way.name} stopped with exit code {process.returncode}: {log}")
     return json.loads((place / "found.json").read_text(encoding="utf-8")) | {"peak_memory_mb": round(peak / 1e6)}
 
 
@@ -210,6 +235,7 @@ def _by_trainer(plan: jobs.Plan, corpus: Corpus) -> tuple[Predictions, dict[str,
     seen = tokens.tokenize(tokenizer, corpus.notes["text"], max_tokens=parameters.max_tokens)
     for k in range(plan.n):
         task = worker.task_of(seen, corpus, plan, k, device=mixed_precision.device())
+        set_seed(task.seed)
         net = worker.fresh(base, task.prior(), parameters)
         ready = trainer_baseline.trainer(net, task, parameters, tokenizer, folder=plan.place, precision=precision)
         ready.train()
@@ -236,21 +262,25 @@ def _decided(corpus: Corpus, found: Predictions, parameters: Parameters) -> np.n
     return results.binarize(corpus, found, results.choose_thresholds(corpus, corpus.labels, found, parameters))
 
 
-def _gains(
-    folder: Path, parameters: Parameters, ways: dict[str, Way], rates: dict[str, float], seeds: Sequence[int]
-) -> dict[str, dict[str, float]]:
-    """Gains in F1 over Trainer's segments, means over seeds, with paired intervals; empty if these are not there."""
-    base = Way("Trainer", ALL_LAYERS).name(parameters)
-    if base not in ways:
-        return {}
-    corpus, measured = corpora.read(folder), {}
+def _add_gains(folder: Path, parameters: Parameters, found: dict[str, Any]) -> None:
+    """Add `gain` to every way: in F1 over Trainer's segments, means over the seeds of both, with paired intervals.
+
+    A way has none, or keeps an earlier one, where predictions are not there any more.
+    """
+    corpus, base = corpora.read(folder), found["ways"].get(BASE.key)
     truth = results.test_truth(corpus, corpus.labels)
-    for name, way in ways.items():
-        places = [_place(folder, way, rates[name], seed) for seed in seeds]
-        found = [predictions.read(place / "predictions.parquet", corpus) for place in places]
-        measured[name] = results.measured_on(truth, [_decided(corpus, one, parameters) for one in found], parameters)
-    others = {name: one for name, one in measured.items() if name != base}
-    return {name: results.summarize(results.difference(one, measured[base])) for name, one in others.items()}
+
+    def measured(way: str, seeds: list[int]) -> results.Measured:
+        places = [_place(folder, way, found["ways"][way]["factor"], seed) for seed in seeds]
+        read = [predictions.read(place / "predictions.parquet", corpus) for place in places]
+        return results.measured_on(truth, [_decided(corpus, one, parameters) for one in read], parameters)
+
+    for key, way in found["ways"].items() if base else ():
+        seeds = cost.at_chosen_rates(way).index.intersection(cost.at_chosen_rates(base).index).tolist()
+        if key != BASE.key and seeds:
+            with suppress(FileNotFoundError):
+                gain = results.difference(measured(key, seeds), measured(BASE.key, seeds))
+                way["gain"] = results.summarize(gain) | {"seeds": seeds}
 
 
 def _operations(folder: Path, parameters: Parameters) -> dict[str, float]:
@@ -278,11 +308,11 @@ def _operations(folder: Path, parameters: Parameters) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Train what `trial.json` says; arguments: folder of the run, name of the trial's folder in `bench`."""
+    """Train as `wanted.json` says; arguments: folder of the run, name of the training's folder in `bench`."""
     folder, name = Path(arguments[0]), arguments[1]
-    trial = json.loads((folder / FOLDER / name / "trial.json").read_text(encoding="utf-8"))
-    variant = Variant(f"{FOLDER}/{name}", check(trial["parameters"]))
-    storage.write_json(folder / FOLDER / name / "found.json", _measure(folder, trial["runner"], variant))
+    wanted = json.loads((folder / FOLDER / name / "wanted.json").read_text(encoding="utf-8"))
+    variant = Variant(f"{FOLDER}/{name}", check(wanted["parameters"]))
+    storage.write_json(folder / FOLDER / name / "found.json", _measure(folder, wanted["runner"], variant))
 
 
 if __name__ == "__main__":

@@ -44,9 +44,6 @@ def _exit_code(arguments: list[str]) -> int:
     return 2
 
 
-COUNT, POSITIVE = click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
-
-
 class _Command(click.Command):
     """A command whose repeatable options take several values at once: `--runs a b` for click's `--runs a --runs b`."""
 
@@ -81,6 +78,7 @@ def _path(text: str) -> Path:
 FILE = click.argument("file", type=_path, help="Parameter file, such as params/demo.yaml.")
 RUN = click.argument("run", help="Its name under runs/, or its folder.")
 TARGET = click.argument("target", type=_path, help="The new folder.")
+COUNT, SEED, FACTOR = click.IntRange(min=1), click.IntRange(min=0), click.FloatRange(min=0, min_open=True)
 
 
 @click.group(cls=_Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -190,22 +188,24 @@ def join(file: Path, node: int) -> int:
 
 @shl.command("bench")
 @FILE
-@click.option("--rates", type=POSITIVE, multiple=True, metavar="FACTOR...", help="On learning rates, to choose from.")
-@click.option("--seeds", type=COUNT, multiple=True, metavar="N...", help="Of training; default: 0.")
-@click.option("--steps", is_flag=True, help="Only the speed of frozen layers and of training steps.")
+@click.option("--rates", type=FACTOR, multiple=True, metavar="FACTOR...", help="On learning rates, to choose from.")
+@click.option("--seeds", type=SEED, multiple=True, metavar="N...", help="Of training; default: the file's.")
 @click.option("--segments", type=COUNT, multiple=True, metavar="K...", help="Cost by number of segments instead.")
-@click.option(
-    "--sizes", type=COUNT, multiple=True, metavar="NOTES...", help="Cost by number of generated notes instead."
-)
+@click.option("--sizes", type=COUNT, multiple=True, metavar="NOTES...", help="Cost by number of notes instead.")
+@click.option("--steps", "only_steps", is_flag=True, help="Only the speed of frozen layers and of training steps.")
 def bench(
     file: Path,
     rates: Sequence[float],
     seeds: Sequence[int],
-    steps: bool,
     segments: Sequence[int],
     sizes: Sequence[int],
+    only_steps: bool,
 ) -> int:
     """Measure the cost of training, against transformers.Trainer."""
+    if sum(map(bool, (segments, sizes, only_steps))) > 1 or ((rates or seeds) and (sizes or only_steps)):
+        raise click.UsageError(
+            "--segments, --sizes and --steps exclude each other; the last two have no rates or seeds"
+        )
     ((values, full),) = runner.read_all([file])
     folder = stages.folder_of(full.run)
     with stages.exclusive_run(folder):
@@ -216,16 +216,15 @@ def bench(
             return 0
         if not runner.one(values, full, until="02_segment", force=False):
             return 1
-        from benchmarks import steps as of_steps
-        from benchmarks import training_cost
+        from benchmarks import steps, training_cost
         from shl_utils.evaluation import cost
         from shl_utils.reporting import tables
 
-        if not steps:
+        if not only_steps:
             ways = training_cost.segment_counts(folder, full, segments) if segments else training_cost.WAYS
-            training_cost.training(folder, full, ways, rates=rates or [1.0], seeds=seeds or [0])
+            training_cost.bench(folder, full, ways, factors=rates or [1.0], seeds=seeds or [full.training_seed])
         if not segments:
-            of_steps.bench(folder, full)
+            steps.bench(folder, full)
         found = cost.benches(folder)
         for name, table in (("training", tables.training_cost), ("steps", tables.steps)):
             if name in found:

@@ -98,7 +98,7 @@ class Parameters(_Brought):
     )
     states_gb: float = _filter(
         20.0,
-        "most disk for the states of the frozen layers, in GB; a run that needs more stops",
+        "most GB of disk for one file of states of the frozen layers; a run that needs more stops",
         gt=0,
         kind="placement",
     )

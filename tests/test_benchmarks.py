@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import PROJECT
 
@@ -12,6 +13,7 @@ from benchmarks import scaling, steps, trainer_baseline, training_cost
 from shl_utils import runner
 from shl_utils.data import corpus
 from shl_utils.encoder import encoder, tokens
+from shl_utils.evaluation import cost, disk
 from shl_utils.parameters import check
 from shl_utils.reporting import tables
 from shl_utils.training import jobs, segment_record, variants, worker
@@ -27,81 +29,114 @@ def place(small_run, tmp_path):
     return folder, parameters.model_copy(update={"run": str(folder), "epochs": 1})
 
 
-@pytest.fixture
-def brief(monkeypatch):
-    """Steps on a few notes, once."""
-    monkeypatch.setattr(steps, "NOTES", 16)
-    monkeypatch.setattr(steps, "ROUNDS", 1)
+OURS = training_cost.WAYS[3]
 
 
 @pytest.mark.long
 def test_both_ways_see_the_same_notes_and_are_measured_alike(place, monkeypatch):
     folder, parameters = place
-    ways = [training_cost.WAYS[1], training_cost.WAYS[3]]
-    path = training_cost.training(folder, parameters, ways, rates=[0.5], seeds=[0])
+    ways = [training_cost.BASE, OURS]
+    path = training_cost.bench(folder, parameters, ways, factors=[0.5], seeds=[0])
     found = json.loads(path.read_text())
     assert found["parameters"]["epochs"] == 1
     assert found["matrix_rate"] > 1e9
-    theirs, ours = (found["trainings"][way.name(parameters)][0] for way in ways)
-    assert ours["models"] == theirs["models"] > 1
-    assert ours["notes_seen"] == theirs["notes_seen"] > 400
-    their_work, our_work = (found["operations"][way.name(parameters)] for way in ways)
-    assert our_work["flops"] < their_work["flops"], "the frozen layers run once per note, and forward only"
-    for way, work in ((ours, our_work), (theirs, their_work)):
-        assert way["seconds"] > 0
-        assert way["predict_seconds"] > 0
-        assert 50 < way["peak_memory_mb"] < 10_000
-        assert 0 < way["validation_ranking"] < 1
-        assert way["bytes"] > 4 * work["trainable_parameters"]
-    trials = {json.loads(path.read_text())["runner"]: path.parent for path in (folder / "bench").glob("*/trial.json")}
-    records = segment_record.read_all(trials["ours"] / "segments")
-    assert our_work["trainable_parameters"] == sum(record.trainable_parameters for record in records)
-    gain = found["gains"]["ours: segments, top 1"]
-    assert gain["micro_f1"] == pytest.approx(ours["micro_f1"] - theirs["micro_f1"])
+    theirs, ours = (found["ways"][way.key] for way in ways)
+    assert ours["flops"] < theirs["flops"], "the frozen layers run once per note, and forward only"
+    lines = [way["trainings"][0] for way in (theirs, ours)]
+    assert lines[0]["models"] == lines[1]["models"] > 1
+    assert lines[0]["notes_seen"] == lines[1]["notes_seen"] > 400
+    for way, line in zip((theirs, ours), lines):
+        assert line["seconds"] > 0
+        assert line["predict_seconds"] > 0
+        assert 50 < line["peak_memory_mb"] < 10_000
+        assert 0 < line["validation_ranking"] < 1
+        assert line["bytes"] > 4 * way["trainable_parameters"]
+    records = segment_record.read_all(folder / "bench" / f"{OURS.key}-0.5-0" / "segments")
+    assert ours["trainable_parameters"] == sum(record.trainable_parameters for record in records)
+    gain = ours["gain"]
+    assert gain["micro_f1"] == pytest.approx(lines[1]["micro_f1"] - lines[0]["micro_f1"])
     assert gain["micro_f1_low"] <= gain["micro_f1"] <= gain["micro_f1_high"]
-    table = tables.training_cost(found)
-    assert float(table.loc["ours: segments, top 1", "x segments"]) == pytest.approx(
-        ours["seconds"] / theirs["seconds"], abs=0.01
-    )
+    shown = float(tables.training_cost(found).loc["ours: segments, top 1", "x segments"])
+    assert shown == pytest.approx(lines[1]["seconds"] / lines[0]["seconds"], abs=0.01)
     monkeypatch.setattr(training_cost, "_in_a_process", lambda *_: pytest.fail("this is measured"))
-    training_cost.training(folder, parameters, ways, rates=[0.5], seeds=[0])
-    assert json.loads(path.read_text())["trainings"] == found["trainings"]
+    disk.clean(folder)
+    training_cost.bench(folder, parameters, ways, factors=[0.5], seeds=[0])
+    assert json.loads(path.read_text())["ways"] == found["ways"]
 
 
-def test_the_speed_of_steps_is_measured_beside_that_of_matrices(place, brief):
+def test_the_speed_of_steps_is_measured_beside_that_of_matrices(place, monkeypatch):
     folder, parameters = place
-    lines = json.loads(steps.bench(folder, parameters).read_text())["steps"]
-    assert {line["what"] for line in lines} == {"frozen layers", *(f"steps of {size}" for size in steps.SIZES)}
-    assert {line["precision"] for line in lines} >= {"fp32"}
-    for line in lines:
-        assert line["notes_per_second"] > 0
-        assert 0 < line["share"] < 1.5
-        assert line["flops_per_note"] > 1e6
+    monkeypatch.setattr(steps, "NOTES", 16)
+    monkeypatch.setattr(steps, "ROUNDS", 1)
+    for layers, first in ((1, {"frozen layers"}), (-1, set())):
+        found = json.loads(steps.bench(folder, parameters.model_copy(update={"lora_layers": layers})).read_text())
+        assert {line["what"] for line in found["steps"]} == first | {f"steps of {size}" for size in steps.SIZES}
+        assert {line["precision"] for line in found["steps"]} >= {"fp32"}
+        for line in found["steps"]:
+            assert line["notes_per_second"] > 0
+            assert 0 < line["share"] < 1.5
+            assert line["flops_per_note"] > 1e6
+        assert len(tables.steps(found)) == len(found["steps"])
+    assert tables.bench_conditions(found).loc["encoder", ""] == parameters.encoder
 
 
 @pytest.mark.long
 def test_a_training_that_stops_says_where_it_is_told_why(place):
     folder, parameters = place
-    (folder / "filter.parquet").unlink()
+    (folder / "corpus.parquet").write_bytes(b"")
     with pytest.raises(RuntimeError, match=r"ours: segments, top 1 stopped with exit code 1: .*log"):
-        training_cost.training(folder, parameters, training_cost.WAYS[3:4], rates=[0.5], seeds=[0])
+        training_cost.bench(folder, parameters, [OURS], factors=[0.5], seeds=[0])
 
 
-def test_the_learning_rate_is_chosen_on_validation_with_the_first_seed(place, monkeypatch):
-    folder, parameters = place
+@pytest.fixture
+def ranked(monkeypatch):
+    """Trainings that only say how validation would rank them, by factor; returns (way, factor, seed) of each."""
     trained, ranking = [], {0.5: 0.7, 1.0: 0.9, 2.0: 0.8}
 
-    def measured(_, place, own, way):
-        rate = own.lr_lora / parameters.lr_lora
-        assert own.lr_head / parameters.lr_head == pytest.approx(rate)
-        trained.append((rate, own.training_seed))
-        return {"seconds": 1.0, "validation_ranking": ranking[rate]}
+    def measured(_, place, way, parameters, factor, seed):
+        own = way.parameters(parameters, factor, seed)
+        assert own.training_seed == seed
+        assert (own.lr_lora, own.lr_head) == pytest.approx((factor * parameters.lr_lora, factor * parameters.lr_head))
+        trained.append((way.name, factor, seed))
+        return {"seconds": 1.0, "validation_ranking": ranking[factor]}
 
     monkeypatch.setattr(training_cost, "_in_a_process", measured)
-    monkeypatch.setattr(training_cost, "_operations", lambda *_: {})
-    path = training_cost.training(folder, parameters, training_cost.WAYS[3:4], rates=[0.5, 1.0, 2.0], seeds=[3, 4])
-    assert trained == [(0.5, 3), (1.0, 3), (2.0, 3), (1.0, 4)]
-    assert json.loads(path.read_text())["rates"] == {"ours: segments, top 1": 1.0}
+    monkeypatch.setattr(training_cost, "_operations", lambda *_: {"flops": 1.0, "trainable_parameters": 1})
+    return trained
+
+
+def test_the_learning_rate_is_chosen_on_validation_with_the_files_seed(place, ranked):
+    folder, parameters = place
+    path = training_cost.bench(folder, parameters, [OURS], factors=[0.5, 1.0, 2.0], seeds=[3, 3, 4])
+    assert [line[1:] for line in ranked] == [(0.5, 0), (1.0, 0), (2.0, 0), (1.0, 3), (1.0, 4)]
+    training_cost.bench(folder, parameters, [OURS], factors=[0.5], seeds=[5])
+    assert ranked[-1][1:] == (1.0, 5), "what was chosen before still stands"
+    way = json.loads(path.read_text())["ways"][OURS.key]
+    assert way["factor"] == 1.0
+    assert cost.at_chosen_rates(way).index.tolist() == [0, 3, 4, 5]
+
+
+def test_what_was_measured_on_other_notes_is_measured_anew(place, ranked, capsys):
+    folder, parameters = place
+    for _ in range(2):
+        training_cost.bench(folder, parameters, [OURS], factors=[1.0], seeds=[0])
+        assert len(ranked) == 1
+    table = pd.read_parquet(folder / "codes.parquet")
+    table.assign(description=table["description"] + ".").to_parquet(folder / "codes.parquet")
+    path = training_cost.bench(folder, parameters, [OURS], factors=[1.0], seeds=[0])
+    assert len(ranked) == 2
+    assert "measured anew, since these differ: data" in capsys.readouterr().out
+    assert path.with_suffix(".old.json").exists()
+
+
+def test_a_bench_that_cannot_be_is_refused_at_once(place, ranked):
+    folder, parameters = place
+    with pytest.raises(ValueError, match=r"ours: segments, top 1: lr_head: .* less than or equal to 1"):
+        training_cost.bench(folder, parameters, [OURS], factors=[1.0, 100.0], seeds=[0])
+    whole = parameters.model_copy(update={"segmentation": "none"})
+    with pytest.raises(ValueError, match="set `segmentation: eta`"):
+        training_cost.bench(folder, whole, [OURS], factors=[1.0], seeds=[0])
+    assert ranked == []
 
 
 def test_codes_are_cut_into_as_many_segments_as_asked_or_the_next_fewer(place):
@@ -112,10 +147,10 @@ def test_codes_are_cut_into_as_many_segments_as_asked_or_the_next_fewer(place):
     assert found == sorted(set(found))
     assert found[-1] <= 100
     for way in ways:
-        variant = variants.Variant("bench/one", way.parameters(parameters))
+        variant = variants.Variant("bench/one", way.parameters(parameters, 1.0, 0))
         variants.write_segments(folder, corpus.read(folder), [variant])
         assert variants.read_segments(folder, variant)["segment"].nunique() == way.segments
-    assert ways[0].name(parameters) == "ours: 1 segment, top 1"
+    assert ways[0].name == "ours: 1 segment, top 1"
 
 
 def test_memory_counts_what_a_process_holds():

@@ -18,6 +18,8 @@ from shl_utils import cli
         ("run", "Missing argument 'FILE...'"),
         ("bench x.yaml --seeds one", "'one' is not a valid integer range"),
         ("bench x.yaml --rates 0", "0.0 is not in the range x>0"),
+        ("bench x.yaml --steps --segments 2", "exclude each other"),
+        ("bench x.yaml --sizes 10 --seeds 1", "the last two have no rates or seeds"),
         ("scan x --runs", "Option '--runs' requires an argument"),
         ("fetch mimic3", "'mimic3' is not one of 'openi', 'mpnet'"),
     ],

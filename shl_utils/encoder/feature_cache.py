@@ -36,7 +36,7 @@ class FeatureCache:
         see `Computing.kept`. ValueError, before they are computed, if they need more than `states_gb`.
         """
         by = mixed_precision.computing(parameters)
-        about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str(by.dtype)]
+        about = [encoder.identity(parameters), parameters.max_tokens, parameters.lora_layers, str((by.dtype, by.kept))]
         code = dependencies.trace(encoder.load, forward_pass.encode, frozen_layers.split_encoder, tokens.tokenize)
         key = storage.short([self.corpus, *about, code])
         if key != self._key:

@@ -79,7 +79,7 @@ def encode(
 ) -> None:
     """Write the states that the frozen layers compute in `dtype` from rows of token ids into `flat` (tokens, width).
 
-    Tokens keep the rows' order. ValueError if a state is larger than the type of `flat` holds.
+    Tokens keep the rows' order. ValueError if a state is no finite number in the type of `flat`.
     """
     frozen, kept, chosen = frozen.to(device), flat.dtype, np.arange(len(rows))
 
@@ -87,7 +87,9 @@ def encode(
         return hidden_states(frozen, ids, mask).to(kept)
 
     for batch, hidden in run_in_batches(states, rows, chosen, device=device, dtype=dtype, label=label):
-        if not hidden.isfinite().all():
-            raise ValueError("encoder: its states are larger than float16 holds: set `precision: bf16`")
         for i, row in enumerate(batch):
-            flat[rows.offsets[row] : rows.offsets[row + 1]] = hidden[i, : rows.lengths[row]]
+            own = hidden[i, : rows.lengths[row]]
+            if not own.isfinite().all():
+                remedy = "set `precision: bf16`" if kept == torch.float16 else "are they damaged?"
+                raise ValueError(f"encoder: its weights make states that are no finite {kept}: {remedy}")
+            flat[rows.offsets[row] : rows.offsets[row + 1]] = own

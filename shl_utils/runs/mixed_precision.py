@@ -46,7 +46,7 @@ class Computing:
     @property
     def kept(self) -> torch.dtype:
         """Type in which states of the frozen layers are kept. Those in float32 are rounded to float16, by at most
-        2^-11 of each: half the disk, and an eighth of what computing in bf16 rounds."""
+        2^-11 of each (or 2^-25): half the disk, and an eighth of what computing in bf16 rounds."""
         return torch.float16 if self.dtype == torch.float32 else self.dtype
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,26 +79,13 @@ def fit(
     Every process draws the same batches and takes its share of each. The loss is divided by the size of the whole
     batch, so that the sum over processes is the one-process gradient.
     """
-    set_seed(task.seed)
     started = time.monotonic()
-    net = build(task.prior())
-    net.to(accelerator.device)
-    rng = np.random.default_rng(task.seed)
-    # fused would hide from Accelerate which steps fp16 skipped
-    optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
-    steps = n_batches(task.notes.size, size=parameters.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, _share_of_peak(task.epochs * steps, parameters.warmup_share)
-    )
-    model, optimizer = accelerator.prepare(net, optimizer)
-    state = TrainingState(
-        net, optimizer, schedule, rng=rng, scaler=accelerator.scaler, best_weights=trainable_weights(net)
-    )
+    training = prepared(build, task, parameters, accelerator)
+    model, state, net = training.model, training.state, training.state.net
     state.resume(path, key)
-    training = Training(model, task, parameters, accelerator=accelerator, state=state, on_step=on_step)
     on_step(len(state.history) * task.notes.size)
     for epoch in range(len(state.history), task.epochs):
-        loss = _epoch(training)
+        loss = _epoch(training, on_step)
         weights = trainable_weights(net)
         if not all(values.isfinite().all() for values in weights.values()):
             state.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
@@ -115,11 +103,35 @@ def fit(
         "negatives": len(task.notes.negatives),
         "negatives_per_pass": task.notes.drawn,
         "passes_per_epoch": task.notes.passes,
-        "skipped_steps": len(state.history) * steps - schedule.last_epoch,  # their gradient overflowed in fp16
+        # their gradient overflowed in fp16
+        "skipped_steps": len(state.history) * training.steps_per_epoch - state.schedule.last_epoch,
         "trainable_parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
         "seconds": round(state.seconds + time.monotonic() - started, 2),
     }
     return net, facts
+
+
+def prepared(
+    build: Callable[[NDArray], SegmentModel], task: Task, parameters: Parameters, accelerator: Accelerator
+) -> Training:
+    """A training before its first step; arguments as for `fit`."""
+    set_seed(task.seed)
+    net = build(task.prior())
+    net.to(accelerator.device)
+    # fused would hide from Accelerate which steps fp16 skipped
+    optimizer = optimizer_of(net, parameters, fused=accelerator.scaler is None)
+    steps = task.epochs * n_batches(task.notes.size, size=parameters.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _share_of_peak(steps, parameters.warmup_share))
+    model, optimizer = accelerator.prepare(net, optimizer)
+    state = TrainingState(
+        net,
+        optimizer,
+        schedule,
+        rng=np.random.default_rng(task.seed),
+        scaler=accelerator.scaler,
+        best_weights=trainable_weights(net),
+    )
+    return Training(model, task, parameters, accelerator, state)
 
 
 def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
@@ -135,42 +147,55 @@ def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> t
 
 @dataclass(frozen=True)
 class Training:
-    """What the steps of a training use. model: the net of `state`, or its wrapper where several processes train it.
-    on_step: see `fit`."""
+    """What the steps of a training use. model: the net of `state`, or its wrapper where several processes train it."""
 
     model: nn.Module
     task: Task
     parameters: Parameters
     accelerator: Accelerator
     state: TrainingState
-    on_step: Callable[[int], None]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return n_batches(self.task.notes.size, size=self.parameters.batch_size)
+
+    @cached_property
+    def trainable(self) -> list[nn.Parameter]:
+        return [p for p in self.model.parameters() if p.requires_grad]
 
 
-def _epoch(training: Training) -> float:
+def step(training: Training, rows: NDArray[np.int64], weights: NDArray[np.float64], *, notes: float) -> Tensor:
+    """One step on these notes; returns the loss. weights: (rows,). notes: that the loss is divided by."""
+    task, accelerator, state = training.task, training.accelerator, training.state
+    inputs, mask = task.features.pad(rows, device=accelerator.device)
+    targets = torch.tensor(task.labels[rows].toarray(), device=accelerator.device)
+    weighed = torch.tensor(weights, device=accelerator.device)
+    loss = task.loss(training.model(inputs, mask), targets, weighed, notes=notes)
+    accelerator.backward(loss)
+    if training.parameters.max_grad_norm:
+        accelerator.clip_grad_norm_(training.trainable, training.parameters.max_grad_norm)
+    state.optimizer.step()
+    if not accelerator.optimizer_step_was_skipped:
+        state.schedule.step()
+    state.optimizer.zero_grad()
+    return loss.detach()
+
+
+def _epoch(training: Training, on_step: Callable[[int], None]) -> float:
     """Train one epoch; the mean loss per note over all processes."""
     task, accelerator, state = training.task, training.accelerator, training.state
     rows, weights = task.notes.epoch(state.rng)
-    rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
-    trainable = [p for p in training.model.parameters() if p.requires_grad]
-    total = torch.zeros((), device=device)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    total = torch.zeros((), device=accelerator.device)
     for batch in batches(rows, task.features.lengths, size=training.parameters.batch_size, rng=state.rng):
         mine = batch[rank::world]
-        share = torch.tensor(weights[mine], device=device)
+        share = weights[mine]
         if not len(mine):  # a last batch smaller than the number of processes: all must step together
-            mine, share = batch[:1], torch.zeros(1, device=device)
-        inputs, mask = task.features.pad(rows[mine], device=device)
-        targets = torch.tensor(task.labels[rows[mine]].toarray(), device=device)
+            mine, share = batch[:1], np.zeros(1)
         # DDP averages the gradients over processes, hence the division by world
-        loss = task.loss(training.model(inputs, mask), targets, share, notes=len(batch) / world)
-        accelerator.backward(loss)
-        if training.parameters.max_grad_norm:
-            accelerator.clip_grad_norm_(trainable, training.parameters.max_grad_norm)
-        state.optimizer.step()
-        if not accelerator.optimizer_step_was_skipped:
-            state.schedule.step()
-        state.optimizer.zero_grad()
-        total += loss.detach() * len(batch)  # read once per epoch: reading it here would wait for the GPU
-        training.on_step(len(batch))
+        loss = step(training, rows[mine], share, notes=len(batch) / world)
+        total += loss * len(batch)  # read once per epoch: reading it here would wait for the GPU
+        on_step(len(batch))
     return float(accelerator.reduce(total, "mean")) / len(rows)
 
 

@@ -31,7 +31,7 @@ def similarities(
     Source: Ray et al. 2023. Chunk length, the pooling within a chunk (mean over tokens) and unit-length chunk
     embeddings are our choice.
     cache: of the run; with it, notes of one chunk each are read by the frozen layers once, for the filter and training.
-    In half precision the states between the layers are rounded then, so `lora_layers` counts in the last digits.
+    The states between the layers are rounded to 16 bits then, so `lora_layers` counts in the last digits.
     """
     by = mixed_precision.computing(parameters)
     tokenizer, model = encoder.load(parameters.encoder, download=parameters.download)

@@ -54,7 +54,7 @@ def test_states_beyond_16_bits_are_no_silent_infinity(notes, monkeypatch):
     large = forward_pass.hidden_states
     monkeypatch.setattr(forward_pass, "hidden_states", lambda *a: large(*a) * 1e6)
     monkeypatch.setattr(feature_cache.frozen_layers, "_equal_whole", lambda *_: True)
-    with pytest.raises(ValueError, match="set `precision: bf16`"):
+    with pytest.raises(ValueError, match=r"no finite torch\.float16: set `precision: bf16`"):
         notes.features(check({"precision": "fp32"}))
     assert not list((notes.folder / "trunk").glob("*-1.safetensors"))
     notes.features(check({"precision": "bf16"}))

@@ -31,6 +31,13 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
     assert sums.loc["main", "bytes"] == main["bytes"].sum() == disk.size(folder / "segments")
 
 
+def test_what_a_bench_trained_is_no_model_of_the_run(smoke, tmp_path):
+    folder, _ = smoke
+    for place in ("reference", "bench/one"):
+        shutil.copytree(folder / "reference" / "segments", tmp_path / place / "segments")
+    assert set(cost.segments(tmp_path)["model"]) == {"reference"}
+
+
 def test_segments_against_one_model_by_hand():
     lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
     lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], bytes=1)

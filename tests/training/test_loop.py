@@ -26,7 +26,6 @@ from shl_utils.parameters import check
 from shl_utils.reporting import tables
 from shl_utils.runs import mixed_precision
 from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
-from shl_utils.training.checkpoint import TrainingState
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
 
 pytestmark = pytest.mark.slow
@@ -416,24 +415,16 @@ def test_fp16_with_a_scaled_gradient_loses_no_step_and_learns_as_float32(small_r
 @pytest.mark.parametrize("clip", [0.0, 0.05])
 def test_gradients_are_cut_to_their_norm(small_run, clip):
     plan, task, untrained = one_segment(small_run, -1, max_grad_norm=clip)
-    parameters, net, accelerator = plan.variant.parameters, untrained(), worker.accelerator_for("fp32", world=1)
-    optimizer = loop.optimizer_of(net, parameters, fused=True)
+    parameters, accelerator = plan.variant.parameters, worker.accelerator_for("fp32", world=1)
+    training = loop.prepared(lambda prior: untrained(), task, parameters, accelerator)
     norms = []
 
     def look(optimizer, *_):
         grads = [p.grad.norm() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norms.append(float(torch.stack(grads).norm()))
 
-    optimizer.register_step_pre_hook(look)
-    state = TrainingState(
-        net,
-        accelerator.prepare(optimizer),
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
-        rng=np.random.default_rng(0),
-        scaler=None,
-        best_weights={},
-    )
-    loop._epoch(loop.Training(net, task, parameters, accelerator=accelerator, state=state, on_step=lambda n: None))
+    training.state.optimizer.optimizer.register_step_pre_hook(look)
+    loop._epoch(training, lambda n: None)
     assert len(norms) > 1
     assert (max(norms) <= clip * 1.001) == (clip > 0)
 
