@@ -225,8 +225,8 @@ def bench(
             training_cost.bench(folder, full, ways, factors=rates or [1.0], seeds=seeds or [full.training_seed])
         if not segments:
             steps.bench(folder, full)
-        found = cost.benches(folder)
-        for name, table in (("training", tables.training_cost), ("steps", tables.steps)):
+        shown, found = tables.segment_cost if segments else tables.training_cost, cost.benches(folder)
+        for name, table in (("training", shown), ("steps", tables.steps)):
             if name in found:
                 print(f"\n{tables.markdown(table(found[name]))}")
         print(f"\nWritten to {folder / 'bench'}")

@@ -177,7 +177,9 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_cost(found: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per way of training, means over seeds at the learning rates chosen. found: from `cost.benches`.
+    """One row per way of training, means over seeds at the learning rates chosen; none of those in `segment_cost`.
+
+    found: "training" of `cost.benches`.
 
     "x one" and "x segments" are the seconds as multiples of those of Trainer's one model and Trainer's segments, of the
     same seeds, with the smallest and the largest. FLOPs are of matrix products in training, forward and backward, with
@@ -187,6 +189,8 @@ def training_cost(found: Mapping[str, Any]) -> pd.DataFrame:
     theirs = {way["changes"].get("segmentation") == "none": way for way in by_trainer}
     lines = {}
     for way in found["ways"].values():
+        if way["segments"]:
+            continue
         own = cost.at_chosen_rates(way)
         line = {"rates x": f"{way['factor']:g}", "seconds": f"{own['seconds'].mean():.0f}"}
         for one, title in ((True, "x one"), (False, "x segments")):
@@ -209,6 +213,21 @@ def training_cost(found: Mapping[str, Any]) -> pd.DataFrame:
             line[f"{title} gain"] = _change(pd.Series(way["gain"]), columns) if "gain" in way else ""
         lines[way["name"]] = line
     return pd.DataFrame(lines).T.rename_axis("way")
+
+
+def segment_cost(found: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per number of segments of the same codes. found: "training" of `cost.benches`."""
+    table = cost.by_segment_count(found)
+    columns = {
+        "seconds": _text(table["seconds"], "{:.0f}"),
+        "thousand notes seen": _text(table["notes_seen"] / 1000, "{:.1f}"),
+        "GB": _text(table["peak_memory_mb"] / 1000, "{:.1f}"),
+        "MB kept": _text(table["bytes"] / 1e6, "{:.1f}"),
+        "validation": _text(100 * table["validation_ranking"], "{:.1f}"),
+        "micro-F1": _text(100 * table["micro_f1"], "{:.1f}"),
+        "macro-F1": _text(100 * table["macro_f1_present"], "{:.1f}"),
+    }
+    return pd.DataFrame(columns)
 
 
 def _ratio(seconds: pd.Series, base: pd.Series) -> str:
