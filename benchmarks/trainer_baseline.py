@@ -1,10 +1,10 @@
 """Baseline implementation that our training is measured against: the same models by transformers.Trainer with PEFT.
 
-It trains one model per run, with batches padded to their longest note. Settings are Trainer's own, except those that
-decide the result: epochs, batch size, loss, learning rates and head are ours. Without our head, a few epochs find only
-the most frequent codes. Trainer clips gradients to the norm 1, as ours does by default, whatever `max_grad_norm` is.
-It sees one draw of the negatives in all epochs. In its favour, it neither validates between epochs nor writes
-checkpoints.
+It trains one model per run, in batches of notes of similar length, padded to the longest. Settings are Trainer's own,
+except those that decide the result: epochs, batch size, loss, learning rates, warm-up and head are ours. Without our
+head, a few epochs find only the most frequent codes. Trainer clips gradients to the norm 1, as ours does by default,
+whatever `max_grad_norm` is. It sees one draw of the negatives in all epochs. In its favour, it neither validates
+between epochs nor writes checkpoints.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def trainer(net: SegmentModel, task: Task, parameters: Parameters, tokenizer, *,
         output_dir=str(folder),
         num_train_epochs=task.epochs,
         per_device_train_batch_size=parameters.batch_size,
+        warmup_steps=parameters.warmup_share,  # below 1 it is a share
+        train_sampling_strategy="group_by_length",
         seed=task.seed,
         bf16=precision == "bf16",
         fp16=precision == "fp16",

@@ -78,7 +78,7 @@ WAYS = (
     Way("Trainer", PLAIN | ALL_LAYERS),
     BASE,
     Way("ours", PLAIN | ALL_LAYERS),
-    *(Way("ours", {"lora_layers": n}) for n in (1, 2, 3)),
+    *(Way("ours", {"lora_layers": n}) for n in (1, 2)),
 )
 
 

@@ -192,7 +192,7 @@ def join(file: Path, node: int) -> int:
 @click.option("--seeds", type=SEED, multiple=True, metavar="N...", help="Of training; default: the file's.")
 @click.option("--segments", type=COUNT, multiple=True, metavar="K...", help="Cost by number of segments instead.")
 @click.option("--sizes", type=COUNT, multiple=True, metavar="NOTES...", help="Cost by number of notes instead.")
-@click.option("--steps", "only_steps", is_flag=True, help="Only the speed of frozen layers and of training steps.")
+@click.option("--steps", "only_steps", is_flag=True, help="Speed of frozen layers and of training steps instead.")
 def bench(
     file: Path,
     rates: Sequence[float],
@@ -217,19 +217,15 @@ def bench(
         if not runner.one(values, full, until="02_segment", force=False):
             return 1
         from benchmarks import steps, training_cost
-        from shl_utils.evaluation import cost
         from shl_utils.reporting import tables
 
-        if not only_steps:
+        if only_steps:
+            table, path = tables.steps, steps.bench(folder, full)
+        else:
             ways = training_cost.segment_counts(folder, full, segments) if segments else training_cost.WAYS
-            training_cost.bench(folder, full, ways, factors=rates or [1.0], seeds=seeds or [full.training_seed])
-        if not segments:
-            steps.bench(folder, full)
-        shown, found = tables.segment_cost if segments else tables.training_cost, cost.benches(folder)
-        for name, table in (("training", shown), ("steps", tables.steps)):
-            if name in found:
-                print(f"\n{tables.markdown(table(found[name]))}")
-        print(f"\nWritten to {folder / 'bench'}")
+            table = tables.segment_cost if segments else tables.training_cost
+            path = training_cost.bench(folder, full, ways, factors=rates or [1.0], seeds=seeds or [full.training_seed])
+        print(f"\n{tables.markdown(table(json.loads(path.read_text(encoding='utf-8'))))}\n\nWritten to {path}")
     return 0
 
 

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import PROJECT
 
 from benchmarks import scaling, steps, trainer_baseline, training_cost
@@ -172,6 +173,20 @@ def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
     texts = notes.notes["text"].to_numpy()[rows[:3]]
     asked = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
     assert [line["input_ids"] for line in lines[:3]] == asked
+
+
+def test_trainer_has_our_warm_up_and_batches_of_similar_length(place):
+    folder, parameters = place
+    notes = corpus.read(folder)
+    tokenizer, base = encoder.load(parameters.encoder)
+    seen = tokens.tokenize(tokenizer, notes.notes["text"], max_tokens=256)
+    (plan,) = jobs.plan(folder, [variants.main(parameters)], notes)
+    task = worker.task_of(seen, notes, plan, plan.n - 1)
+    net = worker.fresh(base, task.prior(), parameters)
+    ready = trainer_baseline.trainer(net, task, parameters, tokenizer, folder=folder, precision="fp32")
+    assert ready.args.get_warmup_steps(200) == 200 * parameters.warmup_share
+    tokens_seen = torch.cat([batch["attention_mask"].flatten() for batch in ready.get_train_dataloader()])
+    assert tokens_seen.float().mean() > 0.8, "the rest is padding"
 
 
 @pytest.mark.long
