@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks import steps
 from shl_utils.data import corpus as corpora
 from shl_utils.data.sources import mimic3, synthetic
 from shl_utils.evaluation import cost, predictions, results
@@ -38,8 +39,7 @@ def bench(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> Path:
     the linear model. RuntimeError if a step fails.
     """
     target = folder / "bench" / "sizes.json"
-    found = {"hardware": provenance.hardware(), "versions": provenance.versions(), "git": provenance.revision()}
-    found |= {"parameters": parameters.model_dump(), "notes": {}}
+    found = steps.conditions(parameters) | provenance.revision() | {"notes": {}}
     for n in numbers:
         place = folder / FOLDER / str(n)
         tables = {"source": "synthetic", "synthetic_notes": n, "synthetic_full": True, "folder": str(place / "tables")}

@@ -4,15 +4,17 @@ import json
 import re
 from pathlib import Path
 
-from shl_utils.reporting import tables
+from shl_utils.reporting import cost_tables, tables
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "results"
 PLACE = re.compile(r"(<!-- (\w+) of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 TABLES = {
-    "training": tables.training_cost,
-    "steps": tables.steps,
-    "conditions": tables.bench_conditions,
+    "training": cost_tables.training,
+    "steps": cost_tables.steps,
+    "segments": cost_tables.by_segments,
+    "sizes": cost_tables.sizes,
+    "conditions": cost_tables.conditions,
 }
 
 

@@ -217,13 +217,13 @@ def bench(
         if not runner.one(values, full, until="02_segment", force=False):
             return 1
         from benchmarks import steps, training_cost
-        from shl_utils.reporting import tables
+        from shl_utils.reporting import cost_tables, tables
 
         if only_steps:
-            table, path = tables.steps, steps.bench(folder, full)
+            table, path = cost_tables.steps, steps.bench(folder, full)
         else:
             ways = training_cost.segment_counts(folder, full, segments) if segments else training_cost.WAYS
-            table = tables.segment_cost if segments else tables.training_cost
+            table = cost_tables.by_segments if segments else cost_tables.training
             path = training_cost.bench(folder, full, ways, factors=rates or [1.0], seeds=seeds or [full.training_seed])
         print(f"\n{tables.markdown(table(json.loads(path.read_text(encoding='utf-8'))))}\n\nWritten to {path}")
     return 0

@@ -16,7 +16,7 @@ from shl_utils.data import corpus
 from shl_utils.encoder import encoder, tokens
 from shl_utils.evaluation import cost, disk
 from shl_utils.parameters import check
-from shl_utils.reporting import tables
+from shl_utils.reporting import cost_tables
 from shl_utils.training import jobs, segment_record, variants, worker
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_both_ways_see_the_same_notes_and_are_measured_alike(place, monkeypatch)
     gain = ours["gain"]
     assert gain["micro_f1"] == pytest.approx(lines[1]["micro_f1"] - lines[0]["micro_f1"])
     assert gain["micro_f1_low"] <= gain["micro_f1"] <= gain["micro_f1_high"]
-    shown = float(tables.training_cost(found).loc["ours: segments, top 1", "x segments"])
+    shown = float(cost_tables.training(found).loc["ours: segments, top 1", "x segments"])
     assert shown == pytest.approx(lines[1]["seconds"] / lines[0]["seconds"], abs=0.01)
     monkeypatch.setattr(training_cost, "_in_a_process", lambda *_: pytest.fail("this is measured"))
     disk.clean(folder)
@@ -77,8 +77,8 @@ def test_the_speed_of_steps_is_measured_beside_that_of_matrices(place, monkeypat
             assert line["notes_per_second"] > 0
             assert 0 < line["share"] < 1.5
             assert line["flops_per_note"] > 1e6
-        assert len(tables.steps(found)) == len(found["steps"])
-    assert tables.bench_conditions(found).loc["encoder", ""] == parameters.encoder
+        assert len(cost_tables.steps(found)) == len(found["steps"])
+    assert cost_tables.conditions(found).loc["encoder", ""] == parameters.encoder
 
 
 @pytest.mark.long

@@ -155,6 +155,7 @@ def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
     assert "letters: 67%, " in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
     monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
     variables = environment_variables.closed(os.environ)
@@ -171,6 +172,7 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
         assert waiting.wait(timeout=60) is not None, "it ends with its notebook"
 
 
+@pytest.mark.long
 def test_what_waits_ends_with_the_command(monkeypatch):
     monkeypatch.setattr(kernels, "LIBRARIES", ())
     with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:

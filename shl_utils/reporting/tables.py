@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from shl_utils.declarations import DERIVED
-from shl_utils.evaluation import cost, label_metrics, results, score_metrics
+from shl_utils.evaluation import label_metrics, results, score_metrics
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.training.segment_record import SegmentRecord
 
@@ -46,9 +46,9 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "micro-F1": intervals(table, "micro_f1"),
         "macro-F1 (codes in test)": intervals(table, "macro_f1_present"),
-        "macro-F1 (all codes)": _text(100 * table["macro_f1_all"], "{:.1f}"),
-        "precision": _text(100 * table["micro_precision"], "{:.1f}"),
-        "recall": _text(100 * table["micro_recall"], "{:.1f}"),
+        "macro-F1 (all codes)": text(100 * table["macro_f1_all"], "{:.1f}"),
+        "precision": text(100 * table["micro_precision"], "{:.1f}"),
+        "recall": text(100 * table["micro_recall"], "{:.1f}"),
         "micro gain": changes(table, "micro_f1_gain"),
         "macro gain": changes(table, "macro_f1_present_gain"),
     }
@@ -70,10 +70,10 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for metric, title in HEADLINE_METRICS.items():
         gain = changes(table, f"{metric}_gain").where(~table["reference"], "")
-        columns[f"{title}-F1"] = intervals(table, metric) + _text(100 * table[f"{metric}_sd"], " ±{:.1f}")
-        columns[f"{title} gain"] = gain + _text(table[f"{metric}_p"], " p {:.3f}")
-    columns["mAP"] = _text(100 * table["map"], "{:.1f}")
-    columns["core seconds"] = _text(table["core_seconds"], "{:.0f}")
+        columns[f"{title}-F1"] = intervals(table, metric) + text(100 * table[f"{metric}_sd"], " ±{:.1f}")
+        columns[f"{title} gain"] = gain + text(table[f"{metric}_p"], " p {:.3f}")
+    columns["mAP"] = text(100 * table["map"], "{:.1f}")
+    columns["core seconds"] = text(table["core_seconds"], "{:.0f}")
     if table["failed"].any():
         columns["failed trainings"] = table["failed"]
     return pd.DataFrame(columns).set_axis(marked(table["row"], table["comparable"]))
@@ -133,8 +133,8 @@ def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
     lines: from `results.gains_by_frequency`.
     """
     heads = [f"{b} ({n:.0f} codes, {k:.0f} labels)" for b, n, k in lines[["bin", "codes", "positives"]].to_numpy()]
-    gains = (", " + lines.apply(_change, axis=1)).where(~lines["reference"], "")
-    texts = _text(100 * lines["micro_f1"], "{:.1f}") + gains
+    gains = (", " + lines.apply(change, axis=1)).where(~lines["reference"], "")
+    texts = text(100 * lines["micro_f1"], "{:.1f}") + gains
     wide = _wide(lines.assign(head=heads, text=texts), "head")
     return wide.reindex(columns=dict.fromkeys(heads)).rename_axis(columns=None)
 
@@ -158,7 +158,7 @@ def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     tested = lines[lines["verdict"] != "not tested"]
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "metric"])
     shown = pd.concat([tested, never.set_index("claim")]).loc[lines.index.unique()].reset_index()
-    texts = shown["verdict"].where(shown["gain"].isna(), shown["verdict"] + ", " + shown.apply(_change, axis=1))
+    texts = shown["verdict"].where(shown["gain"].isna(), shown["verdict"] + ", " + shown.apply(change, axis=1))
     shown = shown.assign(text=texts, metric=shown["metric"].map(HEADLINE_METRICS))
     wide = shown.pivot(index=keys, columns="metric", values="text")
     wide = wide.reindex(index=shown.set_index(keys).index.unique(), columns=[*HEADLINE_METRICS.values()])
@@ -170,101 +170,10 @@ def tuning(table: pd.DataFrame) -> pd.DataFrame:
 
     table: from `tuning.choose`.
     """
-    texts = _text(100 * table["validation_score"], "{:.1f}") + table["chosen"].map({True: " *", False: ""})
+    texts = text(100 * table["validation_score"], "{:.1f}") + table["chosen"].map({True: " *", False: ""})
     wide = _wide(table.assign(text=texts), "setting").fillna("")
-    wide["core seconds"] = _text(table.groupby("id", sort=False)["core_seconds"].sum(), "{:.0f}").to_numpy()
+    wide["core seconds"] = text(table.groupby("id", sort=False)["core_seconds"].sum(), "{:.0f}").to_numpy()
     return wide.rename_axis("mean of micro average precision and mAP on validation, x 100")
-
-
-def training_cost(found: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per way of training, means over seeds at the learning rates chosen; none of those in `segment_cost`.
-
-    found: "training" of `cost.benches`.
-
-    "x one" and "x segments" are the seconds as multiples of those of Trainer's one model and Trainer's segments, of the
-    same seeds, with the smallest and the largest. FLOPs are of matrix products in training, forward and backward, with
-    padding.
-    """
-    by_trainer = [way for way in found["ways"].values() if way["runner"] == "Trainer"]
-    theirs = {way["changes"].get("segmentation") == "none": way for way in by_trainer}
-    lines = {}
-    for way in found["ways"].values():
-        if way["segments"]:
-            continue
-        own = cost.at_chosen_rates(way)
-        line = {"rates x": f"{way['factor']:g}", "seconds": f"{own['seconds'].mean():.0f}"}
-        for one, title in ((True, "x one"), (False, "x segments")):
-            line[title] = _ratio(own["seconds"], cost.at_chosen_rates(theirs[one])["seconds"]) if one in theirs else ""
-        line |= {
-            "to predict": f"{own['predict_seconds'].mean():.0f}",
-            "GB": f"{own['peak_memory_mb'].mean() / 1000:.1f}",
-            "models": f"{own['models'].iloc[0]:.0f}",
-            "thousand notes": f"{own['notes_seen'].iloc[0] / 1000:.0f}",
-            "thousand weights": f"{way['trainable_parameters'] / 1000:.0f}",
-            "MB kept": f"{own['bytes'].mean() / 1e6:.1f}",
-            "10^12 FLOPs": f"{way['flops'] / 1e12:.0f}",
-            "of matrix rate": f"{way['flops'] / own['seconds'].mean() / found['matrix_rate']:.0%}",
-            "validation": _over_seeds(own["validation_ranking"]),
-            "micro-F1": _over_seeds(own["micro_f1"]),
-            "macro-F1": _over_seeds(own["macro_f1_present"]),
-        }
-        for metric, title in HEADLINE_METRICS.items():
-            columns = [f"{metric}{end}" for end in results.ENDS]
-            line[f"{title} gain"] = _change(pd.Series(way["gain"]), columns) if "gain" in way else ""
-        lines[way["name"]] = line
-    return pd.DataFrame(lines).T.rename_axis("way")
-
-
-def segment_cost(found: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per number of segments of the same codes. found: "training" of `cost.benches`."""
-    table = cost.by_segment_count(found)
-    columns = {
-        "seconds": _text(table["seconds"], "{:.0f}"),
-        "thousand notes seen": _text(table["notes_seen"] / 1000, "{:.1f}"),
-        "GB": _text(table["peak_memory_mb"] / 1000, "{:.1f}"),
-        "MB kept": _text(table["bytes"] / 1e6, "{:.1f}"),
-        "validation": _text(100 * table["validation_ranking"], "{:.1f}"),
-        "micro-F1": _text(100 * table["micro_f1"], "{:.1f}"),
-        "macro-F1": _text(100 * table["macro_f1_present"], "{:.1f}"),
-    }
-    return pd.DataFrame(columns)
-
-
-def _ratio(seconds: pd.Series, base: pd.Series) -> str:
-    ratios = (seconds / base).dropna()
-    spread = f" ({ratios.min():.2f} to {ratios.max():.2f})" if len(ratios) > 1 else ""
-    return f"{ratios.mean():.2f}{spread}" if len(ratios) else ""
-
-
-def _over_seeds(values: pd.Series) -> str:
-    """Mean x 100, with the standard deviation over seeds where there are several."""
-    return f"{100 * values.mean():.1f}" + (f" ±{100 * values.std():.1f}" if len(values) > 1 else "")
-
-
-def bench_conditions(found: Mapping[str, Any]) -> pd.DataFrame:
-    """Where and with what `shl bench` measured."""
-    machine, versions, p = found["machine"], found["versions"], found["parameters"]
-    lines = {
-        "machine": f"{machine['cores']} cores, {machine['model']}{''.join(f', {gpu}' for gpu in machine['gpus'])}",
-        "precision": f"{found['precision']}, PyTorch {versions['torch']} with {found['instructions']}",
-        "notes": f"{p['source']}, at most {p['max_tokens']} tokens",
-        "encoder": p["encoder"],
-        "training": f"{p['epochs']} epochs in batches of {p['batch_size']}",
-    }
-    return pd.DataFrame({"": lines}).rename_axis("measured with")
-
-
-def steps(found: Mapping[str, Any]) -> pd.DataFrame:
-    """Frozen layers, and training steps by batch size, in each precision. found: what `shl bench` wrote."""
-    table = pd.DataFrame(found["steps"]).set_index("what")
-    return pd.DataFrame(
-        {
-            "precision": table["precision"],
-            "notes per second": _text(table["notes_per_second"], "{:.0f}"),
-            "10^9 FLOPs per note": _text(table["flops_per_note"] / 1e9, "{:.2f}"),
-            "of matrix rate": _text(table["share"], "{:.0%}"),
-        }
-    )
 
 
 def _wide(lines: pd.DataFrame, columns: str) -> pd.DataFrame:
@@ -291,7 +200,7 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def _text(values: pd.Series, form: str) -> pd.Series:
+def text(values: pd.Series, form: str) -> pd.Series:
     """Numbers formatted with `form`, and "" where there is none."""
     return values.astype(float).map(form.format, na_action="ignore").astype(object).fillna("")
 
@@ -323,8 +232,9 @@ def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
 
 def changes(table: pd.DataFrame, metric: str) -> pd.Series:
     """Signed differences x 100 with their intervals, as "+1.2 [-0.3, +2.8]"."""
-    return table.apply(_change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
+    return table.apply(change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
 
 
-def _change(row: pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:
+def change(row: pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:
+    """A signed difference x 100 with its interval, from these columns of a row."""
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * row[column] for column in columns))

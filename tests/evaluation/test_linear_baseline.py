@@ -8,7 +8,7 @@ from shl_utils.parameters import check
 from shl_utils.runs import mixed_precision
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_codes_side_by_side_end_as_one_after_the_other(tmp_path, monkeypatch):
     """On all open reports: in threads, on which smaller corpora had been right, probabilities differed by 0.15."""
     notes, _ = corpus.build(sources.load(check({}), tmp_path), check({"min_notes": 30}))

@@ -28,6 +28,7 @@ def other(smoke, tmp_path_factory):
     return root
 
 
+@pytest.mark.long
 def test_models_of_two_runs_stand_side_by_side(smoke, other):
     found = compare.compare_runs([other / "smoke", other / "labels"])
     table = found.table.set_index("row")
@@ -112,6 +113,7 @@ def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
     assert found.table.loc["changed/reference", "micro_f1"] != pytest.approx(known)
 
 
+@pytest.mark.long
 def test_the_command_writes_what_it_shows(other, tmp_path):
     done = shl("compare", "smoke", "labels", "--out", tmp_path / "out" / "side", SHL_RUNS=str(other))
     assert done.returncode == 0, done.stderr

@@ -113,6 +113,7 @@ def batch(tmp_path, text):
     return snakemake_jobs.read_batch(tmp_path / "p.yaml", runner.read(tmp_path / "p.yaml")[1])
 
 
+@pytest.mark.long
 def test_files_with_a_blank_in_their_path_are_jobs(tmp_path):
     place = tmp_path / "my params"
     place.mkdir()

@@ -77,6 +77,7 @@ def test_what_is_left_is_on_record_but_no_secret(monkeypatch):
     assert not {"HF_TOKEN", "TORCH_API_KEY", "EDITOR"} & found["variables"].keys()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="compares sums that a GPU rounds in any order")
 def test_training_is_the_same_whatever_accelerate_is_told_outside(small_run, tmp_path, monkeypatch):

@@ -64,6 +64,7 @@ def test_a_run_that_was_only_begun_is_one(tmp_path):
         run.path("half").write_text("")
 
 
+@pytest.mark.long
 def test_a_tilde_is_the_users_folder_everywhere(tmp_path, monkeypatch):
     home = tmp_path / "home"
     assert stages.folder_of("~/x") == home / "x"

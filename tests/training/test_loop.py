@@ -187,6 +187,7 @@ def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run
     assert weights(folder) == weights(trained[0])
 
 
+@pytest.mark.long
 def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, monkeypatch):
     folder, parameters = copy_run(small_run, tmp_path / "stopped")
     whole, seen = loop._epoch, []
@@ -364,6 +365,7 @@ def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
     assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6
 
 
+@pytest.mark.long
 def test_other_parameters_train_again(small_run, tmp_path):
     folder, parameters = copy_run(small_run, tmp_path / "other")
     train(folder, parameters, epochs=1)

@@ -71,7 +71,7 @@ def test_a_segment_starts_as_the_unified_model(fresh_run):
         initialization.from_unified(net, unified, known, ["none"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_goes_on_at_a_share_of_the_learning_rates(fresh_run):
     folder, parameters = fresh_run
     moved = {}
