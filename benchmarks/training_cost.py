@@ -268,12 +268,13 @@ def _add_gains(folder: Path, parameters: Parameters, found: dict[str, Any]) -> N
     A way has none, or keeps an earlier one, where predictions are not there any more.
     """
     corpus, base = corpora.read(folder), found["ways"].get(BASE.key)
-    truth = results.test_truth(corpus, corpus.labels)
+    truth, patients = results.test_truth(corpus, corpus.labels), results.test_patients(corpus)
 
     def measured(way: str, seeds: list[int]) -> results.Measured:
         places = [_place(folder, way, found["ways"][way]["factor"], seed) for seed in seeds]
         read = [predictions.read(place / "predictions.parquet", corpus) for place in places]
-        return results.measured_on(truth, [_decided(corpus, one, parameters) for one in read], parameters)
+        predicted = [_decided(corpus, one, parameters) for one in read]
+        return results.measured_on(truth, predicted, parameters, patients=patients)
 
     for key, way in found["ways"].items() if base else ():
         seeds = cost.at_chosen_rates(way).index.intersection(cost.at_chosen_rates(base).index).tolist()

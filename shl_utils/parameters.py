@@ -170,7 +170,7 @@ class Parameters(_Brought):
     min_positives: int = _evaluate(
         5, "positives in validation that a threshold of its own needs; below, the global one is used", ge=1
     )
-    bootstrap_draws: int = _evaluate(1000, "bootstrap draws for each interval, and permutations for each p", ge=100)
+    bootstrap_draws: int = _evaluate(1000, "bootstrap draws for each interval", ge=100)
 
     # 05_ablate
     grid: str = _ablate(
@@ -179,6 +179,7 @@ class Parameters(_Brought):
     sensitivity: str = _ablate(
         "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
     )
+    permutations: int = _ablate(10_000, "permutations for each p", ge=100)
     ablation_epochs: int = _ablate(2, "training epochs of every model in the ablation", ge=1)
 
     # 07_verdict

@@ -30,6 +30,7 @@ def invented(f1, draws=50):
         seeds={metric: np.array([f1]) for metric in results.HEADLINE_METRICS},
         truth=sparse.csr_array(np.ones((1, 1), dtype=np.int8)),
         predicted=[sparse.csr_array(np.ones((1, 1), dtype=np.int8))],
+        patients=np.zeros(1, dtype=int),
     )
 
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from shl_utils.evaluation import label_metrics
 
 HEADLINE_METRICS = {"micro_f1": "micro", "macro_f1_present": "macro"}  # with an interval; their names in tables
-INTERVAL = "95%, of a Bayesian bootstrap over test notes, for macro-F1 over codes too"
+INTERVAL = "95%, of a Bayesian bootstrap over test notes, those of a patient together, for macro-F1 over codes too"
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,22 @@ class Draws:
     codes: NDArray[np.float32]
 
 
-def resamples(n_notes: int, n_codes: int, *, times: int, seed: int) -> Draws:
+def resamples(n_notes: int, n_codes: int, *, times: int, seed: int, patients: NDArray[np.int64] | None = None) -> Draws:
     """Exponential weights with mean 1, for notes and for codes. The same seed gives the same, so models are paired.
+
+    patients: (notes,), number of each note's patient, from 0; its notes weigh alike. None: each note has its own.
 
     The weights are smooth (Rubin 1981): resampling whole notes would lose a code with one test note in a third of the
     draws. Codes are weighted too (Owen and Eckles 2012). Such a code is found or missed alike in every draw of notes,
     so notes alone would understate the uncertainty of a mean over codes.
     """
-    rng = np.random.default_rng(seed)
-    notes, codes = (rng.exponential(size=(times, n)).astype(np.float32) for n in (n_notes, n_codes))
-    return Draws(notes, codes)
+    patients, rng = _patients(patients, n_notes), np.random.default_rng(seed)
+    of_patients, codes = (rng.exponential(size=(times, n)).astype(np.float32) for n in (patients.max() + 1, n_codes))
+    return Draws(of_patients[:, patients], codes)
+
+
+def _patients(patients: NDArray[np.int64] | None, n_notes: int) -> NDArray[np.int64]:
+    return np.arange(n_notes) if patients is None else patients
 
 
 def bootstrap(truth: NDArray, predicted: NDArray, draws: Draws) -> dict[str, NDArray[np.float64]]:
@@ -75,16 +81,24 @@ def seed_weights(n: int, *, times: int, seed: int) -> NDArray[np.float64]:
 
 
 def permutation_test(
-    truth: NDArray, first: list[NDArray], second: list[NDArray], *, times: int, seed: int
+    truth: NDArray,
+    first: list[NDArray],
+    second: list[NDArray],
+    *,
+    times: int,
+    seed: int,
+    patients: NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
     """Two-sided p of no difference in micro_f1 and macro_f1_present between two models, by metric.
 
     truth: (notes, codes). first, second: predicted codes, one array per seed, equally many or one alone; else
     ValueError. The statistic is the difference of the means over seeds. Under no difference each note's predictions may
-    be swapped between the models; a note is swapped in all seeds at once.
+    be swapped between the models; notes of one patient are swapped together, and in all seeds at once. patients: as for
+    `resamples`.
     Source: approximate randomization, Noreen 1989; Yeh 2000 for F1. With the +1 of Phipson and Smyth 2010.
     """
-    swaps = (np.random.default_rng(seed).random((times, len(truth))) < 0.5).astype(np.float32)
+    patients = _patients(patients, len(truth))
+    swaps = (np.random.default_rng(seed).random((times, patients.max() + 1)) < 0.5).astype(np.float32)[:, patients]
     observed, shuffled = {}, {}
     for sign, mine, other in ((1, first, second), (-1, second, first)):
         mine, other = _alike(mine, other)

@@ -33,7 +33,7 @@ class Measured:
 
     points: metric to value. samples: headline metric to (draws,), for intervals. seeds: headline metric to (seeds,).
     truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
-    once.
+    once. patients: (test notes,), number of each note's patient.
     name: as tables print it. comparable: whether it is measured on all pairs of the labels that the source has.
     """
 
@@ -42,6 +42,7 @@ class Measured:
     seeds: dict[str, NDArray[np.float64]]
     truth: sparse.csr_array
     predicted: list[sparse.csr_array]
+    patients: NDArray[np.int64]
     name: str = ""
     comparable: bool = True
 
@@ -51,16 +52,22 @@ class Measured:
 
 
 def measured_on(
-    truth: NDArray, predicted: list[NDArray], parameters: Parameters, *, mean_ap: Sequence[float] = ()
+    truth: NDArray,
+    predicted: list[NDArray],
+    parameters: Parameters,
+    *,
+    patients: NDArray[np.int64],
+    mean_ap: Sequence[float] = (),
 ) -> Measured:
     """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws.
 
-    mean_ap: mean average precision per seed, if known; its mean becomes the metric `map`.
+    patients: from `test_patients`. mean_ap: mean average precision per seed, if known; its mean becomes `map`.
     """
-    draws = resampling.resamples(*truth.shape, times=parameters.bootstrap_draws, seed=parameters.seed)
+    how = {"times": parameters.bootstrap_draws, "seed": parameters.seed}
+    draws = resampling.resamples(*truth.shape, **how, patients=patients)
     points = [label_metrics.scores(truth, part) for part in predicted]
     samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
-    share = resampling.seed_weights(len(predicted), times=parameters.bootstrap_draws, seed=parameters.seed)
+    share = resampling.seed_weights(len(predicted), **how)
     ranked = {"map": float(np.mean(mean_ap))} if mean_ap else {}
     return Measured(
         points={metric: float(np.mean([p[metric] for p in points])) for metric in points[0]} | ranked,
@@ -70,6 +77,7 @@ def measured_on(
         seeds={metric: np.array([p[metric] for p in points]) for metric in HEADLINE_METRICS},
         truth=sparse.csr_array(truth),
         predicted=[sparse.csr_array(part) for part in predicted],
+        patients=patients,
     )
 
 
@@ -114,10 +122,10 @@ def compare(
 
     gold: (notes, codes). Also returns what was measured, by model.
     """
-    truth = test_truth(corpus, gold)
+    truth, patients = test_truth(corpus, gold), test_patients(corpus)
     limits = {name: choose_thresholds(corpus, gold, predictions, parameters) for name, predictions in models.items()}
     measured = {
-        name: measured_on(truth, [binarize(corpus, predictions, limits[name])], parameters)
+        name: measured_on(truth, [binarize(corpus, predictions, limits[name])], parameters, patients=patients)
         for name, predictions in progress.over(models.items(), "bootstrap")
     }
     rows = {
@@ -167,6 +175,11 @@ def _validation(
 def test_truth(corpus: Corpus, gold: sparse.csr_array) -> NDArray[np.int8]:
     """Gold labels of the test notes, (test notes, codes) of 0 and 1."""
     return _dense(gold[corpus.rows("test")])
+
+
+def test_patients(corpus: Corpus) -> NDArray[np.int64]:
+    """Number of the patient of each test note, from 0: (test notes,)."""
+    return pd.factorize(corpus.notes["group"].iloc[corpus.rows("test")])[0]
 
 
 def warn_of_few(table: pd.DataFrame) -> str:
@@ -234,11 +247,11 @@ def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
 
 
 def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str) -> pd.DataFrame:
-    """One row per experiment, by its id: F1 from 0 to 1, as in `with_gain`, and Holm-corrected p.
+    """One row per experiment, by its id: F1 from 0 to 1, as in `with_gain`, and p.
 
     Further columns: `row` (its name), `comparable`, `reference` (whether its id is that), `seeds`, the other metrics,
-    and per headline metric `_sd` (over seeds) and `_p`. p is for comparable rows only, see `definition_of_p`.
-    times: permutations.
+    and per headline metric `_sd` (over seeds), `_p`, and `_p_holm`, corrected by Holm's method. Comparable rows alone
+    have a p, see `definition_of_p`. times: permutations.
     """
     base, lines, p_values = measured[reference], {}, {metric: {} for metric in HEADLINE_METRICS}
     for key, found in progress.over(measured.items(), "permutation tests"):
@@ -249,12 +262,15 @@ def table(measured: dict[str, Measured], *, times: int, seed: int, reference: st
             lines[key][f"{metric}_sd"] = float(np.std(found.seeds[metric], ddof=1)) if several else np.nan
         if key != reference and found.comparable:
             first, second = ([part.toarray() for part in m.predicted] for m in (base, found))
-            tested = resampling.permutation_test(base.truth.toarray(), first, second, times=times, seed=seed)
+            tested = resampling.permutation_test(
+                base.truth.toarray(), first, second, times=times, seed=seed, patients=base.patients
+            )
             for metric in HEADLINE_METRICS:
                 p_values[metric][key] = tested[metric]
     result = pd.DataFrame(lines).T.infer_objects()
     for metric in HEADLINE_METRICS:
-        result[f"{metric}_p"] = pd.Series(resampling.holm(p_values[metric]), dtype=float)
+        result[f"{metric}_p"] = pd.Series(p_values[metric], dtype=float)
+        result[f"{metric}_p_holm"] = pd.Series(resampling.holm(p_values[metric]), dtype=float)
     return result
 
 
@@ -281,14 +297,14 @@ def gains_by_frequency(
 
 def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -> Measured:
     predicted = [part[:, codes].toarray() for part in found.predicted]
-    return measured_on(found.truth[:, codes].toarray(), predicted, parameters)
+    return measured_on(found.truth[:, codes].toarray(), predicted, parameters, patients=found.patients)
 
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
     """What p means in this `table`, and the smallest value it can have. times: permutations used for it."""
     n = int(table["micro_f1_p"].notna().sum())
     return (
-        f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws; Holm's correction "
-        f"over the {n} comparable rows, micro and macro each by itself, so none is below {n}/{times + 1:,} = "
-        f"{min(n / (times + 1), 1):.3f}"
+        f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws, then as corrected "
+        f"by Holm's method over the {n} comparable rows, micro and macro each by itself; the corrected one is never "
+        f"below {n}/{times + 1:,} = {min(n / (times + 1), 1):.4f}"
     )

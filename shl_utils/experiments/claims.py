@@ -1,4 +1,4 @@
-"""The paper's claims, each as a comparison of experiments of an ablation, with a verdict read off its interval."""
+"""The paper's claims, each as a comparison of experiments of an ablation, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from shl_utils.evaluation import results
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
+from shl_utils.evaluation.verdicts import verdict
 from shl_utils.experiments import effects, grid
-from shl_utils.experiments.ablation import REFERENCE, Experiment
+from shl_utils.experiments.ablation import DEFAULTS, REFERENCE, Experiment
 from shl_utils.parameters import STAGES, Parameters, check
 from shl_utils.runs import stages, stamps
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
-UNTESTED = "no such rows"
+NO_ROWS = "no such rows"  # in the grid
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
-PAPER = {"papers": True, "comparable": True}
-EASIER = {"papers": False, "comparable": False}  # what an easier protocol would bring
-OURS = {"papers": False, "comparable": True}  # about our extensions
+PAPER = {"papers": True, "comparable": True, "primary": False}
+PRIMARY = PAPER | {"primary": True}  # fixed before the study (docs/study.md); all else is exploratory
+EASIER = {"papers": False, "comparable": False, "primary": False}  # what an easier protocol would bring
+OURS = {"papers": False, "comparable": True, "primary": False}  # about our extensions
 Found = tuple[str, dict[str, float]]  # name of what measured a claim, and the change as `effects.mean_change` gives it
 
 
@@ -33,8 +35,8 @@ def measure(measured: dict[str, Measured], experiments: list[Experiment], run: P
     """One row per claim and metric, with the measured gain and its 95% interval.
 
     Columns: `claim`, `papers` (False for claims about our extensions or easier protocols), `comparable` (False for the
-    latter), `measured` (names of the experiments), `metric`, and `gain`, `low` and `high`, which are NaN where the grid
-    has no such experiments.
+    latter), `primary` (True for one claim), `measured` (names of the experiments), `metric`, and `gain`, `low` and
+    `high`, which are NaN where the grid has no such experiments.
     measured: metrics of all `experiments`, and of LINEAR, by id. run: its loss, if harmonic, is taken as the paper's,
     and so is its beta where a claim names none. The paper's claims are judged only on experiments without extensions.
     """
@@ -61,13 +63,13 @@ def _claims(
     def over(reference: str, **parts: str) -> Found:
         one = _method(papers, run, **parts)
         if one is None or reference not in measured:
-            return UNTESTED, {}
+            return NO_ROWS, {}
         return one.name, effects.mean_change(measured, [(reference, one.id)])
 
     def change(among: list[Experiment], factor: str, before: str, after: str) -> Found:
-        pairs = effects.comparable_pairs(effects.pairs(among, factor, before, after))
+        pairs = effects.informative(measured, effects.pairs(among, factor, before, after))
         if not pairs:
-            return UNTESTED, {}
+            return NO_ROWS, {}
         name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
         return name, effects.mean_change(measured, [(a.id, b.id) for a, b in pairs])
 
@@ -75,7 +77,9 @@ def _claims(
         for rival, reference in (("one BCE model", REFERENCE), ("a linear model", LINEAR)):
             whole, unfiltered = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", PAPER, whole
-            yield f"With beta {beta}, without its filter, it beats {rival}", PAPER, unfiltered
+            primary = beta == DEFAULTS.beta and reference == REFERENCE
+            without = f"With beta {beta}, without its filter, it beats {rival}"
+            yield without, PRIMARY if primary else PAPER, unfiltered
     both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
     yield "Segments beat one model", PAPER, change(same_beta, "segmentation", "none", "eta")
     yield "In segments, the harmonic loss beats BCE", PAPER, change(segmented, "loss", "bce", _harmonic(run))
@@ -112,15 +116,9 @@ def judge_run(folder: Path) -> pd.DataFrame:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
     lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
-    if not {"metric", "comparable"} <= set(lines):
+    if not {"metric", "comparable", "primary"} <= set(lines):
         raise FileNotFoundError(f"{folder} has claims of an earlier version: run 05_ablate of that run again")
-    return lines.assign(verdict=[_verdict(*ends) for ends in lines[["gain", "low", "high"]].to_numpy()])
-
-
-def _verdict(gain: float, low: float, high: float) -> str:
-    if gain != gain:
-        return "not tested"
-    return "yes" if low > 0 else "no" if high < 0 else "inconclusive"
+    return lines.assign(verdict=[verdict(*line) for line in zip(lines["low"], lines["high"], lines["metric"])])
 
 
 def run_folders(names: list[str]) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
-from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics
+from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
@@ -82,7 +82,7 @@ def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compare
         raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
     paired = _same_data(loaded, different=different)
     measured, core_seconds = _measure(loaded, paired=paired)
-    how = {"times": loaded[0].parameters.bootstrap_draws, "seed": loaded[0].parameters.seed}
+    how = {"times": loaded[0].parameters.permutations, "seed": loaded[0].parameters.seed}
     if paired:
         table = results.table(measured, reference=next(iter(measured)), **how)
     else:
@@ -90,8 +90,8 @@ def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compare
     table = table.assign(core_seconds=core_seconds, failed=0)
     definitions = tables.definitions(table, times=how["times"])
     definitions |= tables.identify_data({run.name: run.fingerprints for run in loaded})
-    for name in ("(row)",) if paired else ("(row)", "gain", "p"):
-        del definitions[name]
+    for name in ("(row)",) if paired else ("(row)", "gain", "p", verdicts.MARK):
+        definitions.pop(name, None)
     return Compared(table, _settings(loaded), definitions, paired)
 
 
@@ -145,6 +145,7 @@ def _measure(loaded: list[_Run], *, paired: bool) -> tuple[dict[str, Measured], 
     for group in (list(seeds.values()) for seeds in groups.values()):
         first = loaded[0] if paired else group[0]
         order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
+        patients = results.test_patients(first.corpus)
         by_run = [_models(run, order) for run in group]
         for place in by_run[0]:
             seeds = [models[place] for models in (by_run[:1] if place == linear_baseline.FOLDER else by_run)]
@@ -152,6 +153,7 @@ def _measure(loaded: list[_Run], *, paired: bool) -> tuple[dict[str, Measured], 
                 seeds[0].truth,
                 [model.predicted for model in seeds],
                 first.parameters,
+                patients=patients,
                 mean_ap=[model.mean_ap for model in seeds],
             )
             if not paired or not any(_equal(found, other) for other in measured.values()):

@@ -18,7 +18,7 @@ from shl_utils.experiments.ablation import Experiment
 
 Choices = dict[str, Any]
 Pair = tuple[Experiment, Experiment]  # the experiment before a change, and after it
-KINDS = {"average", "single", "shares", "over_linear"}  # of changes, as saved in a run's file
+KINDS = {"average", "single", "interactions", "shares", "over_linear"}  # of changes, as saved in a run's file
 # the most favourable reading of the paper: its loss and segments, a filter on all labels, oracle routing of notes
 CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
 COLUMNS = [metric + end for metric in HEADLINE_METRICS for end in results.ENDS]
@@ -28,19 +28,19 @@ def on_average(measured: dict[str, Measured], experiments: list[Experiment]) -> 
     """Mean change in F1 between two levels of a factor, over all pairs of experiments that differ in no other.
 
     One row per change: `factor`, `comparable`, `pairs` (differences averaged), the metrics, and their paired 95%
-    intervals over test notes, codes (macro) and seeds. Only pairs of comparable experiments count where a change has
-    any. Otherwise all count, and the change is not comparable.
+    intervals over test notes, codes (macro) and seeds. Of the pairs those that are `informative` count; a change
+    without comparable pairs is not comparable.
     """
     lines = []
     for factor, change, found in _changes(experiments):
-        pairs = comparable_pairs(found)
+        pairs = informative(measured, found)
         line = {"change": change, "factor": factor, "comparable": all(map(_comparable, pairs)), "pairs": len(pairs)}
         lines.append(line | mean_change(measured, [(before.id, after.id) for before, after in pairs]))
     return pd.DataFrame(lines, columns=["change", "factor", "comparable", "pairs", *COLUMNS]).set_index("change")
 
 
 def one_by_one(measured: dict[str, Measured], experiments: list[Experiment]) -> pd.DataFrame:
-    """Change in F1 with its interval, as in `on_average`, for each pair of comparable experiments by itself.
+    """Change in F1 with its interval, as in `on_average`, for each comparable and informative pair by itself.
 
     Further columns: `factor`, and the ids of the two as `before` and `after`.
     """
@@ -48,9 +48,37 @@ def one_by_one(measured: dict[str, Measured], experiments: list[Experiment]) -> 
         {"change": f"{a.name} -> {b.name}", "factor": factor, "before": a.id, "after": b.id}
         | mean_change(measured, [(a.id, b.id)])
         for factor, _, pairs in _changes(experiments)
-        for a, b in filter(_comparable, pairs)
+        for a, b in informative(measured, pairs)
+        if _comparable((a, b))
     ]
     return pd.DataFrame(lines, columns=["change", "factor", "before", "after", *COLUMNS]).set_index("change")
+
+
+def interactions(measured: dict[str, Measured], experiments: list[Experiment]) -> pd.DataFrame:
+    """How a change depends on a change of another factor: its gain after the other one less its gain before it.
+
+    One row per two changes, named "change × change": `pairs` (such differences averaged), the metrics and intervals as
+    in `on_average`. Only comparable experiments count, and pairs that differ.
+    """
+    changes = [
+        (factor, name, [(a.id, b.id) for a, b in found if _comparable((a, b)) and _differ(measured, (a, b))])
+        for factor, name, found in _changes(experiments)
+    ]
+
+    def between(pair: tuple[str, str], other: tuple[str, str]) -> results.Values:
+        before, after = (results.difference(measured[b], measured[a]) for a, b in (pair, other))
+        return {metric: after[metric] - before[metric] for metric in HEADLINE_METRICS}
+
+    lines = []
+    for (factor, name, first), (other, condition, second) in itertools.combinations(changes, 2):
+        found = [
+            between(before, after)
+            for before, after in itertools.product(first, first)
+            if (before[0], after[0]) in second and (before[1], after[1]) in second
+        ]
+        if factor != other and found:
+            lines.append({"change": f"{name} × {condition}", "pairs": len(found)} | _mean(found))
+    return pd.DataFrame(lines, columns=["change", "pairs", *COLUMNS]).set_index("change")
 
 
 def over(measured: dict[str, Measured], experiments: list[Experiment], reference: str) -> pd.DataFrame:
@@ -127,15 +155,28 @@ def pairs(experiments: list[Experiment], factor: str, before: Any, after: Any) -
     return [(a, b) for a, b in itertools.product(first, second) if alike(a, b)]
 
 
-def comparable_pairs(found: list[Pair]) -> list[Pair]:
-    """The pairs of comparable experiments, or all pairs where there are none."""
-    return list(filter(_comparable, found)) or found
+def informative(measured: dict[str, Measured], found: list[Pair]) -> list[Pair]:
+    """The pairs of comparable experiments, or all pairs where there are none; of them those whose two differ, or all.
+
+    Some are equal by construction and would draw a mean to zero: in one model of all codes harmonic weights are 1.
+    """
+    found = list(filter(_comparable, found)) or found
+    return [pair for pair in found if _differ(measured, pair)] or found
+
+
+def _differ(measured: dict[str, Measured], pair: Pair) -> bool:
+    before, after = (measured[one.id] for one in pair)
+    return any(values.any() for values in results.difference(after, before).values())
 
 
 def mean_change(measured: dict[str, Measured], pairs: list[tuple[str, str]]) -> dict[str, float]:
     """Mean difference of the headline metrics over pairs of ids, with 95% intervals as `_low` and `_high`."""
     differences = [results.difference(measured[after], measured[before]) for before, after in pairs]
-    return results.summarize({m: np.mean([d[m] for d in differences], axis=0) for m in HEADLINE_METRICS})
+    return _mean(differences)
+
+
+def _mean(found: list[results.Values]) -> dict[str, float]:
+    return results.summarize({m: np.mean([values[m] for values in found], axis=0) for m in HEADLINE_METRICS})
 
 
 def _comparable(pair: Pair) -> bool:

@@ -39,7 +39,8 @@ def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predic
         limits = results.choose_thresholds(corpus, gold, found, parameters)
         predicted.append(results.binarize(corpus, found, limits))
         mean_ap.append(score_metrics.mean_average_precision(truth, found.select(corpus.rows("test"))))
-    result = results.measured_on(truth, predicted, parameters, mean_ap=mean_ap)
+    patients = results.test_patients(corpus)
+    result = results.measured_on(truth, predicted, parameters, patients=patients, mean_ap=mean_ap)
     return replace(result, name=LINEAR if linear else experiment.name, comparable=experiment.comparable)
 
 

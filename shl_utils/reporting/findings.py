@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pandas as pd
 
+from shl_utils.evaluation import verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.reporting import tables
 
@@ -20,9 +23,12 @@ def summarize_gains(table: pd.DataFrame) -> str:
         return "The grid has no other row that could be compared with the one BCE model."
     parts = []
     for metric, name in NAMES.items():
-        gain = (rows[f"{metric}_gain_low"] > 0).sum()
-        lose = (rows[f"{metric}_gain_high"] < 0).sum()
-        parts.append(f"in {name} {gain} gain, {lose} lose, {len(rows) - gain - lose} are inconclusive")
+        ends = zip(rows[f"{metric}_gain_low"], rows[f"{metric}_gain_high"])
+        n = Counter(verdicts.verdict(*pair, metric) for pair in ends)
+        parts.append(
+            f"in {name} {n[verdicts.GAINS]} gain, {n[verdicts.LOSES]} lose, {n[verdicts.EQUIVALENT]} are equivalent, "
+            f"{n[verdicts.INCONCLUSIVE]} inconclusive"
+        )
     return (
         f"Of {len(rows)} comparable rows against one BCE model of all codes, by 95% intervals, each by itself: "
         f"{'; '.join(parts)}."
@@ -44,16 +50,30 @@ def summarize_costs(ratios: pd.Series) -> str:
     return f"{trained} instead of the one plain BCE model: {taken}."
 
 
+def summarize_primary(lines: pd.DataFrame) -> str:
+    """The primary comparison of each run, with its verdicts. lines: from `claims.judge_runs`."""
+    tested = lines[lines["primary"] & (lines["verdict"] != verdicts.UNTESTED)]
+    if tested.empty:
+        return "No run tested the primary comparison."
+    said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(tables.change, axis=1)
+    parts = [
+        f"{claim} ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])
+    ]
+    return f"Primary comparison, fixed beforehand. {'. '.join(parts)}."
+
+
 def summarize_verdicts(lines: pd.DataFrame) -> str:
     """How many of the paper's tested claims hold, by metric and verdict. lines: from `claims.judge_runs`."""
     theirs = lines[lines["papers"]]
     runs = theirs["run"].nunique()
-    tested = theirs[theirs["verdict"] != "not tested"]
+    tested = theirs[theirs["verdict"] != verdicts.UNTESTED]
     parts = []
     for metric, name in NAMES.items():
         found = tested.loc[tested["metric"] == metric, "verdict"].value_counts()
-        counts = (f"{verdict} to {found.get(verdict, 0)}" for verdict in ("yes", "no", "inconclusive"))
-        parts.append(f"{name} says {', '.join(counts)}")
+        gain, lose, equivalent, rest = (found.get(said, 0) for said in verdicts.TESTED)
+        parts.append(
+            f"{name} gains with {gain}, loses with {lose}, is equivalent with {equivalent}, inconclusive with {rest}"
+        )
     where = f" in {runs} runs, each counted" if runs > 1 else ""
     of_all = f"Of {theirs.index.nunique()} claims of the paper{where}, {tested.index.nunique()} were tested"
-    return f"{of_all}: {'; '.join(parts)}."
+    return f"{of_all}: {'; '.join(parts)}. All but the primary comparison are exploratory."

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from shl_utils.declarations import DERIVED
-from shl_utils.evaluation import label_metrics, results, score_metrics
+from shl_utils.evaluation import label_metrics, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.training.segment_record import SegmentRecord
 
@@ -70,13 +70,20 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for metric, title in HEADLINE_METRICS.items():
         gain = changes(table, f"{metric}_gain").where(~table["reference"], "")
+        p = text(table[f"{metric}_p"], " p {:.4f}") + text(table[f"{metric}_p_holm"], " / {:.4f}")
+        marks = [f" {verdicts.MARK}" * disagree for disagree in _disagree(table, metric)]
         columns[f"{title}-F1"] = intervals(table, metric) + text(100 * table[f"{metric}_sd"], " ±{:.1f}")
-        columns[f"{title} gain"] = gain + text(table[f"{metric}_p"], " p {:.3f}")
+        columns[f"{title} gain"] = gain + p + marks
     columns["mAP"] = text(100 * table["map"], "{:.1f}")
     columns["core seconds"] = text(table["core_seconds"], "{:.0f}")
     if table["failed"].any():
         columns["failed trainings"] = table["failed"]
     return pd.DataFrame(columns).set_axis(marked(table["row"], table["comparable"]))
+
+
+def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
+    ends = table[[f"{metric}_gain_low", f"{metric}_gain_high", f"{metric}_p"]].to_numpy(dtype=float)
+    return [verdicts.disagree(*line) for line in ends]
 
 
 def marked(names: Iterable[str], comparable: Iterable[bool]) -> list[str]:
@@ -87,6 +94,7 @@ def marked(names: Iterable[str], comparable: Iterable[bool]) -> list[str]:
 def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     """Definitions of what `ablation` shows of this table, by name; `times` as given to `results.table`."""
     failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
+    disagree = {verdicts.MARK: "the interval of the gain and the uncorrected p disagree on whether there is one"}
     return (
         DEFINITIONS
         | {
@@ -98,6 +106,7 @@ def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
             "(row)": "not comparable: not measured on all pairs of the labels that the source has",
         }
         | (failed if table["failed"].any() else {})
+        | (disagree if any(any(_disagree(table, metric)) for metric in HEADLINE_METRICS) else {})
     )
 
 
@@ -155,7 +164,7 @@ def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["claim", "run", "measured"]
     lines = lines.set_axis(marked(lines.index, lines["comparable"])).rename_axis("claim")
-    tested = lines[lines["verdict"] != "not tested"]
+    tested = lines[lines["verdict"] != verdicts.UNTESTED]
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "metric"])
     shown = pd.concat([tested, never.set_index("claim")]).loc[lines.index.unique()].reset_index()
     texts = shown["verdict"].where(shown["gain"].isna(), shown["verdict"] + ", " + shown.apply(change, axis=1))

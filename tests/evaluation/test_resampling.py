@@ -53,6 +53,20 @@ def test_seeds_are_averaged_and_one_model_may_stand_against_several(truth):
         resampling.permutation_test(truth, seeds[:2], seeds, times=10, seed=0)
 
 
+def test_notes_of_one_patient_weigh_and_swap_together(truth):
+    patients = np.repeat(np.arange(40), 3)
+    draws = resampling.resamples(120, 10, times=50, seed=0, patients=patients)
+    assert (draws.notes.reshape(50, 40, 3) == draws.notes[:, ::3, None]).all()
+    alone = resampling.resamples(120, 10, times=50, seed=0)
+    assert (alone.notes == resampling.resamples(120, 10, times=50, seed=0, patients=np.arange(120)).notes).all()
+    # three copies of each note are worth no more than one
+    one, copies = noisy(truth[:40], 0.1, 1), np.repeat(truth[:40], 3, axis=0)
+    thrice = resampling.permutation_test(
+        copies, [copies], [np.repeat(one, 3, axis=0)], times=300, seed=0, patients=patients
+    )
+    assert thrice == resampling.permutation_test(truth[:40], [truth[:40]], [one], times=300, seed=0)
+
+
 def test_holm_by_hand():
     assert resampling.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
     assert resampling.holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}

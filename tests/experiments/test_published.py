@@ -16,7 +16,9 @@ def test_groups_and_seeds_by_hand():
     found, half = truth.copy(), truth.copy()
     found[:, counts <= 8] = 0  # the whole tail is missed
     half[:, :45] = 0  # the head and half the medium codes are missed
-    measured = results.measured_on(truth, [found, half], check({"bootstrap_draws": 100}))
+    measured = results.measured_on(
+        truth, [found, half], check({"bootstrap_draws": 100}), patients=np.arange(len(truth))
+    )
     table = published.beside("reuters", {"id": replace(measured, name="ours")}, counts)
     assert "macro (over all codes" in table.index.name, "other tables have another macro"
     assert table.columns.tolist() == ["all (90)", "head (30)", "medium (30)", "tail (30)"]

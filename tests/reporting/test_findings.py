@@ -11,23 +11,32 @@ def test_a_sentence_counts_rows_by_their_intervals():
     table = gained(**comparable, d=(1, 1, 1, False))
     text = findings.summarize_gains(table)
     assert text.startswith("Of 3 comparable rows ")
-    assert text.count("1 gain, 1 lose, 1 are inconclusive") == 2
+    assert text.count("1 gain, 1 lose, 0 are equivalent, 1 inconclusive") == 2
     assert findings.summarize_gains(table[:0]).startswith("The grid has no other row")
     assert findings.summarize_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
 
 
 def test_a_sentence_counts_claims_by_their_verdicts():
     claims = ["Segments beat one model", "In segments, its weights alone beat BCE", "(Scoring lifts F1)"]
-    said = ["yes", "no", "not tested", "not tested", "yes", "yes"]
+    said = ["gains", "loses", "not tested", "not tested", "gains", "gains"]
     lines = pd.DataFrame({"metric": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
     lines.index = [claim for claim in claims for _ in range(2)]
     lines["papers"] = [True] * 4 + [False] * 2
     text = findings.summarize_verdicts(lines)
-    assert text.startswith(
-        "Of 2 claims of the paper, 1 were tested: micro-F1 says yes to 1, no to 0, inconclusive to 0; "
-    )
-    assert text.endswith("macro-F1 says yes to 0, no to 1, inconclusive to 0."), (
-        "what is not the paper's does not count"
-    )
+    assert text.startswith("Of 2 claims of the paper, 1 were tested: micro-F1 gains with 1, loses with 0, ")
+    counts = "macro-F1 gains with 0, loses with 1, is equivalent with 0, inconclusive with 0. "
+    assert counts in text, "what is not the paper's does not count"
+    assert text.endswith("All but the primary comparison are exploratory.")
     again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
-    assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 says yes to 2, ")
+    assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 gains with 2, ")
+
+
+def test_the_primary_comparison_is_said_first_with_its_verdicts():
+    ends = {"gain": [-0.1, 0.0], "low": [-0.2, -0.1], "high": [-0.05, 0.1]}
+    lines = pd.DataFrame(ends | {"metric": ["micro_f1", "macro_f1_present"], "verdict": ["loses", "inconclusive"]})
+    lines = lines.set_axis(["It beats one BCE model"] * 2).assign(run="a (R1)", primary=True)
+    assert findings.summarize_primary(lines) == (
+        "Primary comparison, fixed beforehand. It beats one BCE model (a (R1)): "
+        "micro-F1 loses, -10.0 [-20.0, -5.0]; macro-F1 inconclusive, +0.0 [-10.0, +10.0]."
+    )
+    assert findings.summarize_primary(lines.assign(primary=False)) == "No run tested the primary comparison."

@@ -9,13 +9,21 @@ from shl_utils.reporting import html_page, tables
 def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable_in_parentheses():
     line = {"core_seconds": 12.4, "map": 0.55, "failed": 0}
     for metric in results.HEADLINE_METRICS:
-        line |= {metric: 0.5, f"{metric}_low": 0.4, f"{metric}_high": 0.61, f"{metric}_sd": 0.012, f"{metric}_p": 0.03}
+        line |= {
+            metric: 0.5,
+            f"{metric}_low": 0.4,
+            f"{metric}_high": 0.61,
+            f"{metric}_sd": 0.012,
+            f"{metric}_p": 0.03,
+            f"{metric}_p_holm": 0.09,
+        }
         line |= {f"{metric}_gain": -0.1, f"{metric}_gain_low": -0.2, f"{metric}_gain_high": 0.05}
     base = {"row": "base", "reference": True, "comparable": True, "micro_f1_sd": None, "micro_f1_p": None}
+    base |= {"micro_f1_p_holm": None}
     other = {"row": "other", "reference": False, "comparable": False}
     shown = tables.ablation(pd.DataFrame([line | base, line | other]))
     assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
-    assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.030"
+    assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] p 0.0300 / 0.0900 †", "the interval holds zero"
     assert shown.loc["base", ["micro-F1", "micro gain", "core seconds"]].tolist() == ["50.0 [40.0, 61.0]", "", "12"]
 
 
