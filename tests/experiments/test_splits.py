@@ -1,0 +1,45 @@
+"""One comparison on several splits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shl_utils.experiments import splits
+
+
+def table(gain, **more):
+    lines = []
+    for key, value in {"base": 0.0, "other": gain, **more}.items():
+        ends = {m: 0.5 + value for m in ("micro_f1", "macro_f1_present")} | {"row": key, "comparable": True}
+        lines.append(ends | {f"{m}_gain": value for m in tuple(ends)[:2]} | {"reference": key == "base"})
+    return pd.DataFrame(lines, index=["base", "other", *more])
+
+
+def test_a_gain_over_splits_by_hand():
+    found = splits.pool([table(0.1), table(0.2), table(0.3, third=1.0)], test_to_train=0.25)
+    assert found.index.tolist() == ["base", "other"], "what all splits have"
+    line = found.loc["other"]
+    # t of 2 degrees of freedom: 4.3027; s = 0.1; 1/3 + 1/4 in place of 1/3
+    half = 4.3027 * 0.1 * (7 / 12) ** 0.5
+    assert line["micro_f1"] == pytest.approx(0.7)
+    ends = line[["micro_f1_gain", "micro_f1_gain_low", "micro_f1_gain_high"]].tolist()
+    assert ends == pytest.approx([0.2, 0.2 - half, 0.2 + half], rel=1e-4)
+    assert (line["micro_f1_p"] < 0.05) == (line["micro_f1_gain_low"] > 0)
+    assert found.loc["base", "micro_f1_gain_high"] == 0
+    assert np.isnan(found.loc["base", "micro_f1_p"])
+
+
+def test_p_and_interval_agree():
+    for gain in (0.01, 0.05, 0.1, 0.2):
+        line = splits.pool([table(gain), table(gain + 0.03), table(gain - 0.02)], test_to_train=0.2).loc["other"]
+        assert (line["micro_f1_p"] < 0.05) == (line["micro_f1_gain_low"] > 0)
+
+
+def test_gains_that_do_not_vary():
+    assert splits.pool([table(0.1), table(0.1)], test_to_train=0.2).loc["other", "micro_f1_p"] == pytest.approx(0)
+    assert splits.pool([table(0.0), table(0.0)], test_to_train=0.2).loc["other", "micro_f1_p"] == 1
+
+
+def test_one_split_is_not_pooled():
+    with pytest.raises(ValueError, match="one split cannot be pooled"):
+        splits.pool([table(0.1)], test_to_train=0.2)
