@@ -144,6 +144,37 @@ def write_slides(run: str, target: Path) -> None:
     print(f"Written: {site.slides(*_begun([run]), target)}")
 
 
+@shl.command("publish")
+@click.argument("name", help="Of the file in results/, such as openi.")
+@click.argument(
+    "files", type=_path, nargs=-1, required=True, metavar="FILE...", help="Parameter files of finished runs."
+)
+def publish(name: str, files: Sequence[Path]) -> None:
+    """Write what finished runs found to results/, for `docs`."""
+    from shl_utils.publication import results_file
+
+    print(f"Written: {results_file.publish(name, files)}. `shl docs` fills the pages")
+
+
+@shl.command("docs")
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit code 1 if a page says something else.")
+def fill_pages(only_check: bool) -> int:
+    """Fill the project's pages from results/."""
+    from shl_utils.publication import pages
+
+    pictures, texts = pages.old_pictures(), pages.stale()
+    for path in pictures:
+        print(f"{pages.picture_of(path)} is not what {path} says")
+    for page, text in texts.items():
+        print(f"{page} is not what results/ say")
+        if not only_check:
+            page.write_text(text, encoding="utf-8")
+    if not only_check:
+        for path in pictures:
+            pages.draw(path)
+    return 1 if only_check and (pictures or texts) else 0
+
+
 @shl.command("scan")
 @click.argument("paths", type=_path, nargs=-1, required=True, metavar="PATH...", help="Files or folders to search.")
 @click.option("--runs", multiple=True, metavar="RUN...", help="Whose notes to search for; default: all under runs/.")

@@ -15,6 +15,7 @@ FLOORS = (
     {"shl_utils.evaluation"},
     {"shl_utils.reporting"},
     {"shl_utils.experiments", "shl_utils.inference", "shl_utils.notebook"},
+    {"shl_utils.publication"},
 )
 ABOVE = {"shl_utils.cli", "shl_utils.runner", "shl_utils.kernels", "shl_utils.console", "benchmarks"}
 MOST = 13  # modules in a folder

@@ -1,4 +1,8 @@
-"""One comparison on several splits of a corpus: its mean, with an interval that allows for shared notes."""
+"""One comparison on several splits of a corpus: its mean, with an interval that allows for the notes they share.
+
+The interval is that of the corrected resampled t-test (Nadeau and Bengio 2003): the variance of a mean over splits is
+s^2 (1 / splits + test notes per training note) in place of s^2 / splits.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +11,72 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from shl_utils.evaluation import results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.evaluation.verdicts import verdict
 
 
 def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
-    """The rows that all tables have, as means over the splits: `row`, `comparable`, `reference`, F1 and gains.
+    """The rows that all tables have, as means over the splits: F1, gains with their intervals, and `_p` of the t-test.
 
-    Gains have 95% intervals of the corrected resampled t-test (Nadeau and Bengio 2003), and its p as `_p`. Splits share
-    notes, so the variance of their mean is s^2 (1 / splits + test_to_train) in place of s^2 / splits.
-    tables: of `results.table` on one split each, at least two, else ValueError. test_to_train: test notes per training
-    note.
+    tables: of `results.table`, one per split, at least two. test_to_train: test notes per training note.
     """
-    if len(tables) < 2:
-        raise ValueError("one split cannot be pooled: its own table has its intervals")
-    n, first = len(tables), tables[0]
-    keys = [key for key in first.index if all(key in table.index for table in tables)]
-    lines = {}
-    for key in keys:
-        line = first.loc[key, ["row", "comparable", "reference"]].to_dict() | {"splits": n}
-        for metric in HEADLINE_METRICS:
-            line[metric] = float(np.mean([table.loc[key, metric] for table in tables]))
-            gains = np.array([table.loc[key, f"{metric}_gain"] for table in tables], dtype=float)
-            line |= dict(zip((f"{metric}_gain{end}" for end in results.ENDS), _interval(gains, test_to_train)))
-            line[f"{metric}_p"] = np.nan if line["reference"] else _p(gains, test_to_train)
-        lines[key] = line
-    return pd.DataFrame(lines).T.infer_objects()
+    pooled = _common(tables)
+    for metric in HEADLINE_METRICS:
+        pooled[metric] = _values(tables, pooled.index, metric).mean(axis=0)
+        gains = _values(tables, pooled.index, f"{metric}_gain")
+        pooled[[f"{metric}_gain{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
+        p = [_p(column, test_to_train) for column in gains.T]
+        pooled[f"{metric}_p"] = np.where(pooled["reference"].astype(bool), np.nan, p)
+    return pooled[["row", "comparable", "reference", *(c for c in pooled if c.startswith((*HEADLINE_METRICS,)))]]
 
 
-def _deviation(gains: np.ndarray, test_to_train: float) -> float:
-    return float(gains.std(ddof=1)) * math.sqrt(1 / len(gains) + test_to_train)
+def pool_changes(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
+    """The same for tables of `effects`: changes that all have, with their mean gains and intervals."""
+    pooled = _common(tables)
+    for metric in HEADLINE_METRICS:
+        gains = _values(tables, pooled.index, metric)
+        pooled[[f"{metric}{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
+    return pooled
 
 
-def _interval(gains: np.ndarray, test_to_train: float) -> tuple[float, float, float]:
+def pool_claims(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
+    """The same for tables of `claims.judge_run`, with verdicts on the intervals over splits."""
+    by_metric = [table.set_index("metric", append=True) for table in tables]
+    pooled = _common(by_metric)
+    pooled[["gain", "low", "high"]] = _intervals(_values(by_metric, pooled.index, "gain"), test_to_train)
+    pooled = pooled.reset_index("metric").assign(run=f"{len(tables)} splits")
+    return pooled.assign(verdict=[verdict(*line) for line in zip(pooled["low"], pooled["high"], pooled["metric"])])
+
+
+def _common(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of the first table that all have."""
+    first = tables[0]
+    return first[[all(key in table.index for table in tables) for key in first.index]].copy()
+
+
+def _values(tables: Sequence[pd.DataFrame], rows: pd.Index, column: str) -> NDArray[np.float64]:
+    """(splits, rows)."""
+    return np.array([table.loc[rows, column] for table in tables], dtype=float)
+
+
+def _intervals(gains: NDArray, test_to_train: float) -> NDArray[np.float64]:
+    """Mean and ends of the 95% interval, (rows, 3). gains: (splits, rows)."""
+    mean = gains.mean(axis=0)
     half = stats.t.ppf(0.975, len(gains) - 1) * _deviation(gains, test_to_train)
-    return float(gains.mean()), float(gains.mean() - half), float(gains.mean() + half)
+    return np.stack([mean, mean - half, mean + half], axis=1)
 
 
-def _p(gains: np.ndarray, test_to_train: float) -> float:
-    deviation = _deviation(gains, test_to_train)
-    t = abs(gains.mean()) / deviation if deviation else math.inf * bool(gains.mean())
-    return float(2 * stats.t.sf(t, len(gains) - 1)) if t == t else 1.0
+def _deviation(gains: NDArray, test_to_train: float) -> NDArray[np.float64]:
+    """Standard deviation of the mean over splits, the first axis."""
+    return gains.std(axis=0, ddof=1) * math.sqrt(1 / len(gains) + test_to_train)
+
+
+def _p(gains: NDArray, test_to_train: float) -> float:
+    deviation, mean = float(_deviation(gains, test_to_train)), abs(float(gains.mean()))
+    if not deviation:
+        return 0.0 if mean else 1.0
+    return float(2 * stats.t.sf(mean / deviation, len(gains) - 1))

@@ -18,13 +18,15 @@ from matplotlib.figure import Figure
 from shl_utils.reporting import html_page
 from shl_utils.runs import stages
 
+FILE = Path(__file__).with_name("shl.mplstyle")
+
 
 def setup_notebook() -> None:
     """Set up a notebook: the project's plot style, and alternative texts for plots. Tables of pandas sort by a click
     and show long texts in full. Errors raised by this package appear in a few lines."""
     pd.set_option("display.max_colwidth", None)
     plt.switch_backend(plt.get_backend())  # a backend that starts later would replace our printer by its own
-    plt.style.use(["default", Path(__file__).with_name("shl.mplstyle")])  # not over a matplotlibrc of the user's
+    plt.style.use(["default", FILE])  # not over a matplotlibrc of the user's
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
         shell.set_custom_exc((ValueError, OSError), _refused)

@@ -81,6 +81,20 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(marked(table["row"], table["comparable"]))
 
 
+def gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Per comparable experiment: F1, and the gain with its verdict. table: from `results.table` or `splits.pool`."""
+    table = table[table["comparable"].astype(bool)]
+    columns = {}
+    for metric, title in HEADLINE_METRICS.items():
+        ends = zip(table[f"{metric}_gain_low"], table[f"{metric}_gain_high"], _disagree(table, metric))
+        said = [
+            f" {verdicts.verdict(low, high, metric)}{f' {verdicts.MARK}' * disagree}" for low, high, disagree in ends
+        ]
+        columns[f"{title}-F1"] = text(100 * table[metric], "{:.1f}")
+        columns[f"{title} gain"] = (changes(table, f"{metric}_gain") + said).where(~table["reference"].astype(bool), "")
+    return pd.DataFrame(columns).set_axis(table["row"])
+
+
 def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
     ends = table[[f"{metric}_gain_low", f"{metric}_gain_high", f"{metric}_p"]].to_numpy(dtype=float)
     return [verdicts.disagree(*line) for line in ends]

@@ -40,6 +40,23 @@ def test_gains_that_do_not_vary():
     assert splits.pool([table(0.0), table(0.0)], test_to_train=0.2).loc["other", "micro_f1_p"] == 1
 
 
-def test_one_split_is_not_pooled():
-    with pytest.raises(ValueError, match="one split cannot be pooled"):
-        splits.pool([table(0.1)], test_to_train=0.2)
+def test_changes_over_splits_by_hand():
+    ends = {f"{m}{end}": 0.0 for m in ("micro_f1", "macro_f1_present") for end in ("_low", "_high")}
+    tables = [
+        pd.DataFrame([ends | {"micro_f1": gain, "macro_f1_present": 0.0, "pairs": 2}], index=["eta for none"])
+        for gain in (0.1, 0.2, 0.3)
+    ]
+    line = splits.pool_changes(tables, test_to_train=0.25).loc["eta for none"]
+    assert line["micro_f1_low"] == pytest.approx(0.2 - 4.3027 * 0.1 * (7 / 12) ** 0.5, rel=1e-4)
+    assert line["pairs"] == 2
+
+
+def test_claims_over_splits_have_verdicts_of_their_own():
+    def lines(gain):
+        metrics = {"metric": ["micro_f1", "macro_f1_present"], "gain": [gain, np.nan], "low": 0.0, "high": 0.0}
+        return pd.DataFrame(metrics | {"verdict": "inconclusive"}, index=pd.Index(["it gains"] * 2, name="claim"))
+
+    found = splits.pool_claims([lines(0.10), lines(0.11), lines(0.12)], test_to_train=0.2)
+    assert found["gain"].tolist() == pytest.approx([0.11, np.nan], nan_ok=True)
+    assert found["verdict"].tolist() == ["gains", "not tested"]
+    assert set(found["run"]) == {"3 splits"}

@@ -1,0 +1,178 @@
+"""What finished runs found, as one file in `results/` that is committed: `shl publish`. It holds no text of a note.
+
+The runs of one file differ in their split alone. Its tables, of one split or pooled over several, fill `pages`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shl_utils.evaluation import cost
+from shl_utils.experiments import claims, grid, splits
+from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
+from shl_utils.reporting import findings, tables
+from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
+
+FOLDER = provenance.PROJECT / "results"
+STAGE = "05_ablate"  # that a published run has finished
+TABLES = ("ablation", "effects", "frequency", "sensitivity", "tuning")
+LATER = STAGES[STAGES.index(STAGE) + 1 :]
+# what changes no result, or is a path
+UNSAID = {"run", "based_on", "interactive", *PATHS, *PLACEMENT, *(name for stage in LATER for name in owned_by(stage))}
+Found = Mapping[str, Any]  # the contents of a published file
+
+
+def publish(name: str, files: Sequence[Path]) -> Path:
+    """Write `results/<name>.json` from the finished runs of these parameter files; return its path.
+
+    ValueError where runs differ in more than their split, or a file was edited after its run; FileNotFoundError where a
+    run is not finished.
+    """
+    runs = {path.stem: _run(path) for path in files}
+    first, *others = ({k: v for k, v in run["parameters"].items() if k != "seed"} for run in runs.values())
+    if any(other != first for other in others):
+        raise ValueError(f"{', '.join(runs)} differ in more than `seed`: publish them under names of their own")
+    target = FOLDER / f"{name}.json"
+    target.parent.mkdir(exist_ok=True)
+    storage.write_json(target, {"runs": runs})
+    return target
+
+
+def _run(path: Path) -> dict[str, Any]:
+    wanted = _parameters(path)
+    folder = stages.folder_of(wanted.run)
+    parameters, _ = stages.finished(folder, STAGE)
+    if edited := _differ(_said(wanted), _said(parameters)):
+        raise ValueError(f"{path} was edited after its run ({', '.join(edited)}): shl run {path}")
+    facts = {stage: stamps.read(folder, stage) for stage in stamps.up_to(STAGE)}
+    last = facts[STAGE]
+    notes = pd.read_parquet(folder / "corpus.parquet", columns=["split"])["split"]
+    return {
+        "file": path.resolve().relative_to(provenance.PROJECT).as_posix(),
+        "parameters": _said(parameters),
+        "grids": _grids(parameters),
+        "fingerprints": facts["00_imbalance"]["fingerprints"],
+        "notes": notes.value_counts().to_dict(),
+        "stages": {
+            stage: {"seconds": stamp["seconds_of_last_attempt"], "code": storage.short(stamp["code"])} | stamp["git"]
+            for stage, stamp in facts.items()
+        },
+        "computed": [line for stamp in facts.values() for line in stamp["computed"]],
+        "hardware": {name: last["hardware"][name] for name in ("model", "cores", "memory_gb", "gpus")},
+        "versions": last["versions"],
+        "finished": last["finished"],
+        "claims": _records(claims.judge_run(folder).reset_index()),
+        "tables": {name: _records(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES},
+        "models": _records(cost.models(cost.segments(folder)).reset_index()),
+    }
+
+
+def _parameters(path: Path) -> Parameters:
+    return check(parameter_file.load(path), origin=str(path))
+
+
+def _said(parameters: Parameters) -> dict[str, Any]:
+    """What a result depends on, without paths: of the encoder the last part of its name."""
+    return parameters.model_dump(exclude=UNSAID) | {"encoder": Path(parameters.encoder).name}
+
+
+def _grids(parameters: Parameters) -> dict[str, str]:
+    """Digests of the grid files, by the parameter that names them."""
+    named = {name: getattr(parameters, name) for name in ("grid", "sensitivity")}
+    return {name: storage.digest(grid.path_of(file)) for name, file in named.items() if file}
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in one.items() if other.get(name) != value]
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return json.loads(table.to_json(orient="records"))
+
+
+def outdated(found: Found) -> list[str]:
+    """By run, what today's parameter files, grids and defaults would run otherwise than these results were made."""
+    reasons = []
+    for name, run in found["runs"].items():
+        path = provenance.PROJECT / run["file"]
+        today = _parameters(path) if path.exists() else None
+        differ = (
+            _differ(_said(today), run["parameters"]) + _differ(_grids(today), run["grids"]) if today else [run["file"]]
+        )
+        reasons += [f"{name}: {', '.join(differ)}"] if differ else []
+    return reasons
+
+
+def notice(found: Found) -> str:
+    """What a page says of results that are `outdated`, else ""."""
+    reasons = "; ".join(outdated(found))
+    return f"**Old**: made with other parameters than today's ({reasons})." if reasons else ""
+
+
+def conditions(found: Found) -> pd.DataFrame:
+    """With what and where the results were made."""
+    runs = list(found["runs"].values())
+    first, p = runs[0], runs[0]["parameters"]
+    seeds = ", ".join(str(run["parameters"]["seed"]) for run in runs)
+    notes = " / ".join(f"{first['notes'][split]:,}" for split in ("train", "validation", "test"))
+    revisions = dict.fromkeys(run["stages"][STAGE].get("revision", "")[:7] for run in runs)
+    seconds = sum(stage["seconds"] for run in runs for stage in run["stages"].values())
+    precisions = dict.fromkeys(line["precision"] for run in runs for line in run["computed"])
+    lines = {
+        "command": "shl run " + " ".join(run["file"] for run in runs),
+        "notes": f"{p['source']}: {notes} for training, validation, test",
+        "splits": f"{len(runs)}, seed {seeds}",
+        "encoder": f"{p['encoder']}, at most {p['max_tokens']} tokens",
+        "machine": f"{first['hardware']['cores']} cores, {first['hardware']['model']}; {', '.join(precisions)}",
+        "seconds": f"{seconds:,.0f} of the last attempts",
+        "finished": f"{max(run['finished'] for run in runs)[:10]}, revision {', '.join(revisions)}",
+    }
+    return pd.DataFrame({"": lines}).rename_axis("made with")
+
+
+def ablation(found: Found) -> pd.DataFrame:
+    """The ablation's table, as `results.table` makes it; of several splits as `splits.pool` does."""
+    parts = [pd.DataFrame(run["tables"]["ablation"]).set_index("id") for run in found["runs"].values()]
+    return parts[0] if len(parts) == 1 else splits.pool(parts, test_to_train=_test_to_train(found))
+
+
+def gains(found: Found) -> pd.DataFrame:
+    return tables.gains(ablation(found))
+
+
+def verdicts(found: Found) -> pd.DataFrame:
+    return tables.verdict(_claims(found)).reset_index().set_index("claim")
+
+
+def primary(found: Found) -> str:
+    return findings.summarize_primary(_claims(found))
+
+
+def changes(found: Found) -> pd.DataFrame:
+    """Effects on average, and interactions."""
+    parts = [pd.DataFrame(run["tables"]["effects"]) for run in found["runs"].values()]
+    shown = [part[part["kind"].isin(["average", "interactions"])].set_index("change") for part in parts]
+    pooled = shown[0] if len(shown) == 1 else splits.pool_changes(shown, test_to_train=_test_to_train(found))
+    return tables.effects(pooled.assign(comparable=pooled["comparable"].fillna(True).astype(bool)))
+
+
+def tuning(found: Found) -> pd.DataFrame:
+    """Of the first split."""
+    return tables.tuning(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["tuning"]))
+
+
+def _claims(found: Found) -> pd.DataFrame:
+    parts = [pd.DataFrame(run["claims"]).set_index("claim") for run in found["runs"].values()]
+    if len(parts) == 1:
+        return parts[0].assign(run=next(iter(found["runs"])))
+    return splits.pool_claims(parts, test_to_train=_test_to_train(found))
+
+
+def _test_to_train(found: Found) -> float:
+    notes = next(iter(found["runs"].values()))["notes"]
+    return notes["test"] / notes["train"]

@@ -1,0 +1,135 @@
+"""Pages that are filled from files of results."""
+
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from conftest import PROJECT
+from matplotlib import pyplot as plt
+
+from shl_utils import cli
+from shl_utils.experiments.ablation import REFERENCE
+from shl_utils.publication import pages, results_file
+from shl_utils.runs import leak_scan
+
+
+def test_the_projects_pages_say_what_its_results_say():
+    assert pages.stale() == {}, "shl docs fills them"
+    assert pages.old_pictures() == [], "shl docs draws them"
+    filled = [page for page in pages.all_pages() if pages.PLACE.search(page.read_text(encoding="utf-8"))]
+    assert PROJECT / "docs" / "cost.md" in filled
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A folder of results with one file of steps, called bench."""
+    monkeypatch.setattr(results_file, "FOLDER", tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    line = {"what": "steps of 4", "precision": "fp32", "notes_per_second": 12.6, "flops_per_note": 1e9, "share": 0.5}
+    (tmp_path / "results" / "bench.json").write_text(json.dumps({"steps": [line]}))
+    return tmp_path / "results"
+
+
+def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
+    text = (
+        "A <!-- bench: steps | steps of 4 | notes per second -->?<!-- end --> b.\n\n<!-- bench: steps --><!-- end -->"
+    )
+    filled = pages.rendered(text, tmp_path / "page.md")
+    assert "A <!-- bench: steps | steps of 4 | notes per second -->13<!-- end --> b." in filled
+    assert "| steps of 4 | fp32 | 13 | 1.00 | 50% |" in filled
+    assert pages.rendered(filled, tmp_path / "page.md") == filled
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("benches: steps", "benches.json is missing, did you mean 'bench'"),
+        ("bench: stepps", "no part 'stepps', did you mean 'steps'"),
+        ("bench: steps | steps of 5 | notes per second", "no 'steps of 5', did you mean 'steps of 4'"),
+        ("bench: steps | steps of 4 | note per second", "no 'note per second', did you mean 'notes per second'"),
+    ],
+)
+def test_a_place_that_names_nothing_is_refused_with_its_page(results, tmp_path, place, message):
+    with pytest.raises(ValueError, match=rf"page\.md: <!-- .*{message}"):
+        pages.rendered(f"<!-- {place} --><!-- end -->", tmp_path / "page.md")
+
+
+@pytest.fixture
+def published(smoke, results, monkeypatch):
+    """The contents of what `shl publish` writes of the smoke run."""
+    monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
+    done = CliRunner().invoke(cli.shl, ["publish", "small", str(PROJECT / "params" / "smoke.yaml")])
+    assert done.exit_code == 0, done.output
+    return json.loads((results / "small.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, results, published, tmp_path):
+    assert leak_scan.find_leaks([results], [smoke[0]]) == []
+    assert str(smoke[0].parent) not in (results / "small.json").read_text()
+    assert results_file.outdated(published) == []
+    table = pd.read_parquet(smoke[0] / "ablation.parquet").set_index("id")
+    assert results_file.ablation(published)["micro_f1"].tolist() == pytest.approx(table["micro_f1"].tolist())
+    parts = ("notice", "made with", "primary", "gains", "verdicts", "changes")
+    text = pages.rendered("".join(f"<!-- small: {part} --><!-- end -->" for part in parts), tmp_path / "page.md")
+    assert "No run tested the primary comparison." in text
+    assert f"| {table.loc[REFERENCE, 'row']} | {100 * table.loc[REFERENCE, 'micro_f1']:.1f} |" in text
+    assert "| command | shl run params/smoke.yaml |" in text
+    assert "Old" not in text
+
+
+@pytest.mark.slow
+def test_results_that_would_come_out_otherwise_today_say_so(published):
+    (run,) = published["runs"].values()
+    run["parameters"]["epochs"] += 1
+    run["grids"]["grid"] = "another"
+    assert results_file.outdated(published) == ["smoke: epochs, grid"]
+    assert results_file.notice(published).startswith("**Old**: made with other parameters than today's (smoke: epochs")
+    run["file"] = "params/gone.yaml"
+    assert results_file.outdated(published) == ["smoke: params/gone.yaml"]
+
+
+@pytest.mark.slow
+def test_a_picture_belongs_to_its_file(results, published, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "picture_of", lambda path: tmp_path / "docs" / f"{path.stem}.svg")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- small: picture --><!-- end -->")
+    monkeypatch.setattr(pages, "all_pages", lambda: [page])
+    assert pages.old_pictures() == [results / "small.json"]
+    pages.draw(results / "small.json")
+    assert pages.old_pictures() == []
+    assert "](docs/small.svg)" in pages.rendered(page.read_text(), page)
+    assert not plt.get_fignums()
+    (results / "small.json").write_text(json.dumps(published))
+    assert pages.old_pictures() == [results / "small.json"], "the file has changed"
+
+
+@pytest.mark.slow
+def test_runs_on_several_splits_are_pooled(published):
+    (run,) = published["runs"].values()
+    other = json.loads(json.dumps(run))
+    other["parameters"]["seed"] += 1
+    for line in other["tables"]["ablation"]:
+        line["micro_f1_gain"] = (line["micro_f1_gain"] or 0) + 0.02 * (not line["reference"])
+    found = {"runs": {"a": run, "b": other}}
+    assert results_file.conditions(found).loc["splits", ""].startswith("2, seed ")
+    one, pooled = results_file.ablation({"runs": {"a": run}}), results_file.ablation(found)
+    key = one.index[~one["reference"].astype(bool)][-1]
+    assert pooled.loc[key, "micro_f1_gain"] == pytest.approx(one.loc[key, "micro_f1_gain"] + 0.01)
+    assert len(results_file.gains(found)) == len(results_file.gains({"runs": {"a": run}}))
+    assert not results_file.changes(found).empty
+    assert not results_file.verdicts(found).empty
+
+
+@pytest.mark.slow
+def test_what_cannot_be_published_is_refused(smoke, results, monkeypatch, tmp_path):
+    monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
+    text = (PROJECT / "params" / "smoke.yaml").read_text()
+    (tmp_path / "edited.yaml").write_text(f"{text}\nmin_positives: 9\n")
+    with pytest.raises(ValueError, match=r"edited\.yaml was edited after its run \(min_positives\)"):
+        results_file.publish("x", [tmp_path / "edited.yaml"])
+    (tmp_path / "none.yaml").write_text(text.replace("run: smoke", "run: none"))
+    with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance"):
+        results_file.publish("x", [tmp_path / "none.yaml"])
+    assert list(results.glob("x*")) == []
