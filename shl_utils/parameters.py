@@ -170,6 +170,7 @@ class Parameters(_Brought):
     min_positives: int = _evaluate(
         5, "positives in validation that a threshold of its own needs; below, the global one is used", ge=1
     )
+    tune_linear: bool = _evaluate(False, "choose terms, C and class weight of the linear model on validation")
     bootstrap_draws: int = _evaluate(1000, "bootstrap draws for each interval", ge=100)
 
     # 05_ablate

@@ -112,7 +112,7 @@ def japanese(symptoms):
 def test_the_linear_model_reads_characters_where_a_script_has_no_spaces():
     notes = japanese([["fever"], ["cough"], ["cough", "rash"], ["rash", "fever"], ["rash"]] * 20)
     assert linear_baseline.terms(notes) == linear_baseline.CHARACTERS
-    linear = linear_baseline.tfidf_logistic(notes, linear_baseline.terms(notes))
+    linear, _ = linear_baseline.tfidf_logistic(notes, linear_baseline.terms(notes))
     figures, _ = results.compare(notes, notes.labels, {"m": linear}, one(bootstrap_draws=100), reference="m")
     assert figures.loc["m", "micro_f1"] > 0.9
 
@@ -136,7 +136,7 @@ def test_codes_without_a_training_note_go_through_every_stage():
     assert variants.named_segments(segments).tolist() == ["0", "0", "no model"]
     drawn = invented_plan(notes.labels, segments, notes.rows("train"), loss="sh").training_set(0)
     assert np.isfinite(drawn.weights).all()
-    linear = linear_baseline.tfidf_logistic(notes, linear_baseline.terms(notes))
+    linear, _ = linear_baseline.tfidf_logistic(notes, linear_baseline.terms(notes))
     assert (linear.probabilities[:, 2] == 0).all()
     gold = notes.labels
     figures, measured = results.compare(notes, gold, {"m": linear}, one(bootstrap_draws=100), reference="m")
