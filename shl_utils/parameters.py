@@ -131,6 +131,9 @@ class Parameters(_Brought):
     negatives_per_positive: float = _train(
         1.0, "negative notes sampled per positive note of the segment and pass", gt=0
     )
+    undersampling: Literal["weight", "prior_correction"] = _train(
+        "weight", "a drawn negative weighs for those left out, or logits are corrected for them (our extension)"
+    )
     initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _train(
         "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
     )

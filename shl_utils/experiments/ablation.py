@@ -97,7 +97,7 @@ class Experiment:
     @property
     def extension(self) -> bool:
         """Whether it contains something of ours that is not the paper's."""
-        papers = {"initialization": "prior", "pooling": "mean", "max_negative_weight": 0}
+        papers = {"initialization": "prior", "pooling": "mean", "max_negative_weight": 0, "undersampling": "weight"}
         return self.scoring == "stacked" or not self.levels(papers).items() <= papers.items()
 
     @property

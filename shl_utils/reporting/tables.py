@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ DEFINITIONS = {
     "[low, high]": results.INTERVAL,
 }
 TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
+STEPS = {"gradient_norm": "{:.2g}", "clipped": "{:.0%}"}  # means over epochs
 # what losses derive from the training notes: the harmonic weights, and their own arguments
 LABELS = {"weights": "weight of a negative"} | {name: taken.label for name, taken in DERIVED.items()}
 
 
 def segments(records: Sequence[SegmentRecord]) -> pd.DataFrame:
-    """Per segment: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone.
+    """Per segment: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone; norm of
+    the gradient before clipping and share of steps that were clipped, means over epochs; and how many negatives a drawn
+    one stands for, by which its weight is multiplied.
 
     The other columns are what its loss derived from the training notes (LABELS), as minimum / median / maximum.
     """
@@ -235,6 +239,11 @@ def _trained(record: SegmentRecord) -> dict[str, Any]:
         "frequency_ap": record.frequency_ap,
     }
     texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}
+    done = [epoch for epoch in record.history if epoch["loss"] is not None]
+    for name, form in STEPS.items():
+        texts[name] = form.format(statistics.fmean(epoch[name] for epoch in done)) if done else ""
+    stands_for = record.negatives / max(record.negatives_per_pass, 1)
+    texts |= {"a negative stands for": f"{stands_for:.3g}" if record.negatives else ""}
     return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}
 
 

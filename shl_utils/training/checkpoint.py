@@ -35,10 +35,10 @@ class TrainingState:
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def add(self, loss: float, score: float, weights: dict[str, Tensor]) -> None:
-        """Append an epoch: its loss, its `score` on validation (NaN if undefined) and its trainable weights."""
+    def add(self, facts: dict[str, float], score: float, weights: dict[str, Tensor]) -> None:
+        """Append an epoch: facts of its steps, its `score` on validation (NaN if undefined), its trainable weights."""
         unknown = bool(np.isnan(score))
-        self.history.append({"epoch": len(self.history), "loss": loss, "validation_ap": None if unknown else score})
+        self.history.append({"epoch": len(self.history), **facts, "validation_ap": None if unknown else score})
         if unknown or score > self.best_score:  # without validation positives, nothing speaks against the last
             self.best, self.best_weights = len(self.history) - 1, weights
             self.best_score = self.best_score if unknown else score

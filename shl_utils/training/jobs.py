@@ -75,7 +75,13 @@ class Plan:
             largest = parameters.max_negative_weight
             weights[self.train] = harmonic_weights.weights(self._sources, k, beta=parameters.beta, largest=largest)
         positive = self._sources[:, k]
-        found = TrainingSet(self.train[positive], self.train[~positive], weights, parameters.negatives_per_positive)
+        found = TrainingSet(
+            self.train[positive],
+            self.train[~positive],
+            weights,
+            parameters.negatives_per_positive,
+            weighted=parameters.undersampling == "weight",
+        )
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
     @cached_property

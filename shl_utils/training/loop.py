@@ -85,12 +85,12 @@ def fit(
     state.resume(path, key)
     on_step(len(state.history) * task.notes.size)
     for epoch in range(len(state.history), task.epochs):
-        loss = _epoch(training, on_step)
+        facts = _epoch(training, on_step)
         weights = trainable_weights(net)
         if not all(values.isfinite().all() for values in weights.values()):
             state.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break
-        state.add(loss, _validate(net, task, accelerator), weights)
+        state.add(facts, _validate(net, task, accelerator), weights)
         if epoch + 1 < task.epochs and accelerator.is_main_process:
             state.save(path, key, time.monotonic() - started)
     net = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -164,39 +164,50 @@ class Training:
         return [p for p in self.model.parameters() if p.requires_grad]
 
 
-def step(training: Training, rows: NDArray[np.int64], weights: NDArray[np.float64], *, notes: float) -> Tensor:
-    """One step on these notes; returns the loss. weights: (rows,). notes: that the loss is divided by."""
+def step(
+    training: Training, rows: NDArray[np.int64], weights: NDArray[np.float64], *, notes: float
+) -> tuple[Tensor, Tensor]:
+    """One step on these notes; returns the loss, and the norm of the gradient before clipping.
+
+    weights: (rows,). notes: that the loss is divided by.
+    """
     task, accelerator, state = training.task, training.accelerator, training.state
     inputs, mask = task.features.pad(rows, device=accelerator.device)
     targets = torch.tensor(task.labels[rows].toarray(), device=accelerator.device)
     weighed = torch.tensor(weights, device=accelerator.device)
     loss = task.loss(training.model(inputs, mask), targets, weighed, notes=notes)
     accelerator.backward(loss)
-    if training.parameters.max_grad_norm:
-        accelerator.clip_grad_norm_(training.trainable, training.parameters.max_grad_norm)
+    norm = accelerator.clip_grad_norm_(training.trainable, training.parameters.max_grad_norm or torch.inf)
     state.optimizer.step()
     if not accelerator.optimizer_step_was_skipped:
         state.schedule.step()
     state.optimizer.zero_grad()
-    return loss.detach()
+    return loss.detach(), norm.detach()
 
 
-def _epoch(training: Training, on_step: Callable[[int], None]) -> float:
-    """Train one epoch; the mean loss per note over all processes."""
+def _epoch(training: Training, on_step: Callable[[int], None]) -> dict[str, float]:
+    """Train one epoch; the mean `loss` per note over all processes, `gradient_norm` and `clipped` of `SegmentRecord`."""
     task, accelerator, state = training.task, training.accelerator, training.state
     rows, weights = task.notes.epoch(state.rng)
     rank, world = accelerator.process_index, accelerator.num_processes
-    total = torch.zeros((), device=accelerator.device)
+    total, norms = torch.zeros((), device=accelerator.device), []
     for batch in batches(rows, task.features.lengths, size=training.parameters.batch_size, rng=state.rng):
         mine = batch[rank::world]
         share = weights[mine]
         if not len(mine):  # a last batch smaller than the number of processes: all must step together
             mine, share = batch[:1], np.zeros(1)
         # DDP averages the gradients over processes, hence the division by world
-        loss = step(training, rows[mine], share, notes=len(batch) / world)
+        loss, norm = step(training, rows[mine], share, notes=len(batch) / world)
         total += loss * len(batch)  # read once per epoch: reading it here would wait for the GPU
+        norms.append(norm)
         on_step(len(batch))
-    return float(accelerator.reduce(total, "mean")) / len(rows)
+    taken = torch.stack(norms)
+    taken = taken[taken.isfinite()]  # in fp16 some overflow, and their steps are skipped
+    return {
+        "loss": float(accelerator.reduce(total, "mean")) / len(rows),
+        "gradient_norm": float(taken.mean()) if len(taken) else 0.0,
+        "clipped": float((taken > (training.parameters.max_grad_norm or torch.inf)).sum()) / len(norms),
+    }
 
 
 def _validate(net: SegmentModel, task: Task, accelerator: Accelerator) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class TrainingSet:
 
     positives: numbers of the notes with a code of the segment. negatives: numbers of the negative notes.
     weights: (all notes,), loss weight by note number if every training note were seen once per epoch.
-    ratio: negatives drawn per positive and pass. passes: passes over the positives per epoch.
+    ratio: negatives drawn per positive and pass. passes: passes over the positives per epoch. weighted: whether a drawn
+    negative weighs for those left out; if not, the model's logits are to be corrected, see `correction`.
     """
 
     positives: NDArray[np.int64]
@@ -24,6 +26,7 @@ class TrainingSet:
     weights: NDArray[np.float64]
     ratio: float
     passes: int = 1
+    weighted: bool = True
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -48,14 +51,25 @@ class TrainingSet:
     def epoch(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Note numbers of one epoch and the weight of each; a pass is all positives and a new draw of negatives.
 
-        A drawn negative is up-weighted by (negatives / negatives drawn), for those left out. So the expected loss is
-        that of the whole training set, whatever the ratio.
+        If `weighted`, a drawn negative is up-weighted by (negatives / negatives drawn), for those left out. So the
+        expected loss is that of the whole training set, whatever the ratio.
         """
         draws = [rng.choice(self.negatives, size=self.drawn, replace=False) for _ in range(self.passes)]
         rows = np.concatenate([part for draw in draws for part in (self.positives, draw)])
         drawn = np.isin(rows, self.negatives)
-        stands_for = len(self.negatives) / max(self.drawn, 1)
+        stands_for = len(self.negatives) / max(self.drawn, 1) if self.weighted else 1.0
         return rows, self.weights[rows] * np.where(drawn, stands_for, 1.0)
+
+
+    def correction(self, labels: sparse.csr_array) -> NDArray[np.float64]:
+        """(codes,): log odds of each code among the drawn notes, less those among all. labels: (all notes, codes).
+
+        A model that learns from the drawn notes alone, with this added to its logits, has the log odds among all notes
+        in its logits themselves: the prior correction of King and Zeng 2001, code by code.
+        """
+        positive, negative = self.weights[self.positives], self.weights[self.negatives].sum()
+        without = positive.sum() - labels[self.positives].T @ positive
+        return np.log((without + negative) / (without + negative * self.drawn / len(self.negatives)))
 
 
 def batches(

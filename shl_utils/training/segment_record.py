@@ -24,8 +24,9 @@ class SegmentRecord:
     positives, negatives: numbers of its training notes with and without one of its codes. negatives_per_pass: how many
     negatives are drawn for each pass. passes_per_epoch: passes over the positives.
     history: per epoch, `epoch` (from 0), `loss` (mean per note; None after divergence) and `validation_ap` (average
-    precision over all pairs of validation; None without a positive there). best_epoch: the epoch that was kept; None if
-    the first one diverged. frequency_ap: validation AP of the codes' training frequencies alone, or None.
+    precision over all pairs of validation; None without a positive there), `gradient_norm` (mean over steps, before
+    clipping) and `clipped` (share of the steps whose gradient was). best_epoch: the epoch that was kept; None if the
+    first one diverged. frequency_ap: validation AP of the codes' training frequencies alone, or None.
     skipped_steps: steps whose gradient overflowed in fp16. trainable_parameters: numbers in adapter and head.
     derived: values that the loss derives from the training labels, see `jobs.Plan.derived`.
     """

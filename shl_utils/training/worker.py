@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from shl_utils.data import corpus as corpora
@@ -139,16 +140,24 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.F
 
 def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int, *, device: torch.device | str = "cpu") -> loop.Task:
     """The training task of segment `k` of `plan`; seen: features of all notes. device: where it is trained."""
-    parameters, own = plan.variant.parameters, plan.labels[:, plan.segments == k]
+    parameters, own, notes = plan.variant.parameters, plan.labels[:, plan.segments == k], plan.training_set(k)
+    loss = loss_factory.fitted(parameters.loss, own[plan.train], parameters, device=device)
+    if not notes.weighted and len(notes.negatives):
+        loss = partial(_corrected, loss, torch.tensor(notes.correction(own), dtype=torch.float32, device=device))
     return loop.Task(
         features=seen,
         labels=own,
-        notes=plan.training_set(k),
+        notes=notes,
         validation=corpus.rows("validation"),
-        loss=loss_factory.fitted(parameters.loss, own[plan.train], parameters, device=device),
+        loss=loss,
         epochs=parameters.epochs,
         seed=parameters.training_seed * 1000 + k,
     )
+
+
+def _corrected(loss: Callable[..., Tensor], correction: Tensor, logits: Tensor, *others: Tensor, notes: float) -> Tensor:
+    """The loss of logits that are corrected for the negatives which are not drawn, see `TrainingSet.correction`."""
+    return loss(logits + correction, *others, notes=notes)
 
 
 def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_model.SegmentModel:

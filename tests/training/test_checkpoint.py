@@ -30,7 +30,7 @@ def epoch(at: TrainingState, score: float) -> None:
             at.optimizer.step()
         at.optimizer.zero_grad()
         at.schedule.step()
-    at.add(loss.item(), score, trainable_weights(at.net))
+    at.add({"loss": loss.item()}, score, trainable_weights(at.net))
 
 
 SCORES = [0.5, 0.7, float("nan"), 0.6]

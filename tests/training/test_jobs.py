@@ -107,11 +107,12 @@ def test_the_table_of_segments_shows_what_each_loss_took():
     assert table["offset of R-BCE"].tolist() == ["0.9", ""]
     assert table["codes"].tolist() == [2, 2]
     assert table.index.tolist() == ["0", "1"]
-    silent = [{"epoch": 0, "loss": 1.0, "validation_ap": None}]
+    silent = [{"epoch": 0, "loss": None, "validation_ap": None}]
     alone = tables.segments([invented_record(), invented_record(segment=1, history=silent, frequency_ap=None)])
-    shown = [*tables.TRAINED, "validation_ap", "frequency_ap", "codes"]
+    shown = [*tables.TRAINED, "validation_ap", "frequency_ap", *tables.STEPS, "a negative stands for", "codes"]
     assert list(alone.columns) == [name.replace("_", " ") for name in shown], "nothing taken"
     assert alone[["validation ap", "frequency ap"]].to_numpy().tolist() == [["0.250", "0.125"], ["", ""]]
+    assert alone[["gradient norm", "clipped", "a negative stands for"]].to_numpy().tolist()[0] == ["2", "75%", "1"]
 
 
 def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():

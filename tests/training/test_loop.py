@@ -26,7 +26,7 @@ from shl_utils.parameters import check
 from shl_utils.reporting import tables
 from shl_utils.runs import mixed_precision
 from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
-from shl_utils.training.sampling import TrainingSet, batches, n_batches
+from shl_utils.training.sampling import TrainingSet
 
 pytestmark = pytest.mark.slow
 processor_only = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, test_gpu.py does it for real")
@@ -495,29 +495,6 @@ def test_training_all_layers_uses_tokens(small_run, tmp_path):
     layers = {int(name.split(".")[2]) for name in config["target_modules"].replace("\\", "").split("|")}
     assert layers == set(range(6))
     assert np.isfinite(record.history[0]["loss"])
-
-
-def test_expected_weight_of_drawn_negatives_is_that_of_all():
-    rng = np.random.default_rng(0)
-    weight = rng.random(100)
-    notes = TrainingSet(np.arange(10), np.arange(10, 100), weight, ratio=2.0)
-    totals = []
-    for _ in range(400):
-        rows, weights_ = notes.epoch(rng)
-        assert len(rows) == 30
-        assert len(set(rows)) == 30
-        assert weights_[:10] == pytest.approx(weight[:10])
-        totals.append(weights_[10:].sum())
-    assert np.mean(totals) == pytest.approx(weight[10:].sum(), rel=0.02)
-
-
-def test_batches_hold_every_note_once_and_are_counted():
-    rng = np.random.default_rng(0)
-    for n in (1, 15, 16, 17, 255, 256, 257, 1000):
-        rows = rng.permutation(2000)[:n]
-        cut = list(batches(rows, rng.integers(1, 100, 2000), size=16, rng=rng))
-        assert sorted(np.concatenate(cut).tolist()) == list(range(n))
-        assert len(cut) == n_batches(n, size=16)
 
 
 def test_prior_follows_the_weights():
