@@ -97,7 +97,7 @@ FILES = [path for path in (PROJECT / "params").rglob("*.yaml") if path.parent.na
 def test_our_own_files_are_valid_and_hold_differences_only(path):
     values = parameter_file.load(path)
     defaults = Parameters().model_dump()
-    assert values["run"] == path.stem
+    assert values["run"] == "_".join(path.relative_to(PROJECT / "params").with_suffix("").parts)
     assert all(defaults[name] != value for name, value in values.items() if name != "run")
 
 

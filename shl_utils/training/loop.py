@@ -186,7 +186,7 @@ def step(
 
 
 def _epoch(training: Training, on_step: Callable[[int], None]) -> dict[str, float]:
-    """Train one epoch; the mean `loss` per note over all processes, `gradient_norm` and `clipped` of `SegmentRecord`."""
+    """Train one epoch; returns what `SegmentRecord` says of it: `loss`, `gradient_norm` and `clipped`."""
     task, accelerator, state = training.task, training.accelerator, training.state
     rows, weights = task.notes.epoch(state.rng)
     rank, world = accelerator.process_index, accelerator.num_processes

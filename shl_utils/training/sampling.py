@@ -60,7 +60,6 @@ class TrainingSet:
         stands_for = len(self.negatives) / max(self.drawn, 1) if self.weighted else 1.0
         return rows, self.weights[rows] * np.where(drawn, stands_for, 1.0)
 
-
     def correction(self, labels: sparse.csr_array) -> NDArray[np.float64]:
         """(codes,): log odds of each code among the drawn notes, less those among all. labels: (all notes, codes).
 

@@ -155,7 +155,9 @@ def task_of(seen: Ragged, corpus: Corpus, plan: Plan, k: int, *, device: torch.d
     )
 
 
-def _corrected(loss: Callable[..., Tensor], correction: Tensor, logits: Tensor, *others: Tensor, notes: float) -> Tensor:
+def _corrected(
+    loss: Callable[..., Tensor], correction: Tensor, logits: Tensor, *others: Tensor, notes: float
+) -> Tensor:
     """The loss of logits that are corrected for the negatives which are not drawn, see `TrainingSet.correction`."""
     return loss(logits + correction, *others, notes=notes)
 

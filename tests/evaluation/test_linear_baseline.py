@@ -28,6 +28,10 @@ def test_a_setting_is_chosen_on_validation(tmp_path):
     assert len(trials) == len(trials.drop_duplicates(["longest", "C", "class_weight"])) == 12
     validation = notes.rows("validation")
     score = score_metrics.validation_score(notes.labels[validation].toarray(), found.select(validation))
-    assert score == pytest.approx(trials["validation_score"].max()) == trials.loc[trials["chosen"], "validation_score"].item()
+    assert (
+        score
+        == pytest.approx(trials["validation_score"].max())
+        == trials.loc[trials["chosen"], "validation_score"].item()
+    )
     assert score >= line["validation_score"].item() == trials["validation_score"][0]
     assert plain.probabilities.shape == found.probabilities.shape

@@ -278,6 +278,7 @@ INACTIVE = {
     "filter_by": [{"filter_labels": "none"}],
     "filter_threshold": [{"filter_labels": "none"}],
     "negatives_per_positive": [{"segmentation": "none", "filter_labels": "none"}],
+    "undersampling": [{"segmentation": "none", "filter_labels": "none"}],
 }
 
 

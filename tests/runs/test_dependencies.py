@@ -30,7 +30,7 @@ CHANGES = [
     ("method/losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
     ("method/losses", "_average(losses.unsqueeze(1)", "_average(1 * losses.unsqueeze(1)", {"03", "05"}, set()),
     ("method/label_filter", "= split[table[", "= 1 * split[table[", {"01", "02", "03", "04", "05"}, set()),
-    ("evaluation/linear_baseline", "C=10", "C=9", {"04"}, set()),
+    ("evaluation/linear_baseline", "sublinear_tf=True", "sublinear_tf=False", {"04"}, set()),
     ("evaluation/label_metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05"}, set()),
     ("encoder/tokens", "texts = list(texts)", "texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
     ("reporting/plots", '"Training loss"', '"Loss in training"', {"03"}, set()),
@@ -136,7 +136,7 @@ def test_a_changed_loss_trains_those_that_use_it(changed, line, users):
 def test_what_is_put_into_a_table_counts():
     reached = dependencies.reached(*dependencies._notebook(PROJECT / "notebooks" / "04_evaluate.ipynb")[0])
     assert ("shl_utils.evaluation.linear_baseline", "tfidf_logistic") in reached
-    assert ("shl_utils.evaluation.linear_baseline", "_probability") in reached
+    assert ("shl_utils.evaluation.linear_baseline", "_probabilities") in reached
 
 
 def code_cells(path):
@@ -222,8 +222,9 @@ def test_a_value_of_its_own_is_no_module():
 
 
 def test_files_beside_a_module_and_modules_started_by_name_count():
-    style = dependencies._module("shl_utils.notebook.style").parts["setup_notebook"]
-    assert dependencies.PACKAGE / "notebook" / "shl.mplstyle" in style.files
+    style = dependencies._module("shl_utils.notebook.style").parts
+    assert dependencies.PACKAGE / "notebook" / "shl.mplstyle" in style["FILE"].files
+    assert ("shl_utils.notebook.style", "FILE") in style["setup_notebook"].uses
     assert ("shl_utils.training.worker", "*") in dependencies._module("shl_utils.training.launch").parts["join"].uses
 
 

@@ -26,7 +26,7 @@ from shl_utils.parameters import check
 from shl_utils.reporting import tables
 from shl_utils.runs import mixed_precision
 from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
-from shl_utils.training.sampling import TrainingSet
+from shl_utils.training.sampling import TrainingSet, batches
 
 pytestmark = pytest.mark.slow
 processor_only = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, test_gpu.py does it for real")
