@@ -96,9 +96,15 @@ def segment_counts(folder: Path, parameters: Parameters, numbers: Iterable[int])
 
 
 def bench(
-    folder: Path, parameters: Parameters, ways: Sequence[Way], *, factors: Sequence[float], seeds: Sequence[int]
+    folder: Path,
+    parameters: Parameters,
+    ways: Sequence[Way],
+    *,
+    factors: Sequence[float],
+    seeds: Sequence[int],
+    name: str = "training",
 ) -> Path:
-    """Train in every way on the notes of the run in `folder`, one after the other; return the file of results.
+    """Train in every way on the notes of the run in `folder`, one after the other; return the file of results, `name`.
 
     factors: on the learning rates. The parameters' seed trains with each, and validation chooses the one that all
     `seeds` train with. What was measured under the same conditions is kept, and the file is rewritten after each
@@ -110,7 +116,7 @@ def bench(
     for way in ways:  # before time is spent
         for factor in factors:
             way.parameters(parameters, factor, first)
-    target = folder / FOLDER / "training.json"
+    target = folder / FOLDER / f"{name}.json"
     found = _kept(target, _conditions(folder, parameters))
 
     def train(way: Way, factor: float, seed: int) -> None:
@@ -148,7 +154,7 @@ def _conditions(folder: Path, parameters: Parameters) -> dict[str, Any]:
 
 
 def _kept(target: Path, conditions: dict[str, Any]) -> dict[str, Any]:
-    """What was measured under these conditions. What was measured under others is kept as `training.old.json`."""
+    """What was measured under these conditions. What was measured under others is kept beside it, as `.old.json`."""
     found = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     differ = [name for name, value in conditions.items() if found.get(name) != value]
     if found and differ:

@@ -254,8 +254,9 @@ def bench(
             table, path = cost_tables.steps, steps.bench(folder, full)
         else:
             ways = training_cost.segment_counts(folder, full, segments) if segments else training_cost.WAYS
-            table = cost_tables.by_segments if segments else cost_tables.training
-            path = training_cost.bench(folder, full, ways, factors=rates or [1.0], seeds=seeds or [full.training_seed])
+            table = cost_tables.segments if segments else cost_tables.training
+            how = {"factors": rates or [1.0], "seeds": seeds or [full.training_seed]}
+            path = training_cost.bench(folder, full, ways, **how, name="segments" if segments else "training")
         print(f"\n{tables.markdown(table(json.loads(path.read_text(encoding='utf-8'))))}\n\nWritten to {path}")
     return 0
 

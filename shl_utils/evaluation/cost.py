@@ -18,11 +18,13 @@ from shl_utils.encoder import forward_pass, frozen_layers
 from shl_utils.encoder.tokens import Ragged
 from shl_utils.evaluation import disk
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import progress, stamps
+from shl_utils.runs import progress, provenance, stamps
 from shl_utils.training import variants, worker
 from shl_utils.training.sampling import batches
 from shl_utils.training.segment_record import FILE, SegmentRecord
 
+# files in `results/` of the project, by what `benches` calls them
+PUBLISHED = {"training": "cost_bf16", "segments": "segments_bf16", "steps": "steps_bf16", "sizes": "sizes_bf16"}
 # of the products of `lora_linear`: PyTorch's counter knows addmm only where it is not in place
 IN_PLACE = {torch.ops.aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1]}
 
@@ -88,8 +90,14 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
 
 
 def benches(folder: Path) -> dict[str, Any]:
-    """What `shl bench` wrote in this run: "training", "steps" and "sizes", if measured."""
-    paths = {name: folder / "bench" / f"{name}.json" for name in ("training", "steps", "sizes")}
+    """What `shl bench` wrote in this run: "training", "segments", "steps" and "sizes", if measured."""
+    paths = {name: folder / "bench" / f"{name}.json" for name in ("training", "segments", "steps", "sizes")}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+
+
+def published() -> dict[str, Any]:
+    """The same as measured by us, from `results/` of the project; what is not there is left out."""
+    paths = {name: provenance.PROJECT / "results" / f"{file}.json" for name, file in PUBLISHED.items()}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 
@@ -100,11 +108,11 @@ def at_chosen_rates(way: dict[str, Any]) -> pd.DataFrame:
 
 
 def by_segment_count(found: dict[str, Any]) -> pd.DataFrame:
-    """One row per number of segments, means over seeds, empty if that was not measured. found: what `shl bench` wrote.
+    """One row per number of segments, means over seeds. found: what `shl bench --segments` wrote.
 
     Columns: `seconds`, `notes_seen`, `peak_memory_mb`, `bytes`, `micro_f1`, `macro_f1_present`, `validation_ranking`.
     """
-    counted = {way["segments"]: at_chosen_rates(way) for way in found["ways"].values() if way["segments"]}
+    counted = {way["segments"]: at_chosen_rates(way) for way in found["ways"].values()}
     lines = {n: counted[n].mean(numeric_only=True) for n in sorted(counted)}
     return pd.DataFrame(lines).T.rename_axis("segments")
 

@@ -29,7 +29,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     # of benches
     "measured with": cost_tables.conditions,
     "training": cost_tables.training,
-    "segments": cost_tables.by_segments,
+    "segments": cost_tables.segments,
     "steps": cost_tables.steps,
     "sizes": cost_tables.sizes,
     # of published runs

@@ -13,9 +13,7 @@ from shl_utils.reporting.tables import change, text
 
 
 def training(found: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per way of training, means over seeds at the learning rates chosen; none of those in `by_segments`.
-
-    found: "training" of `cost.benches`.
+    """One row per way of training, means over seeds at the learning rates chosen.
 
     "x one" and "x segments" are the seconds as multiples of those of Trainer's one model and Trainer's segments, of the
     same seeds, with the smallest and the largest. FLOPs are of matrix products in training, forward and backward, with
@@ -25,8 +23,6 @@ def training(found: Mapping[str, Any]) -> pd.DataFrame:
     theirs = {way["changes"].get("segmentation") == "none": way for way in by_trainer}
     lines = {}
     for way in found["ways"].values():
-        if way["segments"]:
-            continue
         own = cost.at_chosen_rates(way)
         line = {"rates x": f"{way['factor']:g}", "seconds": f"{own['seconds'].mean():.0f}"}
         for one, title in ((True, "x one"), (False, "x segments")):
@@ -51,8 +47,8 @@ def training(found: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines).T.rename_axis("way")
 
 
-def by_segments(found: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per number of segments of the same codes. found: "training" of `cost.benches`."""
+def segments(found: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per number of segments of the same codes."""
     table = cost.by_segment_count(found)
     columns = {
         "seconds": text(table["seconds"], "{:.0f}"),
