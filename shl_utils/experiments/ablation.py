@@ -238,3 +238,14 @@ def core_seconds(folder: Path, wanted: list[Experiment]) -> pd.Series:
         stacked = zip(one.models, one.partners) if one.partners else zip(one.models)
         times[one.id] = float(np.mean([variants.core_seconds(folder, *parts) for parts in stacked]))
     return pd.Series(times)
+
+
+def gradients(folder: Path, wanted: list[Experiment]) -> pd.DataFrame:
+    """`gradient_norm` (before clipping) and `clipped` (share of steps) by experiment id: means over epochs, segments and
+    seeds."""
+    lines = {}
+    for one in wanted:
+        records = [record for model in one.models for record in variants.read_records(folder, model)]
+        epochs = pd.DataFrame([epoch for record in records for epoch in record.history])
+        lines[one.id] = epochs.reindex(columns=["gradient_norm", "clipped"]).astype(float).mean()
+    return pd.DataFrame(lines).T

@@ -99,6 +99,12 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(table["row"])
 
 
+def gradients(table: pd.DataFrame) -> pd.DataFrame:
+    """Norm of the gradient before clipping, and share of the steps that were clipped, by experiment."""
+    columns = {name.replace("_", " "): text(table[name], form) for name, form in STEPS.items()}
+    return pd.DataFrame(columns).set_axis(table["row"])[table["gradient_norm"].notna().to_numpy()]
+
+
 def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
     ends = table[[f"{metric}_gain_low", f"{metric}_gain_high", f"{metric}_p"]].to_numpy(dtype=float)
     return [verdicts.disagree(*line) for line in ends]

@@ -146,6 +146,19 @@ def test_the_cost_of_partners_counts_too(tmp_path):
     assert seconds.to_dict() == dict(zip((one.id for one in found), (10, 20, 1, 11)))
 
 
+def test_gradients_are_means_over_epochs_segments_and_seeds(tmp_path):
+    (_, one) = experiments(tmp_path, "- loss: [sh]\n  filter_labels: [none]\n  training_seed: [0, 1]")
+    diverged = {"epoch": 1, "loss": None, "validation_ap": None}
+    for seed, model in enumerate(one.models):
+        epoch = {"epoch": 0, "loss": 1.0, "validation_ap": 0.5, "gradient_norm": 1.0 + seed, "clipped": 0.5 * seed}
+        for segment in ("0", "1"):
+            invented_record(history=[epoch, diverged]).write(tmp_path / model.folder / "segments" / segment)
+    found = ablation.gradients(tmp_path, [one])
+    assert found.loc[one.id].to_dict() == {"gradient_norm": 1.5, "clipped": 0.25}
+    table = found.assign(row="a row")
+    assert tables.gradients(table).loc["a row"].tolist() == ["1.5", "25%"]
+
+
 def test_single_factors_are_curves_over_their_levels(tmp_path):
     found = experiments(tmp_path, "- eta: [0.5, 1.0]\n- gamma: [2.0, 3.0]")
     assert found[1].models[0].folder == ".", "the level that the run itself has is not trained again"
