@@ -81,5 +81,10 @@ def examples(task: Task, rows: NDArray[np.int64], weights: NDArray[np.float64]) 
 
 def predict(ready, task: Task, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Probabilities by the Trainer `ready` for the notes `rows`: float32 (rows, codes)."""
-    logits = ready.predict(examples(task, rows, np.ones(len(rows)))).predictions
-    return torch.tensor(logits).sigmoid().numpy()
+    order = np.argsort(task.features.lengths[rows], kind="stable")
+    # grouped by length it would predict in an order of its own, and not say which
+    ready.args.train_sampling_strategy = "sequential"
+    logits = ready.predict(examples(task, rows[order], np.ones(len(rows)))).predictions
+    probabilities = np.empty_like(logits, dtype=np.float32)
+    probabilities[order] = torch.tensor(logits).sigmoid().numpy()
+    return probabilities

@@ -177,6 +177,7 @@ def test_trainer_gets_the_notes_of_an_epoch_with_their_weights(place):
 
 def test_trainer_has_our_warm_up_and_batches_of_similar_length(place):
     folder, parameters = place
+    parameters = parameters.model_copy(update=training_cost.ALL_LAYERS)
     notes = corpus.read(folder)
     tokenizer, base = encoder.load(parameters.encoder)
     seen = tokens.tokenize(tokenizer, notes.notes["text"], max_tokens=256)
@@ -187,6 +188,12 @@ def test_trainer_has_our_warm_up_and_batches_of_similar_length(place):
     assert ready.args.get_warmup_steps(200) == 200 * parameters.warmup_share
     tokens_seen = torch.cat([batch["attention_mask"].flatten() for batch in ready.get_train_dataloader()])
     assert tokens_seen.float().mean() > 0.8, "the rest is padding"
+    rows = notes.rows("test")
+    torch.nn.init.normal_(net.head.weight)
+    with torch.inference_mode():
+        alone = np.concatenate([net.eval()(*seen.pad(rows[i : i + 1])).sigmoid().numpy() for i in range(len(rows))])
+    assert np.ptp(alone, axis=0).max() > 0.1
+    assert trainer_baseline.predict(ready, task, rows) == pytest.approx(alone, abs=1e-4), "each note has its own"
 
 
 @pytest.mark.long
