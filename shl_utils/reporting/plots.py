@@ -245,6 +245,21 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
     return axes
 
 
+def balance(shares: pd.DataFrame, axes: NDArray) -> NDArray:
+    """Shares of loss and gradient by origin of the notes, one bar per loss. shares: from `balance.shares`."""
+    for ax, (column, title) in zip(axes, (("loss", "Share of the loss"), ("gradient", "Share of the gradient"))):
+        wide = shares[column].unstack("under", sort=False).T[::-1]
+        left = np.zeros(len(wide))
+        for (origin, part), colour, hatch in zip(wide.items(), colours(wide.shape[1]), itertools.cycle(HATCHES)):
+            ax.barh(wide.index, 100 * part, left=left, color=colour, hatch=hatch, edgecolor="white", label=origin)
+            left += 100 * part.fillna(0).to_numpy()
+        ax.set(xlabel="%")
+        ax.set_title(title)
+    axes[1].set_yticklabels([])
+    axes[1].legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return axes
+
+
 def times(ratios: pd.Series, ax: Axes) -> Axes:
     """Cost of the segments as multiples of the cost of one model of all codes. ratios: from `cost.against_one`."""
     bars = ax.barh(ratios.index[::-1], ratios[::-1], color="C0")

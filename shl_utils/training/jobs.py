@@ -73,8 +73,8 @@ class Plan:
         parameters, weights = self.variant.parameters, np.ones(self.labels.shape[0])
         if LOSSES[parameters.loss].harmonic:
             largest = parameters.max_negative_weight
-            weights[self.train] = harmonic_weights.weights(self._sources, k, beta=parameters.beta, largest=largest)
-        positive = self._sources[:, k]
+            weights[self.train] = harmonic_weights.weights(self.sources, k, beta=parameters.beta, largest=largest)
+        positive = self.sources[:, k]
         found = TrainingSet(
             self.train[positive],
             self.train[~positive],
@@ -85,7 +85,7 @@ class Plan:
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
     @cached_property
-    def _sources(self) -> NDArray[np.bool_]:
+    def sources(self) -> NDArray[np.bool_]:
         """Of which segments each training note has labels, see `harmonic_weights.note_sources`."""
         modelled = self.segments >= 0
         return harmonic_weights.note_sources(self.labels[self.train][:, modelled], self.segments[modelled])
