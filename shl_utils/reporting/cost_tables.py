@@ -9,6 +9,7 @@ import pandas as pd
 
 from shl_utils.evaluation import cost, results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.evaluation.verdicts import verdict
 from shl_utils.reporting.tables import change, text
 
 
@@ -41,8 +42,7 @@ def training(found: Mapping[str, Any]) -> pd.DataFrame:
             "macro-F1": _over_seeds(own["macro_f1_present"]),
         }
         for metric, title in HEADLINE_METRICS.items():
-            columns = [f"{metric}{end}" for end in results.ENDS]
-            line[f"{title} gain"] = change(pd.Series(way["gain"]), columns) if "gain" in way else ""
+            line[f"{title} gain"] = _gain(way["gain"], metric) if "gain" in way else ""
         lines[way["name"]] = line
     return pd.DataFrame(lines).T.rename_axis("way")
 
@@ -60,6 +60,11 @@ def segments(found: Mapping[str, Any]) -> pd.DataFrame:
         "macro-F1": text(100 * table["macro_f1_present"], "{:.1f}"),
     }
     return pd.DataFrame(columns)
+
+
+def _gain(gain: Mapping[str, float], metric: str) -> str:
+    columns = [f"{metric}{end}" for end in results.ENDS]
+    return f"{change(pd.Series(gain), columns)} {verdict(*(gain[column] for column in columns[1:]), metric)}"
 
 
 def _ratio(seconds: pd.Series, base: pd.Series) -> str:

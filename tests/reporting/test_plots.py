@@ -42,3 +42,13 @@ def test_bars_side_by_side_differ_without_colour():
     hatches = [{bar.get_hatch() for bar in bars} for bars in ax.containers]
     assert len({tuple(found) for found in hatches}) == 3
     assert [patch.get_hatch() for patch in ax.get_legend().get_patches()] == [found.pop() for found in hatches]
+
+
+def test_shares_of_the_loss_are_stacked_to_a_hundred():
+    index = pd.MultiIndex.from_product([["bce", "sh"], ["positives", "segment 1"]], names=["under", "origin"])
+    shares = pd.DataFrame({"loss": [0.25, 0.75, 0.5, 0.5], "gradient": [0.5, 0.5, 0.9, 0.1]}, index=index)
+    _, axes = plt.subplots(1, 2)
+    plots.balance(shares, axes)
+    assert [bar.get_width() for bar in axes[0].containers[0]] == pytest.approx([50, 25]), "bce on top"
+    assert [bar.get_x() + bar.get_width() for bar in axes[0].containers[1]] == pytest.approx([100, 100])
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["positives", "segment 1"]
