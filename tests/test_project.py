@@ -65,11 +65,24 @@ def test_no_placeholder_is_left():
         assert not re.search(r"\b(RESULTS|MINUTES|TODO|FIXME|NNN)\b", path.read_text(encoding="utf-8")), path
 
 
-def test_what_the_readme_points_to_is_there():
-    targets = re.findall(r"\]\(([^)]+)\)", (PROJECT / "README.md").read_text(encoding="utf-8"))
-    local = [target for target in targets if not target.startswith("http")]
-    assert "docs/gains.png" in local
-    assert [target for target in local if not (PROJECT / target).exists()] == []
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_what_a_page_points_to_is_there(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            file, _, heading = target.partition("#")
+            path = page.parent / file
+            assert path.exists(), target
+            heads = [re.sub(r"[^\w -]", "", line.lstrip("# ")).lower() for line in path.read_text().splitlines()[:999]]
+            assert not heading or heading in [head.replace(" ", "-") for head in heads], target
+
+
+def test_the_front_page_is_short_and_leads_to_every_other():
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 180
+    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in text] == []
 
 
 def test_notebooks_are_stripped():
