@@ -1,7 +1,7 @@
-"""Pages whose tables, sentences, pictures and numbers come from files in `results/`: `shl docs`.
+"""Pages whose tables, sentences, pictures and numbers come from files in `results/`, or from the code: `shl docs`.
 
 A place in a page is a comment, what it stands for, and the comment `end`. The first comment names a file, something of
-it (a key of PARTS, or a picture) and, for one cell of a table, its row and column:
+it (a key of PARTS, or a picture) and, for one cell of a table, its row and column. `code` is no file: REFERENCE holds its.
 
     <!-- cost_bf16: training --> the table <!-- end -->
     <!-- cost_bf16: training | ours: segments, top 1 | seconds -->94<!-- end -->
@@ -12,15 +12,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from shl_utils.hints import nearest
 from shl_utils.notebook import style
-from shl_utils.publication import results_file
+from shl_utils.publication import reference, results_file
 from shl_utils.reporting import cost_tables, plots, tables
 from shl_utils.runs import provenance, storage
 
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "changes": results_file.changes,
     "tuning": results_file.tuning,
 }
+REFERENCE = {"parameters": reference.parameters, "runs": reference.runs, "grids": reference.grids}
 PICTURE = "picture"
 
 
@@ -70,17 +72,23 @@ def rendered(text: str, page: Path) -> str:
 
 
 def _value(file: str, part: str, cell: list[str], page: Path) -> str:
+    if file == "code":
+        return f"\n\n{tables.markdown(_known(REFERENCE, part)())}\n\n"
     path = results_file.FOLDER / f"{file}.json"
     if not path.exists():
         raise ValueError(f"{path} is missing{nearest(file, [known.stem for known in path.parent.glob('*.json')])}")
     if part == PICTURE:
         return f"\n\n{_picture(path, page)}\n\n"
-    if part not in PARTS:
-        raise ValueError(f"no part {part!r}{nearest(part, PARTS)}")
-    found = PARTS[part](json.loads(path.read_text(encoding="utf-8")))
+    found = _known(PARTS, part)(json.loads(path.read_text(encoding="utf-8")))
     if cell:
         return _cell(found, *cell)
     return found if isinstance(found, str) else f"\n\n{tables.markdown(found)}\n\n"
+
+
+def _known(parts: Mapping[str, Any], part: str) -> Any:
+    if part not in parts:
+        raise ValueError(f"no part {part!r}{nearest(part, parts)}")
+    return parts[part]
 
 
 def _cell(table: pd.DataFrame, row: str, column: str) -> str:

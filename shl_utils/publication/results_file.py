@@ -101,9 +101,8 @@ def outdated(found: Found) -> list[str]:
     for name, run in found["runs"].items():
         path = provenance.PROJECT / run["file"]
         today = _parameters(path) if path.exists() else None
-        differ = (
-            _differ(_said(today), run["parameters"]) + _differ(_grids(today), run["grids"]) if today else [run["file"]]
-        )
+        pairs = ((_said(today), run["parameters"]), (_grids(today), run["grids"])) if today else ()
+        differ = [part for pair in pairs for part in _differ(*pair)] if today else [f"{run['file']} is gone"]
         reasons += [f"{name}: {', '.join(differ)}"] if differ else []
     return reasons
 
@@ -142,14 +141,17 @@ def ablation(found: Found) -> pd.DataFrame:
 
 
 def gains(found: Found) -> pd.DataFrame:
+    """F1 of the comparable rows, and what they gain over one BCE model, with verdicts."""
     return tables.gains(ablation(found))
 
 
 def verdicts(found: Found) -> pd.DataFrame:
+    """The paper's claims and the verdicts on them."""
     return tables.verdict(_claims(found)).reset_index().set_index("claim")
 
 
 def primary(found: Found) -> str:
+    """The primary comparison in one sentence."""
     return findings.summarize_primary(_claims(found))
 
 
@@ -162,7 +164,7 @@ def changes(found: Found) -> pd.DataFrame:
 
 
 def tuning(found: Found) -> pd.DataFrame:
-    """Of the first split."""
+    """What each row was tried with, and what validation chose, on the first split."""
     return tables.tuning(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["tuning"]))
 
 

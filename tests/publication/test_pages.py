@@ -10,7 +10,8 @@ from matplotlib import pyplot as plt
 
 from shl_utils import cli
 from shl_utils.experiments.ablation import REFERENCE
-from shl_utils.publication import pages, results_file
+from shl_utils.parameters import Parameters
+from shl_utils.publication import pages, reference, results_file
 from shl_utils.runs import leak_scan
 
 
@@ -45,6 +46,7 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
     ("place", "message"),
     [
         ("benches: steps", "benches.json is missing, did you mean 'bench'"),
+        ("code: grid", "no part 'grid', did you mean 'grids'"),
         ("bench: stepps", "no part 'stepps', did you mean 'steps'"),
         ("bench: steps | steps of 5 | notes per second", "no 'steps of 5', did you mean 'steps of 4'"),
         ("bench: steps | steps of 4 | note per second", "no 'note per second', did you mean 'notes per second'"),
@@ -87,7 +89,7 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
     assert results_file.outdated(published) == ["smoke: epochs, grid"]
     assert results_file.notice(published).startswith("**Old**: made with other parameters than today's (smoke: epochs")
     run["file"] = "params/gone.yaml"
-    assert results_file.outdated(published) == ["smoke: params/gone.yaml"]
+    assert results_file.outdated(published) == ["smoke: params/gone.yaml is gone"]
 
 
 @pytest.mark.slow
@@ -133,3 +135,12 @@ def test_what_cannot_be_published_is_refused(smoke, results, monkeypatch, tmp_pa
     with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance"):
         results_file.publish("x", [tmp_path / "none.yaml"])
     assert list(results.glob("x*")) == []
+
+
+def test_every_parameter_file_and_grid_is_listed_with_what_it_says():
+    assert set(reference.parameters().index) == set(Parameters.model_fields)
+    assert reference.parameters().loc["eta", ["notebook", "default"]].tolist() == ["02_segment", "`0.5`"]
+    assert len(reference.grids()) == len(list((PROJECT / "params" / "grids").glob("*.yaml")))
+    for table in (reference.grids(), reference.runs()):
+        assert (table["what"].str.len() > 20).all(), "each begins with a comment"
+    assert reference.runs().loc["`study/openi_101.yaml`", ["source", "grid"]].tolist() == ["openi", "study"]
