@@ -175,6 +175,7 @@ class Parameters(_Brought):
     )
     tune_linear: bool = _evaluate(False, "choose terms, C and class weight of the linear model on validation")
     bootstrap_draws: int = _evaluate(1000, "bootstrap draws for each interval", ge=100)
+    permutations: int = _evaluate(10_000, "permutations for each p, in 05_ablate and `shl compare`", ge=100)
 
     # 05_ablate
     grid: str = _ablate(
@@ -183,7 +184,6 @@ class Parameters(_Brought):
     sensitivity: str = _ablate(
         "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
     )
-    permutations: int = _ablate(10_000, "permutations for each p", ge=100)
     ablation_epochs: int = _ablate(2, "training epochs of every model in the ablation", ge=1)
 
     # 07_verdict

@@ -44,7 +44,7 @@ def invented_record(**changes):
     """The record of a segment that trained for one second on one thread."""
     facts = {"segment": 0, "codes": ["a", "b"], "key": "", "device": "cpu", "precision": "fp32", "derived": {}}
     facts |= {"world": 1, "threads": 1, "seconds": 1.0, "skipped_steps": 0, "trainable_parameters": 9}
-    facts |= {"positives": 2, "negatives": 2, "negatives_per_pass": 2, "passes_per_epoch": 1}
+    facts |= {"positives": 2, "negatives": 2, "negatives_per_pass": 2, "stands_for": 1.0, "passes_per_epoch": 1}
     facts |= {
         "history": [{"epoch": 0, "loss": 1.0, "validation_ap": 0.25} | {"gradient_norm": 2.0, "clipped": 0.75}],
         "best_epoch": 0,

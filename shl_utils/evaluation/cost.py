@@ -95,7 +95,7 @@ def benches(folder: Path) -> dict[str, Any]:
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 
-def published() -> dict[str, Any]:
+def ours() -> dict[str, Any]:
     """The same as measured by us, from `results/` of the project; what is not there is left out."""
     paths = {name: provenance.PROJECT / "results" / f"{file}.json" for name, file in PUBLISHED.items()}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}

@@ -97,20 +97,21 @@ def permutation_test(
     `resamples`.
     Source: approximate randomization, Noreen 1989; Yeh 2000 for F1. With the +1 of Phipson and Smyth 2010.
     """
-    patients = _patients(patients, len(truth))
-    swaps = (np.random.default_rng(seed).random((times, patients.max() + 1)) < 0.5).astype(np.float32)[:, patients]
-    observed, shuffled = {}, {}
-    for sign, mine, other in ((1, first, second), (-1, second, first)):
-        mine, other = _alike(mine, other)
-        for a, b in zip(mine, other):
-            points = label_metrics.scores(truth, a)
-            for metric, values in _swapped(truth, a, b, swaps).items():
-                observed[metric] = observed.get(metric, 0) + sign * points[metric] / len(mine)
-                shuffled[metric] = shuffled.get(metric, 0) + sign * values / len(mine)
-    return {
-        metric: float((1 + (abs(values) >= abs(observed[metric]) - 1e-12).sum()) / (1 + times))
-        for metric, values in shuffled.items()
+    patients, rng = _patients(patients, len(truth)), np.random.default_rng(seed)
+    first, second = _alike(first, second)
+    observed = {
+        metric: np.mean([label_metrics.scores(truth, a)[metric] - label_metrics.scores(truth, b)[metric] for a, b in zip(first, second)])
+        for metric in HEADLINE_METRICS
     }
+    extreme = dict.fromkeys(HEADLINE_METRICS, 0)
+    for block in blocks(times, max(truth.shape)):
+        swaps = rng.random((len(range(times)[block]), patients.max() + 1)) < 0.5
+        swaps = swaps.astype(np.float32)[:, patients]
+        there, back = ([_swapped(truth, a, b, swaps) for a, b in pairs] for pairs in (zip(first, second), zip(second, first)))
+        for metric, value in observed.items():
+            shuffled = np.mean([a[metric] - b[metric] for a, b in zip(there, back)], axis=0)
+            extreme[metric] += int((abs(shuffled) >= abs(value) - 1e-12).sum())
+    return {metric: (1 + n) / (1 + times) for metric, n in extreme.items()}
 
 
 def _alike(mine: list[NDArray], other: list[NDArray]) -> tuple[list[NDArray], list[NDArray]]:
@@ -124,14 +125,12 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
     """micro_f1 and macro_f1_present of `a`, (times,) each, with the notes marked in `swaps` (times, notes) from `b`."""
     present, support = truth.any(axis=0), truth.sum(axis=0)
     pairs = [(truth & a, truth & b), (a, b)]
-    at_first = [mine.sum(axis=0) for mine, _ in pairs]
-    by_code = [(sparse.csr_array(b.T) - sparse.csr_array(a.T)).astype(np.float32) for a, b in pairs]
-    parts = []
-    for block in blocks(len(swaps), truth.shape[1]):
-        true_positives, predicted = (n + weighted_sum(part, swaps[block]) for n, part in zip(at_first, by_code))
-        micro = label_metrics.f1(true_positives.sum(axis=1), support.sum(), predicted.sum(axis=1))
-        parts.append((micro, label_metrics.f1(true_positives, support, predicted)[:, present].mean(axis=1)))
-    return dict(zip(HEADLINE_METRICS, map(np.concatenate, zip(*parts))))
+    true_positives, predicted = (
+        mine.sum(axis=0) + weighted_sum((sparse.csr_array(other.T) - sparse.csr_array(mine.T)).astype(np.float32), swaps)
+        for mine, other in pairs
+    )
+    micro = label_metrics.f1(true_positives.sum(axis=1), support.sum(), predicted.sum(axis=1))
+    return dict(zip(HEADLINE_METRICS, (micro, label_metrics.f1(true_positives, support, predicted)[:, present].mean(axis=1))))
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

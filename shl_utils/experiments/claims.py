@@ -25,7 +25,7 @@ METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what th
 NO_ROWS = "no such rows"  # in the grid
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
 PAPER = {"papers": True, "comparable": True, "primary": False}
-PRIMARY = PAPER | {"primary": True}  # fixed before the study (docs/study.md); all else is exploratory
+PRIMARY = PAPER | {"primary": True}  # as docs/study.md has it; all else is exploratory
 EASIER = {"papers": False, "comparable": False, "primary": False}  # what an easier protocol would bring
 OURS = {"papers": False, "comparable": True, "primary": False}  # about our extensions
 Found = tuple[str, dict[str, float]]  # name of what measured a claim, and the change as `effects.mean_change` gives it
@@ -67,7 +67,7 @@ def _claims(
         return one.name, effects.mean_change(measured, [(reference, one.id)])
 
     def change(among: list[Experiment], factor: str, before: str, after: str) -> Found:
-        pairs = effects.informative(measured, effects.pairs(among, factor, before, after))
+        pairs = effects.informative(effects.pairs(among, factor, before, after))
         if not pairs:
             return NO_ROWS, {}
         name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
@@ -77,7 +77,7 @@ def _claims(
         for rival, reference in (("one BCE model", REFERENCE), ("a linear model", LINEAR)):
             whole, unfiltered = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", PAPER, whole
-            primary = beta == DEFAULTS.beta and reference == REFERENCE
+            primary = (beta, run.loss, reference) == (DEFAULTS.beta, DEFAULTS.loss, REFERENCE)
             without = f"With beta {beta}, without its filter, it beats {rival}"
             yield without, PRIMARY if primary else PAPER, unfiltered
     both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
@@ -118,6 +118,11 @@ def judge_run(folder: Path) -> pd.DataFrame:
     lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
     if not {"metric", "comparable", "primary"} <= set(lines):
         raise FileNotFoundError(f"{folder} has claims of an earlier version: run 05_ablate of that run again")
+    return judged(lines)
+
+
+def judged(lines: pd.DataFrame) -> pd.DataFrame:
+    """Claims with their `verdict`, read off `low` and `high`."""
     return lines.assign(verdict=[verdict(*line) for line in zip(lines["low"], lines["high"], lines["metric"])])
 
 

@@ -18,6 +18,7 @@ from shl_utils.experiments.ablation import Experiment
 
 Choices = dict[str, Any]
 Pair = tuple[Experiment, Experiment]  # the experiment before a change, and after it
+PLAIN_FORMS = ({"sh", "bce"}, {"sh_focal", "focal"})  # losses that differ in harmonic weights alone
 KINDS = {"average", "single", "interactions", "shares", "over_linear"}  # of changes, as saved in a run's file
 # the most favourable reading of the paper: its loss and segments, a filter on all labels, oracle routing of notes
 CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
@@ -33,7 +34,7 @@ def on_average(measured: dict[str, Measured], experiments: list[Experiment]) -> 
     """
     lines = []
     for factor, change, found in _changes(experiments):
-        pairs = informative(measured, found)
+        pairs = informative(found)
         line = {"change": change, "factor": factor, "comparable": all(map(_comparable, pairs)), "pairs": len(pairs)}
         lines.append(line | mean_change(measured, [(before.id, after.id) for before, after in pairs]))
     return pd.DataFrame(lines, columns=["change", "factor", "comparable", "pairs", *COLUMNS]).set_index("change")
@@ -48,7 +49,7 @@ def one_by_one(measured: dict[str, Measured], experiments: list[Experiment]) -> 
         {"change": f"{a.name} -> {b.name}", "factor": factor, "before": a.id, "after": b.id}
         | mean_change(measured, [(a.id, b.id)])
         for factor, _, pairs in _changes(experiments)
-        for a, b in informative(measured, pairs)
+        for a, b in informative(pairs)
         if _comparable((a, b))
     ]
     return pd.DataFrame(lines, columns=["change", "factor", "before", "after", *COLUMNS]).set_index("change")
@@ -58,10 +59,10 @@ def interactions(measured: dict[str, Measured], experiments: list[Experiment]) -
     """How a change depends on a change of another factor: its gain after the other one less its gain before it.
 
     One row per two changes, named "change × change": `pairs` (such differences averaged), the metrics and intervals as
-    in `on_average`. Only comparable experiments count, and pairs that differ.
+    in `on_average`. Only comparable experiments count, and pairs that are not equal by construction.
     """
     changes = [
-        (factor, name, [(a.id, b.id) for a, b in found if _comparable((a, b)) and _differ(measured, (a, b))])
+        (factor, name, [(a.id, b.id) for a, b in informative(found) if _comparable((a, b)) and not _equal((a, b))])
         for factor, name, found in _changes(experiments)
     ]
 
@@ -155,18 +156,18 @@ def pairs(experiments: list[Experiment], factor: str, before: Any, after: Any) -
     return [(a, b) for a, b in itertools.product(first, second) if alike(a, b)]
 
 
-def informative(measured: dict[str, Measured], found: list[Pair]) -> list[Pair]:
-    """The pairs of comparable experiments, or all pairs where there are none; of them those whose two differ, or all.
-
-    Some are equal by construction and would draw a mean to zero: in one model of all codes harmonic weights are 1.
-    """
+def informative(found: list[Pair]) -> list[Pair]:
+    """The pairs of comparable experiments, or all pairs where there are none, without those that are equal by
+    construction, which would draw a mean to zero; or all of them where there are no others."""
     found = list(filter(_comparable, found)) or found
-    return [pair for pair in found if _differ(measured, pair)] or found
+    return [pair for pair in found if not _equal(pair)] or found
 
 
-def _differ(measured: dict[str, Measured], pair: Pair) -> bool:
-    before, after = (measured[one.id] for one in pair)
-    return any(values.any() for values in results.difference(after, before).values())
+def _equal(pair: Pair) -> bool:
+    """Whether both are one model of all codes without a filter, under a loss with and without harmonic weights. There
+    every training note has a code of the one segment, so that no note is a negative."""
+    whole = all(one.parameters.segmentation == one.parameters.filter_labels == "none" for one in pair)
+    return whole and {one.parameters.loss for one in pair} in PLAIN_FORMS
 
 
 def mean_change(measured: dict[str, Measured], pairs: list[tuple[str, str]]) -> dict[str, float]:

@@ -16,13 +16,13 @@ from scipy import stats
 
 from shl_utils.evaluation import results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.evaluation.verdicts import verdict
+from shl_utils.experiments import claims
 
 
 def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
     """The rows that all tables have, as means over the splits: F1, gains with their intervals, and `_p` of the t-test.
 
-    tables: of `results.table`, one per split, at least two. test_to_train: test notes per training note.
+    `failed` counts the failed trainings of all. tables: of `results.table`, one per split, at least two. test_to_train: test notes per training note.
     """
     pooled = _common(tables)
     for metric in HEADLINE_METRICS:
@@ -31,7 +31,9 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
         pooled[[f"{metric}_gain{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
         p = [_p(column, test_to_train) for column in gains.T]
         pooled[f"{metric}_p"] = np.where(pooled["reference"].astype(bool), np.nan, p)
-    return pooled[["row", "comparable", "reference", *(c for c in pooled if c.startswith((*HEADLINE_METRICS,)))]]
+    pooled["failed"] = _values(tables, pooled.index, "failed").sum(axis=0).astype(int)
+    gained = [f"{metric}{end}" for metric in HEADLINE_METRICS for end in ("", *(f"_gain{e}" for e in results.ENDS), "_p")]
+    return pooled[["row", "comparable", "reference", "failed", *gained]]
 
 
 def pool_changes(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
@@ -48,8 +50,7 @@ def pool_claims(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.D
     by_metric = [table.set_index("metric", append=True) for table in tables]
     pooled = _common(by_metric)
     pooled[["gain", "low", "high"]] = _intervals(_values(by_metric, pooled.index, "gain"), test_to_train)
-    pooled = pooled.reset_index("metric").assign(run=f"{len(tables)} splits")
-    return pooled.assign(verdict=[verdict(*line) for line in zip(pooled["low"], pooled["high"], pooled["metric"])])
+    return claims.judged(pooled.reset_index("metric")).assign(run=f"{len(tables)} splits")
 
 
 def _common(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Pages whose tables, sentences, pictures and numbers come from files in `results/`, or from the code: `shl docs`.
 
 A place in a page is a comment, what it stands for, and the comment `end`. The first comment names a file, something of
-it (a key of PARTS, or a picture) and, for one cell of a table, its row and column. `code` is no file: REFERENCE holds its.
+it (a key of PARTS, or a picture) and, for one cell of a table, its row and column. `code` is no file: CODE holds its.
 
     <!-- cost_bf16: training --> the table <!-- end -->
     <!-- cost_bf16: training | ours: segments, top 1 | seconds -->94<!-- end -->
@@ -21,11 +21,12 @@ from matplotlib.figure import Figure
 
 from shl_utils.hints import nearest
 from shl_utils.notebook import style
-from shl_utils.publication import reference, results_file
+from shl_utils.publication import code_tables, results_file
 from shl_utils.reporting import cost_tables, plots, tables
 from shl_utils.runs import provenance, storage
 
-PLACE = re.compile(r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^|>]+?)(?P<cell>\|[^>]+?)?) -->.*?<!-- end -->", re.DOTALL)
+HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^|>]+?)(?P<cell>\|[^>]+?)?) -->"
+PLACE = re.compile(HEAD + r"(?:(?!<!-- ).)*<!-- end -->", re.DOTALL)
 PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     # of benches
     "measured with": cost_tables.conditions,
@@ -38,11 +39,12 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "made with": results_file.conditions,
     "primary": results_file.primary,
     "gains": results_file.gains,
+    "definitions": results_file.definitions,
     "verdicts": results_file.verdicts,
     "changes": results_file.changes,
     "tuning": results_file.tuning,
 }
-REFERENCE = {"parameters": reference.parameters, "runs": reference.runs, "grids": reference.grids}
+CODE = {"parameters": code_tables.parameters, "runs": code_tables.runs, "grids": code_tables.grids}
 PICTURE = "picture"
 
 
@@ -64,16 +66,21 @@ def rendered(text: str, page: Path) -> str:
         cell = [part.strip() for part in (place["cell"] or "").split("|")[1:]]
         try:
             value = _value(place["file"], place["part"].strip(), cell, page)
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # of a part that the file cannot fill
             raise ValueError(f"{page}: <!-- {place['head']} -->: {error}") from None
         return f"<!-- {place['head']} -->{value}<!-- end -->"
 
-    return PLACE.sub(fill, text)
+    filled = PLACE.sub(fill, text)
+    if left := len(re.findall(r"<!-- \S+: ", filled)) - len(PLACE.findall(filled)):
+        raise ValueError(f"{page}: {left} places have no `<!-- end -->`, or a name that is no word")
+    return filled
 
 
 def _value(file: str, part: str, cell: list[str], page: Path) -> str:
+    if len(cell) not in (0, 2):
+        raise ValueError("give a row and a column, or neither")
     if file == "code":
-        return f"\n\n{tables.markdown(_known(REFERENCE, part)())}\n\n"
+        return f"\n\n{tables.markdown(_known(CODE, part)())}\n\n"
     path = results_file.FOLDER / f"{file}.json"
     if not path.exists():
         raise ValueError(f"{path} is missing{nearest(file, [known.stem for known in path.parent.glob('*.json')])}")

@@ -6,6 +6,7 @@ The runs of one file differ in their split alone. Its tables, of one split or po
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import pandas as pd
 
 from shl_utils.evaluation import cost
-from shl_utils.experiments import claims, grid, splits
+from shl_utils.evaluation.verdicts import DEFINITION, MARK
+from shl_utils.experiments import claims, effects, grid, splits
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.reporting import findings, tables
 from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
+from shl_utils.runs.stages import outside
 
 FOLDER = provenance.PROJECT / "results"
 STAGE = "05_ablate"  # that a published run has finished
@@ -30,14 +33,22 @@ Found = Mapping[str, Any]  # the contents of a published file
 def publish(name: str, files: Sequence[Path]) -> Path:
     """Write `results/<name>.json` from the finished runs of these parameter files; return its path.
 
-    ValueError where runs differ in more than their split, or a file was edited after its run; FileNotFoundError where a
-    run is not finished.
+    ValueError for a name that no page can ask for, or that is a bench's, and where runs differ in more than their
+    split, are tested on the same notes, or a file was edited after its run; FileNotFoundError where a run is not
+    finished.
     """
-    runs = {path.stem: _run(path) for path in files}
-    first, *others = ({k: v for k, v in run["parameters"].items() if k != "seed"} for run in runs.values())
-    if any(other != first for other in others):
-        raise ValueError(f"{', '.join(runs)} differ in more than `seed`: publish them under names of their own")
     target = FOLDER / f"{name}.json"
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(f"{name}: use letters, digits and underscores")
+    if target.exists() and "runs" not in json.loads(target.read_text(encoding="utf-8")):
+        raise ValueError(f"{target} holds what a bench measured: take another name")
+    runs = {Path(outside(path)).with_suffix("").as_posix(): _run(path) for path in files}
+    first, *others = runs.values()
+    alike = [(_without_seed(run["parameters"]), run["grids"]) for run in runs.values()]
+    if any(one != alike[0] for one in alike):
+        raise ValueError(f"{', '.join(runs)} differ in more than `seed`: publish them under names of their own")
+    if others and any(run["test_notes"] == first["test_notes"] for run in others):
+        raise ValueError(f"{', '.join(runs)}: two have the same test notes, so they are not two splits")
     target.parent.mkdir(exist_ok=True)
     storage.write_json(target, {"runs": runs})
     return target
@@ -47,17 +58,20 @@ def _run(path: Path) -> dict[str, Any]:
     wanted = _parameters(path)
     folder = stages.folder_of(wanted.run)
     parameters, _ = stages.finished(folder, STAGE)
-    if edited := _differ(_said(wanted), _said(parameters)):
-        raise ValueError(f"{path} was edited after its run ({', '.join(edited)}): shl run {path}")
     facts = {stage: stamps.read(folder, stage) for stage in stamps.up_to(STAGE)}
     last = facts[STAGE]
-    notes = pd.read_parquet(folder / "corpus.parquet", columns=["split"])["split"]
+    grids = {name: last["read"].get(outside(file)) for name, file in _grid_files(parameters).items()}
+    edited = _differ(_said(wanted), _said(parameters)) + _differ(_grids(wanted), grids)
+    if edited:
+        raise ValueError(f"{path} was edited after its run ({', '.join(edited)}): shl run {path}")
+    notes = pd.read_parquet(folder / "corpus.parquet", columns=["note", "split"])
     return {
-        "file": path.resolve().relative_to(provenance.PROJECT).as_posix(),
+        "file": outside(path.resolve()),
         "parameters": _said(parameters),
-        "grids": _grids(parameters),
+        "grids": grids,
         "fingerprints": facts["00_imbalance"]["fingerprints"],
-        "notes": notes.value_counts().to_dict(),
+        "notes": notes["split"].value_counts().to_dict(),
+        "test_notes": storage.short(sorted(notes.loc[notes["split"] == "test", "note"])),
         "stages": {
             stage: {"seconds": stamp["seconds_of_last_attempt"], "code": storage.short(stamp["code"])} | stamp["git"]
             for stage, stamp in facts.items()
@@ -66,7 +80,7 @@ def _run(path: Path) -> dict[str, Any]:
         "hardware": {name: last["hardware"][name] for name in ("model", "cores", "memory_gb", "gpus")},
         "versions": last["versions"],
         "finished": last["finished"],
-        "claims": _records(claims.judge_run(folder).reset_index()),
+        "claims": _records(claims.judge_run(folder).drop(columns="verdict").reset_index()),
         "tables": {name: _records(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES},
         "models": _records(cost.models(cost.segments(folder)).reset_index()),
     }
@@ -81,14 +95,23 @@ def _said(parameters: Parameters) -> dict[str, Any]:
     return parameters.model_dump(exclude=UNSAID) | {"encoder": Path(parameters.encoder).name}
 
 
-def _grids(parameters: Parameters) -> dict[str, str]:
-    """Digests of the grid files, by the parameter that names them."""
+def _grid_files(parameters: Parameters) -> dict[str, Path]:
+    """The grid files, by the parameter that names them."""
     named = {name: getattr(parameters, name) for name in ("grid", "sensitivity")}
-    return {name: storage.digest(grid.path_of(file)) for name, file in named.items() if file}
+    return {name: grid.path_of(file) for name, file in named.items() if file}
+
+
+def _grids(parameters: Parameters) -> dict[str, str]:
+    """Digests of `_grid_files` as they are."""
+    return {name: storage.digest(path) for name, path in _grid_files(parameters).items()}
+
+
+def _without_seed(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if name != "seed"}
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in one.items() if other.get(name) != value]
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -141,8 +164,17 @@ def ablation(found: Found) -> pd.DataFrame:
 
 
 def gains(found: Found) -> pd.DataFrame:
-    """F1 of the comparable rows, and what they gain over one BCE model, with verdicts."""
+    """F1 of the comparable rows, and what they gain over one BCE model, with verdicts and p."""
     return tables.gains(ablation(found))
+
+
+def definitions(found: Found) -> str:
+    """What the columns and words of `gains` mean."""
+    over = "of a paired permutation test given the trained models, then corrected by Holm's method over the rows"
+    if len(found["runs"]) > 1:
+        over = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003), as is the interval"
+    lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: "the interval and p disagree"}
+    return f"\n\n{tables.listed(lines)}\n\n"
 
 
 def verdicts(found: Found) -> pd.DataFrame:
@@ -157,21 +189,25 @@ def primary(found: Found) -> str:
 
 def changes(found: Found) -> pd.DataFrame:
     """Effects on average, and interactions."""
-    parts = [pd.DataFrame(run["tables"]["effects"]) for run in found["runs"].values()]
+    columns = ["kind", "change", "comparable", "pairs", *effects.COLUMNS]
+    parts = [pd.DataFrame(run["tables"]["effects"]).reindex(columns=columns) for run in found["runs"].values()]
     shown = [part[part["kind"].isin(["average", "interactions"])].set_index("change") for part in parts]
     pooled = shown[0] if len(shown) == 1 else splits.pool_changes(shown, test_to_train=_test_to_train(found))
-    return tables.effects(pooled.assign(comparable=pooled["comparable"].fillna(True).astype(bool)))
+    comparable = pooled["comparable"].map({False: False}).fillna(True).astype(bool)
+    return tables.effects(pooled.assign(comparable=comparable, pairs=pooled["pairs"].astype(int)))
 
 
-def tuning(found: Found) -> pd.DataFrame:
+def tuning(found: Found) -> pd.DataFrame | str:
     """What each row was tried with, and what validation chose, on the first split."""
-    return tables.tuning(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["tuning"]))
+    lines = next(iter(found["runs"].values()))["tables"]["tuning"]
+    return tables.tuning(pd.DataFrame(lines)) if lines else "No row was tuned."
 
 
 def _claims(found: Found) -> pd.DataFrame:
-    parts = [pd.DataFrame(run["claims"]).set_index("claim") for run in found["runs"].values()]
+    ends = dict.fromkeys(("gain", "low", "high"), float)  # a column without a number comes back as None
+    parts = [pd.DataFrame(run["claims"]).set_index("claim").astype(ends) for run in found["runs"].values()]
     if len(parts) == 1:
-        return parts[0].assign(run=next(iter(found["runs"])))
+        return claims.judged(parts[0]).assign(run=next(iter(found["runs"])))
     return splits.pool_claims(parts, test_to_train=_test_to_train(found))
 
 

@@ -42,7 +42,9 @@ def training(found: Mapping[str, Any]) -> pd.DataFrame:
             "macro-F1": _over_seeds(own["macro_f1_present"]),
         }
         for metric, title in HEADLINE_METRICS.items():
-            line[f"{title} gain"] = _gain(way["gain"], metric) if "gain" in way else ""
+            gain = pd.Series(way["gain"])[[f"{metric}{end}" for end in results.ENDS]] if "gain" in way else None
+            line[f"{title} gain"] = "" if gain is None else change(gain, gain.index)
+            line[f"{title} verdict"] = "" if gain is None else verdict(*gain.iloc[1:], metric)
         lines[way["name"]] = line
     return pd.DataFrame(lines).T.rename_axis("way")
 
@@ -60,11 +62,6 @@ def segments(found: Mapping[str, Any]) -> pd.DataFrame:
         "macro-F1": text(100 * table["macro_f1_present"], "{:.1f}"),
     }
     return pd.DataFrame(columns)
-
-
-def _gain(gain: Mapping[str, float], metric: str) -> str:
-    columns = [f"{metric}{end}" for end in results.ENDS]
-    return f"{change(pd.Series(gain), columns)} {verdict(*(gain[column] for column in columns[1:]), metric)}"
 
 
 def _ratio(seconds: pd.Series, base: pd.Series) -> str:

@@ -51,15 +51,15 @@ def summarize_costs(ratios: pd.Series) -> str:
 
 
 def summarize_primary(lines: pd.DataFrame) -> str:
-    """The primary comparison of each run, with its verdicts. lines: from `claims.judge_runs`."""
+    """What each run found for the comparison that the study calls primary. lines: from `claims.judge_runs`."""
     tested = lines[lines["primary"] & (lines["verdict"] != verdicts.UNTESTED)]
     if tested.empty:
-        return "No run tested the primary comparison."
+        return "The study's primary comparison was not tested."
     said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(tables.change, axis=1)
     parts = [
         f"{claim} ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])
     ]
-    return f"Primary comparison, fixed beforehand. {'. '.join(parts)}."
+    return f"The study's primary comparison. Claim, and what was found: {'. '.join(parts)}."
 
 
 def summarize_verdicts(lines: pd.DataFrame) -> str:

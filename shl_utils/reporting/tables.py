@@ -86,7 +86,10 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Per comparable experiment: F1, and the gain with its verdict. table: from `results.table` or `splits.pool`."""
+    """Per comparable experiment: F1, the gain with its verdict, and p, raw and by Holm's method where that is known.
+
+    table: from `results.table` or `splits.pool`, with `failed`.
+    """
     table = table[table["comparable"].astype(bool)]
     columns = {}
     for metric, title in HEADLINE_METRICS.items():
@@ -96,6 +99,10 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
         ]
         columns[f"{title}-F1"] = text(100 * table[metric], "{:.1f}")
         columns[f"{title} gain"] = (changes(table, f"{metric}_gain") + said).where(~table["reference"].astype(bool), "")
+        corrected = text(table[f"{metric}_p_holm"], " / {:.4f}") if f"{metric}_p_holm" in table else ""
+        columns[f"{title} p"] = text(table[f"{metric}_p"], "{:.4f}") + corrected
+    if table["failed"].any():
+        columns["failed trainings"] = table["failed"]
     return pd.DataFrame(columns).set_axis(table["row"])
 
 
@@ -248,8 +255,7 @@ def _trained(record: SegmentRecord) -> dict[str, Any]:
     done = [epoch for epoch in record.history if epoch["loss"] is not None]
     for name, form in STEPS.items():
         texts[name] = form.format(statistics.fmean(epoch[name] for epoch in done)) if done else ""
-    stands_for = record.negatives / max(record.negatives_per_pass, 1)
-    texts |= {"a negative stands for": f"{stands_for:.3g}" if record.negatives else ""}
+    texts["a negative stands for"] = f"{record.stands_for:.3g}" if record.negatives else ""
     return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}
 
 

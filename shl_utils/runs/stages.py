@@ -94,7 +94,7 @@ class Run:
         """
         own = stamps.own_parameters(self.stage, self.parameters)
         files = {name: storage.digest(self.path(name)) for name in outputs}
-        outside = {_outside(path): storage.digest(path) for path in read}
+        beyond = {outside(path): storage.digest(path) for path in read}
         counts = {name: value for name, value in own.items() if name not in PATHS}  # for a path, the content counts
         if changed := dependencies.changed(self.code, dependencies.trace_notebook(stamps.notebook(self.stage))):
             names = stamps.shortened(changed)
@@ -102,12 +102,12 @@ class Run:
         stamp = {
             "stage": self.stage,
             "attempt": uuid4().hex,
-            "id": storage.short([counts, self.upstream, files, sorted(outside.values())]),
+            "id": storage.short([counts, self.upstream, files, sorted(beyond.values())]),
             "upstream": self.upstream,
             "parameters": own,
             "placement": self.parameters.model_dump(include=set(owned_by(self.stage)) & set(PLACEMENT)),
             "files": files,
-            "read": outside,
+            "read": beyond,
             "version": __version__,
             "code": self.code,
             "computed": list({json.dumps(one, sort_keys=True): one for one in computed}.values()),
@@ -125,7 +125,7 @@ class Run:
         return stamp
 
 
-def _outside(path: Path) -> str:
+def outside(path: Path) -> str:
     """Name of a file outside the run, relative to the project if inside it, since the project may be moved."""
     inside = provenance.PROJECT in path.parents
     return path.relative_to(provenance.PROJECT).as_posix() if inside else str(path)

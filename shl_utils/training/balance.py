@@ -18,8 +18,8 @@ from shl_utils.training.jobs import Plan
 def shares(plan: Plan, k: int, *, losses: Sequence[str]) -> pd.DataFrame:
     """Shares of the loss and of its gradient in segment `k`, by loss and by origin of the training notes.
 
-    They are those at the head's start, where every note has the codes' priors as probabilities. The gradient is that of
-    the logits, summed in absolute values. Index: `under` (the loss), and `origin`: "positives", "segment 0", ..., "several
+    Every note has the codes' priors as probabilities, as at the start of a head. The gradient is that of the logits,
+    summed in absolute values. Index: `under` (the loss), and `origin`: "positives", "segment 0", ..., "several
     segments", "no code". Columns: `notes` (as a share of all), `loss`, `gradient`.
     """
     parts = {}

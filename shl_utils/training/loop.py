@@ -102,6 +102,7 @@ def fit(
         "positives": len(task.notes.positives),
         "negatives": len(task.notes.negatives),
         "negatives_per_pass": task.notes.drawn,
+        "stands_for": task.notes.stands_for,
         "passes_per_epoch": task.notes.passes,
         # their gradient overflowed in fp16
         "skipped_steps": len(state.history) * training.steps_per_epoch - state.schedule.last_epoch,

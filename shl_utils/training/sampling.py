@@ -39,6 +39,11 @@ class TrainingSet:
         return min(len(self.negatives), max(round(self.ratio * len(self.positives)), 1))
 
     @property
+    def stands_for(self) -> float:
+        """Factor on the weight of a drawn negative, for those that are left out."""
+        return len(self.negatives) / max(self.drawn, 1) if self.weighted else 1.0
+
+    @property
     def size(self) -> int:
         """Notes per epoch, each counted as often as it is seen."""
         return self.passes * (len(self.positives) + self.drawn)
@@ -57,14 +62,13 @@ class TrainingSet:
         draws = [rng.choice(self.negatives, size=self.drawn, replace=False) for _ in range(self.passes)]
         rows = np.concatenate([part for draw in draws for part in (self.positives, draw)])
         drawn = np.isin(rows, self.negatives)
-        stands_for = len(self.negatives) / max(self.drawn, 1) if self.weighted else 1.0
-        return rows, self.weights[rows] * np.where(drawn, stands_for, 1.0)
+        return rows, self.weights[rows] * np.where(drawn, self.stands_for, 1.0)
 
     def correction(self, labels: sparse.csr_array) -> NDArray[np.float64]:
         """(codes,): log odds of each code among the drawn notes, less those among all. labels: (all notes, codes).
 
         A model that learns from the drawn notes alone, with this added to its logits, has the log odds among all notes
-        in its logits themselves: the prior correction of King and Zeng 2001, code by code.
+        in its logits themselves: the prior correction of King and Zeng 2001, code by code. It is exact under BCE.
         """
         positive, negative = self.weights[self.positives], self.weights[self.negatives].sum()
         without = positive.sum() - labels[self.positives].T @ positive

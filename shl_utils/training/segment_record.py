@@ -22,7 +22,7 @@ class SegmentRecord:
     device: "cpu" or "cuda". precision: "fp32", "fp16" or "bf16". world: processes that trained it together. threads:
     CPU threads of each. seconds: wall-clock time, of all attempts.
     positives, negatives: numbers of its training notes with and without one of its codes. negatives_per_pass: how many
-    negatives are drawn for each pass. passes_per_epoch: passes over the positives.
+    negatives are drawn for each pass. stands_for: factor on their weights. passes_per_epoch: passes over the positives.
     history: per epoch, `epoch` (from 0), `loss` (mean per note; None after divergence) and `validation_ap` (average
     precision over all pairs of validation; None without a positive there), `gradient_norm` (mean over steps, before
     clipping) and `clipped` (share of the steps whose gradient was). best_epoch: the epoch that was kept; None if the
@@ -42,6 +42,7 @@ class SegmentRecord:
     positives: int
     negatives: int
     negatives_per_pass: int
+    stands_for: float
     passes_per_epoch: int
     history: list[dict[str, Any]]
     best_epoch: int | None

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PROJECT
 from made_up import experiments, invented
 
+from shl_utils import runner
 from shl_utils.evaluation import results
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.experiments import ablation, claims
@@ -194,3 +196,18 @@ def test_the_data_of_each_run_are_named_by_their_fingerprints(tmp_path):
     stage.path("x").write_text("x")
     stage.finish("x", fingerprints={"codes": "abc", "labels": "def"})
     assert claims.fingerprints({"r": tmp_path / "r"}) == {"r": {"codes": "abc", "labels": "def"}}
+
+
+def test_the_study_tests_its_primary_comparison_and_tunes_all_of_its_rows():
+    run = runner.read(PROJECT / "params" / "study" / "openi_101.yaml")[1]
+    found = ablation.experiments("study", run)
+    lines = table_of(found, run, lambda one: 0.5 + 0.01 * found.index(one))
+    primary = lines[lines["primary"]]
+    assert set(primary["claim"]) == {"With beta R1, without its filter, it beats one BCE model"}
+    assert set(primary["measured"]) == {"segmented sh_focal, no filter"}
+    assert primary["gain"].notna().all()
+    assert {len(one.models) for one in found if one.name in ("unified bce, no filter", *primary["measured"])} == {3}
+    tuned = ablation.experiments("study_tuning", runner.read(PROJECT / "params" / "study" / "tuning.yaml")[1])
+    assert [one.id for one in tuned] == [one.id for one in found]
+    other = table_of(found, run.model_copy(update={"loss": "sh"}))
+    assert not other["primary"].any(), "another loss than the study's"

@@ -95,6 +95,8 @@ def test_pairs_that_are_equal_by_construction_say_nothing_of_a_change(tmp_path):
     assert table.loc["sh for bce (loss)", ["pairs", "micro_f1"]].tolist() == pytest.approx([1, -0.2])
     assert len(effects.one_by_one(measured, found)) == 3
     assert effects.interactions(measured, found).empty, "what loss does in one model is known beforehand"
+    alike = {one.id: invented(0.5) for one in found}
+    assert effects.on_average(alike, found).loc["eta for none (segmentation)", "pairs"] == 2, "a zero that was measured"
 
 
 def test_interactions_by_hand(tmp_path):
@@ -151,7 +153,7 @@ def test_experiments_over_another_by_hand(factorial):
 def test_one_by_one_names_both_experiments():
     found = ablation.experiments("demo", check({}))
     names = {one.id: one.name for one in found}
-    table = effects.one_by_one({one.id: invented(0.1 * i) for i, one in enumerate(found)}, found)
+    table = effects.one_by_one({one.id: invented(0.5) for one in found}, found)
     assert "segmented bce, filter -> segmented sh_focal, filter" in table.index
     assert (table["before"].map(names) + " -> " + table["after"].map(names)).tolist() == table.index.tolist()
 

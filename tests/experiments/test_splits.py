@@ -10,7 +10,8 @@ from shl_utils.experiments import splits
 def table(gain, **more):
     lines = []
     for key, value in {"base": 0.0, "other": gain, **more}.items():
-        ends = {m: 0.5 + value for m in ("micro_f1", "macro_f1_present")} | {"row": key, "comparable": True}
+        ends = {m: 0.5 + value for m in ("micro_f1", "macro_f1_present")} | {"row": key, "comparable": True, "failed": 1}
+        ends |= {"micro_f1_low": 0.1, "micro_f1_sd": 0.2, "micro_f1_p_holm": 0.3}
         lines.append(ends | {f"{m}_gain": value for m in tuple(ends)[:2]} | {"reference": key == "base"})
     return pd.DataFrame(lines, index=["base", "other", *more])
 
@@ -25,6 +26,8 @@ def test_a_gain_over_splits_by_hand():
     ends = line[["micro_f1_gain", "micro_f1_gain_low", "micro_f1_gain_high"]].tolist()
     assert ends == pytest.approx([0.2, 0.2 - half, 0.2 + half], rel=1e-4)
     assert (line["micro_f1_p"] < 0.05) == (line["micro_f1_gain_low"] > 0)
+    assert line["failed"] == 3
+    assert not {"micro_f1_low", "micro_f1_sd", "micro_f1_p_holm"} & set(found), "those are of the first split"
     assert found.loc["base", "micro_f1_gain_high"] == 0
     assert np.isnan(found.loc["base", "micro_f1_p"])
 

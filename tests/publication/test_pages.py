@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from shl_utils import cli
 from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.parameters import Parameters
-from shl_utils.publication import pages, reference, results_file
+from shl_utils.publication import code_tables, pages, results_file
 from shl_utils.runs import leak_scan
 
 
@@ -48,6 +48,9 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
         ("benches: steps", "benches.json is missing, did you mean 'bench'"),
         ("code: grid", "no part 'grid', did you mean 'grids'"),
         ("bench: stepps", "no part 'stepps', did you mean 'steps'"),
+        ("bench: steps | steps of 4", "give a row and a column, or neither"),
+        ("bench: gains", "'runs'"),
+        ("bench: notice | a | b", "'runs'"),
         ("bench: steps | steps of 5 | notes per second", "no 'steps of 5', did you mean 'steps of 4'"),
         ("bench: steps | steps of 4 | note per second", "no 'note per second', did you mean 'notes per second'"),
     ],
@@ -55,6 +58,12 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
 def test_a_place_that_names_nothing_is_refused_with_its_page(results, tmp_path, place, message):
     with pytest.raises(ValueError, match=rf"page\.md: <!-- .*{message}"):
         pages.rendered(f"<!-- {place} --><!-- end -->", tmp_path / "page.md")
+
+
+def test_a_forgotten_end_loses_no_prose(results, tmp_path):
+    text = "<!-- bench: steps --> prose <!-- bench: steps --><!-- end -->"
+    with pytest.raises(ValueError, match="1 places have no `<!-- end -->`"):
+        pages.rendered(text, tmp_path / "page.md")
 
 
 @pytest.fixture
@@ -73,12 +82,14 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     assert results_file.outdated(published) == []
     table = pd.read_parquet(smoke[0] / "ablation.parquet").set_index("id")
     assert results_file.ablation(published)["micro_f1"].tolist() == pytest.approx(table["micro_f1"].tolist())
-    parts = ("notice", "made with", "primary", "gains", "verdicts", "changes")
+    parts = ("notice", "made with", "primary", "gains", "definitions", "verdicts", "changes", "tuning")
     text = pages.rendered("".join(f"<!-- small: {part} --><!-- end -->" for part in parts), tmp_path / "page.md")
-    assert "No run tested the primary comparison." in text
+    assert "The study's primary comparison was not tested." in text
     assert f"| {table.loc[REFERENCE, 'row']} | {100 * table.loc[REFERENCE, 'micro_f1']:.1f} |" in text
     assert "| command | shl run params/smoke.yaml |" in text
     assert "Old" not in text
+    assert "No row was tuned." in text
+    assert "two one-sided tests" in text
 
 
 @pytest.mark.slow
@@ -86,10 +97,10 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
     (run,) = published["runs"].values()
     run["parameters"]["epochs"] += 1
     run["grids"]["grid"] = "another"
-    assert results_file.outdated(published) == ["smoke: epochs, grid"]
-    assert results_file.notice(published).startswith("**Old**: made with other parameters than today's (smoke: epochs")
+    assert results_file.outdated(published) == ["params/smoke: epochs, grid"]
+    assert results_file.notice(published).startswith("**Old**: made with other parameters than today's (params/smoke: epochs")
     run["file"] = "params/gone.yaml"
-    assert results_file.outdated(published) == ["smoke: params/gone.yaml is gone"]
+    assert results_file.outdated(published) == ["params/smoke: params/gone.yaml is gone"]
 
 
 @pytest.mark.slow
@@ -112,6 +123,7 @@ def test_runs_on_several_splits_are_pooled(published):
     (run,) = published["runs"].values()
     other = json.loads(json.dumps(run))
     other["parameters"]["seed"] += 1
+    assert results_file._test_to_train({"runs": {"a": run}}) == run["notes"]["test"] / run["notes"]["train"] < 1
     for line in other["tables"]["ablation"]:
         line["micro_f1_gain"] = (line["micro_f1_gain"] or 0) + 0.02 * (not line["reference"])
     found = {"runs": {"a": run, "b": other}}
@@ -134,13 +146,23 @@ def test_what_cannot_be_published_is_refused(smoke, results, monkeypatch, tmp_pa
     (tmp_path / "none.yaml").write_text(text.replace("run: smoke", "run: none"))
     with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance"):
         results_file.publish("x", [tmp_path / "none.yaml"])
+    (tmp_path / "grid.yaml").write_text(text.replace("grid: smoke", "grid: demo"))
+    with pytest.raises(ValueError, match=r"grid.yaml was edited after its run \(grid\)"):
+        results_file.publish("x", [tmp_path / "grid.yaml"])
+    (tmp_path / "same.yaml").write_text(text)
+    with pytest.raises(ValueError, match="two have the same test notes"):
+        results_file.publish("x", [PROJECT / "params" / "smoke.yaml", tmp_path / "same.yaml"])
+    with pytest.raises(ValueError, match="x y: use letters"):
+        results_file.publish("x y", [PROJECT / "params" / "smoke.yaml"])
+    with pytest.raises(ValueError, match="holds what a bench measured"):
+        results_file.publish("bench", [PROJECT / "params" / "smoke.yaml"])
     assert list(results.glob("x*")) == []
 
 
 def test_every_parameter_file_and_grid_is_listed_with_what_it_says():
-    assert set(reference.parameters().index) == set(Parameters.model_fields)
-    assert reference.parameters().loc["eta", ["notebook", "default"]].tolist() == ["02_segment", "`0.5`"]
-    assert len(reference.grids()) == len(list((PROJECT / "params" / "grids").glob("*.yaml")))
-    for table in (reference.grids(), reference.runs()):
+    assert set(code_tables.parameters().index) == set(Parameters.model_fields)
+    assert code_tables.parameters().loc["eta", ["notebook", "default"]].tolist() == ["02_segment", "`0.5`"]
+    assert len(code_tables.grids()) == len(list((PROJECT / "params" / "grids").glob("*.yaml")))
+    for table in (code_tables.grids(), code_tables.runs()):
         assert (table["what"].str.len() > 20).all(), "each begins with a comment"
-    assert reference.runs().loc["`study/openi_101.yaml`", ["source", "grid"]].tolist() == ["openi", "study"]
+    assert code_tables.runs().loc["`study/openi_101.yaml`", ["source", "grid"]].tolist() == ["openi", "study"]

@@ -1,16 +1,18 @@
 """Which notes a segment trains on, and with what weight."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from made_up import invented_plan
 from scipy import sparse
 from scipy.special import logit
 
 from shl_utils.method import losses
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
-from shl_utils.training.worker import _corrected
+from shl_utils.training.worker import _corrected, task_of
 
 
 def test_expected_weight_of_drawn_negatives_is_that_of_all():
@@ -60,3 +62,18 @@ def test_a_model_of_drawn_notes_learns_the_share_among_all():
     correction = torch.tensor(notes.correction(labels), dtype=torch.float32)
     _corrected(losses.bce, correction, logits, targets, torch.tensor(weights), notes=len(rows)).backward()
     assert constant.grad.item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["bce", "sh"])
+def test_the_loss_of_a_task_is_that_of_corrected_logits(loss):
+    labels = np.zeros((30, 3), dtype=np.float32)
+    labels[:4, 0] = labels[3:6, 1] = labels[6:25, 2] = 1
+    how = {"loss": loss, "undersampling": "prior_correction", "min_steps": 0}
+    plan = invented_plan(labels, np.array([0, 0, 1]), np.arange(30), **how)
+    task = task_of(None, SimpleNamespace(rows=lambda split: np.array([0])), plan, 0)
+    assert not task.notes.weighted
+    logits, targets, weights = torch.randn(5, 2), torch.ones(5, 2), torch.rand(5)
+    correction = torch.tensor(task.notes.correction(task.labels), dtype=torch.float32)
+    assert (correction > 0.5).all()
+    expected = losses.LOSSES[loss](logits + correction, targets, weights, notes=5)
+    assert task.loss(logits, targets, weights, notes=5) == pytest.approx(expected)
