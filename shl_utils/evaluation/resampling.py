@@ -100,14 +100,21 @@ def permutation_test(
     patients, rng = _patients(patients, len(truth)), np.random.default_rng(seed)
     first, second = _alike(first, second)
     observed = {
-        metric: np.mean([label_metrics.scores(truth, a)[metric] - label_metrics.scores(truth, b)[metric] for a, b in zip(first, second)])
+        metric: np.mean(
+            [
+                label_metrics.scores(truth, a)[metric] - label_metrics.scores(truth, b)[metric]
+                for a, b in zip(first, second)
+            ]
+        )
         for metric in HEADLINE_METRICS
     }
     extreme = dict.fromkeys(HEADLINE_METRICS, 0)
     for block in blocks(times, max(truth.shape)):
         swaps = rng.random((len(range(times)[block]), patients.max() + 1)) < 0.5
         swaps = swaps.astype(np.float32)[:, patients]
-        there, back = ([_swapped(truth, a, b, swaps) for a, b in pairs] for pairs in (zip(first, second), zip(second, first)))
+        there, back = (
+            [_swapped(truth, a, b, swaps) for a, b in pairs] for pairs in (zip(first, second), zip(second, first))
+        )
         for metric, value in observed.items():
             shuffled = np.mean([a[metric] - b[metric] for a, b in zip(there, back)], axis=0)
             extreme[metric] += int((abs(shuffled) >= abs(value) - 1e-12).sum())
@@ -126,11 +133,14 @@ def _swapped(truth: NDArray, a: NDArray, b: NDArray, swaps: NDArray) -> dict[str
     present, support = truth.any(axis=0), truth.sum(axis=0)
     pairs = [(truth & a, truth & b), (a, b)]
     true_positives, predicted = (
-        mine.sum(axis=0) + weighted_sum((sparse.csr_array(other.T) - sparse.csr_array(mine.T)).astype(np.float32), swaps)
+        mine.sum(axis=0)
+        + weighted_sum((sparse.csr_array(other.T) - sparse.csr_array(mine.T)).astype(np.float32), swaps)
         for mine, other in pairs
     )
     micro = label_metrics.f1(true_positives.sum(axis=1), support.sum(), predicted.sum(axis=1))
-    return dict(zip(HEADLINE_METRICS, (micro, label_metrics.f1(true_positives, support, predicted)[:, present].mean(axis=1))))
+    return dict(
+        zip(HEADLINE_METRICS, (micro, label_metrics.f1(true_positives, support, predicted)[:, present].mean(axis=1)))
+    )
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

@@ -241,8 +241,10 @@ def core_seconds(folder: Path, wanted: list[Experiment]) -> pd.Series:
 
 
 def gradients(folder: Path, wanted: list[Experiment]) -> pd.DataFrame:
-    """`gradient_norm` (before clipping) and `clipped` (share of steps) by experiment id: means over epochs, segments and
-    seeds."""
+    """`gradient_norm` (before clipping) and `clipped` (share of the steps) by experiment id.
+
+    They are means over epochs, segments and seeds.
+    """
     lines = {}
     for one in wanted:
         records = [record for model in one.models for record in variants.read_records(folder, model)]

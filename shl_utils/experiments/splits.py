@@ -22,7 +22,8 @@ from shl_utils.experiments import claims
 def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
     """The rows that all tables have, as means over the splits: F1, gains with their intervals, and `_p` of the t-test.
 
-    `failed` counts the failed trainings of all. tables: of `results.table`, one per split, at least two. test_to_train: test notes per training note.
+    `failed` counts the failed trainings of all. tables: of `results.table`, one per split, at least two.
+    test_to_train: test notes per training note.
     """
     pooled = _common(tables)
     for metric in HEADLINE_METRICS:
@@ -32,7 +33,9 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
         p = [_p(column, test_to_train) for column in gains.T]
         pooled[f"{metric}_p"] = np.where(pooled["reference"].astype(bool), np.nan, p)
     pooled["failed"] = _values(tables, pooled.index, "failed").sum(axis=0).astype(int)
-    gained = [f"{metric}{end}" for metric in HEADLINE_METRICS for end in ("", *(f"_gain{e}" for e in results.ENDS), "_p")]
+    gained = [
+        f"{metric}{end}" for metric in HEADLINE_METRICS for end in ("", *(f"_gain{e}" for e in results.ENDS), "_p")
+    ]
     return pooled[["row", "comparable", "reference", "failed", *gained]]
 
 

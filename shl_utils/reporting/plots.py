@@ -246,7 +246,7 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
 
 
 def balance(shares: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Shares of loss and gradient by origin of the notes, one bar per loss. shares: from `balance.shares`."""
+    """Shares of loss and gradient by origin of the notes, one bar per loss. shares: from `loss_balance.shares`."""
     for ax, (column, title) in zip(axes, (("loss", "Share of the loss"), ("gradient", "Share of the gradient"))):
         wide = shares[column].unstack("under", sort=False).T[::-1]
         left = np.zeros(len(wide))

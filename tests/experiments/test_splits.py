@@ -10,7 +10,11 @@ from shl_utils.experiments import splits
 def table(gain, **more):
     lines = []
     for key, value in {"base": 0.0, "other": gain, **more}.items():
-        ends = {m: 0.5 + value for m in ("micro_f1", "macro_f1_present")} | {"row": key, "comparable": True, "failed": 1}
+        ends = {m: 0.5 + value for m in ("micro_f1", "macro_f1_present")} | {
+            "row": key,
+            "comparable": True,
+            "failed": 1,
+        }
         ends |= {"micro_f1_low": 0.1, "micro_f1_sd": 0.2, "micro_f1_p_holm": 0.3}
         lines.append(ends | {f"{m}_gain": value for m in tuple(ends)[:2]} | {"reference": key == "base"})
     return pd.DataFrame(lines, index=["base", "other", *more])

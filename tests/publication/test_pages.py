@@ -98,7 +98,9 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
     run["parameters"]["epochs"] += 1
     run["grids"]["grid"] = "another"
     assert results_file.outdated(published) == ["params/smoke: epochs, grid"]
-    assert results_file.notice(published).startswith("**Old**: made with other parameters than today's (params/smoke: epochs")
+    assert results_file.notice(published).startswith(
+        "**Old**: made with other parameters than today's (params/smoke: epochs"
+    )
     run["file"] = "params/gone.yaml"
     assert results_file.outdated(published) == ["params/smoke: params/gone.yaml is gone"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up import invented_plan
 
-from shl_utils.training import balance
+from shl_utils.evaluation import loss_balance
 
 
 def test_shares_by_hand():
@@ -14,7 +14,7 @@ def test_shares_by_hand():
     labels[2:9, 1] = 1
     labels[8, 2] = 1
     plan = invented_plan(labels, np.array([0, 1, 2]), np.arange(10), beta="R1")
-    table = balance.shares(plan, 0, losses=["bce", "sh"])
+    table = loss_balance.shares(plan, 0, losses=["bce", "sh"])
     origins = ["positives", "segment 1", "several segments", "no code"]
     assert table.loc["bce"].index.tolist() == origins
     assert table.loc["bce", "notes"].tolist() == pytest.approx([0.2, 0.6, 0.1, 0.1])
