@@ -83,11 +83,12 @@ WAYS = (
 
 
 def segment_counts(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> list[Way]:
-    """Ways of ours with as many segments as `numbers` say, or the next fewer that any eta makes."""
+    """Ways of ours with as many segments as `numbers` say, or the next fewer that any eta makes; by the run's own eta
+    where that makes so many."""
     corpus, main = corpora.read(folder), variants.main(parameters)
     counts = np.asarray(variants.training_labels(corpus, main, folder)[corpus.rows("train")].sum(axis=0)).astype(int)
-    etas = {}
-    for eta in np.geomspace(1000, 0.001, 601):  # fewest segments first
+    etas: dict[int, float] = {}
+    for eta in (parameters.eta, *np.geomspace(1000, 0.001, 601)):  # then fewest segments first
         eta = float(f"{eta:.4g}")
         etas.setdefault(int(segment(counts[counts > 0], eta=eta).max()) + 1, eta)
     chosen = sorted({max(n for n in etas if n <= max(number, min(etas))) for number in numbers})

@@ -152,6 +152,9 @@ def test_codes_are_cut_into_as_many_segments_as_asked_or_the_next_fewer(place):
         variants.write_segments(folder, corpus.read(folder), [variant])
         assert variants.read_segments(folder, variant)["segment"].nunique() == way.segments
     assert ways[0].name == "ours: 1 segment, top 1"
+    own = variants.read_segments(folder, variants.main(parameters))["segment"].nunique()
+    (same,) = training_cost.segment_counts(folder, parameters, [own])
+    assert same.changes["eta"] == parameters.eta
 
 
 def test_memory_counts_what_a_process_holds():
