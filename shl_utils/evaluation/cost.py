@@ -110,9 +110,11 @@ def at_chosen_rates(way: dict[str, Any]) -> pd.DataFrame:
 def by_segment_count(found: dict[str, Any]) -> pd.DataFrame:
     """One row per number of segments, means over seeds. found: what `shl bench --segments` wrote.
 
-    Columns: `seconds`, `notes_seen`, `peak_memory_mb`, `bytes`, `micro_f1`, `macro_f1_present`, `validation_ranking`.
+    Columns: `eta`, `seconds`, `notes_seen`, `peak_memory_mb`, `bytes`, `micro_f1`, `macro_f1_present`,
+    `validation_ranking`.
     """
-    counted = {way["segments"]: at_chosen_rates(way) for way in found["ways"].values()}
+    ways = found["ways"].values()
+    counted = {way["segments"]: at_chosen_rates(way).assign(eta=way["changes"]["eta"]) for way in ways}
     lines = {n: counted[n].mean(numeric_only=True) for n in sorted(counted)}
     return pd.DataFrame(lines).T.rename_axis("segments")
 

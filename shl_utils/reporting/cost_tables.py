@@ -53,6 +53,7 @@ def segments(found: Mapping[str, Any]) -> pd.DataFrame:
     """One row per number of segments of the same codes."""
     table = cost.by_segment_count(found)
     columns = {
+        "eta": text(table["eta"], "{:g}"),
         "seconds": text(table["seconds"], "{:.0f}"),
         "thousand notes seen": text(table["notes_seen"] / 1000, "{:.1f}"),
         "GB": text(table["peak_memory_mb"] / 1000, "{:.1f}"),

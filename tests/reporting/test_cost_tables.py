@@ -9,7 +9,8 @@ def trained(seconds, *, segments=0, runner="ours", one=False):
     line = {"predict_seconds": 2.0, "peak_memory_mb": 1500, "models": 7, "notes_seen": 20_000, "bytes": 3e6}
     line |= {"validation_ranking": 0.7, "micro_f1": 0.8, "macro_f1_present": 0.5, "revision": "abc"}
     lines = [line | {"factor": factor, "seed": seed, "seconds": value} for (factor, seed), value in seconds.items()]
-    way = {"runner": runner, "changes": {"segmentation": "none"} if one else {}, "segments": segments}
+    changes = {"segmentation": "none"} if one else {"eta": 0.25}
+    way = {"runner": runner, "changes": changes, "segments": segments}
     way |= {"factor": lines[0]["factor"], "trainings": lines, "flops": 2e12, "trainable_parameters": 5e5}
     return way
 
@@ -45,7 +46,7 @@ def test_cost_by_number_of_segments_is_a_mean_over_seeds_at_the_chosen_rates():
     _, axes = plots.plt.subplots(1, 3)
     plots.segment_counts(table, axes)
     assert axes[0].get_title(loc=plots.plt.rcParams["axes.titlelocation"]) == "14 segments: 2.5 times the seconds of 1"
-    assert cost_tables.segments(found).loc[14, ["seconds", "micro-F1"]].tolist() == ["100", "80.0"]
+    assert cost_tables.segments(found).loc[14, ["eta", "seconds", "micro-F1"]].tolist() == ["0.25", "100", "80.0"]
 
 
 def test_sizes_stand_side_by_side():
