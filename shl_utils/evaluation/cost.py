@@ -91,13 +91,16 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin:
 
 def benches(folder: Path) -> dict[str, Any]:
     """What `shl bench` wrote in this run: "training", "segments", "steps" and "sizes", if measured."""
-    paths = {name: folder / "bench" / f"{name}.json" for name in ("training", "segments", "steps", "sizes")}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    return _read({name: folder / "bench" / f"{name}.json" for name in PUBLISHED})
 
 
 def ours() -> dict[str, Any]:
     """The same as measured by us, from `results/` of the project; what is not there is left out."""
-    paths = {name: provenance.PROJECT / "results" / f"{file}.json" for name, file in PUBLISHED.items()}
+    return _read({name: provenance.PROJECT / "results" / f"{file}.json" for name, file in PUBLISHED.items()})
+
+
+def _read(paths: dict[str, Path]) -> dict[str, Any]:
+    """Contents of those of these JSON files that are there."""
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 

@@ -99,15 +99,8 @@ def permutation_test(
     """
     patients, rng = _patients(patients, len(truth)), np.random.default_rng(seed)
     first, second = _alike(first, second)
-    observed = {
-        metric: np.mean(
-            [
-                label_metrics.scores(truth, a)[metric] - label_metrics.scores(truth, b)[metric]
-                for a, b in zip(first, second)
-            ]
-        )
-        for metric in HEADLINE_METRICS
-    }
+    points = [(label_metrics.scores(truth, a), label_metrics.scores(truth, b)) for a, b in zip(first, second)]
+    observed = {metric: np.mean([a[metric] - b[metric] for a, b in points]) for metric in HEADLINE_METRICS}
     extreme = dict.fromkeys(HEADLINE_METRICS, 0)
     for block in blocks(times, max(truth.shape)):
         swaps = rng.random((len(range(times)[block]), patients.max() + 1)) < 0.5

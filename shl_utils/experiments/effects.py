@@ -62,7 +62,7 @@ def interactions(measured: dict[str, Measured], experiments: list[Experiment]) -
     in `on_average`. Only comparable experiments count, and pairs that are not equal by construction.
     """
     changes = [
-        (factor, name, [(a.id, b.id) for a, b in informative(found) if _comparable((a, b)) and not _equal((a, b))])
+        (factor, name, [(a.id, b.id) for a, b in found if _comparable((a, b)) and not _equal((a, b))])
         for factor, name, found in _changes(experiments)
     ]
 

@@ -31,4 +31,3 @@ def test_shares_by_hand():
     p = 2 / mass.sum()
     pull = mass * [1 - p, p, p, p]
     assert table.loc["sh", "gradient"].tolist() == pytest.approx((pull / pull.sum()).tolist())
-    assert table.groupby("under").sum().to_numpy() == pytest.approx(np.ones((2, 3)))
