@@ -1,7 +1,8 @@
-"""One decorated function is enough: a toy loss, threshold rule and source, written into a copy of the package, run."""
+"""One decorated function is enough: the examples of docs/contributing.md, written into a copy of the package, run."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,53 +16,9 @@ from shl_utils.method import loss_factory, losses, thresholds
 from shl_utils.parameters import Parameters, check
 from shl_utils.training import jobs
 
-TOYS = {
-    "method/losses.py": """
-
-@LOSSES.add(harmonic=True, parameters={"damping": (0.5, "toy: factor on the loss", {"gt": 0, "le": 1})})
-def toy(logits, targets, weights, *, damping, gamma, share, notes=0):
-    return _average(damping * share * (targets - logits.sigmoid()).abs() ** gamma, weights, notes)
-""",
-    "method/loss_factory.py": """
-
-@DERIVED.add(label="share of the notes", parameters={"least_share": (0.25, "toy: lower bound on the share")})
-def share(labels, *, least_share):
-    return np.maximum(labels.mean(axis=0), least_share)
-""",
-    "method/thresholds.py": """
-
-@RULES.add("mean", parameters={"lift": (1.0, "toy: factor on the mean", {"gt": 0})})
-def toy(validation, *, lift):
-    return np.full(len(validation.segment), lift * validation.probabilities.mean())
-""",
-    "data/sources/toy.py": '''
-from pathlib import Path
-
-import pandas as pd
-
-from shl_utils.data.raw_corpus import SOURCES, RawCorpus
-
-
-@SOURCES.add(
-    private=False,
-    fetch=True,
-    needs={"animal": "the kind of animal"},
-    parameters={
-        "animal": ("", "toy: whose notes", {"choices": ("", "cat", "dog")}),
-        "kennel": ("rooms.csv", "toy: where they are", {"kind": "path"}),
-    },
-)
-def toy(parameters, run_folder):
-    """Ten notes on each of two codes."""
-    rows = [(f"{i}", f"{i}", f"a {parameters.animal} of {i} years", ["AB"[i % 2]]) for i in range(20)]
-    notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"])
-    return RawCorpus("toy", notes, {"A": "even", "B": "odd"}, "none")
-
-
-def fetch():
-    return Path("kennel")
-''',
-}
+# the examples of docs/contributing.md by the module that they belong to
+EXAMPLE = re.compile(r"`shl_utils/(\S+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
+TOYS = dict(EXAMPLE.findall((PROJECT / "docs" / "contributing.md").read_text(encoding="utf-8")))
 RUN = """
 import json
 
@@ -127,7 +84,7 @@ def result(tmp_path_factory):
     shutil.copytree(PROJECT / "shl_utils", place / "shl_utils", ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in TOYS.items():
         with (place / "shl_utils" / name).open("a", encoding="utf-8") as file:
-            file.write(text)
+            file.write(f"\n\n{text}")
     env = os.environ | {"PYTHONPATH": str(place)}
     done = subprocess.run([sys.executable, "-c", RUN], cwd=place, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import shl_utils
+
 PROJECT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -57,9 +59,15 @@ def test_notebooks_tell_and_the_package_does(path):
     assert any("assert " in cell.source for cell in notebook.cells)
 
 
+def test_what_is_cited_is_this_version():
+    cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == shl_utils.__version__
+    assert f"\n## {shl_utils.__version__}" in (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
 def test_no_placeholder_is_left():
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    names = {"ADMISSIONS", "NOTEEVENTS", "PYTHON"}
+    names = {"CHANGELOG", "CITATION"}
     assert set(re.findall(r"\b[A-Z]{6,}\b", readme)) <= names, "words that stand for a figure"
     for path in [PROJECT / "README.md", *NOTEBOOKS]:
         assert not re.search(r"\b(RESULTS|MINUTES|TODO|FIXME|NNN)\b", path.read_text(encoding="utf-8")), path
