@@ -60,7 +60,10 @@ def stale() -> dict[Path, str]:
 
 
 def rendered(text: str, page: Path) -> str:
-    """The text with every place filled anew; ValueError, with the page's name, for a place that names nothing."""
+    """The text with every place filled anew; ValueError, with the page's name, for a place that names nothing, or a
+    cell that opens a line: Markdown ends the paragraph at such a comment."""
+    if opening := re.search(r"^ *(<!-- [^>]*\|[^>]* -->)", text, re.MULTILINE):
+        raise ValueError(f"{page}: {opening[1]} opens a line: put a word before it")
 
     def fill(place: re.Match) -> str:
         cell = [part.strip() for part in (place["cell"] or "").split("|")[1:]]

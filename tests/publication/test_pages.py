@@ -57,7 +57,13 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
 )
 def test_a_place_that_names_nothing_is_refused_with_its_page(results, tmp_path, place, message):
     with pytest.raises(ValueError, match=rf"page\.md: <!-- .*{message}"):
-        pages.rendered(f"<!-- {place} --><!-- end -->", tmp_path / "page.md")
+        pages.rendered(f"A <!-- {place} --><!-- end -->", tmp_path / "page.md")
+
+
+def test_a_number_does_not_end_its_paragraph(results, tmp_path):
+    cell = "<!-- bench: steps | steps of 4 | notes per second --><!-- end -->"
+    with pytest.raises(ValueError, match=r"page\.md: <!-- bench: .* opens a line: put a word before it"):
+        pages.rendered(f"Some\n  {cell} notes.", tmp_path / "page.md")
 
 
 def test_a_forgotten_end_loses_no_prose(results, tmp_path):
