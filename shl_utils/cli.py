@@ -156,6 +156,18 @@ def publish(name: str, files: Sequence[Path]) -> None:
     print(f"Written: {results_file.publish(name, files)}. `shl docs` fills the pages")
 
 
+@shl.command("check")
+@FILE
+def check_run(file: Path) -> int:
+    """Hold a finished run against what was published of its file; exit code 1 if a score lies outside."""
+    from shl_utils.publication import reproduction
+    from shl_utils.reporting import tables
+
+    table = reproduction.compare(file)
+    print(tables.markdown(reproduction.shown(table)))
+    return 0 if reproduction.agrees(table) else 1
+
+
 @shl.command("docs")
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit code 1 if a page says something else.")
 def fill_pages(only_check: bool) -> int:

@@ -20,6 +20,7 @@ from shl_utils import cli
 from shl_utils.data import corpus, sources
 from shl_utils.method import label_filter
 from shl_utils.parameters import check
+from shl_utils.publication import results_file
 from shl_utils.runs import storage
 from shl_utils.training import similarities, variants
 
@@ -73,6 +74,24 @@ def smoke(tmp_path_factory):
             assert done.returncode == 0, done.stderr
             said.write_text(json.dumps([done.stdout, done.stderr]), encoding="utf-8")
     return root / "smoke", subprocess.CompletedProcess([], 0, *json.loads(said.read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def results_folder(tmp_path, monkeypatch):
+    """A folder of results with one file of steps, called bench."""
+    monkeypatch.setattr(results_file, "FOLDER", tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    line = {"what": "steps of 4", "precision": "fp32", "notes_per_second": 12.6, "flops_per_note": 1e9, "share": 0.5}
+    (tmp_path / "results" / "bench.json").write_text(json.dumps({"steps": [line]}))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def published(smoke, results_folder, monkeypatch):
+    """The contents of what `shl publish` writes of the smoke run."""
+    monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
+    assert cli.main(["publish", "small", str(PROJECT / "params" / "smoke.yaml")]) == 0
+    return json.loads((results_folder / "small.json").read_text())
 
 
 def pytest_collection_modifyitems(items):

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from shl_utils.hints import nearest
 from shl_utils.notebook import style
-from shl_utils.publication import code_tables, results_file
+from shl_utils.publication import code_tables, page_parts, results_file
 from shl_utils.reporting import cost_tables, plots, tables
 from shl_utils.runs import provenance, storage
 
@@ -35,14 +35,14 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "steps": cost_tables.steps,
     "sizes": cost_tables.sizes,
     # of published runs
-    "notice": results_file.notice,
-    "made with": results_file.conditions,
-    "primary": results_file.primary,
-    "gains": results_file.gains,
-    "definitions": results_file.definitions,
-    "verdicts": results_file.verdicts,
-    "changes": results_file.changes,
-    "tuning": results_file.tuning,
+    "notice": page_parts.notice,
+    "made with": page_parts.conditions,
+    "primary": page_parts.primary,
+    "gains": page_parts.gains,
+    "definitions": page_parts.definitions,
+    "verdicts": page_parts.verdicts,
+    "changes": page_parts.changes,
+    "tuning": page_parts.tuning,
 }
 CODE = {"parameters": code_tables.parameters, "runs": code_tables.runs, "grids": code_tables.grids}
 PICTURE = "picture"
@@ -118,7 +118,7 @@ def _picture(path: Path, page: Path) -> str:
 
 def _figure(path: Path) -> Figure:
     """What the comparable rows of a published file gain over one BCE model."""
-    table = results_file.ablation(json.loads(path.read_text(encoding="utf-8")))
+    table = page_parts.ablation(json.loads(path.read_text(encoding="utf-8")))
     table = table[table["comparable"].astype(bool) & ~table["reference"].astype(bool)]
     picture, axes = plots.plt.subplots(1, 2, figsize=(11, 1.2 + 0.33 * len(table)))
     plots.gains(table, axes)

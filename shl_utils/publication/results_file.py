@@ -1,6 +1,6 @@
 """What finished runs found, as one file in `results/` that is committed: `shl publish`. It holds no text of a note.
 
-The runs of one file differ in their split alone. Its tables, of one split or pooled over several, fill `pages`.
+The runs of one file differ in their split alone.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import Any
 import pandas as pd
 
 from shl_utils.evaluation import cost
-from shl_utils.evaluation.verdicts import DEFINITION, MARK
-from shl_utils.experiments import claims, effects, grid, splits
+from shl_utils.experiments import claims, grid
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
-from shl_utils.reporting import findings, tables
 from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
 from shl_utils.runs.stages import outside
 
@@ -42,7 +40,7 @@ def publish(name: str, files: Sequence[Path]) -> Path:
         raise ValueError(f"{name}: use letters, digits and underscores")
     if target.exists() and "runs" not in json.loads(target.read_text(encoding="utf-8")):
         raise ValueError(f"{target} holds what a bench measured: take another name")
-    runs = {Path(outside(path)).with_suffix("").as_posix(): _run(path) for path in files}
+    runs = {Path(outside(path)).with_suffix("").as_posix(): record(path) for path in files}
     first, *others = runs.values()
     alike = [(_without_seed(run["parameters"]), run["grids"]) for run in runs.values()]
     if any(one != alike[0] for one in alike):
@@ -54,14 +52,16 @@ def publish(name: str, files: Sequence[Path]) -> Path:
     return target
 
 
-def _run(path: Path) -> dict[str, Any]:
+def record(path: Path) -> dict[str, Any]:
+    """What the finished run of a parameter file found, and with what it was made; ValueError if the file was edited
+    since, FileNotFoundError if the run is not finished."""
     wanted = _parameters(path)
     folder = stages.folder_of(wanted.run)
     parameters, _ = stages.finished(folder, STAGE)
     facts = {stage: stamps.read(folder, stage) for stage in stamps.up_to(STAGE)}
     last = facts[STAGE]
     grids = {name: last["read"].get(outside(file)) for name, file in _grid_files(parameters).items()}
-    edited = _differ(_said(wanted), _said(parameters)) + _differ(_grids(wanted), grids)
+    edited = differ(_said(wanted), _said(parameters)) + differ(_grids(wanted), grids)
     if edited:
         raise ValueError(f"{path} was edited after its run ({', '.join(edited)}): shl run {path}")
     notes = pd.read_parquet(folder / "corpus.parquet", columns=["note", "split"])
@@ -110,7 +110,8 @@ def _without_seed(said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name != "seed"}
 
 
-def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The names whose values differ."""
     return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
@@ -125,92 +126,6 @@ def outdated(found: Found) -> list[str]:
         path = provenance.PROJECT / run["file"]
         today = _parameters(path) if path.exists() else None
         pairs = ((_said(today), run["parameters"]), (_grids(today), run["grids"])) if today else ()
-        differ = [part for pair in pairs for part in _differ(*pair)] if today else [f"{run['file']} is gone"]
-        reasons += [f"{name}: {', '.join(differ)}"] if differ else []
+        changed = [part for pair in pairs for part in differ(*pair)] if today else [f"{run['file']} is gone"]
+        reasons += [f"{name}: {', '.join(changed)}"] if changed else []
     return reasons
-
-
-def notice(found: Found) -> str:
-    """What a page says of results that are `outdated`, else ""."""
-    reasons = "; ".join(outdated(found))
-    return f"**Old**: made with other parameters than today's ({reasons})." if reasons else ""
-
-
-def conditions(found: Found) -> pd.DataFrame:
-    """With what and where the results were made."""
-    runs = list(found["runs"].values())
-    first, p = runs[0], runs[0]["parameters"]
-    seeds = ", ".join(str(run["parameters"]["seed"]) for run in runs)
-    notes = " / ".join(f"{first['notes'][split]:,}" for split in ("train", "validation", "test"))
-    revisions = dict.fromkeys(run["stages"][STAGE].get("revision", "")[:7] for run in runs)
-    seconds = sum(stage["seconds"] for run in runs for stage in run["stages"].values())
-    precisions = dict.fromkeys(line["precision"] for run in runs for line in run["computed"])
-    lines = {
-        "command": "shl run " + " ".join(run["file"] for run in runs),
-        "notes": f"{p['source']}: {notes} for training, validation, test",
-        "splits": f"{len(runs)}, seed {seeds}",
-        "encoder": f"{p['encoder']}, at most {p['max_tokens']} tokens",
-        "machine": f"{first['hardware']['cores']} cores, {first['hardware']['model']}; {', '.join(precisions)}",
-        "seconds": f"{seconds:,.0f} of the last attempts",
-        "finished": f"{max(run['finished'] for run in runs)[:10]}, revision {', '.join(revisions)}",
-    }
-    return pd.DataFrame({"": lines}).rename_axis("made with")
-
-
-def ablation(found: Found) -> pd.DataFrame:
-    """The ablation's table, as `results.table` makes it; of several splits as `splits.pool` does."""
-    parts = [pd.DataFrame(run["tables"]["ablation"]).set_index("id") for run in found["runs"].values()]
-    return parts[0] if len(parts) == 1 else splits.pool(parts, test_to_train=_test_to_train(found))
-
-
-def gains(found: Found) -> pd.DataFrame:
-    """F1 of the comparable rows, and what they gain over one BCE model, with verdicts and p."""
-    return tables.gains(ablation(found))
-
-
-def definitions(found: Found) -> str:
-    """What the columns and words of `gains` mean."""
-    over = "of a paired permutation test given the trained models, then corrected by Holm's method over the rows"
-    if len(found["runs"]) > 1:
-        over = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003), as is the interval"
-    lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: "the interval and p disagree"}
-    return f"\n\n{tables.listed(lines)}\n\n"
-
-
-def verdicts(found: Found) -> pd.DataFrame:
-    """The paper's claims and the verdicts on them."""
-    return tables.verdict(_claims(found)).reset_index().set_index("claim")
-
-
-def primary(found: Found) -> str:
-    """The primary comparison in one sentence."""
-    return findings.summarize_primary(_claims(found))
-
-
-def changes(found: Found) -> pd.DataFrame:
-    """Effects on average, and interactions."""
-    columns = ["kind", "change", "comparable", "pairs", *effects.COLUMNS]
-    parts = [pd.DataFrame(run["tables"]["effects"]).reindex(columns=columns) for run in found["runs"].values()]
-    shown = [part[part["kind"].isin(["average", "interactions"])].set_index("change") for part in parts]
-    pooled = shown[0] if len(shown) == 1 else splits.pool_changes(shown, test_to_train=_test_to_train(found))
-    comparable = pooled["comparable"].map({False: False}).fillna(True).astype(bool)
-    return tables.effects(pooled.assign(comparable=comparable, pairs=pooled["pairs"].astype(int)))
-
-
-def tuning(found: Found) -> pd.DataFrame | str:
-    """What each row was tried with, and what validation chose, on the first split."""
-    lines = next(iter(found["runs"].values()))["tables"]["tuning"]
-    return tables.tuning(pd.DataFrame(lines)) if lines else "No row was tuned."
-
-
-def _claims(found: Found) -> pd.DataFrame:
-    ends = dict.fromkeys(("gain", "low", "high"), float)  # a column without a number comes back as None
-    parts = [pd.DataFrame(run["claims"]).set_index("claim").astype(ends) for run in found["runs"].values()]
-    if len(parts) == 1:
-        return claims.judged(parts[0]).assign(run=next(iter(found["runs"])))
-    return splits.pool_claims(parts, test_to_train=_test_to_train(found))
-
-
-def _test_to_train(found: Found) -> float:
-    notes = next(iter(found["runs"].values()))["notes"]
-    return notes["test"] / notes["train"]

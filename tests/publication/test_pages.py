@@ -4,14 +4,12 @@ import json
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from conftest import PROJECT
 from matplotlib import pyplot as plt
 
-from shl_utils import cli
 from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.parameters import Parameters
-from shl_utils.publication import code_tables, pages, results_file
+from shl_utils.publication import code_tables, page_parts, pages, results_file
 from shl_utils.runs import leak_scan
 
 
@@ -22,17 +20,7 @@ def test_the_projects_pages_say_what_its_results_say():
     assert PROJECT / "docs" / "cost.md" in filled
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    """A folder of results with one file of steps, called bench."""
-    monkeypatch.setattr(results_file, "FOLDER", tmp_path / "results")
-    (tmp_path / "results").mkdir()
-    line = {"what": "steps of 4", "precision": "fp32", "notes_per_second": 12.6, "flops_per_note": 1e9, "share": 0.5}
-    (tmp_path / "results" / "bench.json").write_text(json.dumps({"steps": [line]}))
-    return tmp_path / "results"
-
-
-def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
+def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results_folder, tmp_path):
     text = (
         "A <!-- bench: steps | steps of 4 | notes per second -->?<!-- end --> b.\n\n<!-- bench: steps --><!-- end -->"
     )
@@ -55,39 +43,30 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results, tmp_path):
         ("bench: steps | steps of 4 | note per second", "no 'note per second', did you mean 'notes per second'"),
     ],
 )
-def test_a_place_that_names_nothing_is_refused_with_its_page(results, tmp_path, place, message):
+def test_a_place_that_names_nothing_is_refused_with_its_page(results_folder, tmp_path, place, message):
     with pytest.raises(ValueError, match=rf"page\.md: <!-- .*{message}"):
         pages.rendered(f"A <!-- {place} --><!-- end -->", tmp_path / "page.md")
 
 
-def test_a_number_does_not_end_its_paragraph(results, tmp_path):
+def test_a_number_does_not_end_its_paragraph(results_folder, tmp_path):
     cell = "<!-- bench: steps | steps of 4 | notes per second --><!-- end -->"
     with pytest.raises(ValueError, match=r"page\.md: <!-- bench: .* opens a line: put a word before it"):
         pages.rendered(f"Some\n  {cell} notes.", tmp_path / "page.md")
 
 
-def test_a_forgotten_end_loses_no_prose(results, tmp_path):
+def test_a_forgotten_end_loses_no_prose(results_folder, tmp_path):
     text = "<!-- bench: steps --> prose <!-- bench: steps --><!-- end -->"
     with pytest.raises(ValueError, match="1 places have no `<!-- end -->`"):
         pages.rendered(text, tmp_path / "page.md")
 
 
-@pytest.fixture
-def published(smoke, results, monkeypatch):
-    """The contents of what `shl publish` writes of the smoke run."""
-    monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
-    done = CliRunner().invoke(cli.shl, ["publish", "small", str(PROJECT / "params" / "smoke.yaml")])
-    assert done.exit_code == 0, done.output
-    return json.loads((results / "small.json").read_text())
-
-
 @pytest.mark.slow
-def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, results, published, tmp_path):
-    assert leak_scan.find_leaks([results], [smoke[0]]) == []
-    assert str(smoke[0].parent) not in (results / "small.json").read_text()
+def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, results_folder, published, tmp_path):
+    assert leak_scan.find_leaks([results_folder], [smoke[0]]) == []
+    assert str(smoke[0].parent) not in (results_folder / "small.json").read_text()
     assert results_file.outdated(published) == []
     table = pd.read_parquet(smoke[0] / "ablation.parquet").set_index("id")
-    assert results_file.ablation(published)["micro_f1"].tolist() == pytest.approx(table["micro_f1"].tolist())
+    assert page_parts.ablation(published)["micro_f1"].tolist() == pytest.approx(table["micro_f1"].tolist())
     parts = ("notice", "made with", "primary", "gains", "definitions", "verdicts", "changes", "tuning")
     text = pages.rendered("".join(f"<!-- small: {part} --><!-- end -->" for part in parts), tmp_path / "page.md")
     assert "The study's primary comparison was not tested." in text
@@ -104,7 +83,7 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
     run["parameters"]["epochs"] += 1
     run["grids"]["grid"] = "another"
     assert results_file.outdated(published) == ["params/smoke: epochs, grid"]
-    assert results_file.notice(published).startswith(
+    assert page_parts.notice(published).startswith(
         "**Old**: made with other parameters than today's (params/smoke: epochs"
     )
     run["file"] = "params/gone.yaml"
@@ -112,18 +91,18 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
 
 
 @pytest.mark.slow
-def test_a_picture_belongs_to_its_file(results, published, tmp_path, monkeypatch):
+def test_a_picture_belongs_to_its_file(results_folder, published, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "picture_of", lambda path: tmp_path / "docs" / f"{path.stem}.svg")
     page, others = tmp_path / "page.md", plt.get_fignums()
     page.write_text("<!-- small: picture --><!-- end -->")
     monkeypatch.setattr(pages, "all_pages", lambda: [page])
-    assert pages.old_pictures() == [results / "small.json"]
-    pages.draw(results / "small.json")
+    assert pages.old_pictures() == [results_folder / "small.json"]
+    pages.draw(results_folder / "small.json")
     assert pages.old_pictures() == []
     assert "](docs/small.svg)" in pages.rendered(page.read_text(), page)
     assert plt.get_fignums() == others
-    (results / "small.json").write_text(json.dumps(published))
-    assert pages.old_pictures() == [results / "small.json"], "the file has changed"
+    (results_folder / "small.json").write_text(json.dumps(published))
+    assert pages.old_pictures() == [results_folder / "small.json"], "the file has changed"
 
 
 @pytest.mark.slow
@@ -131,21 +110,21 @@ def test_runs_on_several_splits_are_pooled(published):
     (run,) = published["runs"].values()
     other = json.loads(json.dumps(run))
     other["parameters"]["seed"] += 1
-    assert results_file._test_to_train({"runs": {"a": run}}) == run["notes"]["test"] / run["notes"]["train"] < 1
+    assert page_parts._test_to_train({"runs": {"a": run}}) == run["notes"]["test"] / run["notes"]["train"] < 1
     for line in other["tables"]["ablation"]:
         line["micro_f1_gain"] = (line["micro_f1_gain"] or 0) + 0.02 * (not line["reference"])
     found = {"runs": {"a": run, "b": other}}
-    assert results_file.conditions(found).loc["splits", ""].startswith("2, seed ")
-    one, pooled = results_file.ablation({"runs": {"a": run}}), results_file.ablation(found)
+    assert page_parts.conditions(found).loc["splits", ""].startswith("2, seed ")
+    one, pooled = page_parts.ablation({"runs": {"a": run}}), page_parts.ablation(found)
     key = one.index[~one["reference"].astype(bool)][-1]
     assert pooled.loc[key, "micro_f1_gain"] == pytest.approx(one.loc[key, "micro_f1_gain"] + 0.01)
-    assert len(results_file.gains(found)) == len(results_file.gains({"runs": {"a": run}}))
-    assert not results_file.changes(found).empty
-    assert not results_file.verdicts(found).empty
+    assert len(page_parts.gains(found)) == len(page_parts.gains({"runs": {"a": run}}))
+    assert not page_parts.changes(found).empty
+    assert not page_parts.verdicts(found).empty
 
 
 @pytest.mark.slow
-def test_what_cannot_be_published_is_refused(smoke, results, monkeypatch, tmp_path):
+def test_what_cannot_be_published_is_refused(smoke, results_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
     text = (PROJECT / "params" / "smoke.yaml").read_text()
     (tmp_path / "edited.yaml").write_text(f"{text}\nmin_positives: 9\n")
@@ -164,7 +143,7 @@ def test_what_cannot_be_published_is_refused(smoke, results, monkeypatch, tmp_pa
         results_file.publish("x y", [PROJECT / "params" / "smoke.yaml"])
     with pytest.raises(ValueError, match="holds what a bench measured"):
         results_file.publish("bench", [PROJECT / "params" / "smoke.yaml"])
-    assert list(results.glob("x*")) == []
+    assert list(results_folder.glob("x*")) == []
 
 
 def test_every_parameter_file_and_grid_is_listed_with_what_it_says():

@@ -1,0 +1,100 @@
+"""Tables and sentences that a page shows of a published file, by the names that `pages.PARTS` gives them.
+
+found: the contents of the file; of several splits everything is pooled over them.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from shl_utils.evaluation.verdicts import DEFINITION, MARK
+from shl_utils.experiments import claims, effects, splits
+from shl_utils.publication import results_file
+from shl_utils.publication.results_file import Found
+from shl_utils.reporting import findings, tables
+
+
+def notice(found: Found) -> str:
+    """What a page says of results that are `results_file.outdated`, else ""."""
+    reasons = "; ".join(results_file.outdated(found))
+    return f"**Old**: made with other parameters than today's ({reasons})." if reasons else ""
+
+
+def conditions(found: Found) -> pd.DataFrame:
+    """With what and where the results were made."""
+    runs = list(found["runs"].values())
+    first, p = runs[0], runs[0]["parameters"]
+    seeds = ", ".join(str(run["parameters"]["seed"]) for run in runs)
+    notes = " / ".join(f"{first['notes'][split]:,}" for split in ("train", "validation", "test"))
+    revisions = dict.fromkeys(run["stages"][results_file.STAGE].get("revision", "")[:7] for run in runs)
+    seconds = sum(stage["seconds"] for run in runs for stage in run["stages"].values())
+    precisions = dict.fromkeys(line["precision"] for run in runs for line in run["computed"])
+    lines = {
+        "command": "shl run " + " ".join(run["file"] for run in runs),
+        "notes": f"{p['source']}: {notes} for training, validation, test",
+        "splits": f"{len(runs)}, seed {seeds}",
+        "encoder": f"{p['encoder']}, at most {p['max_tokens']} tokens",
+        "machine": f"{first['hardware']['cores']} cores, {first['hardware']['model']}; {', '.join(precisions)}",
+        "seconds": f"{seconds:,.0f} of the last attempts",
+        "finished": f"{max(run['finished'] for run in runs)[:10]}, revision {', '.join(revisions)}",
+    }
+    return pd.DataFrame({"": lines}).rename_axis("made with")
+
+
+def ablation(found: Found) -> pd.DataFrame:
+    """The ablation's table, as `results.table` makes it; of several splits as `splits.pool` does."""
+    parts = [pd.DataFrame(run["tables"]["ablation"]).set_index("id") for run in found["runs"].values()]
+    return parts[0] if len(parts) == 1 else splits.pool(parts, test_to_train=_test_to_train(found))
+
+
+def gains(found: Found) -> pd.DataFrame:
+    """F1 of the comparable rows, and what they gain over one BCE model, with verdicts and p."""
+    return tables.gains(ablation(found))
+
+
+def definitions(found: Found) -> str:
+    """What the columns and words of `gains` mean."""
+    over = "of a paired permutation test given the trained models, then corrected by Holm's method over the rows"
+    if len(found["runs"]) > 1:
+        over = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003), as is the interval"
+    lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: "the interval and p disagree"}
+    return f"\n\n{tables.listed(lines)}\n\n"
+
+
+def verdicts(found: Found) -> pd.DataFrame:
+    """The paper's claims and the verdicts on them."""
+    return tables.verdict(_claims(found)).reset_index().set_index("claim")
+
+
+def primary(found: Found) -> str:
+    """The primary comparison in one sentence."""
+    return findings.summarize_primary(_claims(found))
+
+
+def changes(found: Found) -> pd.DataFrame:
+    """Effects on average, and interactions."""
+    columns = ["kind", "change", "comparable", "pairs", *effects.COLUMNS]
+    parts = [pd.DataFrame(run["tables"]["effects"]).reindex(columns=columns) for run in found["runs"].values()]
+    shown = [part[part["kind"].isin(["average", "interactions"])].set_index("change") for part in parts]
+    pooled = shown[0] if len(shown) == 1 else splits.pool_changes(shown, test_to_train=_test_to_train(found))
+    comparable = pooled["comparable"].map({False: False}).fillna(True).astype(bool)
+    return tables.effects(pooled.assign(comparable=comparable, pairs=pooled["pairs"].astype(int)))
+
+
+def tuning(found: Found) -> pd.DataFrame | str:
+    """What each row was tried with, and what validation chose, on the first split."""
+    lines = next(iter(found["runs"].values()))["tables"]["tuning"]
+    return tables.tuning(pd.DataFrame(lines)) if lines else "No row was tuned."
+
+
+def _claims(found: Found) -> pd.DataFrame:
+    ends = dict.fromkeys(("gain", "low", "high"), float)  # a column without a number comes back as None
+    parts = [pd.DataFrame(run["claims"]).set_index("claim").astype(ends) for run in found["runs"].values()]
+    if len(parts) == 1:
+        return claims.judged(parts[0]).assign(run=next(iter(found["runs"])))
+    return splits.pool_claims(parts, test_to_train=_test_to_train(found))
+
+
+def _test_to_train(found: Found) -> float:
+    notes = next(iter(found["runs"].values()))["notes"]
+    return notes["test"] / notes["train"]
