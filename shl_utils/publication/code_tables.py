@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pandas as pd
 
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters, check
+from shl_utils.publication import results_file
 from shl_utils.runs import parameter_file, provenance
+from shl_utils.runs.stages import outside
 
 PARAMS = provenance.PROJECT / "params"
+
+
+def commands() -> pd.DataFrame:
+    """Every command of the program that is running, `shl`: its arguments and options, and what it does."""
+    context = click.get_current_context().find_root()
+    lines = {}
+    for name, command in context.command.commands.items():
+        below = click.Context(command, info_name=name, parent=context)
+        words = [word for word in command.collect_usage_pieces(below) if word != "[OPTIONS]"]
+        options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+        asked = [f"`{option.opts[0]}`: {option.help}" for option in options]
+        lines[f"`{' '.join(['shl', name, *words])}`"] = {"what it does": command.help, "options": " ".join(asked)}
+    return pd.DataFrame(lines).T.rename_axis("command")
 
 
 def parameters() -> pd.DataFrame:
@@ -28,14 +44,33 @@ def parameters() -> pd.DataFrame:
 
 
 def runs() -> pd.DataFrame:
-    """Every parameter file: its source, its grids, and what its head comment says."""
-    lines = {}
+    """Every parameter file: its source and grids; rows and seeds of its ablation; minutes and file of what was
+    published of it; and what its head comment says."""
+    published, lines = _published(), {}
     for path in sorted(path for path in PARAMS.rglob("*.yaml") if path.parent != grid.FOLDER):
         values = check(parameter_file.load(path))
-        used = ", ".join(filter(None, (values.grid, values.sensitivity)))
-        name = path.relative_to(PARAMS).as_posix()
-        lines[f"`{name}`"] = {"source": values.source, "grid": used, "what": _comment(path)}
+        used = list(filter(None, (values.grid, values.sensitivity)))
+        rows = [row for name in used for row in grid.combinations(name, values)]
+        lines[f"`{path.relative_to(PARAMS).as_posix()}`"] = {
+            "source": values.source,
+            "grid": ", ".join(used),
+            "rows": len(rows),
+            "seeds": max(len(row.seeds) for row in rows),
+            **published.get(outside(path), {"minutes": "", "published": ""}),
+            "what": _comment(path),
+        }
     return pd.DataFrame(lines).T.rename_axis("file")
+
+
+def _published() -> dict[str, dict[str, str]]:
+    """Minutes of all stages, and the name in `results/`, by parameter file."""
+    return {
+        run["file"]: {
+            "minutes": f"{sum(stage['seconds'] for stage in run['stages'].values()) / 60:.0f}",
+            "published": path.stem,
+        }
+        for path, run in results_file.published()
+    }
 
 
 def grids() -> pd.DataFrame:

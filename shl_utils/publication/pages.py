@@ -44,7 +44,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "changes": page_parts.changes,
     "tuning": page_parts.tuning,
 }
-CODE = {"parameters": code_tables.parameters, "runs": code_tables.runs, "grids": code_tables.grids}
+CODE = {name: getattr(code_tables, name) for name in ("commands", "parameters", "runs", "grids")}
 PICTURE = "picture"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +64,9 @@ def _verdict(here: float, published: float, low: float, high: float) -> str:
 
 def _published(file: Path) -> tuple[dict[str, Any], Path]:
     """What was published of the run of a parameter file, and where."""
-    known = []
-    for path in sorted(results_file.FOLDER.glob("*.json")):
-        for run in json.loads(path.read_text(encoding="utf-8")).get("runs", {}).values():
-            if run["file"] == outside(file.resolve()):
-                return run, path
-            known.append(run["file"])
-    raise ValueError(f"{file}: nothing was published of it; there is {', '.join(known) or 'nothing yet'}")
+    runs = list(results_file.published())
+    for path, run in runs:
+        if run["file"] == outside(file.resolve()):
+            return run, path
+    known = ", ".join(run["file"] for _, run in runs) or "nothing yet"
+    raise ValueError(f"{file}: nothing was published of it; there is {known}")

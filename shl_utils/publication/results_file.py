@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,13 @@ def differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return json.loads(table.to_json(orient="records"))
+
+
+def published() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every published run, with the file in `results/` that holds it."""
+    for path in sorted(FOLDER.glob("*.json")):
+        for run in json.loads(path.read_text(encoding="utf-8")).get("runs", {}).values():
+            yield path, run
 
 
 def outdated(found: Found) -> list[str]:

@@ -237,7 +237,7 @@ def markdown(table: pd.DataFrame) -> str:
     """A Markdown table with the index as its first column."""
     table = table.rename_axis(table.index.name or "row").reset_index()
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def text(values: pd.Series, form: str) -> pd.Series:
