@@ -159,22 +159,29 @@ def test_a_readers_own_variables_do_not_stop_a_second_call():
         parameter_file.from_namespace(namespace)
 
 
+TAGS = {"parameters", "further-parameters"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_notebook_cells_repeat_the_defaults_of_their_stage(stage):
     notebook = nbformat.read(PROJECT / "notebooks" / f"{stage}.ipynb", as_version=4)
-    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
-    assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+    *further, cell = (c for c in notebook.cells if TAGS & {*c.metadata.get("tags", [])})
+    assert "parameters" in cell.metadata["tags"], "papermill's values come after all of them"
+    assert len(cell.source.splitlines()) <= 5, "what a reader would change; the rest is folded"
+    assert all(c.metadata["jupyter"]["source_hidden"] for c in further)
+    lines = [line for c in (*further, cell) for line in c.source.splitlines() if line != "# further parameters"]
+    assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse("\n".join(lines)).body}
     defaults = Parameters().model_dump()
     common = ["run", "interactive"] if stage in SLIDERS else ["run"]
     common += ["based_on"] if stage != STAGES[0] else []
     assert assigned == {name: defaults[name] for name in [*common, *parameters.owned_by(stage)]}
-    assert all("#" in line for line in cell.source.splitlines()), "each parameter has a comment"
+    assert all("#" in line for line in lines), "each parameter has a comment"
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_no_cell_reuses_a_name_that_a_second_run_of_the_first_cell_would_take_for_a_parameter(path):
     cells = nbformat.read(path, as_version=4).cells
-    code = [c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", [])]
+    code = [c.source for c in cells if c.cell_type == "code" and not TAGS & {*c.metadata.get("tags", [])}]
     names = [node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
     assigned = {node.id for node in names if isinstance(node.ctx, ast.Store)} - {"table"}  # a frame, no literal
     near = {name: difflib.get_close_matches(name, Parameters.model_fields, 1, 0.85) for name in assigned}

@@ -1,18 +1,103 @@
-"""Checks a reader's answers against the results of the run."""
+"""Questions to the reader, held against this run: a guess before a result, exercises after it.
+
+What is right, and why, stands in `answers`, out of the reader's sight. A first miss gets a hint, a second the answer.
+"""
 
 from __future__ import annotations
 
-UNANSWERED = "No answer yet: put yours in place of None and run this cell again."
+import html
+import re
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from shl_utils.notebook.answers import ANSWERS
+
+RIGHT, WRONG, OPEN = ("✓", "#1a7f37"), ("✗", "#b35900"), ("…", "#57606a")  # mark, and colour of the box's edge
+SAME = {"yes": ("y", "true"), "no": ("n", "false")}  # other spellings of a choice
+_missed: dict[str, set[str]] = {}  # wrong answers so far, by question
+_guesses: dict[str, Any] = {}
 
 
-def check(answer: float | str | None, right: float | str, why: str, *, within: float = 0.0) -> str:
-    """Say whether `answer` is `right` (a number: within `within` of it), and why."""
+@dataclass(frozen=True)
+class Feedback:
+    """A sentence with its mark, shown as a coloured box."""
+
+    kind: tuple[str, str]
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.kind[0]} {self.text}"
+
+    def _repr_html_(self) -> str:
+        mark, colour = self.kind
+        style = f"border-left: 4px solid {colour}; padding: 0.3em 0.8em; display: inline-block"
+        return f'<div style="{style}"><b style="color: {colour}">{mark}</b> {html.escape(self.text)}</div>'
+
+
+def check(question: str, guess: Any, *known: Any) -> Feedback:
+    """Hold an answer against the right one. question: a key of `answers.ANSWERS`; known: what that takes of the run."""
+    answer = ANSWERS[question](*known)
     if answer is None:
-        return UNANSWERED
-    if isinstance(right, str):
-        good = str(answer).strip().casefold() == right.casefold()
-        shown = right
+        return Feedback(OPEN, "There is nothing to ask of this run.")
+    if guess is None or not str(guess).strip():
+        return Feedback(OPEN, "No answer yet: put yours in place of None and run this cell again.")
+    if answer.choices:
+        read = _choice(guess, answer.choices)
+        if read is None:
+            return Feedback(OPEN, f"Write {' or '.join(map(repr, answer.choices))}.")
+        good, direction = read == answer.right, "No."
     else:
-        good = isinstance(answer, (int, float)) and abs(answer - right) <= within
-        shown = f"{right:.4g}"
-    return f"{'Right' if good else 'Not quite'}: it is {shown}. {why}"
+        read = number(guess)
+        if read is None:
+            return Feedback(OPEN, "Write a number.")
+        good, direction = answer.holds(read), "Too low." if read < answer.right else "Too high."
+        if not good and answer.unit == "%" and answer.holds(100 * read):
+            return Feedback(OPEN, "Do you mean per cent? Write it in per cent.")
+    if good:
+        return Feedback(RIGHT, f"Right: {answer.shown}. {answer.why}")
+    missed = _missed.setdefault(question, set())
+    missed.add(str(read))
+    if len(missed) == 1:
+        return Feedback(WRONG, f"{direction} {answer.hint} Try once more.")
+    return Feedback(WRONG, f"Not quite: it is {answer.shown}. {answer.why}")
+
+
+def guess(question: str, mine: Any) -> Feedback:
+    """Keep a guess until `recall` sets it beside the result."""
+    _guesses[question] = mine
+    if mine is None or not str(mine).strip():
+        return Feedback(OPEN, "Put your guess in place of None and run this cell.")
+    return Feedback(OPEN, f"Your guess: {mine}. It is kept until the result is there.")
+
+
+def recall(question: str, *known: Any) -> Feedback:
+    """The guess beside the result."""
+    answer, mine = ANSWERS[question](*known), _guesses.get(question)
+    if answer is None:
+        return Feedback(OPEN, "This run does not answer it.")
+    guessed = "No guess was made" if mine is None or not str(mine).strip() else f"Your guess: {mine}"
+    return Feedback(OPEN, f"{guessed}. It is {answer.shown}. {answer.why}")
+
+
+def number(text: Any) -> float | None:
+    """The number that a reader wrote: 98, numpy's 98.0, "98", "98 %", "0,98", "2,597"; None where it is none."""
+    if isinstance(text, bool):
+        return None
+    if isinstance(text, Real):
+        return float(text)
+    word = str(text).strip().removesuffix("%").strip()
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", word):
+        word = word.replace(",", "")
+    try:
+        return float(word.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _choice(text: Any, choices: tuple[str, ...]) -> str | None:
+    word = str(text).strip().strip(".\"'").casefold()
+    for choice in choices:
+        if word in (choice.casefold(), f"{choice}s".casefold(), *SAME.get(choice, ())):
+            return choice
+    return None

@@ -33,7 +33,7 @@ BOOKKEEPING = {
         *("runs.dependencies", "runs.progress", "runs.provenance", "runs.stages", "runs.stamps", "runs.storage"),
     )
 }
-UNCOUNTED = {"parameters", "exercise"}  # tags of excluded notebook cells
+UNCOUNTED = {"parameters", "further-parameters", "exercise"}  # tags of excluded notebook cells
 MAIN = "__main__"  # definition name of code that runs only if the module is the script
 WHOLE = "*"  # definition name for all of a module
 Name = tuple[str, str]  # (module, definition); definition "" is module-level code outside of definitions

@@ -5,7 +5,7 @@ import pytest
 
 from shl_utils.evaluation import label_metrics
 from shl_utils.method import harmonic_weights
-from shl_utils.notebook import exercises, style, toys, widgets
+from shl_utils.notebook import style, toys, widgets
 from shl_utils.parameters import check
 from shl_utils.reporting import plots
 
@@ -70,18 +70,3 @@ def test_a_figure_follows_its_sliders_and_stands_still_without():
     kind.value = "b"
     assert drawn[-1] == (1.5, "b")
     plots.plt.close("all")
-
-
-@pytest.mark.parametrize(
-    ("answer", "right", "said"),
-    [
-        (None, 3.0, "No answer yet"),
-        (3.2, 3.0, "Right: it is 3. "),
-        (4, 3.0, "Not quite: it is 3. "),
-        ("3", 3.0, "Not quite"),
-        (" Rise ", "rise", "Right: it is rise. "),
-        ("fall", "rise", "Not quite: it is rise. because"),
-    ],
-)
-def test_an_answer_is_held_against_the_right_one(answer, right, said):
-    assert exercises.check(answer, right, "because", within=0.5).startswith(said)
