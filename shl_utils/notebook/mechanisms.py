@@ -147,7 +147,7 @@ def weights(sources: NDArray[np.bool_], beta: str, ax: Axes) -> Axes:
         ax.plot([given.min(), given.max()], [s, s], color=colour, linestyle="-", linewidth=4)
         ax.plot(np.median(given), s, "o", color=colour, markersize=9)
         total = given.sum() / (~negatives).sum()
-        ax.annotate(f"together {total:.2g} x the positives", (1.01, s), xycoords=("axes fraction", "data"), va="center")
+        ax.annotate(f"together {total:.2f} x the positives", (1.01, s), xycoords=("axes fraction", "data"), va="center")
     ax.axvline(1, color=BOUND, linestyle="--")
     ax.set(xscale="log", xlabel="weight of a negative note (log); dashed: of a positive", ylabel="segment in training")
     ax.set(title=f"beta {beta}: from the lightest negative to the heaviest; dot: the median", yticks=range(n))

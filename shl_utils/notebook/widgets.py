@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Sequence
+from math import floor, log10
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -18,6 +19,7 @@ from shl_utils.notebook import style
 
 # for screen readers, not visible
 UNSEEN = '<div style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
+WIDEST = 1000  # pixels of a picture on a page
 Range = tuple[float, float, float]  # initial value, minimum and maximum
 
 
@@ -36,10 +38,10 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     from IPython.display import display
 
     picture = Picture(draw, size, panels)
-    image = widgets.Image(format="png")
-    image.layout.max_width = "100%"
+    wide = {"width": "100%", "max_width": f"{min(int(size[0] * picture.figure.dpi), WIDEST)}px"}
+    image = widgets.Image(format="png", layout=wide)
     words = widgets.HTML()  # an image of ipywidgets has no alternative text
-    moved = {name: _control(widgets, name, values) for name, values in controls.items()}
+    moved = {name: _control(widgets, name, values, wide) for name, values in controls.items()}
 
     def redraw(_change: Any = None) -> None:
         image.value = picture.render({name: control.value for name, control in moved.items()})
@@ -77,10 +79,19 @@ class Picture:
         return buffer.getvalue()
 
 
-def _control(widgets: Any, name: str, values: Range | Sequence[str]) -> Any:
+def _control(widgets: Any, name: str, values: Range | Sequence[str], wide: dict[str, str]) -> Any:
     label = {"description": name, "style": {"description_width": "initial"}}
     if isinstance(values[0], str):
         return widgets.ToggleButtons(options=list(values), value=values[0], **label)
     start, least, most = values
-    least, most = min(start, least), max(start, most)  # a slider silently moves a value that is beyond its ends
-    return widgets.FloatSlider(value=start, min=least, max=most, step=(most - least) / 100, **label)
+    step = round_step(most - least)
+    down, up = (max(floor(part / step + 1e-9), 0) for part in (start - least, most - start))
+    # the ends are whole steps from the start: a slider silently moves a value that is beyond them or between two steps
+    ends = {"min": start - step * down, "max": start + step * up}
+    return widgets.FloatSlider(value=start, **ends, step=step, readout_format=".3g", layout=wide, **label)
+
+
+def round_step(width: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten with at least 50 steps in `width`."""
+    power = 10.0 ** floor(log10(width / 50))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= width / 50 * (1 + 1e-9))

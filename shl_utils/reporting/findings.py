@@ -2,15 +2,74 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shl_utils.evaluation import verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.reporting import tables
+from shl_utils.training.segment_record import SegmentRecord
 
+RARE = 10  # training notes, below which a code is called rare
 NAMES = {metric: f"{title}-F1" for metric, title in HEADLINE_METRICS.items()}
+
+
+def summarize_tail(counts: NDArray[np.integer], accuracy: float) -> str:
+    """How long the tail is, and the accuracy of a model that names no code. counts: (codes,), training notes."""
+    rare, frequent = counts[counts < RARE], np.sort(counts)[-math.ceil(len(counts) / 10) :]
+    return (
+        f"Of {len(counts):,} codes, {len(rare):,} have fewer than {RARE} training notes; they make "
+        f"{_share(rare, counts)} of the assignments. The most frequent tenth makes {_share(frequent, counts)}. A model "
+        f"that never names a code is right on {accuracy:.1%} of the pairs."
+    )
+
+
+def _share(part: NDArray, whole: NDArray) -> str:
+    return f"{part.sum() / whole.sum():.0%}"
+
+
+def summarize_filter(own: NDArray[np.floating], random: NDArray[np.floating], limit: float) -> str:
+    """What a threshold keeps. own, random: similarities of notes to their own codes, and to codes drawn at random."""
+    kept, by_chance = (own >= limit).mean(), (random >= limit).mean()
+    return (
+        f"At {limit:.2f} the filter keeps {kept:.0%} of the notes' own codes, and would keep {by_chance:.0%} of others."
+    )
+
+
+def summarize_segments(table: pd.DataFrame) -> str:
+    """Size of the first and last segment, and how far the frequencies reach. table: of `variants.segment_table`."""
+    counts = table.groupby("segment")["train_count"].agg(["size", "min", "max"])
+    first, last = (
+        f"{_codes(line['size'])} of {line['min']:,} to {line['max']:,} training notes"
+        for _, line in counts.iloc[[0, -1]].iterrows()
+    )
+    ratio = table["train_count"].max() / table["train_count"].min()
+    reach = (
+        f"The most frequent code has {ratio:,.0f} times the notes of the rarest; in the paper's data, about 700 times."
+    )
+    if len(counts) == 1:
+        return f"One segment of {first}. {reach}"
+    return f"{len(counts)} segments: from {first} to {last}. {reach}"
+
+
+def _codes(n: int) -> str:
+    return f"{n:,} code{'s' * (n != 1)}"
+
+
+def summarize_training(records: Sequence[SegmentRecord]) -> str:
+    """The best validation AP of the rarest and of the most frequent segment, with its epoch."""
+    parts = []
+    for name, record in (("rarest codes", records[0]), ("most frequent codes", records[-1])):
+        best = record.best_epoch
+        ap = None if best is None else record.history[best]["validation_ap"]
+        reached = "nothing" if ap is None else f"an average precision of {ap:.2f} in epoch {best + 1}"
+        parts.append(f"the segment of the {name} reached {reached}")
+    return f"On validation {parts[0]}" + (f", {parts[1]}." if len(records) > 1 else ".")
 
 
 def summarize_gains(table: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.evaluation.results import Measured
 from shl_utils.training.segment_record import SegmentRecord
 
 DEFINITIONS = {
@@ -74,10 +75,10 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for metric, title in HEADLINE_METRICS.items():
         gain = changes(table, f"{metric}_gain").where(~table["reference"], "")
-        p = text(table[f"{metric}_p"], " p {:.4f}") + text(table[f"{metric}_p_holm"], " / {:.4f}")
         marks = [f" {verdicts.MARK}" * disagree for disagree in _disagree(table, metric)]
         columns[f"{title}-F1"] = intervals(table, metric) + text(100 * table[f"{metric}_sd"], " ±{:.1f}")
-        columns[f"{title} gain"] = gain + p + marks
+        columns[f"{title} gain"] = gain + marks
+        columns[f"{title} p"] = _p(table, metric)
     columns["mAP"] = text(100 * table["map"], "{:.1f}")
     columns["core seconds"] = text(table["core_seconds"], "{:.0f}")
     if table["failed"].any():
@@ -99,17 +100,36 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
         ]
         columns[f"{title}-F1"] = text(100 * table[metric], "{:.1f}")
         columns[f"{title} gain"] = (changes(table, f"{metric}_gain") + said).where(~table["reference"].astype(bool), "")
-        corrected = text(table[f"{metric}_p_holm"], " / {:.4f}") if f"{metric}_p_holm" in table else ""
-        columns[f"{title} p"] = text(table[f"{metric}_p"], "{:.4f}") + corrected
+        columns[f"{title} p"] = _p(table, metric)
     if table["failed"].any():
         columns["failed trainings"] = table["failed"]
     return pd.DataFrame(columns).set_axis(table["row"])
+
+
+def precision_and_recall(measured: Mapping[str, Measured]) -> pd.DataFrame:
+    """Precision and recall x 100, and false positives in the test, of every experiment; means over seeds."""
+    lines = {}
+    for found in measured.values():
+        wrong = [part.sum() - part.multiply(found.truth).sum() for part in found.predicted]
+        precision, recall = (f"{100 * found.points[f'micro_{name}']:.1f}" for name in ("precision", "recall"))
+        lines[found.name] = {
+            "precision": precision,
+            "recall": recall,
+            "false positives": f"{statistics.fmean(wrong):,.0f}",
+        }
+    return pd.DataFrame(lines).T.rename_axis("row")
 
 
 def gradients(table: pd.DataFrame) -> pd.DataFrame:
     """Norm of the gradient before clipping, and share of the steps that were clipped, by experiment."""
     columns = {name.replace("_", " "): text(table[name], form) for name, form in STEPS.items()}
     return pd.DataFrame(columns).set_axis(table["row"])[table["gradient_norm"].notna().to_numpy()]
+
+
+def _p(table: pd.DataFrame, metric: str) -> pd.Series:
+    """p, raw and by Holm's method where that is known."""
+    corrected = text(table[f"{metric}_p_holm"], " / {:.4f}") if f"{metric}_p_holm" in table else ""
+    return text(table[f"{metric}_p"], "{:.4f}") + corrected
 
 
 def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
@@ -256,6 +276,7 @@ def _trained(record: SegmentRecord) -> dict[str, Any]:
     for name, form in STEPS.items():
         texts[name] = form.format(statistics.fmean(epoch[name] for epoch in done)) if done else ""
     texts["a negative stands for"] = f"{record.stands_for:.3g}" if record.negatives else ""
+    texts["best_epoch"] = "" if best is None else str(best + 1)  # counted from 1, as curves are drawn
     return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}
 
 

@@ -70,3 +70,22 @@ def test_a_figure_follows_its_sliders_and_stands_still_without():
     kind.value = "b"
     assert drawn[-1] == (1.5, "b")
     plots.plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("given", "step", "ends", "reached"),
+    [
+        ((0.5, 0.1, 3.0), 0.05, (0.1, 3.0), (0.5, 1.0, 2.0)),
+        ((0.5, 0.05, 3.0), 0.05, (0.05, 3.0), (0.5, 1.0, 2.0)),
+        ((3.0, 0.1, 10.0), 0.1, (0.1, 10.0), (1.0, 3.0)),
+        ((0.137, -0.1, 0.8), 0.01, (-0.093, 0.797), (0.137,)),
+        ((4.0, 0.05, 3.0), 0.05, (0.05, 4.0), (4.0,)),
+    ],
+)
+def test_a_slider_has_round_steps_and_reaches_its_start(given, step, ends, reached):
+    slider = widgets.show(lambda ax, eta: ax.plot([0], [eta]), interactive=True, eta=given).children[0]
+    assert slider.step == pytest.approx(step)
+    assert (slider.min, slider.max) == pytest.approx(ends)
+    for value in reached:
+        assert (value - slider.min) / slider.step == pytest.approx(round((value - slider.min) / slider.step), abs=1e-6)
+    plots.plt.close("all")

@@ -1,0 +1,50 @@
+"""What quality control would take: how many suggestions a coder reads to find most codes, or may trust unread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shl_utils.evaluation import label_metrics
+
+TARGETS = {"recall": (0.5, 0.8, 0.9, 0.95), "precision": (0.9, 0.95)}
+
+
+def table(
+    validation: tuple[NDArray[np.integer], NDArray[np.floating]], test: tuple[NDArray[np.integer], NDArray[np.floating]]
+) -> pd.DataFrame:
+    """One row per target: the threshold for all codes that meets it on validation, and what it gives on test.
+
+    validation, test: gold labels of 0 and 1 and probabilities, (notes, codes) each. Columns: `threshold`, `recall`,
+    `precision`, and `suggestions`, predicted codes per note. A recall is met by the highest threshold that has it, a
+    precision by the lowest one from which on it holds; NaN where none does.
+    """
+    positives, values, precision = _by_threshold(*validation)
+    found = {}
+    for recall in TARGETS["recall"]:
+        met = np.flatnonzero(positives / positives[-1] >= recall - 1e-12)
+        found[f"find {recall:.0%} of the codes"] = values[met[0]]
+    for share in TARGETS["precision"]:
+        met = np.flatnonzero(precision >= share)
+        found[f"be right in {share:.0%} of the suggestions"] = values[met[-1]] if len(met) else np.nan
+    return pd.DataFrame({name: _at(threshold, *test) for name, threshold in found.items()}).T.rename_axis("to")
+
+
+def _by_threshold(truth: NDArray, probabilities: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """True positives, threshold and precision at every distinct probability, from the highest down."""
+    order = np.argsort(-probabilities, axis=None, kind="stable")
+    values, right = probabilities.ravel()[order], truth.ravel()[order].cumsum()
+    last = np.flatnonzero(np.append(np.diff(values) != 0, True))  # pairs of equal probability go together
+    return right[last], values[last], right[last] / (last + 1)
+
+
+def _at(threshold: float, truth: NDArray, probabilities: NDArray) -> dict[str, float]:
+    predicted = (probabilities >= threshold).astype(truth.dtype)
+    scores = label_metrics.scores(truth, predicted)
+    return {
+        "threshold": threshold,
+        "recall": scores["micro_recall"],
+        "precision": scores["micro_precision"],
+        "suggestions": predicted.sum() / len(truth),
+    }
