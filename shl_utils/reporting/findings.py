@@ -44,10 +44,7 @@ def summarize_filter(own: NDArray[np.floating], random: NDArray[np.floating], li
 def summarize_segments(table: pd.DataFrame) -> str:
     """Size of the first and last segment, and how far the frequencies reach. table: of `variants.segment_table`."""
     counts = table.groupby("segment")["train_count"].agg(["size", "min", "max"])
-    first, last = (
-        f"{_codes(line['size'])} of {line['min']:,} to {line['max']:,} training notes"
-        for _, line in counts.iloc[[0, -1]].iterrows()
-    )
+    first, last = (_segment(*line) for line in counts.iloc[[0, -1]].to_numpy())
     ratio = table["train_count"].max() / table["train_count"].min()
     reach = (
         f"The most frequent code has {ratio:,.0f} times the notes of the rarest; in the paper's data, about 700 times."
@@ -57,8 +54,9 @@ def summarize_segments(table: pd.DataFrame) -> str:
     return f"{len(counts)} segments: from {first} to {last}. {reach}"
 
 
-def _codes(n: int) -> str:
-    return f"{n:,} code{'s' * (n != 1)}"
+def _segment(codes: int, least: int, most: int) -> str:
+    reach = f"{least:,}" + (f" to {most:,}" if most > least else "")
+    return f"{codes:,} code{'s' * (codes != 1)} of {reach} training notes"
 
 
 def summarize_training(records: Sequence[SegmentRecord]) -> str:

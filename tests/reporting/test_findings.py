@@ -1,9 +1,33 @@
 """What sentences say of tables."""
 
+import numpy as np
 import pandas as pd
+from made_up import invented_record
 from test_plots import gained
 
 from shl_utils.reporting import findings
+
+
+def test_the_lessons_sentences_are_computed():
+    counts = np.array([1, 2, 9, 10, 78])
+    assert findings.summarize_tail(counts, 0.9789) == (
+        "Of 5 codes, 3 have fewer than 10 training notes; they make 12% of the assignments. The most frequent tenth "
+        "makes 78%. A model that never names a code is right on 97.9% of the pairs."
+    )
+    own, random = np.array([0.1, 0.3, 0.5, 0.7]), np.array([0.0, 0.1, 0.2, 0.4])
+    assert "keeps 75% of the notes' own codes, and would keep 25% of others" in findings.summarize_filter(
+        own, random, 0.3
+    )
+    table = pd.DataFrame({"segment": [0, 0, 1], "train_count": [3, 4, 1363]})
+    said = findings.summarize_segments(table)
+    assert said.startswith("2 segments: from 2 codes of 3 to 4 training notes to 1 code of 1,363 training notes.")
+    assert "has 454 times the notes of the rarest" in said
+    assert findings.summarize_segments(table[:2]).startswith("One segment of 2 codes")
+    records = [invented_record(best_epoch=None), invented_record(segment=1)]
+    assert findings.summarize_training(records) == (
+        "On validation the segment of the rarest codes reached nothing, the segment of the most frequent codes "
+        "reached an average precision of 0.25 in epoch 1."
+    )
 
 
 def test_a_sentence_counts_rows_by_their_intervals():
