@@ -84,6 +84,11 @@ def test_a_guess_is_shown_beside_the_result():
     assert exercises.recall("share").text == "Your guess: 70. It is 97.9 %. why"
 
 
+def test_a_teacher_sees_every_answer(monkeypatch):
+    monkeypatch.setenv("SHL_ANSWERS", "1")
+    assert exercises.check("share", None).text == "97.9 %. why"
+
+
 def test_feedback_has_a_mark_and_escapes_what_it_shows():
     shown = exercises.guess("share", "<b>")
     assert "&lt;b&gt;" in shown._repr_html_()
