@@ -17,6 +17,7 @@ from shl_utils.declarations import Registry
 from shl_utils.evaluation.verdicts import GAINS
 from shl_utils.method import harmonic_weights, label_filter
 from shl_utils.method.segmentation import segment
+from shl_utils.notebook import primer
 from shl_utils.parameters import Parameters
 
 ANSWERS = Registry("question")
@@ -46,6 +47,27 @@ class Answer:
 
 
 YES_NO = ("yes", "no")
+
+
+@ANSWERS.add("pr-1")
+def _() -> Answer:
+    found = primer.counts(0.7)
+    return Answer(
+        100 * found["TP"] / (found["TP"] + found["FP"]),
+        f"{found['TP']} of the {found['TP'] + found['FP']} notes that are named have the code.",
+        "Of the bars that reach the line, how many have the code?",
+        within=0.5,
+        unit="%",
+    )
+
+
+@ANSWERS.add("pr-2")
+def _() -> Answer:
+    return Answer(
+        8 * (384 + 384),
+        "r (d_in + d_out) = 8 (384 + 384), in place of 384 x 384 = 147,456: a twenty-fourth.",
+        "B has 384 rows and 8 columns, A 8 rows and 384 columns.",
+    )
 
 
 @ANSWERS.add("00-guess")

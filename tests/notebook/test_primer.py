@@ -1,0 +1,38 @@
+"""The primer's examples count as its text says."""
+
+import matplotlib.pyplot as plt
+import pytest
+
+from shl_utils.notebook import primer
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def test_a_threshold_divides_the_notes_in_four():
+    assert primer.counts(0.5) == {"TP": 4, "FP": 3, "FN": 1, "TN": 12}
+    assert primer.counts(1.0) == {"TP": 0, "FP": 0, "FN": 5, "TN": 15}
+    ax = primer.confusion(0.5, plt.subplots()[1])
+    assert ax.get_title(loc="left") == "precision 4/7, recall 4/5, F1 0.67"
+    assert primer.confusion(1.0, plt.subplots()[1]).get_title(loc="left").startswith("precision undefined, recall 0/5")
+
+
+def test_average_precision_is_the_mean_over_the_notes_that_have_the_code():
+    shares, mean = primer.average_precision()
+    assert shares == ["1/1", "2/2", "3/4", "4/6", "5/9"]
+    assert mean == pytest.approx((1 + 1 + 3 / 4 + 4 / 6 + 5 / 9) / 5)
+
+
+def test_an_adapter_has_few_numbers():
+    axes = primer.low_rank(4.0, plt.subplots(1, 3)[1])
+    assert [ax.get_title(loc="left") for ax in axes][:2] == ["W, frozen: 4,096 numbers", "B A, rank 4: 512 trained"]
+
+
+def test_more_notes_settle_a_paired_difference():
+    assert primer.bootstrap(10.0, plt.subplots()[1]).get_title(loc="left") == "10 notes: the difference may be chance"
+    assert primer.bootstrap(500.0, plt.subplots()[1]).get_title(loc="left") == "500 notes: the difference is there"
+    assert "in 64% of the cases" in primer.many_tests(plt.subplots()[1]).get_title(loc="left")
+    assert primer.cosine(90.0, plt.subplots()[1]).get_title(loc="left").startswith("cosine 0.00")
