@@ -68,7 +68,7 @@ def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
     for bars in ax.containers:
         ax.bar_label(bars, fmt="%.1f", fontsize=10)
     ax.set(ylabel="%", ylim=(0, 112))
-    ax.set_title("Accuracy praises a model that never finds a code")
+    ax.set_title("Accuracy is high for a model that never finds a code")
     ax.legend(loc="upper right")
     return ax
 
