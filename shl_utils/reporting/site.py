@@ -5,11 +5,13 @@ nbconvert makes them, by the templates in the folder beside this module.
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import itertools
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,10 @@ from shl_utils.runs import leak_scan, stamps, status, storage
 TEMPLATES = Path(__file__).with_name("templates")
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
 QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
-SHORT, ROWS = 450, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
+STAGE = re.compile(r"`(\d\d_\w+)`")  # a notebook's name in a text
+ASKED = "*Before you run on:*"  # begins a question whose answer follows
+UNSHOWN = ("Exercises", "Checks")  # sections that slides leave out, with what follows
+SHORT, ROWS = 80, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
 
 
 def site(folder: Path, target: Path) -> Path:
@@ -37,45 +42,65 @@ def site(folder: Path, target: Path) -> Path:
     """
     found, exporter = _notebooks(folder), HTMLExporter(**_by("page.html.j2"))
     with _pages(folder, target) as partial:
-        lines = []
+        contents = _contents(found)
         for stage, notebook in found.items():
-            _write(exporter, notebook, partial / f"{stage}.html")
-            first = notebook.cells[0].source
-            lines.append(f'<li><a href="{stage}.html">{TITLE.findall(first)[0]}</a>: {QUESTION.findall(first)[0]}</li>')
-        parts = [
-            "<p>Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run.</p>",
-            f"<ol start=0>{''.join(lines)}</ol>",
-            *_provenance(folder),
-        ]
-        (partial / "index.html").write_text(html_page.page(f"shl: run {folder.name}", parts), encoding="utf-8")
+            for cell in notebook.cells:
+                if cell.cell_type == "markdown":
+                    cell.source = STAGE.sub(r"[`\1`](\1.html)", cell.source)
+            _write(exporter, notebook, partial / f"{stage}.html", links=_links(stage))
+        title = f"shl: run {folder.name}"
+        (partial / "index.html").write_text(html_page.page(title, [contents, *_provenance(folder)]), encoding="utf-8")
     return target / "index.html"
 
 
 def slides(folder: Path, target: Path) -> Path:
-    """Write one slide deck per notebook, without code, and reveal.js into the new folder `target`; return the first.
+    """Write an index, one slide deck per notebook, without code, and reveal.js into the new folder `target`.
 
-    Raises as `site` does, and ValueError where reveal.js is missing.
+    Returns the path of the index. Raises as `site` does, and ValueError where reveal.js is missing.
     """
     reveal = importlib.util.find_spec("sphinx_revealjs")  # contains reveal.js; it is not imported
     if reveal is None:
-        raise ValueError("reveal.js is missing: `pip install --no-deps sphinx-revealjs==3.2.1` brings it")
+        raise ValueError("reveal.js is missing: `pip install -e '.[site]'` brings it")
     found = _notebooks(folder)
     hidden = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
-    exporter = SlidesExporter(reveal_url_prefix="reveal", **hidden, **_by("deck.html.j2"))
+    # the theme is one whose fonts lie beside it
+    exporter = SlidesExporter(reveal_url_prefix="reveal", reveal_theme="white", **hidden, **_by("deck.html.j2"))
     with _pages(folder, target) as partial:
         shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
+        page = html_page.page(f"shl: slides of run {folder.name}", [_contents(found)])
+        (partial / "index.html").write_text(page, encoding="utf-8")
         for stage, notebook in found.items():
+            notebook.cells = [*_shown(notebook.cells), nbformat.v4.new_markdown_cell(_links(stage))]
             _mark_slides(notebook)
             _write(exporter, notebook, partial / f"{stage}.html")
-    return target / f"{STAGES[0]}.html"
+    return target / "index.html"
+
+
+def _contents(found: Mapping[str, nbformat.NotebookNode]) -> str:
+    """A list of the notebooks with their questions, as HTML."""
+    lines = []
+    for stage, notebook in found.items():
+        title, question = (part.findall(notebook.cells[0].source)[0] for part in (TITLE, QUESTION))
+        lines.append(f'<li><a href="{stage}.html">{html.escape(title)}</a>: {html.escape(question)}</li>')
+    about = "<p>Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run.</p>"
+    return f"{about}\n<ul>{''.join(lines)}</ul>"
+
+
+def _links(stage: str) -> str:
+    """Markdown links from the page of a notebook to the contents, and to the pages before and after it."""
+    at = STAGES.index(stage)
+    near = [*STAGES[max(at - 1, 0) : at], *STAGES[at + 1 : at + 2]]
+    return " · ".join(["[Contents](index.html)", *(f"[{name}]({name}.html)" for name in near)])
 
 
 def _by(template: str) -> dict[str, Any]:
     return {"template_file": str(TEMPLATES / template), "filters": {"markdown2html": _as_html}}
 
 
-def _write(exporter: HTMLExporter, notebook: nbformat.NotebookNode, path: Path) -> None:
-    path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
+def _write(exporter: HTMLExporter, notebook: nbformat.NotebookNode, path: Path, *, links: str = "") -> None:
+    title = TITLE.findall(notebook.cells[0].source)[0]
+    resources = {"metadata": {"name": title}, "links": _as_html(links)}
+    path.write_text(exporter.from_notebook_node(notebook, resources=resources)[0], encoding="utf-8")
 
 
 def _as_html(markdown: str) -> str:
@@ -151,21 +176,52 @@ def _pages(folder: Path, target: Path) -> Iterator[Path]:
             raise ValueError(f"{folder}: {file} would show text of {notes} notes: nothing is written")
 
 
+def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
+    """The cells that slides have: no exercises, no table of files, and each question by itself."""
+    for cell in cells:
+        if cell.source.partition("\n")[0].removeprefix("## ") in UNSHOWN:
+            return
+        if "exercise" in cell.metadata.get("tags", []):
+            continue
+        if cell.cell_type != "markdown":
+            yield cell
+            continue
+        text = cell.source
+        if text.startswith("# "):  # the first
+            text = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+        before, asked, question = text.partition(ASKED)
+        if before.strip():
+            yield nbformat.v4.new_markdown_cell(before.strip())
+        if asked:
+            question = question.strip().partition("\n\n")[0]
+            yield nbformat.v4.new_markdown_cell(f"**{question}**", metadata={"asked": True})
+
+
 def _mark_slides(notebook: nbformat.NotebookNode) -> None:
-    """Mark the cells as slides. A heading opens a slide; below it are pictures and tables, one per slide, beside a
-    short text where there is one. Sentences follow what they describe. Cells without visible output are left out."""
+    """Mark the cells as slides. A heading opens a slide; so does a question, whose answer is the next one. Pictures and
+    tables have a slide each, but for a short text above. Sentences follow what they describe. Cells without visible
+    output are left out, with the text that leads to them."""
     room = filled = False  # whether the slide has room for a picture or table, and whether it has one
-    for cell in notebook.cells:
+    for cell, following in itertools.pairwise([*notebook.cells, None]):
         kind = "skip"
         if cell.cell_type != "code":
-            kind = "slide" if cell.source.startswith("#") else "subslide" if filled else "-"
-            room, filled = len(cell.source) < SHORT and kind != "-", False
-        elif outputs := [output for output in cell.outputs if _is_seen(output.get("data", {}))]:
+            asked = "asked" in cell.metadata
+            kind = "slide" if cell.source.startswith("#") else "subslide" if filled or asked else "-"
+            if cell.source.endswith(":") and following is not None and not _seen(following):
+                kind = "skip"
+            else:
+                room, filled = len(cell.source) < SHORT and not asked, asked
+        elif outputs := _seen(cell):
             sentence = all("text/markdown" in output.data for output in outputs)
             long = any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
             kind = "-" if sentence or (room and not long) else "subslide"
             cell.outputs, room, filled = outputs, False, True
         cell.metadata["slideshow"] = {"slide_type": kind}
+
+
+def _seen(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell that a slide shows."""
+    return [output for output in cell.get("outputs", []) if _is_seen(output.get("data", {}))]
 
 
 def _is_seen(data: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from conftest import PROJECT, shl
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from shl_utils.parameters import STAGES
 from shl_utils.reporting import html_page, site
@@ -29,11 +30,15 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
         assert html_page.sorting() in text
         assert "(prefers-color-scheme: dark)" in text
         assert "<summary>code</summary>" in text
+        assert text.count('<a href="index.html">Contents</a>') == 2
+        assert "<title>Notebook" not in text
     assert not ELSEWHERE.search(index), ELSEWHERE.search(index)
     for words in ("The long tail", "Changed parameters", "max_tokens", "Provenance", "fingerprint of codes"):
         assert words in index
     train = (tmp_path / "site" / "03_train.html").read_text(encoding="utf-8")
     assert "<math" in train
+    assert train.count('href="02_segment.html"') >= 2, "before"
+    assert re.search(r'<strong>Next.</strong> <a href="04_evaluate.html"', train)
     assert "$" not in re.sub(r"<script.*?</script>|<style.*?</style>|<pre.*?</pre>", "", train, flags=re.DOTALL)
     with pytest.raises(ValueError, match="is there already"):
         site.site(smoke[0], tmp_path / "site")
@@ -49,9 +54,37 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
         assert "Reveal.initialize" in text
         assert "require(" not in text
         assert html_page.sorting() not in text, "an empty slide"
+        (theme,) = re.findall(r'href="(reveal/dist/theme/[a-z]+\.css)"', text)
+        assert "http" not in re.sub(r"/\*.*?\*/", "", (tmp_path / "slides" / theme).read_text(), flags=re.DOTALL)
+        assert "put yours in place of None" not in text
+        assert "| Reads |" not in text
     first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
     assert first.count("data:image/png") >= 6
-    assert "runs.open_run" not in first
+    assert "stages.open_run" not in first
+    assert '<a href="01_filter.html">' in first
+    assert 'href="00_imbalance.html"' in (tmp_path / "slides" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
+    cells = [
+        new_markdown_cell("# T\n\n| | |\n|---|---|\n| Reads | x |\n\n*Before you run on:* how many?"),
+        new_code_cell("guess", metadata={"tags": ["exercise"]}),
+        new_code_cell("plot", outputs=[new_output("display_data", {"image/png": "x"})]),
+        new_markdown_cell("What others would do:"),
+        new_code_cell("print(1)", outputs=[new_output("stream", text="1")]),
+        new_markdown_cell("## Exercises\n\n1. What?"),
+        new_code_cell("check"),
+    ]
+    notebook = new_notebook(cells=list(site._shown(cells)))
+    site._mark_slides(notebook)
+    marks = [(cell.source, cell.metadata["slideshow"]["slide_type"]) for cell in notebook.cells]
+    assert marks == [
+        ("# T", "slide"),
+        ("**how many?**", "subslide"),
+        ("plot", "subslide"),
+        ("What others would do:", "skip"),
+        ("print(1)", "skip"),
+    ]
 
 
 def test_the_picture_of_the_readme_is_made_from_a_run(smoke, tmp_path):
