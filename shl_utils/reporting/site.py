@@ -22,8 +22,8 @@ from nbconvert import HTMLExporter, SlidesExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.reporting import html_page
-from shl_utils.runs import leak_scan, stamps, status, storage
+from shl_utils.reporting import html_page, tail_page
+from shl_utils.runs import leak_scan, stages, stamps, status, storage
 
 TEMPLATES = Path(__file__).with_name("templates")
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
@@ -48,8 +48,11 @@ def site(folder: Path, target: Path) -> Path:
                 if cell.cell_type == "markdown":
                     cell.source = STAGE.sub(r"[`\1`](\1.html)", cell.source)
             _write(exporter, notebook, partial / f"{stage}.html", links=_links(stage))
-        title = f"shl: run {folder.name}"
-        (partial / "index.html").write_text(html_page.page(title, [contents, *_provenance(folder)]), encoding="utf-8")
+        if not stamps.read(folder, STAGES[0])["private"]:
+            tail_page.write(folder, stages.finished(folder, STAGES[-1])[0], partial / "tail.html")
+            contents += '<p><a href="tail.html">Play with the tail</a>: eta, threshold and F1, in the browser.</p>'
+        page = html_page.page(f"shl: run {folder.name}", [contents, *_provenance(folder)])
+        (partial / "index.html").write_text(page, encoding="utf-8")
     return target / "index.html"
 
 

@@ -1,16 +1,23 @@
 """Notebooks as pages and as slides: whole, and without anything from elsewhere."""
 
+import base64
+import json
 import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import PROJECT, shl
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from shl_utils.data import corpus
+from shl_utils.evaluation import predictions, results
 from shl_utils.parameters import STAGES
-from shl_utils.reporting import html_page, site
+from shl_utils.reporting import html_page, site, tail_page
+from shl_utils.runs import stages
+from shl_utils.training import variants
 
 pytestmark = pytest.mark.slow
 ELSEWHERE = re.compile(
@@ -25,6 +32,7 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
     for stage in STAGES:
         text = (tmp_path / "site" / f"{stage}.html").read_text(encoding="utf-8")
         assert f'href="{stage}.html"' in index
+        assert 'href="tail.html"' in index
         assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
         assert not re.search(r'<img(?![^>]*alt="[^"]{20})', text), "a picture without words"
         assert html_page.sorting() in text
@@ -42,6 +50,25 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
     assert "$" not in re.sub(r"<script.*?</script>|<style.*?</style>|<pre.*?</pre>", "", train, flags=re.DOTALL)
     with pytest.raises(ValueError, match="is there already"):
         site.site(smoke[0], tmp_path / "site")
+
+
+def test_the_tail_page_has_the_runs_labels_and_probabilities(smoke, tmp_path):
+    parameters, _ = stages.finished(smoke[0], STAGES[-1])
+    tail_page.write(smoke[0], parameters, tmp_path / "tail.html")
+    text = (tmp_path / "tail.html").read_text(encoding="utf-8")
+    assert not ELSEWHERE.search(text)
+    data = json.loads(re.search(r"<script id=data type=application/json>(.*?)</script>", text).group(1))
+    assert data["counts"] == sorted(data["counts"])
+    notes = corpus.read(smoke[0])
+    rows = notes.rows("validation")
+    shape = len(rows), len(data["counts"])
+    labels = np.frombuffer(base64.b64decode(data["labels"]), dtype=np.uint8).reshape(shape)
+    assert labels.sum() == notes.labels[rows][:, results.train_counts(notes) > 0].sum()
+    found = predictions.read_variant(smoke[0], variants.main(parameters), notes).select(rows)
+    packed = np.frombuffer(base64.b64decode(next(iter(data["models"].values()))), dtype="<u2").reshape(shape)
+    for i, name in enumerate(data["names"]):
+        code = notes.codes.index[notes.codes["description"] == name]
+        assert abs(found[:, code].T - packed[:, i] / 65_535).max(axis=1).min() < 1e-5, "one of those so called"
 
 
 def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
