@@ -28,7 +28,7 @@ hypothesis.settings.register_profile("busy", deadline=None)  # 200 ms are soon o
 hypothesis.settings.load_profile("busy")
 
 PROJECT = Path(__file__).parents[1]
-SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train")  # the notebooks that have some
+SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train", "06_cost")  # the notebooks that have some
 SETTINGS = {
     "depth": 1,
     "min_notes": 4,

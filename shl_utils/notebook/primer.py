@@ -1,4 +1,5 @@
-"""Pictures of what the notebooks take for granted: scores, embeddings, adapters, intervals. All numbers are made up."""
+"""Pictures of what the notebooks take for granted: scores, embeddings, adapters, intervals, interactions, verdicts. All
+numbers are made up."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from shl_utils.evaluation import resampling
+from shl_utils.evaluation import resampling, verdicts
 from shl_utils.reporting.plots import BOUND, CHANCE
 
 # probabilities that a model gave to one code in twenty notes, and which of them have it
@@ -102,4 +103,46 @@ def many_tests(ax: Axes) -> Axes:
     ax.set(xlabel="tests, all of differences that are zero", ylabel="at least one is found (%)", ylim=(0, 100))
     ax.set(title=f"Of twenty tests one is found by chance, in {100 * (1 - 0.95**20):.0f}% of the cases")
     ax.legend()
+    return ax
+
+
+def interaction(ax: Axes) -> Axes:
+    """F1 under two losses, with and without a filter: the filter costs more under one of them."""
+    for place, (loss, scores) in enumerate({"BCE": (70, 67), "SH-focal": (69, 61)}.items()):
+        ax.plot(
+            [0, 1], scores, marker="o", label=f"{loss}: the filter costs {scores[0] - scores[1]}", color=f"C{place}"
+        )
+    ax.set(xticks=[0, 1], xticklabels=["no filter", "filter"], ylabel="F1", xlim=(-0.2, 1.2), ylim=(55, 75))
+    ax.set(title="On average it costs 5.5; no row says so: the lines are not parallel")
+    ax.legend(loc="lower left")
+    return ax
+
+
+def layer_passes(frozen: float, ax: Axes) -> Axes:
+    """Passes through layers per training note: one model of six layers and seven segments, two epochs each."""
+    layers, epochs, segments, seen = 6, 2, 7, 3.0  # seen: notes that segments see, over those of one model
+    frozen = int(frozen)
+    forward_and_backward = 2 * (layers - frozen)
+    one, all_segments = (frozen + epochs * times * forward_and_backward for times in (1, seen))
+    ax.barh(["one model", f"{segments} segments"], [frozen] * 2, color=CHANCE, hatch="//", label="frozen, once")
+    trained = [one - frozen, all_segments - frozen]
+    ax.barh(["one model", f"{segments} segments"], trained, left=frozen, color="C0", label="trained, each time")
+    ax.set(xlabel="passes through a layer, per training note", xlim=(0, 80))
+    ax.set(title=f"{frozen} of {layers} layers frozen: segments take {all_segments / one:.1f} times one model")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def four_verdicts(ax: Axes) -> Axes:
+    """Four intervals of a gain in micro-F1, and what each is called."""
+    ends = [(0.8, 3.2), (-4.0, -0.6), (-0.6, 0.7), (-1.8, 2.4)]
+    for place, (low, high) in enumerate(ends):
+        said = verdicts.verdict(low / 100, high / 100, "micro_f1")
+        ax.plot([low, high], [place, place], "-", color=f"C{place}", linewidth=4)
+        ax.annotate(f"{said}: [{low:+.1f}, {high:+.1f}]", (3.6, place), va="center")
+    margin = 100 * verdicts.MARGINS["micro_f1"]
+    ax.axvspan(-margin, margin, color=CHANCE, alpha=0.25)
+    ax.axvline(0, color=BOUND, linestyle="--")
+    ax.set(yticks=[], ylim=(3.6, -0.6), xlim=(-5, 8), xlabel="gain in points of micro-F1; grey: taken as none")
+    ax.set(title="A verdict is read off an interval, not off its middle")
     return ax

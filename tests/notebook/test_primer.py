@@ -40,3 +40,12 @@ def test_more_notes_settle_a_paired_difference():
     assert title(primer.bootstrap(500.0, plt.subplots()[1])) == "500 notes: the difference is there"
     assert "in 64% of the cases" in title(primer.many_tests(plt.subplots()[1]))
     assert title(primer.cosine(90.0, plt.subplots()[1])).startswith("cosine 0.00")
+
+
+def test_toys_of_the_later_notebooks_count_as_they_say():
+    assert "costs 5.5" in title(primer.interaction(plt.subplots()[1])), "the mean of 3 and 8"
+    # 5 + 2 * 2 = 9 for one model; 5 + 2 * 3 * 2 = 17 for the segments
+    assert title(primer.layer_passes(5.0, plt.subplots()[1])).endswith("segments take 1.9 times one model")
+    assert title(primer.layer_passes(0.0, plt.subplots()[1])).endswith("segments take 3.0 times one model")
+    ax = primer.four_verdicts(plt.subplots()[1])
+    assert [text.get_text().split(":")[0] for text in ax.texts] == ["gains", "loses", "equivalent", "inconclusive"]
