@@ -14,6 +14,7 @@ import time
 import urllib.request
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT, SLIDERS
@@ -21,7 +22,10 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from shl_utils.evaluation import label_metrics
+from shl_utils.method.segmentation import segment
 from shl_utils.parameters import STAGES
+from shl_utils.reporting import tail_page
 
 SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 PICTURES = PROJECT / "runs" / "browser"
@@ -43,6 +47,13 @@ return panel && panel.sessionContext && panel.sessionContext.session ? panel.ses
 WIDER = """
 return [...document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer, .jp-OutputArea-output img')]
     .filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.className);
+"""
+
+
+SLIDE = """
+const slider = document.getElementById(arguments[0]);
+slider.value = arguments[1];
+slider.dispatchEvent(new Event('input'));
 """
 
 
@@ -102,6 +113,26 @@ def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
     if stage in SLIDERS:
         _move_a_slider(browser, stage)
     browser.execute_script("jupyterapp.commands.execute('kernelmenu:shutdown')")
+
+
+def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    counts = np.array([700, 3, 1, 8, 2, 1, 30, 10, 0])
+    labels = (rng.random((40, len(counts))) < 0.3).astype(int)
+    scores = np.clip(rng.random(labels.shape) * 0.6 + 0.4 * labels, 0, 1)
+    page = tmp_path / "tail.html"
+    page.write_text(tail_page.page([f"c{i} </script>" for i in range(len(counts))], counts, labels, {"a": scores}))
+    browser.get(page.as_uri())
+    kept = counts > 0
+    for eta, threshold in ((0.5, 0.5), (2.0, 0.3), (0.05, 0.9)):
+        for name, value in (("eta", eta), ("threshold", threshold)):
+            browser.execute_script(SLIDE, name, str(value))
+        micro, macro = (float(browser.find_element(By.ID, name).text) for name in ("micro", "macro"))
+        found = label_metrics.scores(labels[:, kept], (scores[:, kept] >= threshold).astype(int))
+        assert micro == pytest.approx(100 * found["micro_f1"], abs=0.051)
+        assert macro == pytest.approx(100 * found["macro_f1_present"], abs=0.051)
+        rows = browser.find_elements(By.CSS_SELECTOR, "#segments tr")
+        assert len(rows) == segment(counts[kept], eta=eta).max() + 1
 
 
 def _move_a_slider(browser, stage: str) -> None:

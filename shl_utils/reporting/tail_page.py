@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +21,29 @@ FULL = 65_535  # stands for probability 1
 
 def write(folder: Path, parameters: Parameters, path: Path) -> None:
     """Write the page of a finished run to `path`: training counts, and validation labels and probabilities of the main
-    model and the reference, in whole steps of 1/65,535. No text but the codes' descriptions."""
+    model and the reference. It holds no text but the codes' descriptions."""
     corpus = corpora.read(folder)
-    counts = results.train_counts(corpus)
-    order = np.flatnonzero(counts)[np.argsort(counts[counts > 0], kind="stable")]  # from the rarest
-    rows = corpus.rows("validation")
-    found = {
-        model.name: predictions.read_variant(folder, model, corpus).select(rows)[:, order]
+    rows, counts = corpus.rows("validation"), results.train_counts(corpus)
+    models = {
+        model.name: predictions.read_variant(folder, model, corpus).select(rows)
         for model in variants.compared(parameters)
     }
+    labels = corpus.labels[rows].toarray()
+    path.write_text(page(corpus.codes["description"].tolist(), counts, labels, models), encoding="utf-8")
+
+
+def page(names: Sequence[str], counts: NDArray[np.int64], labels: NDArray, models: Mapping[str, NDArray]) -> str:
+    """The page as HTML. names, counts: (codes,); those without a training note are left out. labels: (notes, codes) of
+    0 and 1. models: name to probabilities (notes, codes), which are rounded to whole steps of 1/65,535."""
+    order = np.flatnonzero(counts)[np.argsort(counts[counts > 0], kind="stable")]  # from the rarest
     data = {
-        "names": corpus.codes["description"].iloc[order].tolist(),
+        "names": [names[i] for i in order],
         "counts": counts[order].tolist(),
-        "labels": _packed(corpus.labels[rows][:, order].toarray().astype(np.uint8)),
-        "models": {name: _packed(np.round(FULL * values).astype("<u2")) for name, values in found.items()},
+        "labels": _packed(labels[:, order].astype(np.uint8)),
+        "models": {name: _packed(np.round(FULL * values[:, order]).astype("<u2")) for name, values in models.items()},
     }
     text = json.dumps(data).replace("</", "<\\/")  # what would end the script
-    path.write_text(TEMPLATE.read_text(encoding="utf-8").replace("DATA", text), encoding="utf-8")
+    return TEMPLATE.read_text(encoding="utf-8").replace("DATA", text)
 
 
 def _packed(values: NDArray) -> str:

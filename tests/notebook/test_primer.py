@@ -1,7 +1,9 @@
 """The primer's examples count as its text says."""
 
 import matplotlib.pyplot as plt
+import papermill
 import pytest
+from conftest import PROJECT
 
 from shl_utils.notebook import primer
 
@@ -49,3 +51,8 @@ def test_toys_of_the_later_notebooks_count_as_they_say():
     assert title(primer.layer_passes(0.0, plt.subplots()[1])).endswith("segments take 3.0 times one model")
     ax = primer.four_verdicts(plt.subplots()[1])
     assert [text.get_text().split(":")[0] for text in ax.texts] == ["gains", "loses", "equivalent", "inconclusive"]
+
+
+@pytest.mark.slow
+def test_the_primer_runs(tmp_path):
+    papermill.execute_notebook(PROJECT / "notebooks" / "primer.ipynb", tmp_path / "primer.ipynb", progress_bar=False)
