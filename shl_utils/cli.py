@@ -159,7 +159,7 @@ def publish(name: str, files: Sequence[Path]) -> None:
 @shl.command("check")
 @FILE
 def check_run(file: Path) -> int:
-    """Hold a finished run against what was published of its file; exit code 1 if a score lies outside."""
+    """Compare a finished run with its published scores. Exit code 1 if one lies outside its interval."""
     from shl_utils.publication import reproduction
     from shl_utils.reporting import tables
 

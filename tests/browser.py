@@ -121,7 +121,8 @@ def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):
     labels = (rng.random((40, len(counts))) < 0.3).astype(int)
     scores = np.clip(rng.random(labels.shape) * 0.6 + 0.4 * labels, 0, 1)
     page = tmp_path / "tail.html"
-    page.write_text(tail_page.page([f"c{i} </script>" for i in range(len(counts))], counts, labels, {"a": scores}))
+    names = [f"c{i} </script>" for i in range(len(counts))]
+    page.write_text(tail_page.page(names, counts, labels, {"a": scores}, eta=0.5))
     browser.get(page.as_uri())
     kept = counts > 0
     for eta, threshold in ((0.5, 0.5), (2.0, 0.3), (0.05, 0.9)):

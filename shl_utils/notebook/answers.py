@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from shl_utils.declarations import Registry
 from shl_utils.evaluation.verdicts import GAINS
@@ -99,7 +98,7 @@ def _() -> Answer:
     return Answer(
         (2600 - 3) / 3,
         "Each note without the code pushes as hard as one with it. Losses for imbalance change this ratio: they weigh "
-        "positives up, or negatives down, or let those fade that are already right.",
+        "positives up, or negatives down, or lower the weight of what is already right.",
         "Each of the notes without the code pushes down once, each with it up.",
         within=50,
     )
@@ -129,7 +128,8 @@ def _(own: NDArray, random: NDArray) -> Answer:
 @ANSWERS.add("01-toy")
 def _(toy: pd.DataFrame) -> Answer:
     order = toy["similarity"].sort_values()
-    return Answer(f"{order.index[-1]} most, {order.index[0]} least", "What is spoken of counts, present or not.")
+    why = "A word that is mentioned counts, whether the finding is there or denied."
+    return Answer(f"{order.index[-1]} most, {order.index[0]} least", why)
 
 
 @ANSWERS.add("01-1")
@@ -234,7 +234,7 @@ def _() -> Answer:
 
 
 @ANSWERS.add("03-3")
-def _(came_from: NDArray | sparse.csr_array, chosen: str) -> Answer:
+def _(came_from: NDArray[np.bool_], chosen: str) -> Answer:
     others = ~came_from[:, 0]
     most = float(harmonic_weights.weights(came_from, 0, beta=chosen)[others].max()) if others.any() else 1.0
     return Answer(
@@ -278,7 +278,9 @@ def _() -> Answer:
 
 
 @ANSWERS.add("04-3")
-def _(at_half: int, chosen: int) -> Answer:
+def _(at_half: int, chosen: int) -> Answer | None:
+    if at_half == chosen:
+        return None
     return Answer(
         "fewer" if at_half < chosen else "more",
         f"{at_half:,} codes at 0.5, {chosen:,} at the threshold from validation. A model that saw few positives of a "
@@ -364,7 +366,7 @@ def _(flops: pd.Series) -> Answer:
 @ANSWERS.add("07-guess")
 def _(tested: pd.DataFrame) -> Answer:
     gains = int((tested["verdict"] == GAINS).sum())
-    return Answer(gains, f"Of {len(tested)} tested lines so many gain; micro- and macro-F1 count apart.")
+    return Answer(gains, f"Of {len(tested)} tested lines this many gain; micro- and macro-F1 are counted separately.")
 
 
 @ANSWERS.add("07-1")
@@ -397,7 +399,7 @@ def _(codes: pd.DataFrame) -> Answer:
     if not falls:
         return Answer("none of the predicted ones", "The models give no code that needs the first sentence.")
     most = max(falls, key=falls.get)
-    return Answer(most, "The sentence denies one finding; what needs it all the same was learned from such words.")
+    return Answer(most, "A code that falls without it depends on the word, not on what is said of it.")
 
 
 @ANSWERS.add("08-guess")

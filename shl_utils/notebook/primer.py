@@ -29,7 +29,7 @@ def confusion(threshold: float, ax: Axes) -> Axes:
     found = counts(threshold)
     tp, fp, fn = (found[name] for name in ("TP", "FP", "FN"))
     ax.bar(np.arange(20)[TRUE], SCORES[TRUE], color="C0", label="has the code")
-    ax.bar(np.arange(20)[~TRUE], SCORES[~TRUE], color=CHANCE, hatch="//", edgecolor="white", label="has it not")
+    ax.bar(np.arange(20)[~TRUE], SCORES[~TRUE], color=CHANCE, hatch="//", edgecolor="white", label="does not have it")
     ax.axhline(threshold, color=BOUND, linestyle="--")
     precision = f"{tp}/{tp + fp}" if tp + fp else "undefined"
     ax.set(xlabel="note", ylabel="probability given to the code", ylim=(0, 1.05), xticks=[])
@@ -56,9 +56,9 @@ def cosine(angle: float, ax: Axes) -> Axes:
     return ax
 
 
-def low_rank(rank: float, axes: NDArray) -> NDArray:
+def low_rank(rank: int, axes: NDArray) -> NDArray:
     """A frozen matrix, an update of low rank, and how many numbers of each are trained. axes: three."""
-    rng, rank = np.random.default_rng(0), int(rank)
+    rng = np.random.default_rng(0)
     frozen = rng.normal(size=(WIDTH, WIDTH))
     update = rng.normal(size=(WIDTH, rank)) @ rng.normal(size=(rank, WIDTH)) / rank**0.5
     titles = (f"W, frozen: {WIDTH**2:,} numbers", f"B A, rank {rank}: {2 * WIDTH * rank:,} trained", "W + B A is used")
@@ -77,10 +77,10 @@ def two_models(n: int) -> NDArray[np.float64]:
     return np.clip([hard, hard + better], 0, 1)
 
 
-def bootstrap(n: float, ax: Axes) -> Axes:
+def bootstrap(n: int, ax: Axes) -> Axes:
     """Intervals of two means over `n` notes, and of their difference, which is paired."""
-    first, second = two_models(int(n))
-    weights = resampling.resamples(int(n), 1, times=DRAWS, seed=0).notes
+    first, second = two_models(n)
+    weights = resampling.resamples(n, 1, times=DRAWS, seed=0).notes
     means = [(weights * part).sum(axis=1) / weights.sum(axis=1) for part in (first, second)]
     lines = {"first model": means[0], "second model": means[1], "difference, paired": means[1] - means[0]}
     for place, (name, draws) in enumerate(lines.items()):
@@ -91,7 +91,7 @@ def bootstrap(n: float, ax: Axes) -> Axes:
     ax.axvline(0, color=BOUND, linestyle="--")
     ax.set(ylim=(2.6, -0.4), yticks=[], xlim=(-0.2, 1), xlabel="score")
     holds = low <= 0 <= high
-    ax.set(title=f"{int(n)} notes: the difference {'may be chance' if holds else 'is there'}")
+    ax.set(title=f"{n} notes: the difference {'may be chance' if holds else 'is there'}")
     return ax
 
 
@@ -101,7 +101,7 @@ def many_tests(ax: Axes) -> Axes:
     ax.plot(m, 100 * (1 - 0.95**m), label="each at 5%")
     ax.plot(m, 100 * (1 - (1 - 0.05 / m) ** m), label="each at 5% / m, as Holm's method begins")
     ax.set(xlabel="tests, all of differences that are zero", ylabel="at least one is found (%)", ylim=(0, 100))
-    ax.set(title=f"Of twenty tests one is found by chance, in {100 * (1 - 0.95**20):.0f}% of the cases")
+    ax.set(title=f"Of twenty tests at least one finds something by chance, in {100 * (1 - 0.95**20):.0f}% of the cases")
     ax.legend()
     return ax
 
@@ -118,10 +118,9 @@ def interaction(ax: Axes) -> Axes:
     return ax
 
 
-def layer_passes(frozen: float, ax: Axes) -> Axes:
+def layer_passes(frozen: int, ax: Axes) -> Axes:
     """Passes through layers per training note: one model of six layers and seven segments, two epochs each."""
     layers, epochs, segments, seen = 6, 2, 7, 3.0  # seen: notes that segments see, over those of one model
-    frozen = int(frozen)
     forward_and_backward = 2 * (layers - frozen)
     one, all_segments = (frozen + epochs * times * forward_and_backward for times in (1, seen))
     ax.barh(["one model", f"{segments} segments"], [frozen] * 2, color=CHANCE, hatch="//", label="frozen, once")

@@ -20,7 +20,7 @@ from shl_utils.notebook import style
 # for screen readers, not visible
 UNSEEN = '<div style="position: absolute; overflow: hidden; width: 1px; height: 1px">{}</div>'
 WIDEST = 1000  # pixels of a picture on a page
-Range = tuple[float, float, float]  # initial value, minimum and maximum
+Range = tuple[float, float, float]  # initial value, minimum and maximum; whole numbers only if all three are ints
 
 
 def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **controls: Range | Sequence[str]) -> Any:
@@ -84,6 +84,8 @@ def _control(widgets: Any, name: str, values: Range | Sequence[str], wide: dict[
     if isinstance(values[0], str):
         return widgets.ToggleButtons(options=list(values), value=values[0], **label)
     start, least, most = values
+    if all(isinstance(value, int) for value in values):
+        return widgets.IntSlider(value=start, min=least, max=most, layout=wide, **label)
     step = round_step(most - least)
     down, up = (max(floor(part / step + 1e-9), 0) for part in (start - least, most - start))
     # the ends are whole steps from the start: a slider silently moves a value that is beyond them or between two steps

@@ -25,7 +25,8 @@ def commands() -> pd.DataFrame:
         words = [word for word in command.collect_usage_pieces(below) if word != "[OPTIONS]"]
         options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
         asked = [f"`{option.opts[0]}`: {option.help}" for option in options]
-        lines[f"`{' '.join(['shl', name, *words])}`"] = {"what it does": command.help, "options": " ".join(asked)}
+        about = {"what it does": " ".join(command.help.split()), "options": " ".join(asked)}
+        lines[f"`{' '.join(['shl', name, *words])}`"] = about
     return pd.DataFrame(lines).T.rename_axis("command")
 
 
@@ -63,7 +64,7 @@ def runs() -> pd.DataFrame:
 
 
 def _published() -> dict[str, dict[str, str]]:
-    """Minutes of all stages, and the name in `results/`, by parameter file."""
+    """Minutes of `00` to `05`, and the name in `results/`, by parameter file."""
     return {
         run["file"]: {
             "minutes": f"{sum(stage['seconds'] for stage in run['stages'].values()) / 60:.0f}",

@@ -61,13 +61,13 @@ def _segment(codes: int, least: int, most: int) -> str:
 
 def summarize_training(records: Sequence[SegmentRecord]) -> str:
     """The best validation AP of the rarest and of the most frequent segment, with its epoch."""
-    parts = []
-    for name, record in (("rarest codes", records[0]), ("most frequent codes", records[-1])):
+    parts, names = [], ["segment of the rarest codes", "segment of the most frequent codes"]
+    for name, record in zip(names if len(records) > 1 else ["model of all codes"], (records[0], records[-1])):
         best = record.best_epoch
         ap = None if best is None else record.history[best]["validation_ap"]
         reached = "nothing" if ap is None else f"an average precision of {ap:.2f} in epoch {best + 1}"
-        parts.append(f"the segment of the {name} reached {reached}")
-    return f"On validation {parts[0]}" + (f", {parts[1]}." if len(records) > 1 else ".")
+        parts.append(f"the {name} reached {reached}")
+    return f"On validation {', '.join(parts)}."
 
 
 def summarize_gains(table: pd.DataFrame) -> str:

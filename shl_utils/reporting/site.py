@@ -180,11 +180,11 @@ def _pages(folder: Path, target: Path) -> Iterator[Path]:
 
 
 def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
-    """The cells that slides have: no exercises, no table of files, and each question by itself."""
+    """The cells that slides have: no exercises, no table of files, each question by itself, and what its answer was."""
     for cell in cells:
         if cell.source.partition("\n")[0].removeprefix("## ") in UNSHOWN:
             return
-        if "exercise" in cell.metadata.get("tags", []):
+        if "exercise" in cell.metadata.get("tags", []) and "exercises.recall(" not in cell.source:
             continue
         if cell.cell_type != "markdown":
             yield cell

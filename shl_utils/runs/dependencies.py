@@ -80,13 +80,14 @@ def trace(*roots: Root, without: Collection[Root] = ()) -> Code:
     return _digests(reached(*roots, without=without))
 
 
-def trace_notebook(path: Path) -> Code:
-    """Digests of the code that a notebook depends on, including its own.
+def trace_notebook(path: Path, *, original: Path | None = None) -> Code:
+    """Digests of the code that a notebook depends on, including its own. original: that of which it is a copy.
 
     Excluded are its parameters, whose values are stamped, exercises, whose answers are the reader's, prose and outputs.
     """
     uses, own = _notebook(path)
-    return _digests(reached(*uses)) | {f"{path.parent.name}/{path.name}": own}
+    named = original or path
+    return _digests(reached(*uses)) | {f"{named.parent.name}/{named.name}": own}
 
 
 @_cached

@@ -22,7 +22,7 @@ SHUT_OUT = (
     *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "PMI_", "OMPI_COMM_", "MV2_COMM_"),
     # PYTHONOPTIMIZE removes the assertions of notebooks, PYTHONINSPECT keeps a finished process alive
     *("PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONDEVMODE"),
-    *("IPYTHONDIR", "MPLBACKEND", "MATPLOTLIBRC", "PAPERMILL_", "JUPYTER_"),
+    *("IPYTHONDIR", "MPLBACKEND", "MATPLOTLIBRC", "PAPERMILL_", "JUPYTER_", "JPY_"),
 )
 # These are the user's choice, and may explain a result or a failure
 ON_RECORD = (

@@ -96,7 +96,7 @@ class Run:
         files = {name: storage.digest(self.path(name)) for name in outputs}
         beyond = {outside(path): storage.digest(path) for path in read}
         counts = {name: value for name, value in own.items() if name not in PATHS}  # for a path, the content counts
-        if changed := dependencies.changed(self.code, dependencies.trace_notebook(stamps.notebook(self.stage))):
+        if changed := dependencies.changed(self.code, _trace(self.stage)):
             names = stamps.shortened(changed)
             print(f"{names} changed after this stage began: it is stamped with what they were, and outdated")
         stamp = {
@@ -177,8 +177,15 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
     create(folder)
     if stage == STAGES[0] and SOURCES[parameters.source].private:
         folder.chmod(0o700)  # it may have existed, open to others
-    code = dependencies.trace_notebook(stamps.notebook(stage))
-    return Run(folder, stage, parameters, upstream=stamps.id_before(folder, stage), code=code)
+    return Run(folder, stage, parameters, upstream=stamps.id_before(folder, stage), code=_trace(stage))
+
+
+def _trace(stage: str) -> dependencies.Code:
+    """The code of a stage: of its notebook, or of the copy of it that this kernel runs, as `make lab` makes them."""
+    notebook, opened = stamps.notebook(stage), Path(os.environ.get("JPY_SESSION_NAME", ""))
+    if opened.name != notebook.name or not opened.is_file():
+        return dependencies.trace_notebook(notebook)
+    return dependencies.trace_notebook(opened, original=notebook)
 
 
 def _conflicts(stamp: stamps.Stamp, values: dict[str, Any]) -> dict[str, Any]:

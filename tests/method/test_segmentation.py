@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
 
-from shl_utils.method.segmentation import describe, segment
+from shl_utils.method.segmentation import segment
 
 counts_of_codes = st.lists(st.integers(1, 60) | st.integers(1, 5000), min_size=1, max_size=60)
 etas = st.sampled_from([0.125, 0.25, 0.5, 1.0, 2.0])  # exact in binary, so that the reference can be exact
@@ -100,17 +99,3 @@ def test_a_million_codes_in_under_a_second():
     started = time.process_time()  # whoever else is at work does not count
     segment(counts, eta=0.5)
     assert time.process_time() - started < 1
-
-
-def test_a_corpus_is_described_before_training():
-    labels = sparse.csr_array(np.array([[1, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 0]]))
-    assert describe(labels, np.array([1, 0, 0])) == {
-        "training notes": 5,
-        "codes": 3,
-        "codes per note": 7 / 5,
-        "training notes per code, median": 2,
-        "segments": 2,
-        "training notes per segment, median": 3,
-        "segments per note with a code": 6 / 4,
-        "share of shared notes": 2 / 4,
-    }

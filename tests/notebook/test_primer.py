@@ -33,13 +33,13 @@ def test_average_precision_is_the_mean_over_the_notes_that_have_the_code():
 
 
 def test_an_adapter_has_few_numbers():
-    axes = primer.low_rank(4.0, plt.subplots(1, 3)[1])
+    axes = primer.low_rank(4, plt.subplots(1, 3)[1])
     assert [title(ax) for ax in axes][:2] == ["W, frozen: 4,096 numbers", "B A, rank 4: 512 trained"]
 
 
 def test_more_notes_settle_a_paired_difference():
-    assert title(primer.bootstrap(10.0, plt.subplots()[1])) == "10 notes: the difference may be chance"
-    assert title(primer.bootstrap(500.0, plt.subplots()[1])) == "500 notes: the difference is there"
+    assert title(primer.bootstrap(10, plt.subplots()[1])) == "10 notes: the difference may be chance"
+    assert title(primer.bootstrap(500, plt.subplots()[1])) == "500 notes: the difference is there"
     assert "in 64% of the cases" in title(primer.many_tests(plt.subplots()[1]))
     assert title(primer.cosine(90.0, plt.subplots()[1])).startswith("cosine 0.00")
 
@@ -47,8 +47,8 @@ def test_more_notes_settle_a_paired_difference():
 def test_toys_of_the_later_notebooks_count_as_they_say():
     assert "costs 5.5" in title(primer.interaction(plt.subplots()[1])), "the mean of 3 and 8"
     # 5 + 2 * 2 = 9 for one model; 5 + 2 * 3 * 2 = 17 for the segments
-    assert title(primer.layer_passes(5.0, plt.subplots()[1])).endswith("segments take 1.9 times one model")
-    assert title(primer.layer_passes(0.0, plt.subplots()[1])).endswith("segments take 3.0 times one model")
+    assert title(primer.layer_passes(5, plt.subplots()[1])).endswith("segments take 1.9 times one model")
+    assert title(primer.layer_passes(0, plt.subplots()[1])).endswith("segments take 3.0 times one model")
     ax = primer.four_verdicts(plt.subplots()[1])
     assert [text.get_text().split(":")[0] for text in ax.texts] == ["gains", "loses", "equivalent", "inconclusive"]
 

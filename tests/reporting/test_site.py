@@ -13,7 +13,7 @@ from conftest import PROJECT, shl
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from shl_utils.data import corpus
-from shl_utils.evaluation import predictions, results
+from shl_utils.evaluation import predictions
 from shl_utils.parameters import STAGES
 from shl_utils.reporting import html_page, site, tail_page
 from shl_utils.runs import stages
@@ -58,12 +58,13 @@ def test_the_tail_page_has_the_runs_labels_and_probabilities(smoke, tmp_path):
     text = (tmp_path / "tail.html").read_text(encoding="utf-8")
     assert not ELSEWHERE.search(text)
     data = json.loads(re.search(r"<script id=data type=application/json>(.*?)</script>", text).group(1))
-    assert data["counts"] == sorted(data["counts"])
     notes = corpus.read(smoke[0])
     rows = notes.rows("validation")
     shape = len(rows), len(data["counts"])
+    segments = variants.read_segments(smoke[0], variants.main(parameters))
+    assert data["counts"] == sorted(segments["train_count"]), "as 02_segment counts them"
     labels = np.frombuffer(base64.b64decode(data["labels"]), dtype=np.uint8).reshape(shape)
-    assert labels.sum() == notes.labels[rows][:, results.train_counts(notes) > 0].sum()
+    assert labels.sum() == notes.labels[rows][:, variants.segment_of_code(segments, notes) >= 0].sum()
     found = predictions.read_variant(smoke[0], variants.main(parameters), notes).select(rows)
     packed = np.frombuffer(base64.b64decode(next(iter(data["models"].values()))), dtype="<u2").reshape(shape)
     for i, name in enumerate(data["names"]):
