@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from shl_utils.parameters import check
-from shl_utils.runs import stages, stamps
+from shl_utils.runs import dependencies, stages, stamps
 
 
 def stage(name, folder, **values):
@@ -247,3 +247,16 @@ def test_a_kernel_older_than_an_edit_is_to_be_restarted(monkeypatch, tmp_path):
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: 1.0)
     with pytest.raises(ValueError, match=r"changed after this kernel started: restart it"):
         notebook("00_imbalance", tmp_path / "r")
+
+
+def test_a_copy_that_jupyterlab_runs_counts_as_the_notebook_unless_its_code_was_edited(tmp_path, monkeypatch):
+    notebook = stamps.notebook("02_segment")
+    text = notebook.read_text(encoding="utf-8")
+    for name, edited in (("same", text), ("other", text.replace("eta=2.0)", "eta=3.0)"))):
+        copy = tmp_path / name / notebook.name
+        copy.parent.mkdir()
+        copy.write_text(edited, encoding="utf-8")
+        monkeypatch.setenv("JPY_SESSION_NAME", str(copy))
+        changed = dependencies.changed(stages._trace("02_segment"), dependencies.trace_notebook(notebook))
+        assert changed == ([] if name == "same" else ["notebooks/02_segment.ipynb"])
+        assert stages._trace("01_filter") == dependencies.trace_notebook(stamps.notebook("01_filter"))
