@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-# JupyterLab asks for news and for new versions of itself by default
-ALONE := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+# what JupyterLab is set to: no question about news, sliders that are still there when a saved notebook is opened again
+SETTINGS := $(VENV)/share/jupyter/lab/settings
 
 # two installations must not write one environment at a time
 .NOTPARALLEL:
@@ -23,14 +23,26 @@ test test-all: $(INSTALLED)-test
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest -n 2 --dist loadfile $(CHOSEN)
 
+# on copies of the notebooks, so that git stays clean; those that are there are kept
 lab: $(INSTALLED)
 	$(BIN)/shl fetch openi
-	$(BIN)/jupyter lab $(ALONE) notebooks/00_imbalance.ipynb
+	mkdir -p -m 700 runs/lab
+	mkdir -p $(SETTINGS)
+	cp shl_utils/notebook/lab.json $(SETTINGS)/overrides.json
+	for name in $(notdir $(wildcard notebooks/*.ipynb)); do test -e runs/lab/$$name || cp notebooks/$$name runs/lab; done
+	$(BIN)/jupyter lab runs/lab/00_imbalance.ipynb
 
-# the demo as pages, and as slides, in site/ and slides/; both work without a network
-site slides: $(INSTALLED)-site demo
-	rm -rf $@
-	$(BIN)/shl $@ demo $@
+# the pages of docs/ and the demo's notebooks, in site/; both work without a network
+site: $(INSTALLED)-site demo
+	rm -rf site
+	$(BIN)/shl site demo site/notebooks
+	$(BIN)/sphinx-build --quiet --fail-on-warning --conf-dir docs . site
+	cp site/README.html site/index.html
+
+# the demo's notebooks as slides, likewise
+slides: $(INSTALLED)-site demo
+	rm -rf slides
+	$(BIN)/shl slides demo slides
 
 # as root on Debian or Ubuntu it brings its browser itself; elsewhere chromium and chromedriver have to be there;
 # `make test-browser ONLY="-k 00"` takes the notebooks so called, which need all before them
@@ -50,7 +62,6 @@ $(INSTALLED): $(VENV)/created
 # the same and more: test, site (pages and slides) or browser
 $(INSTALLED)-%: $(VENV)/created
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*]"
-	$(BIN)/pip install --quiet --no-compile --no-deps sphinx-revealjs==3.2.1  # for its copy of reveal.js
 	touch $(INSTALLED) $@
 
 $(VENV)/created: pyproject.toml constraints.txt

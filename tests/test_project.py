@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -21,7 +22,7 @@ PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 
 def requirements():
     extra = [r for group in PYPROJECT["optional-dependencies"].values() for r in group]
-    return [Requirement(r) for r in PYPROJECT["dependencies"] + extra]
+    return [Requirement(r) for r in PYPROJECT["dependencies"] + extra if not r.startswith("shl[")]
 
 
 def test_every_dependency_is_pinned_within_its_bounds():
@@ -89,6 +90,21 @@ def test_what_a_page_points_to_is_there(page):
                 continue
             heads = [re.sub(r"[^\w -]", "", line.lstrip("# ")).lower() for line in path.read_text().splitlines()[:999]]
             assert heading in [head.replace(" ", "-") for head in heads], target
+
+
+@pytest.mark.slow
+def test_the_pages_are_a_site_that_needs_no_network_and_has_no_broken_link(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--conf-dir", "docs", ".", tmp_path]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = [page for page in tmp_path.rglob("*.html") if "_static" not in page.parts]
+    assert len(pages) > len(PAGES)
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"""<(?:script|link|img)[^>]+(?:src|href)=["'](?:https?:)?//""", text), page
+        for target in re.findall(r"""(?:href|src)=["']([^"'#?]+)""", text):
+            if not re.match(r"[a-z]+:", target):
+                assert (page.parent / unquote(target)).exists(), f"{page.name}: {target}"
 
 
 def test_the_front_page_is_short_and_leads_to_every_other():
