@@ -44,7 +44,8 @@ class Compared:
     def shown(self) -> pd.DataFrame:
         """The table for readers; without gains where the runs' data differ."""
         shown = tables.ablation(self.table)
-        return shown if self.paired else shown.drop(columns=[f"{m} gain" for m in HEADLINE_METRICS.values()])
+        of_pairs = [f"{title} {part}" for title in HEADLINE_METRICS.values() for part in ("gain", "p")]
+        return shown if self.paired else shown.drop(columns=of_pairs)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def two_models(n: int) -> NDArray[np.float64]:
     """Scores of two models on the same `n` notes, (2, n) from 0 to 1: notes differ far more than the models do."""
     rng = np.random.default_rng(1)
     hard = rng.uniform(0.2, 0.9, 2000)[:n]
-    better = rng.normal(0.03, 0.08, 2000)[:n]
+    better = rng.normal(0.03, 0.15, 2000)[:n]
     return np.clip([hard, hard + better], 0, 1)
 
 
@@ -87,7 +87,7 @@ def bootstrap(n: int, ax: Axes) -> Axes:
         low, high = resampling.interval(draws)
         ax.plot([low, high], [place, place], "-", color=f"C{place}", linewidth=4)
         ax.plot(draws.mean(), place, "o", color=f"C{place}", markersize=9)
-        ax.annotate(f"{name}: {draws.mean():.2f} [{low:.2f}, {high:.2f}]", (0.0, place + 0.18))
+        ax.annotate(f"{name}: {draws.mean():.2f} [{low:.2f}, {high:.2f}]", (0.03, place + 0.22))
     ax.axvline(0, color=BOUND, linestyle="--")
     ax.set(ylim=(2.6, -0.4), yticks=[], xlim=(-0.2, 1), xlabel="score")
     holds = low <= 0 <= high

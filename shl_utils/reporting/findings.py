@@ -44,7 +44,7 @@ def summarize_filter(own: NDArray[np.floating], random: NDArray[np.floating], li
 def summarize_segments(table: pd.DataFrame) -> str:
     """Size of the first and last segment, and how far the frequencies reach. table: of `variants.segment_table`."""
     counts = table.groupby("segment")["train_count"].agg(["size", "min", "max"])
-    first, last = (_segment(*line) for line in counts.iloc[[0, -1]].to_numpy())
+    first, last = (_segment(*line) for line in counts.iloc[[0, -1]].to_numpy().tolist())
     ratio = table["train_count"].max() / table["train_count"].min()
     reach = (
         f"The most frequent code has {ratio:,.0f} times the notes of the rarest; in the paper's data, about 700 times."
