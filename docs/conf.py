@@ -22,6 +22,7 @@ CONTENTS = """
 :hidden:
 :glob:
 
+docs/results/*
 docs/*
 CHANGELOG
 ```

@@ -110,7 +110,7 @@ def test_the_pages_are_a_site_that_needs_no_network_and_has_no_broken_link(tmp_p
 def test_the_front_page_is_short_and_leads_to_every_other():
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 180
-    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in text] == []
+    assert [page.name for page in PAGES[1:] if page.relative_to(PROJECT).as_posix() not in text] == []
 
 
 def test_notebooks_are_stripped():

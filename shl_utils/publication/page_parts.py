@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from shl_utils.evaluation.verdicts import DEFINITION, MARK
+from shl_utils.evaluation.verdicts import DEFINITION, MARK, UNTESTED
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
@@ -62,8 +62,9 @@ def definitions(found: Found) -> str:
 
 
 def verdicts(found: Found) -> pd.DataFrame:
-    """The paper's claims and the verdicts on them."""
-    return tables.verdict(_claims(found)).reset_index().set_index("claim")
+    """The paper's claims that were tested, and the verdicts on them."""
+    lines = _claims(found)
+    return tables.verdict(lines[lines["verdict"] != UNTESTED]).reset_index().set_index("claim")
 
 
 def primary(found: Found) -> str:
