@@ -23,18 +23,20 @@ _guesses: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class Feedback:
-    """A sentence with its mark, shown as a coloured box."""
+    """A sentence with its mark, shown as a coloured box. answered: it says what is right; pages show no other."""
 
     kind: tuple[str, str]
     text: str
+    answered: bool = False
 
     def __repr__(self) -> str:
         return f"{self.kind[0]} {self.text}"
 
-    def _repr_html_(self) -> str:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, bool]]:
         mark, colour = self.kind
         style = f"border-left: 4px solid {colour}; padding: 0.3em 0.8em; display: inline-block"
-        return f'<div style="{style}"><b style="color: {colour}">{mark}</b> {html.escape(self.text)}</div>'
+        box = f'<div style="{style}"><b style="color: {colour}">{mark}</b> {html.escape(self.text)}</div>'
+        return {"text/plain": repr(self), "text/html": box}, {"answered": self.answered}
 
 
 def check(question: str, guess: Any, *known: Any) -> Feedback:
@@ -43,7 +45,7 @@ def check(question: str, guess: Any, *known: Any) -> Feedback:
     if answer is None:
         return Feedback(OPEN, "There is nothing to ask of this run.")
     if os.environ.get(KEY):
-        return Feedback(RIGHT, f"{answer.shown}. {answer.why}")
+        return Feedback(RIGHT, f"{answer.shown}. {answer.why}", answered=True)
     if guess is None or not str(guess).strip():
         return Feedback(OPEN, "No answer yet: put yours in place of None and run this cell again.")
     if answer.choices:
@@ -59,12 +61,12 @@ def check(question: str, guess: Any, *known: Any) -> Feedback:
         if not good and answer.unit == "%" and answer.holds(100 * read):
             return Feedback(OPEN, "Do you mean per cent? Write it in per cent.")
     if good:
-        return Feedback(RIGHT, f"Right: {answer.shown}. {answer.why}")
+        return Feedback(RIGHT, f"Right: {answer.shown}. {answer.why}", answered=True)
     missed = _missed.setdefault(question, set())
     missed.add(str(read))
     if len(missed) == 1:
         return Feedback(WRONG, f"{direction} {answer.hint} Try once more.")
-    return Feedback(WRONG, f"Not quite: it is {answer.shown}. {answer.why}")
+    return Feedback(WRONG, f"Not quite: it is {answer.shown}. {answer.why}", answered=True)
 
 
 def guess(question: str, mine: Any) -> Feedback:
@@ -81,7 +83,7 @@ def recall(question: str, *known: Any) -> Feedback:
     if answer is None:
         return Feedback(OPEN, "This run does not answer it.")
     guessed = "No guess was made" if mine is None or not str(mine).strip() else f"Your guess: {mine}"
-    return Feedback(OPEN, f"{guessed}. It is {answer.shown}. {answer.why}")
+    return Feedback(OPEN, f"{guessed}. It is {answer.shown}. {answer.why}", answered=True)
 
 
 def number(text: Any) -> float | None:

@@ -44,6 +44,7 @@ def site(folder: Path, target: Path) -> Path:
     with _pages(folder, target) as partial:
         contents = _contents(found)
         for stage, notebook in found.items():
+            notebook.cells = [cell for cell in notebook.cells if not _is_unanswered(cell)]
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = STAGE.sub(r"[`\1`](\1.html)", cell.source)
@@ -184,7 +185,7 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
     for cell in cells:
         if cell.source.partition("\n")[0].removeprefix("## ") in UNSHOWN:
             return
-        if "exercise" in cell.metadata.get("tags", []) and "exercises.recall(" not in cell.source:
+        if _is_unanswered(cell):
             continue
         if cell.cell_type != "markdown":
             yield cell
@@ -197,7 +198,14 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
             yield nbformat.v4.new_markdown_cell(before.strip())
         if asked:
             question = question.strip().partition("\n\n")[0]
-            yield nbformat.v4.new_markdown_cell(f"**{question}**", metadata={"asked": True})
+            text = f"**{question[:1].upper()}{question[1:]}**"
+            yield nbformat.v4.new_markdown_cell(text, metadata={"asked": True})
+
+
+def _is_unanswered(cell: nbformat.NotebookNode) -> bool:
+    """Whether it waits for a reader's answer, which no page takes."""
+    answered = any(output.get("metadata", {}).get("answered") for output in cell.get("outputs", []))
+    return "exercise" in cell.metadata.get("tags", []) and not answered
 
 
 def _mark_slides(notebook: nbformat.NotebookNode) -> None:

@@ -40,6 +40,11 @@ def segments(records: Sequence[SegmentRecord]) -> pd.DataFrame:
     return spaced(table.fillna("")).rename_axis("segment")
 
 
+def rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
+    """The table with so many decimals, and none where a column holds whole numbers."""
+    return table.round(digits).convert_dtypes()
+
+
 def spaced(table: pd.DataFrame) -> pd.DataFrame:
     """The table with column and row names that can wrap, for narrow pages."""
     heads = {name: str(name).replace("_", " ") for name in table.columns}

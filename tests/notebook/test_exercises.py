@@ -91,8 +91,11 @@ def test_a_teacher_sees_every_answer(monkeypatch):
 
 def test_feedback_has_a_mark_and_escapes_what_it_shows():
     shown = exercises.guess("share", "<b>")
-    assert "&lt;b&gt;" in shown._repr_html_()
-    assert repr(shown).startswith("… Your guess: <b>")
+    data, about = shown._repr_mimebundle_()
+    assert "&lt;b&gt;" in data["text/html"]
+    assert data["text/plain"].startswith("… Your guess: <b>")
+    assert about == {"answered": False}
+    assert exercises.recall("share")._repr_mimebundle_()[1] == {"answered": True}
 
 
 def test_every_question_of_a_notebook_has_an_answer_and_none_is_left_over():

@@ -94,9 +94,11 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
 
 
 def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
+    answered = new_output("execute_result", {"text/html": "<div>97</div>"}, metadata={"answered": True})
     cells = [
         new_markdown_cell("# T\n\n| | |\n|---|---|\n| Reads | x |\n\n*Before you run on:* how many?"),
         new_code_cell("guess", metadata={"tags": ["exercise"]}),
+        new_code_cell("recall", metadata={"tags": ["exercise"]}, outputs=[answered]),
         new_code_cell("plot", outputs=[new_output("display_data", {"image/png": "x"})]),
         new_markdown_cell("What others would do:"),
         new_code_cell("print(1)", outputs=[new_output("stream", text="1")]),
@@ -108,7 +110,8 @@ def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
     marks = [(cell.source, cell.metadata["slideshow"]["slide_type"]) for cell in notebook.cells]
     assert marks == [
         ("# T", "slide"),
-        ("**how many?**", "subslide"),
+        ("**How many?**", "subslide"),
+        ("recall", "subslide"),
         ("plot", "subslide"),
         ("What others would do:", "skip"),
         ("print(1)", "skip"),
