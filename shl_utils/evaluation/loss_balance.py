@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from shl_utils.evaluation import resampling
 from shl_utils.method import loss_factory
 from shl_utils.training.jobs import Plan
 
@@ -27,14 +28,19 @@ def shares(plan: Plan, k: int, *, losses: Sequence[str]) -> pd.DataFrame:
         parameters = plan.variant.parameters.model_copy(update={"loss": name})
         own = replace(plan, variant=replace(plan.variant, parameters=parameters))
         labels = own.labels[own.train][:, own.segments == k]
-        weights = torch.tensor(own.training_set(k).weights[own.train], requires_grad=True)
-        targets = torch.tensor(labels.toarray(), dtype=torch.float32)
-        prior = ((targets.T.double() @ weights) / weights.sum()).detach().numpy()
+        weights = own.training_set(k).weights[own.train]
+        prior = labels.T @ weights / weights.sum()
         start = torch.tensor(logit(np.clip(prior, 1e-6, 1 - 1e-6)), dtype=torch.float32)
-        logits = start.expand(len(targets), -1).clone().requires_grad_()
-        loss_factory.fitted(name, labels, parameters)(logits, targets, weights, notes=1.0).backward()
-        # the loss is linear in the weights, so its gradient by them is each note's loss
-        found = {"notes": 1.0, "loss": weights.grad * weights.detach(), "gradient": logits.grad.abs().sum(dim=1)}
+        loss = loss_factory.fitted(name, labels, parameters)
+        lines = []
+        for block in resampling.blocks(*labels.shape):  # all pairs at once would take gigabytes where codes are many
+            targets = torch.tensor(labels[block].toarray(), dtype=torch.float32)
+            each = torch.tensor(weights[block], requires_grad=True)
+            logits = start.expand(len(targets), -1).clone().requires_grad_()
+            loss(logits, targets, each, notes=1.0).backward()
+            # the loss is linear in the weights, so its gradient by them is each note's loss
+            lines.append(torch.stack([each.grad * each.detach(), logits.grad.abs().sum(dim=1)], dim=1))
+        found = {"notes": 1.0} | dict(zip(("loss", "gradient"), torch.cat(lines).numpy().T))
         table = pd.DataFrame(found).groupby(_origins(own.sources, k), sort=False).sum()
         parts[name] = table / table.sum()
     found = pd.concat(parts, names=["under", "origin"])

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from made_up import invented_plan
 
-from shl_utils.evaluation import loss_balance
+from shl_utils.evaluation import loss_balance, resampling
 
 
-def test_shares_by_hand():
+@pytest.mark.parametrize("block", [3, 100])
+def test_shares_by_hand(monkeypatch, block):
     """Segment 0 has code 0; of ten notes two have it, six code 1 of segment 1, one both others, one none."""
+    monkeypatch.setattr(resampling, "blocks", lambda n, codes: [slice(i, i + block) for i in range(0, n, block)])
     labels = np.zeros((10, 3), dtype=np.float32)
     labels[:2, 0] = 1
     labels[2:9, 1] = 1
