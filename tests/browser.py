@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT, SLIDERS
+from nbclient import NotebookClient
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -25,7 +26,7 @@ from selenium.webdriver.common.keys import Keys
 from shl_utils.evaluation import label_metrics
 from shl_utils.method.segmentation import segment
 from shl_utils.parameters import STAGES
-from shl_utils.reporting import tail_page
+from shl_utils.reporting import site, tail_page
 
 SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 PICTURES = PROJECT / "runs" / "browser"
@@ -54,6 +55,15 @@ SLIDE = """
 const slider = document.getElementById(arguments[0]);
 slider.value = arguments[1];
 slider.dispatchEvent(new Event('input'));
+"""
+
+SLIDERS_OF_A_PAGE = """
+from shl_utils.notebook import style, widgets
+
+style.setup_notebook()
+widgets.show(
+    lambda ax, n, kind: ax.set_title(f"{n} {kind}"), interactive=False, n=(1, 0, 4), kind=["a", "b"]
+)
 """
 
 
@@ -134,6 +144,35 @@ def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):
         assert macro == pytest.approx(100 * found["macro_f1_present"], abs=0.051)
         rows = browser.find_elements(By.CSS_SELECTOR, "#segments tr")
         assert len(rows) == segment(counts[kept], eta=eta).max() + 1
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (1366, "dark")])
+def test_a_slider_of_a_page_shows_frames(browser, tmp_path, width, scheme):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# A page"), nbformat.v4.new_code_cell(SLIDERS_OF_A_PAGE)]
+    )
+    NotebookClient(notebook).execute()
+    site.write_page(notebook, tmp_path / "page.html")
+    browser.set_window_size(width, 900)
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    try:
+        browser.get((tmp_path / "page.html").as_uri())
+        n, kind = browser.find_elements(By.CSS_SELECTOR, ".frames input")
+        image = browser.find_element(By.CSS_SELECTOR, ".frames img")
+        assert image.get_attribute("alt") == "1 a."
+        n.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+        kind.send_keys(Keys.ARROW_RIGHT)
+        assert image.get_attribute("alt") == "3 b."
+        assert [part.get_attribute("aria-valuetext") for part in (n, kind)] == ["3", "b"]
+        assert browser.execute_script("return arguments[0].naturalWidth", image) > 0, "it is a picture"
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        browser.save_screenshot(str(PICTURES / f"page-{width}-{scheme}.png"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.set_window_size(1400, 2400)
 
 
 def _move_a_slider(browser, stage: str) -> None:

@@ -31,6 +31,7 @@ Found = Mapping[str, Any]  # the contents of a published file
 def publish(name: str, files: Sequence[Path]) -> Path:
     """Write `results/<name>.json` from the finished runs of these parameter files; return its path.
 
+    What it holds of other parameter files stays, so that splits may be run one by one, or on several machines.
     ValueError for a name that no page can ask for, or that is a bench's, and where runs differ in more than their
     split, are tested on the same notes, or a file was edited after its run; FileNotFoundError where a run is not
     finished.
@@ -38,14 +39,16 @@ def publish(name: str, files: Sequence[Path]) -> Path:
     target = FOLDER / f"{name}.json"
     if not re.fullmatch(r"\w+", name):
         raise ValueError(f"{name}: use letters, digits and underscores")
-    if target.exists() and "runs" not in json.loads(target.read_text(encoding="utf-8")):
+    known = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {"runs": {}}
+    if "runs" not in known:
         raise ValueError(f"{target} holds what a bench measured: take another name")
-    runs = {Path(outside(path)).with_suffix("").as_posix(): record(path) for path in files}
-    first, *others = runs.values()
+    new = {Path(outside(path)).with_suffix("").as_posix(): record(path) for path in files}
+    runs = dict(sorted((known["runs"] | new).items()))
     alike = [(_without_seed(run["parameters"]), run["grids"]) for run in runs.values()]
     if any(one != alike[0] for one in alike):
-        raise ValueError(f"{', '.join(runs)} differ in more than `seed`: publish them under names of their own")
-    if others and any(run["test_notes"] == first["test_notes"] for run in others):
+        remedy = f"take another name, or delete {target} and publish all anew"
+        raise ValueError(f"{', '.join(runs)} differ in more than `seed`: {remedy}")
+    if len({run["test_notes"] for run in runs.values()}) < len(runs):
         raise ValueError(f"{', '.join(runs)}: two have the same test notes, so they are not two splits")
     target.parent.mkdir(exist_ok=True)
     storage.write_json(target, {"runs": runs})
@@ -70,6 +73,7 @@ def record(path: Path) -> dict[str, Any]:
         "parameters": _said(parameters),
         "grids": grids,
         "fingerprints": facts["00_imbalance"]["fingerprints"],
+        "described": facts["02_segment"]["described"],
         "notes": notes["split"].value_counts().to_dict(),
         "test_notes": storage.short(sorted(notes.loc[notes["split"] == "test", "note"])),
         "stages": {

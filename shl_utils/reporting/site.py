@@ -40,7 +40,7 @@ def site(folder: Path, target: Path) -> Path:
     Returns the path of the index. ValueError for a run that is not finished, if `target` exists, and for a page that
     would show the text of a private note.
     """
-    found, exporter = _notebooks(folder), HTMLExporter(**_by("page.html.j2"))
+    found = _notebooks(folder)
     with _pages(folder, target) as partial:
         contents = _contents(found)
         for stage, notebook in found.items():
@@ -48,13 +48,18 @@ def site(folder: Path, target: Path) -> Path:
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = STAGE.sub(r"[`\1`](\1.html)", cell.source)
-            _write(exporter, notebook, partial / f"{stage}.html", links=_links(stage))
+            write_page(notebook, partial / f"{stage}.html", links=_links(stage))
         if not stamps.read(folder, STAGES[0])["private"]:
             tail_page.write(folder, stages.finished(folder, STAGES[-1])[0], partial / "tail.html")
             contents += '<p><a href="tail.html">Play with the tail</a>: eta, threshold and F1, in the browser.</p>'
         page = html_page.page(f"shl: run {folder.name}", [contents, *_provenance(folder)])
         (partial / "index.html").write_text(page, encoding="utf-8")
     return target / "index.html"
+
+
+def write_page(notebook: nbformat.NotebookNode, path: Path, *, links: str = "") -> None:
+    """Write one executed notebook as a page. links: Markdown that stands above and below it."""
+    _write(HTMLExporter(**_by("page.html.j2")), notebook, path, links=links)
 
 
 def slides(folder: Path, target: Path) -> Path:

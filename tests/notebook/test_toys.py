@@ -1,11 +1,13 @@
 """The toys count as the notebooks say, and their pictures show it."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from shl_utils.evaluation import label_metrics
 from shl_utils.method import harmonic_weights
-from shl_utils.notebook import style, toys, widgets
+from shl_utils.notebook import pictures, style, toys, widgets
 from shl_utils.parameters import check
 from shl_utils.reporting import plots
 
@@ -49,8 +51,9 @@ def test_the_toy_s_segments_are_able_each_on_its_own_scale():
     assert style.alt(ax.figure).startswith("A threshold for each segment lifts macro-F1 from 0.56 to 1.00.")
 
 
-def test_a_figure_follows_its_sliders_and_stands_still_without():
-    drawn = []
+def test_a_figure_follows_its_sliders_and_has_frames_without(monkeypatch):
+    drawn, shown = [], []
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: shown.append((data, metadata)))
 
     def draw(ax, height, kind):
         drawn.append((height, kind))
@@ -58,7 +61,15 @@ def test_a_figure_follows_its_sliders_and_stands_still_without():
         ax.set_title(f"{kind} {height}")
 
     assert widgets.show(draw, interactive=False, height=(1.0, 0.0, 2.0), kind=["a", "b"]) is None
-    assert drawn == [(1.0, "a")]
+    ((data, metadata),) = shown
+    assert metadata["image/png"]["alt"] == "a 1.0."
+    height, kind = data[pictures.FRAMES]["controls"]
+    assert height == {"name": "height", "values": ["0", "0.5", "1", "1.5", "2"], "start": 2}
+    assert kind == {"name": "kind", "values": ["a", "b"], "start": 0}
+    assert drawn[0] == (1.0, "a")
+    assert drawn[1:] == list(itertools.product([0.0, 0.5, 1.0, 1.5, 2.0], ["a", "b"]))
+    alts = [frame["alt"] for frame in data[pictures.FRAMES]["frames"]]
+    assert alts == [f"{kind} {height}." for height, kind in drawn[1:]]
     box = widgets.show(draw, interactive=True, height=(1.0, 0.0, 2.0), kind=["a", "b"])
     height, kind, image, words = box.children
     before = bytes(image.value)
@@ -69,7 +80,29 @@ def test_a_figure_follows_its_sliders_and_stands_still_without():
     assert "a 1.5." in words.value, "for those who cannot see it"
     kind.value = "b"
     assert drawn[-1] == (1.5, "b")
-    plots.plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("control", "values"),
+    [
+        ((0.5, 0.05, 3.0), [0.2, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.0]),
+        ((3, 0, 5), [0, 1, 2, 3, 4, 5]),
+        ((5, 1, 32), [2, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32]),
+        (["R1", "R2"], ["R1", "R2"]),
+    ],
+)
+def test_frames_are_at_the_initial_value_and_at_round_ones(control, values):
+    assert pictures.stops(control, 8) == values
+
+
+def test_a_frame_is_the_same_each_time_and_loads_nothing():
+    picture = pictures.Picture(lambda ax, n: ax.plot([0, n]), (3, 2), 1)
+    picture.render({"n": 1})  # lays it out
+    first = picture.vector({"n": 1})
+    picture.vector({"n": 2})
+    assert picture.vector({"n": 1}) == first
+    assert "<dc:date>" not in first
+    assert "<image" not in first
 
 
 @pytest.mark.parametrize(

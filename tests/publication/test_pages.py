@@ -146,6 +146,21 @@ def test_what_cannot_be_published_is_refused(smoke, results_folder, monkeypatch,
     assert list(results_folder.glob("x*")) == []
 
 
+@pytest.mark.slow
+def test_what_was_published_of_other_files_stays(smoke, results_folder, published, monkeypatch):
+    monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
+    (run,) = published["runs"].values()
+    elsewhere = run | {"test_notes": "others", "parameters": run["parameters"] | {"seed": 9}}
+    (results_folder / "two.json").write_text(json.dumps({"runs": {"params/z": elsewhere}}))
+    target = results_file.publish("two", [PROJECT / "params" / "smoke.yaml"])
+    found = json.loads(target.read_text())["runs"]
+    assert list(found) == ["params/smoke", "params/z"]
+    assert found["params/z"] == elsewhere
+    (results_folder / "two.json").write_text(json.dumps({"runs": {"params/z": run | {"grids": {}}}}))
+    with pytest.raises(ValueError, match=r"take another name, or delete \S*two\.json"):
+        results_file.publish("two", [PROJECT / "params" / "smoke.yaml"])
+
+
 def test_every_parameter_file_and_grid_is_listed_with_what_it_says():
     assert set(code_tables.parameters().index) == set(Parameters.model_fields)
     assert code_tables.parameters().loc["eta", ["notebook", "default"]].tolist() == ["02_segment", "`0.5`"]
