@@ -5,6 +5,8 @@ found: the contents of the file; of several splits everything is pooled over the
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import pandas as pd
 
 from shl_utils.evaluation.verdicts import DEFINITION, MARK, UNTESTED
@@ -80,6 +82,48 @@ def changes(found: Found) -> pd.DataFrame:
     pooled = shown[0] if len(shown) == 1 else splits.pool_changes(shown, test_to_train=_test_to_train(found))
     comparable = pooled["comparable"].map({False: False}).fillna(True).astype(bool)
     return tables.effects(pooled.assign(comparable=comparable, pairs=pooled["pairs"].astype(int)))
+
+
+def errors(found: Found) -> pd.DataFrame:
+    """Precision, recall and false positives of every comparable row; of several splits of the first."""
+    table = pd.DataFrame(next(iter(found["runs"].values()))["tables"]["ablation"])
+    table = table[table["comparable"].astype(bool)].set_index("row")
+    right = table["micro_recall"] * table["positives"]
+    wrong = right / table["micro_precision"] - right
+    return pd.DataFrame(
+        {
+            "precision": tables.text(100 * table["micro_precision"], "{:.1f}"),
+            "recall": tables.text(100 * table["micro_recall"], "{:.1f}"),
+            "false positives": tables.text(wrong, "{:,.0f}"),
+            "of positives": tables.text(table["positives"], "{:,.0f}"),
+        }
+    )
+
+
+def gradients(found: Found) -> pd.DataFrame:
+    """Norm of the gradient and share of clipped steps by row, of the first split."""
+    return tables.gradients(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["ablation"]))
+
+
+def weights(found: Found) -> pd.DataFrame:
+    """What a negative weighs in each segment of the run's own model, on the first split: its harmonic weight times the
+    number of negatives that a drawn one stands for."""
+    lines = {}
+    for one in next(iter(found["runs"].values()))["trained"]:
+        largest = one["derived"].get("weights", {"maximum": 1.0})["maximum"]
+        done = [epoch for epoch in one["history"] if epoch["loss"] is not None]
+        lines[one["segment"]] = {
+            "codes": one["codes"],
+            "positives": f"{one['positives']:,}",
+            "negatives drawn": f"{one['negatives_per_pass']:,} of {one['negatives']:,}",
+            "one stands for": f"{one['stands_for']:.3g}",
+            "largest harmonic weight": f"{largest:.3g}",
+            "largest weight": f"{largest * one['stands_for']:.3g}",
+            **{
+                name.replace("_", " "): form.format(fmean(e[name] for e in done)) for name, form in tables.STEPS.items()
+            },
+        }
+    return pd.DataFrame(lines).T.rename_axis("segment")
 
 
 def tuning(found: Found) -> pd.DataFrame | str:

@@ -43,6 +43,9 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "verdicts": page_parts.verdicts,
     "changes": page_parts.changes,
     "tuning": page_parts.tuning,
+    "errors": page_parts.errors,
+    "gradients": page_parts.gradients,
+    "weights": page_parts.weights,
 }
 CODE = {name: getattr(code_tables, name) for name in ("commands", "parameters", "runs", "grids")}
 PICTURE = "picture"

@@ -5,6 +5,7 @@ The runs of one file differ in their split alone.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from shl_utils.experiments import claims, grid
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
 from shl_utils.runs.stages import outside
+from shl_utils.training import segment_record
+from shl_utils.training.segment_record import SegmentRecord
 
 FOLDER = provenance.PROJECT / "results"
 STAGE = "05_ablate"  # that a published run has finished
@@ -87,7 +90,13 @@ def record(path: Path) -> dict[str, Any]:
         "claims": _records(claims.judge_run(folder).drop(columns="verdict").reset_index()),
         "tables": {name: _records(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES},
         "models": _records(cost.models(cost.segments(folder)).reset_index()),
+        "trained": [_trained(one) for one in segment_record.read_all(folder / "segments")],
     }
+
+
+def _trained(record: SegmentRecord) -> dict[str, Any]:
+    """The record of a segment, with the number of its codes in place of their names."""
+    return dataclasses.asdict(record) | {"codes": len(record.codes)}
 
 
 def _parameters(path: Path) -> Parameters:
