@@ -80,14 +80,14 @@ def test_every_picture_has_its_words(smoke):
 def test_figures_are_complete_and_measured_on_given_labels(smoke):
     metrics = json.loads((smoke[0] / "metrics.json").read_text())
     assert metrics["test_labels"] == "as the source has them"
-    assert set(metrics["models"]) == {"segmented sh_focal, filter", "unified bce, no filter", "TF-IDF + logistic"}
+    assert set(metrics["models"]) == {"segments, sh_focal, filter", "one model, bce, no filter", "TF-IDF + logistic"}
     for row in metrics["models"].values():
         assert 0 <= row["micro_f1_low"] <= row["micro_f1"] <= row["micro_f1_high"] <= 1
         assert 0 < row["threshold"] < 1
     table = pd.read_parquet(smoke[0] / "ablation.parquet")
     assert len(table) == 7
     assert "TF-IDF + logistic" in table["row"].tolist()
-    assert "| unified bce, no filter |" in smoke[1].stdout
+    assert "| one model, bce, no filter |" in smoke[1].stdout
     assert "\r" not in smoke[1].stderr, "bars are lines where no terminal is"
 
 

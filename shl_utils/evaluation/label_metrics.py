@@ -22,6 +22,7 @@ DEFINITIONS = {
     "codes_present": "codes with a positive in the test",
     "codes_all": "codes of the corpus, or of the group that is looked at",
     "positives": "true (note, code) pairs",
+    "false_positives": "predicted pairs that are not true",
     "predicted_on_absent_codes": "false alarms on codes without a positive: the mean over present codes ignores them",
 }
 BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in training notes
@@ -56,6 +57,7 @@ def scores(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> dict[s
         "codes_present": int(present.sum()),
         "codes_all": truth.shape[1],
         "positives": int(n_true),
+        "false_positives": int(n_predicted - n_right),
         "predicted_on_absent_codes": int(predicted_positives[~present].sum()),
     }
 

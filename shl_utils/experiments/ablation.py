@@ -201,6 +201,16 @@ def _inactive(parameters: Parameters, scoring: str) -> set[str]:
     return variants.inactive_parameters(parameters) - ({"eta"} if scoring == "oracle_routing" else set())
 
 
+def level_name(factor: str, level: Any) -> str:
+    """What a reader calls a level."""
+    return variants.LEVELS.get(factor, {}).get(level) or grid.short(level)
+
+
+def change_name(factor: str, before: str, after: str) -> str:
+    """What a reader calls the change from one level, as named, to another."""
+    return f"{after} for {before}" + ("" if factor in variants.LEVELS else f" ({factor})")
+
+
 def models(wanted: list[Experiment]) -> list[Variant]:
     """The models to train and predict with for these experiments, each once, without those of earlier stages."""
     used = [variant for one in wanted for variant in (*one.models, *one.partners)]

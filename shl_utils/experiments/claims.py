@@ -16,8 +16,8 @@ from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
 from shl_utils.evaluation.verdicts import verdict
-from shl_utils.experiments import effects, grid
-from shl_utils.experiments.ablation import DEFAULTS, REFERENCE, Experiment
+from shl_utils.experiments import effects
+from shl_utils.experiments.ablation import DEFAULTS, REFERENCE, Experiment, change_name, level_name
 from shl_utils.parameters import STAGES, Parameters, check
 from shl_utils.runs import stages, stamps
 
@@ -70,7 +70,8 @@ def _claims(
         pairs = effects.informative(effects.pairs(among, factor, before, after))
         if not pairs:
             return NO_ROWS, {}
-        name = f"{grid.short(after)} for {grid.short(before)} ({factor}), {len(pairs)} pair{'s' * (len(pairs) > 1)}"
+        said = change_name(factor, level_name(factor, before), level_name(factor, after))
+        name = f"{said}, {len(pairs)} pair{'s' * (len(pairs) > 1)}"
         return name, effects.mean_change(measured, [(a.id, b.id) for a, b in pairs])
 
     for beta in sorted({"R1", "R3", run.beta}):  # the default, the most favourable on openi, and the run's own

@@ -14,7 +14,7 @@ from shl_utils.evaluation import results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
 from shl_utils.experiments import grid
-from shl_utils.experiments.ablation import Experiment
+from shl_utils.experiments.ablation import Experiment, change_name, level_name
 
 Choices = dict[str, Any]
 Pair = tuple[Experiment, Experiment]  # the experiment before a change, and after it
@@ -127,7 +127,7 @@ def shares(measured: dict[str, Measured], experiments: list[Experiment], *, loss
                 share = weight / math.factorial(len(claim))
                 steps.append({k: v * share for k, v in step(before, before | {factor}).items()})
         total = {metric: sum(part[metric] for part in steps) for metric in HEADLINE_METRICS}
-        lines[f"{factor}: {grid.short(claim[factor])}"] = results.summarize(total)
+        lines[level_name(factor, claim[factor])] = results.summarize(total)
     lines["all together"] = results.summarize(step(frozenset(), frozenset(claim)))
     return pd.DataFrame(lines).T.rename_axis("share of the gain")
 
@@ -202,7 +202,7 @@ def _changes(experiments: list[Experiment]) -> Iterator[tuple[str, str, list[Pai
         for before, after in itertools.combinations(known, 2):
             named: dict[str, list[Pair]] = {}
             for a, b in pairs(experiments, factor, before, after):
-                name = f"{_named(factor, b, levels, a)} for {_named(factor, a, levels, b)} ({factor})"
+                name = change_name(factor, _named(factor, a, levels, b), _named(factor, b, levels, a))
                 named.setdefault(name, []).append((a, b))
             yield from ((factor, name, found) for name, found in named.items())
 
@@ -211,4 +211,4 @@ def _named(factor: str, one: Experiment, levels: dict[str, Choices], other: Expe
     """A level, and the factors that have an effect only with it."""
     mine, theirs = levels[one.id], levels[other.id]
     extra = [f"{f} {grid.short(x)}" for f, x in mine.items() if f not in theirs and x != getattr(one.run, f)]
-    return " with ".join([grid.short(mine[factor]), *([", ".join(extra)] if extra else [])])
+    return " with ".join([level_name(factor, mine[factor]), *([", ".join(extra)] if extra else [])])

@@ -83,13 +83,11 @@ def _() -> Answer:
 
 
 @ANSWERS.add("00-1")
-def _(illusion: pd.DataFrame) -> Answer:
+def _() -> Answer:
     return Answer(
-        100 * illusion.loc["no code, ever", "accuracy"],
-        "All but the filled cells are right, and those are few.",
-        "Which share of the cells of notes x codes is filled?",
-        within=0.5,
-        unit="%",
+        0,
+        "Nothing is predicted, so nothing is right: TP = 0. F1 sees what accuracy hides.",
+        "F1 = 2 TP / (2 TP + FP + FN). How many true positives has it?",
     )
 
 
@@ -108,8 +106,7 @@ def _() -> Answer:
 def _(counts: NDArray, chosen: int) -> Answer:
     return Answer(
         int((counts >= chosen).sum()),
-        f"Of {len(counts)} codes, most of which are the tail. The rest would be easier to score well on, and no longer "
-        "the task.",
+        f"Of {len(counts)} codes. The frequent ones alone would be easier to score well on, and no longer the task.",
         "Read where a line of that height meets the long tail above.",
         within=3,
         unit="codes",
@@ -120,8 +117,8 @@ def _(counts: NDArray, chosen: int) -> Answer:
 def _(own: NDArray, random: NDArray) -> Answer:
     above = 100 * (own >= np.median(random)).mean()
     return Answer(
-        f"{above:.0f} of 100 own codes above the middle of random ones",
-        "They lie above on average, but no threshold separates the two.",
+        "no, not clearly" if above < 95 else "yes",
+        f"{above:.0f} of 100 own codes lie above the middle of the random ones.",
     )
 
 
@@ -133,11 +130,11 @@ def _(toy: pd.DataFrame) -> Answer:
 
 
 @ANSWERS.add("01-1")
-def _(random: NDArray, limit: float) -> Answer:
+def _(random: NDArray, chosen: float) -> Answer:
     return Answer(
-        100 * (random >= limit).mean(),
+        100 * (random >= chosen).mean(),
         "A perfect filter would keep none of them. The hills overlap: what spares true codes spares false ones too.",
-        "It is the share of the grey hill to the right of the dashed line.",
+        "Move the slider there: it is the share of the grey hill to the right of the dashed line.",
         within=3,
         unit="%",
     )
@@ -171,9 +168,8 @@ def _(similarity: pd.DataFrame, split: NDArray, p: Parameters, chosen: float) ->
 @ANSWERS.add("02-guess")
 def _() -> Answer:
     n = int(segment(np.unique(np.geomspace(1, 700, 200).round().astype(int)), eta=0.5).max()) + 1
-    return Answer(
-        n, "Each spans about the same factor, so the range decides, not the number of codes.", unit="segments"
-    )
+    why = "Where codes are dense, each spans about the same factor, so the range decides. The eight above leave gaps."
+    return Answer(n, why, unit="segments")
 
 
 @ANSWERS.add("02-1")
@@ -281,10 +277,12 @@ def _() -> Answer:
 def _(at_half: int, chosen: int) -> Answer | None:
     if at_half == chosen:
         return None
+    why = "Weights and drawn negatives make its probabilities too high."
+    if at_half < chosen:
+        why = "A model that saw few positives of a code gives it low probabilities, even where it ranks the notes well."
     return Answer(
         "fewer" if at_half < chosen else "more",
-        f"{at_half:,} codes at 0.5, {chosen:,} at the threshold from validation. A model that saw few positives of a "
-        "code gives it low probabilities, even where it ranks the notes well.",
+        f"{at_half:,} codes at 0.5, {chosen:,} at the threshold from validation. {why}",
         "Look at the calibration above: how large are the probabilities that come true?",
         choices=("more", "fewer"),
     )
@@ -336,7 +334,7 @@ def _(ratios: pd.Series) -> Answer:
         ratios["notes seen in training"],
         "All passes would cost the same, so the notes seen decide: the price of a model per segment without a shared "
         "layer.",
-        "Which of the bars above counts passes?",
+        "Every pass then costs the same. Which of the bars above counts how often notes are seen?",
         within=0.1,
     )
 

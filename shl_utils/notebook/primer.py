@@ -38,11 +38,11 @@ def confusion(threshold: float, ax: Axes) -> Axes:
     return ax
 
 
-def average_precision() -> tuple[list[str], float]:
+def average_precision() -> str:
     """Precision at each note that has the code, going down the ranking, and their mean, the average precision."""
     ranks = np.flatnonzero(TRUE) + 1
-    shares = [f"{i}/{rank}" for i, rank in enumerate(ranks, start=1)]
-    return shares, float((np.arange(1, len(ranks) + 1) / ranks).mean())
+    shares = ", ".join(f"{i}/{rank}" for i, rank in enumerate(ranks, start=1))
+    return f"{shares}; mean {(np.arange(1, len(ranks) + 1) / ranks).mean():.2f}"
 
 
 def cosine(angle: float, ax: Axes) -> Axes:

@@ -5,6 +5,7 @@ found: the contents of the file; of several splits everything is pooled over the
 
 from __future__ import annotations
 
+from collections.abc import Set
 from statistics import fmean
 
 import pandas as pd
@@ -76,33 +77,36 @@ def primary(found: Found) -> str:
 
 def changes(found: Found) -> pd.DataFrame:
     """Effects on average, and interactions."""
+    return _changes(found, {"average", "interactions"})
+
+
+def pairs(found: Found) -> pd.DataFrame:
+    """The effects of single pairs of rows, of which `changes` are means."""
+    return _changes(found, {"single"}).drop(columns="pairs")
+
+
+def _changes(found: Found, kinds: Set[str]) -> pd.DataFrame:
     columns = ["kind", "change", "comparable", "pairs", *effects.COLUMNS]
     parts = [pd.DataFrame(run["tables"]["effects"]).reindex(columns=columns) for run in found["runs"].values()]
-    shown = [part[part["kind"].isin(["average", "interactions"])].set_index("change") for part in parts]
+    shown = [part[part["kind"].isin(kinds)].set_index("change") for part in parts]
     pooled = shown[0] if len(shown) == 1 else splits.pool_changes(shown, test_to_train=_test_to_train(found))
     comparable = pooled["comparable"].map({False: False}).fillna(True).astype(bool)
-    return tables.effects(pooled.assign(comparable=comparable, pairs=pooled["pairs"].astype(int)))
+    return tables.effects(pooled.assign(comparable=comparable, pairs=pooled["pairs"].fillna(1).astype(int)))
 
 
-def errors(found: Found) -> pd.DataFrame:
-    """Precision, recall and false positives of every comparable row; of several splits of the first."""
-    table = pd.DataFrame(next(iter(found["runs"].values()))["tables"]["ablation"])
-    table = table[table["comparable"].astype(bool)].set_index("row")
-    right = table["micro_recall"] * table["positives"]
-    wrong = right / table["micro_precision"] - right
-    return pd.DataFrame(
-        {
-            "precision": tables.text(100 * table["micro_precision"], "{:.1f}"),
-            "recall": tables.text(100 * table["micro_recall"], "{:.1f}"),
-            "false positives": tables.text(wrong, "{:,.0f}"),
-            "of positives": tables.text(table["positives"], "{:,.0f}"),
-        }
-    )
+def by_frequency(found: Found) -> pd.DataFrame:
+    """Micro-F1 and gains by training notes of the code, of the first split."""
+    return tables.by_frequency(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["frequency"]))
+
+
+def precision_and_recall(found: Found) -> pd.DataFrame:
+    """Precision, recall and false positives of every comparable row, of the first split."""
+    return tables.precision_and_recall(_first(found))
 
 
 def gradients(found: Found) -> pd.DataFrame:
     """Norm of the gradient and share of clipped steps by row, of the first split."""
-    return tables.gradients(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["ablation"]))
+    return tables.gradients(_first(found))
 
 
 def weights(found: Found) -> pd.DataFrame:
@@ -130,6 +134,11 @@ def tuning(found: Found) -> pd.DataFrame | str:
     """What each row was tried with, and what validation chose, on the first split."""
     lines = next(iter(found["runs"].values()))["tables"]["tuning"]
     return tables.tuning(pd.DataFrame(lines)) if lines else "No row was tuned."
+
+
+def _first(found: Found) -> pd.DataFrame:
+    """The ablation's table of the first split."""
+    return pd.DataFrame(next(iter(found["runs"].values()))["tables"]["ablation"]).set_index("id")
 
 
 def _claims(found: Found) -> pd.DataFrame:

@@ -42,8 +42,10 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "definitions": page_parts.definitions,
     "verdicts": page_parts.verdicts,
     "changes": page_parts.changes,
+    "pairs": page_parts.pairs,
+    "by frequency": page_parts.by_frequency,
     "tuning": page_parts.tuning,
-    "errors": page_parts.errors,
+    "precision and recall": page_parts.precision_and_recall,
     "gradients": page_parts.gradients,
     "weights": page_parts.weights,
 }

@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation import cost
 from shl_utils.experiments import claims, grid
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
@@ -89,7 +88,6 @@ def record(path: Path) -> dict[str, Any]:
         "finished": last["finished"],
         "claims": _records(claims.judge_run(folder).drop(columns="verdict").reset_index()),
         "tables": {name: _records(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES},
-        "models": _records(cost.models(cost.segments(folder)).reset_index()),
         "trained": [_trained(one) for one in segment_record.read_all(folder / "segments")],
     }
 

@@ -98,6 +98,18 @@ def summarize_row(table: pd.DataFrame, key: str) -> str:
     return f"{table.loc[key, 'row']}: {', '.join(gains)}."
 
 
+def summarize_errors(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> str:
+    """What the filter does to false positives. table: `results.table`; pairs: ids of a row without it, and with it."""
+    if not pairs:
+        return "The grid has no row with and without the filter."
+    before, after = (table.loc[list(ids), "false_positives"] for ids in zip(*pairs))
+    fewer = int((after.to_numpy() < before.to_numpy()).sum())
+    return (
+        f"With the filter on training labels there are fewer in {fewer} of {len(pairs)} pairs of rows: on average "
+        f"{after.mean():,.0f} in place of {before.mean():,.0f}."
+    )
+
+
 def summarize_costs(ratios: pd.Series) -> str:
     """Cost of the run's models as multiples of that of the single BCE model. ratios: from `cost.against_one`."""
     if (ratios == 1).all():

@@ -13,7 +13,6 @@ import pandas as pd
 from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.evaluation.results import Measured
 from shl_utils.training.segment_record import SegmentRecord
 
 DEFINITIONS = {
@@ -111,18 +110,15 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(table["row"])
 
 
-def precision_and_recall(measured: Mapping[str, Measured]) -> pd.DataFrame:
-    """Precision and recall x 100, and false positives in the test, of every experiment; means over seeds."""
-    lines = {}
-    for found in measured.values():
-        wrong = [part.sum() - part.multiply(found.truth).sum() for part in found.predicted]
-        precision, recall = (f"{100 * found.points[f'micro_{name}']:.1f}" for name in ("precision", "recall"))
-        lines[found.name] = {
-            "precision": precision,
-            "recall": recall,
-            "false positives": f"{statistics.fmean(wrong):,.0f}",
-        }
-    return pd.DataFrame(lines).T.rename_axis("row")
+def precision_and_recall(table: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall x 100, and false positives in the test, of every comparable experiment; means over seeds.
+
+    table: from `results.table`.
+    """
+    table = table[table["comparable"].astype(bool)]
+    columns = {name: text(100 * table[f"micro_{name}"], "{:.1f}") for name in ("precision", "recall")}
+    columns |= {name.replace("_", " "): text(table[name], "{:,.0f}") for name in ("false_positives", "positives")}
+    return pd.DataFrame(columns).set_axis(table["row"])
 
 
 def gradients(table: pd.DataFrame) -> pd.DataFrame:

@@ -18,11 +18,14 @@ from shl_utils.parameters import Parameters
 from shl_utils.training import segment_record, similarities
 from shl_utils.training.segment_record import SegmentRecord
 
-FILTERS = {
-    "none": "no filter",
-    "train": "filter",
-    "train+validation": "filter on validation too",
-    "all": "filter on test too",
+LEVELS = {  # names of levels that say more than the values of their parameters
+    "segmentation": {"none": "one model", "eta": "segments"},
+    "filter_labels": {
+        "none": "no filter",
+        "train": "filter",
+        "train+validation": "filter on validation too",
+        "all": "filter on test too",
+    },
 }
 MAIN, REFERENCE = ".", "reference"  # folders of what `03_train` trains and `04_evaluate` predicts with
 PLAIN = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
@@ -50,11 +53,11 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What a reader calls it, such as "segmented sh_focal, filter"; equal for variants of equal models."""
-        model = "unified" if self.parameters.segmentation == "none" else "segmented"
-        own = self.parameters.initialization
-        initialization = "" if own == "prior" else f", initialization {own}"
-        return f"{model} {self.parameters.loss}, {FILTERS[self.parameters.filter_labels]}{initialization}"
+        """What a reader calls it, such as "segments, sh_focal, filter"; equal for variants of equal models."""
+        own = self.parameters
+        model, labels = (LEVELS[factor][getattr(own, factor)] for factor in LEVELS)
+        initialization = [] if own.initialization == "prior" else [f"initialization {own.initialization}"]
+        return ", ".join([model, own.loss, labels, *initialization])
 
 
 VARIANTS = TypeAdapter(list[Variant])  # converts them to values of JSON and back

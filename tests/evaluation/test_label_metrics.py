@@ -20,6 +20,7 @@ def test_scores_by_hand():
     assert s["macro_f1_present"] == pytest.approx((2 / 3 + 0) / 2)
     assert s["macro_f1_all"] == pytest.approx((2 / 3 + 0 + 0) / 3)
     assert (s["codes_present"], s["codes_all"], s["positives"], s["predicted_on_absent_codes"]) == (2, 3, 4, 1)
+    assert s["false_positives"] == 2
 
 
 @given(st.integers(0, 1000))

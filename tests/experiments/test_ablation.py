@@ -34,9 +34,9 @@ def test_the_grid_of_the_demo_reuses_what_was_trained_alike():
     found = ablation.experiments("demo", check({}))
     places = {one.name: one.models[0].folder for one in found}
     assert len(places) == len({one.id for one in found}) == 4
-    assert places["segmented sh_focal, filter"] == "."
-    assert places["unified bce, no filter"] == "reference"
-    assert [one.name for one in found if one.id == REFERENCE] == ["unified bce, no filter"]
+    assert places["segments, sh_focal, filter"] == "."
+    assert places["one model, bce, no filter"] == "reference"
+    assert [one.name for one in found if one.id == REFERENCE] == ["one model, bce, no filter"]
     assert len(ablation.models(found)) == 2
     assert len(ablation.models(ablation.experiments("demo", check({"ablation_epochs": 1})))) == 4
 
@@ -47,7 +47,7 @@ def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
     assert {len(one.models) for one in found} == {3}
     assert len(ablation.models(found)) == 4 * 2 * 2 * 3
     models = {one.name: one.models for one in found}
-    assert models["segmented sh, filter on test too"] == models["segmented sh, filter"]
+    assert models["segments, sh, filter on test too"] == models["segments, sh, filter"]
     assert sum(one.comparable for one in found) == 4 * 2 * 2
 
 
@@ -129,9 +129,9 @@ def test_extensions_are_told_from_what_is_the_papers(tmp_path):
     text = "- loss: [bce, sh]\n  max_negative_weight: [1.0]\n- scoring: [stacked, oracle_routing]\n"
     text += "- pooling: [attention]\n- initialization: [warm_start]"
     assert [one.name for one in experiments(tmp_path, text) if not one.extension] == [
-        "unified bce, no filter",
-        "segmented bce, filter",
-        "segmented sh_focal, filter, oracle routing",
+        "one model, bce, no filter",
+        "segments, bce, filter",
+        "segments, sh_focal, filter, oracle routing",
     ]
 
 
@@ -204,10 +204,10 @@ def test_combinations_that_differ_in_nothing_with_an_effect_are_one_experiment(t
     """gamma does nothing under bce, and a level may be the run's own."""
     text = "- filter_labels: [none]\n  loss: [bce]\n  gamma: [1.0, 2.0, 3.0]\n  training_seed: [0, 1]"
     _, one = experiments(tmp_path, text)
-    assert one.name == "segmented bce, no filter"
+    assert one.name == "segments, bce, no filter"
     assert [v.parameters.training_seed for v in one.models] == [0, 1]
     found = experiments(tmp_path, "- eta: [0.5]\n- gamma: [2.0]\n- beta: [R1]", ablation_epochs=1)
-    assert names(found) == ["unified bce, no filter", "segmented sh_focal, filter"]
+    assert names(found) == ["one model, bce, no filter", "segments, sh_focal, filter"]
 
 
 def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
@@ -228,23 +228,23 @@ COMMON = "negatives_per_positive 1000, lr_lora 1e-05"
     [
         (
             "- gamma: [1.0, 3.0]\n  beta: [R2]",
-            ["segmented sh_focal, filter, gamma 1, beta R2", "segmented sh_focal, filter, gamma 3, beta R2"],
+            ["segments, sh_focal, filter, gamma 1, beta R2", "segments, sh_focal, filter, gamma 3, beta R2"],
         ),
         (
             MANY,
             [
-                f"segmented bce, no filter, {COMMON}",
-                f"segmented sh, no filter, {COMMON}",
-                f"segmented sh, no filter, {COMMON}, max_negative_weight 2.5",
-                f"segmented sh, no filter, beta R3, {COMMON}",
-                f"segmented sh, no filter, beta R3, {COMMON}, max_negative_weight 2.5",
+                f"segments, bce, no filter, {COMMON}",
+                f"segments, sh, no filter, {COMMON}",
+                f"segments, sh, no filter, {COMMON}, max_negative_weight 2.5",
+                f"segments, sh, no filter, beta R3, {COMMON}",
+                f"segments, sh, no filter, beta R3, {COMMON}, max_negative_weight 2.5",
             ],
         ),
         (
             "- encoder: [/home/me/a/enc, /home/me/b/enc]\n  filter_labels: [none]",
             [
-                "segmented sh_focal, no filter, encoder enc (fe07)",
-                "segmented sh_focal, no filter, encoder enc (f4e5)",
+                "segments, sh_focal, no filter, encoder enc (fe07)",
+                "segments, sh_focal, no filter, encoder enc (f4e5)",
             ],
         ),
     ],
@@ -253,7 +253,7 @@ COMMON = "negatives_per_positive 1000, lr_lora 1e-05"
 def test_a_name_holds_the_levels_with_an_effect_and_no_path(tmp_path, text, expected):
     reference, *found = experiments(tmp_path, text)
     assert names(found) == expected
-    assert (reference.id, reference.name) == (REFERENCE, "unified bce, no filter")
+    assert (reference.id, reference.name) == (REFERENCE, "one model, bce, no filter")
     assert len({one.id for one in found}) == len(found)
 
 
@@ -271,8 +271,8 @@ def test_under_oracle_routing_eta_counts_for_one_model_too(tmp_path):
     text = "- segmentation: [none]\n  scoring: [union, oracle_routing]\n  eta: [0.5, 1.0]"
     _, union, *routed = experiments(tmp_path, text)
     assert names(routed) == [
-        "unified sh_focal, filter, oracle routing",
-        "unified sh_focal, filter, oracle routing, eta 1",
+        "one model, sh_focal, filter, oracle routing",
+        "one model, sh_focal, filter, oracle routing, eta 1",
     ]
     assert [one.parameters.eta for one in routed] == [0.5, 1.0]
     assert union.models == routed[0].models == routed[1].models
@@ -358,8 +358,8 @@ def test_what_no_encoder_does_is_said_before_any_training(tmp_path, changed):
 def test_an_initialization_is_named_and_the_reference_stays_plain(tmp_path):
     text = "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]"
     plain, warm = experiments(tmp_path, text, initialization="warm_start")
-    assert (plain.id, plain.name, plain.models[0].folder) == (REFERENCE, "unified bce, no filter", "reference")
-    assert warm.name == "unified bce, no filter, initialization warm_start"
+    assert (plain.id, plain.name, plain.models[0].folder) == (REFERENCE, "one model, bce, no filter", "reference")
+    assert warm.name == "one model, bce, no filter, initialization warm_start"
     assert warm.models[0].origin.folder == "reference"
 
 

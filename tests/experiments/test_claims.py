@@ -58,7 +58,7 @@ def test_claims_by_hand(tmp_path):
         "With both, the method beats one BCE model": 0.02 - 0.14 + 0.1 + 0.2,
     }
     assert gain.dropna().to_dict() == pytest.approx(known)
-    assert measured_by["With beta R1, the whole method beats one BCE model"] == "segmented sh_focal, filter"
+    assert measured_by["With beta R1, the whole method beats one BCE model"] == "segments, sh_focal, filter"
     assert measured_by["In segments, its weights alone beat BCE"] == "sh for bce (loss), 2 pairs"
 
 
@@ -72,7 +72,7 @@ def test_the_order_of_levels_in_a_grid_does_not_matter(tmp_path):
 def test_an_experiment_under_another_beta_speaks_for_that_beta_alone(tmp_path):
     text = "- loss: [sh_focal]\n  filter_labels: [none, train]\n  beta: [R3]\n- filter_labels: [train]\n"
     gain, measured_by = measure(tmp_path, text)
-    assert measured_by["With beta R3, the whole method beats one BCE model"] == "segmented sh_focal, filter, beta R3"
+    assert measured_by["With beta R3, the whole method beats one BCE model"] == "segments, sh_focal, filter, beta R3"
     assert gain["With beta R1, the whole method beats one BCE model"] == pytest.approx(-0.07)
     assert np.isnan(gain["The filter on training labels helps"]), "R1 has no experiment without the filter"
     gain, _ = measure(tmp_path, text, beta="R3")
@@ -135,7 +135,7 @@ def write(folder, *, beta="R1", failed=0):
     ]
     ends = pd.DataFrame([FOUND[line["claim"]] for line in lines], columns=["gain", "low", "high"])
     pd.DataFrame(lines).join(ends).to_parquet(folder / "claims.parquet")
-    table = {"row": ["unified bce, no filter", "segmented sh_focal, no filter"], "failed": [0, failed]}
+    table = {"row": ["one model, bce, no filter", "segments, sh_focal, no filter"], "failed": [0, failed]}
     pd.DataFrame(table).to_parquet(folder / "ablation.parquet")
     return folder
 
@@ -177,7 +177,7 @@ def test_two_runs_of_one_name_are_refused(tmp_path):
 def test_experiments_with_failed_trainings_are_named_by_run(tmp_path):
     folders = {"first": write(tmp_path / "first", failed=3), "second": write(tmp_path / "second")}
     found = claims.failed(folders)
-    assert found.to_numpy().tolist() == [["first", "segmented sh_focal, no filter", 3]]
+    assert found.to_numpy().tolist() == [["first", "segments, sh_focal, no filter", 3]]
 
 
 def test_a_run_without_an_ablation_is_named_and_so_is_one_of_another_version(tmp_path):
@@ -204,9 +204,9 @@ def test_the_study_tests_its_primary_comparison_and_tunes_all_of_its_rows():
     lines = table_of(found, run, lambda one: 0.5 + 0.01 * found.index(one))
     primary = lines[lines["primary"]]
     assert set(primary["claim"]) == {"With beta R1, without its filter, it beats one BCE model"}
-    assert set(primary["measured"]) == {"segmented sh_focal, no filter"}
+    assert set(primary["measured"]) == {"segments, sh_focal, no filter"}
     assert primary["gain"].notna().all()
-    assert {len(one.models) for one in found if one.name in ("unified bce, no filter", *primary["measured"])} == {3}
+    assert {len(one.models) for one in found if one.name in ("one model, bce, no filter", *primary["measured"])} == {3}
     tuned = ablation.experiments("study_tuning", runner.read(PROJECT / "params" / "study" / "tuning.yaml")[1])
     assert [one.id for one in tuned] == [one.id for one in found]
     other = table_of(found, run.model_copy(update={"loss": "sh"}))

@@ -33,7 +33,7 @@ def test_models_of_two_runs_stand_side_by_side(smoke, other):
     found = compare.compare_runs([other / "smoke", other / "labels"])
     table = found.table.set_index("row")
     names = list(table.index)
-    assert names[0] == "segmented sh_focal, filter (smoke)"
+    assert names[0] == "segments, sh_focal, filter (smoke)"
     assert f"{linear_baseline.LINEAR} (smoke)" in names
     assert f"{linear_baseline.LINEAR} (labels)" in names
     for run in ("smoke", "labels"):
@@ -108,7 +108,7 @@ def test_other_data_is_refused_unless_asked_for(smoke, tmp_path):
     assert not found.paired
     assert list(found.shown.columns) == ["micro-F1", "macro-F1", "mAP", "core seconds"]
     assert [name.split()[-1] for name in found.shown.index] == ["(smoke)"] * 3 + ["(changed)"] * 3
-    known = json.loads((smoke[0] / "metrics.json").read_text())["models"]["unified bce, no filter"]["micro_f1"]
+    known = json.loads((smoke[0] / "metrics.json").read_text())["models"]["one model, bce, no filter"]["micro_f1"]
     assert found.table.loc["smoke/reference", "micro_f1"] == pytest.approx(known)
     assert found.table.loc["changed/reference", "micro_f1"] != pytest.approx(known)
 

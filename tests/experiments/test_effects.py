@@ -29,7 +29,7 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     found = experiments(tmp_path, text)
     table = effects.on_average({one.id: invented(f1) for one, f1 in zip(found, (0.5, 0.6, 0.8, 0.9))}, found)
     assert table["pairs"].tolist() == [1, 1, 1]
-    expected = {"eta for none (segmentation)": 0.1, "attention for mean (pooling)": 0.4}
+    expected = {"segments for one model": 0.1, "attention for mean (pooling)": 0.4}
     expected["sh with max_negative_weight 1 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(expected)
 
@@ -80,8 +80,8 @@ def test_effects_on_average_by_hand(factorial):
     assert (table["micro_f1_high"] - table["micro_f1_low"]).max() == pytest.approx(0, abs=1e-9)
     assert tables.effects(table).index.tolist() == [
         "sh_focal for bce (loss)",
-        "eta for none (segmentation)",
-        "(all for none (filter_labels))",
+        "segments for one model",
+        "(filter on test too for no filter)",
         "(oracle routing for union (scoring))",
     ]
 
@@ -96,7 +96,7 @@ def test_pairs_that_are_equal_by_construction_say_nothing_of_a_change(tmp_path):
     assert len(effects.one_by_one(measured, found)) == 3
     assert effects.interactions(measured, found).empty, "what loss does in one model is known beforehand"
     alike = {one.id: invented(0.5) for one in found}
-    assert effects.on_average(alike, found).loc["eta for none (segmentation)", "pairs"] == 2, "a zero that was measured"
+    assert effects.on_average(alike, found).loc["segments for one model", "pairs"] == 2, "a zero that was measured"
 
 
 def test_interactions_by_hand(tmp_path):
@@ -113,9 +113,9 @@ def test_interactions_by_hand(tmp_path):
     assert table["pairs"].tolist() == [2, 2, 2]
     assert table["micro_f1"].to_dict() == pytest.approx(
         {
-            "sh_focal for bce (loss) × eta for none (segmentation)": 0,
-            "sh_focal for bce (loss) × train for none (filter_labels)": -0.08,
-            "eta for none (segmentation) × train for none (filter_labels)": 0,
+            "sh_focal for bce (loss) × segments for one model": 0,
+            "sh_focal for bce (loss) × filter for no filter": -0.08,
+            "segments for one model × filter for no filter": 0,
         }
     )
     assert tables.effects(table)["pairs"].tolist() == [2, 2, 2]
@@ -124,10 +124,10 @@ def test_interactions_by_hand(tmp_path):
 def test_shares_by_hand_add_up_to_the_gain(factorial):
     found, measured = factorial
     parts = effects.shares(measured, found, loss="sh_focal")["micro_f1"]
-    assert parts["loss: sh_focal"] == pytest.approx(-0.1)
-    assert parts["scoring: oracle routing"] == pytest.approx(0.2)
-    assert parts["segmentation: eta"] == pytest.approx(0.02 + 0.03), "an interaction is shared half and half"
-    assert parts["filter_labels: all"] == pytest.approx(0.05 + 0.03)
+    assert parts["sh_focal"] == pytest.approx(-0.1)
+    assert parts["oracle routing"] == pytest.approx(0.2)
+    assert parts["segments"] == pytest.approx(0.02 + 0.03), "an interaction is shared half and half"
+    assert parts["filter on test too"] == pytest.approx(0.05 + 0.03)
     assert parts["all together"] == pytest.approx(0.23) == parts.iloc[:-1].sum()
 
 
@@ -142,10 +142,10 @@ def test_experiments_over_another_by_hand(factorial):
     table = effects.over(measured | {"linear": invented(0.45)}, found, "linear")
     assert table["micro_f1"].to_dict() == pytest.approx(
         {
-            "unified bce, no filter": 0.05,
-            "segmented bce, no filter": 0.07,
-            "unified sh_focal, no filter": -0.05,
-            "segmented sh_focal, no filter": -0.03,
+            "one model, bce, no filter": 0.05,
+            "segments, bce, no filter": 0.07,
+            "one model, sh_focal, no filter": -0.05,
+            "segments, sh_focal, no filter": -0.03,
         }
     )
 
@@ -154,7 +154,7 @@ def test_one_by_one_names_both_experiments():
     found = ablation.experiments("demo", check({}))
     names = {one.id: one.name for one in found}
     table = effects.one_by_one({one.id: invented(0.5) for one in found}, found)
-    assert "segmented bce, filter -> segmented sh_focal, filter" in table.index
+    assert "segments, bce, filter -> segments, sh_focal, filter" in table.index
     assert (table["before"].map(names) + " -> " + table["after"].map(names)).tolist() == table.index.tolist()
 
 

@@ -135,7 +135,7 @@ def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_pa
     assert "500/101 = 1.0000" in results.definition_of_p(pd.concat([table] * 100), times=100), "never above 1"
     assert label_metrics.DEFINITIONS["macro_f1_present"] in definitions["macro"]
     assert definitions["mAP"] == score_metrics.DEFINITIONS["map"]
-    assert definitions["gain"].startswith("over unified bce, no filter, paired")
+    assert definitions["gain"].startswith("over one model, bce, no filter, paired")
     tables.write_markdown(tmp_path / "t.md", tables.ablation(table), definitions=definitions)
     rows, below = (tmp_path / "t.md").read_text(encoding="utf-8").split("\n\n")
     assert below.splitlines() == [f"- {name}: {text}" for name, text in definitions.items()]
@@ -223,6 +223,6 @@ def test_bins_part_codes_by_frequency(ablated):
         assert set(part["positives"]) == {ablated.truth[:, codes].sum()}
     shown = tables.by_frequency(lines)
     assert list(shown.columns) == ["1-4 (1 codes, 24 labels)", "50-99 (2 codes, 72 labels)"]
-    assert shown.loc["unified bce, no filter"].str.fullmatch(r"[\d.]+").all(), "no gain over itself"
-    others = shown.drop(index="unified bce, no filter").stack()
+    assert shown.loc["one model, bce, no filter"].str.fullmatch(r"[\d.]+").all(), "no gain over itself"
+    others = shown.drop(index="one model, bce, no filter").stack()
     assert others.str.fullmatch(r"[\d.]+, [+-][\d.]+ \[[+-][\d.]+, [+-][\d.]+\]").all()

@@ -44,7 +44,7 @@ def test_a_partner_has_no_trials(tmp_path):
 
 def test_an_experiment_cannot_be_measured_before_its_setting_is_chosen(tmp_path):
     found = experiments(tmp_path, GRID)
-    with pytest.raises(ValueError, match="segmented focal, no filter: one of 3 settings is to be chosen first"):
+    with pytest.raises(ValueError, match="segments, focal, no filter: one of 3 settings is to be chosen first"):
         ablation.models(found)
 
 
@@ -67,10 +67,10 @@ def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_te
         invented_record(seconds=seconds, threads=2).write(tmp_path / place.folder / "segments" / "0")
     chosen, table = tuning.choose(tmp_path, notes, found)
     rates = {one.name: [v.parameters.lr_head for v in one.models] for one in chosen}
-    assert rates["unified bce, no filter"] == [parameters.lr_head] * 2
+    assert rates["one model, bce, no filter"] == [parameters.lr_head] * 2
     for scoring in ("", ", oracle routing"):
-        assert rates["segmented focal, no filter" + scoring] == [0.02, 0.02], "the other seed follows the first"
-        assert rates["segmented sh_focal, no filter" + scoring] == [0.04, 0.04]
+        assert rates["segments, focal, no filter" + scoring] == [0.02, 0.02], "the other seed follows the first"
+        assert rates["segments, sh_focal, no filter" + scoring] == [0.04, 0.04]
     assert len(table) == 6
     assert table["chosen"].sum() == 2
     assert table.loc[table["chosen"], "validation_score"].tolist() == [1.0, 1.0]

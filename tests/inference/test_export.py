@@ -44,7 +44,7 @@ def test_an_exported_folder_predicts_without_the_project(smoke, tmp_path):
     known = dict(zip(notes.codes["code"], theirs))
     assert [ours[code] for code in modelled] == pytest.approx([known[code] for code in modelled], abs=0.02)
     card = (target / "README.md").read_text()
-    assert "| unified bce, no filter |" in card
+    assert "| one model, bce, no filter |" in card
     assert "max_tokens 512" in card
     assert not [path for path in target.rglob("*") if path.suffix in (".pkl", ".bin", ".pt")]
     with pytest.raises(ValueError, match="exported is there already"):

@@ -68,7 +68,7 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     table = pd.read_parquet(smoke[0] / "ablation.parquet").set_index("id")
     assert page_parts.ablation(published)["micro_f1"].tolist() == pytest.approx(table["micro_f1"].tolist())
     parts = ("notice", "made with", "primary", "gains", "definitions", "verdicts", "changes", "tuning")
-    parts += ("errors", "gradients", "weights")
+    parts += ("precision and recall", "gradients", "weights", "pairs", "by frequency")
     text = pages.rendered("".join(f"<!-- small: {part} --><!-- end -->" for part in parts), tmp_path / "page.md")
     assert "The study's primary comparison was not tested." in text
     assert f"| {table.loc[REFERENCE, 'row']} | {100 * table.loc[REFERENCE, 'micro_f1']:.1f} |" in text
@@ -78,14 +78,11 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     assert "two one-sided tests" in text
 
 
-def test_false_positives_and_weights_are_counted():
-    row = {"row": "a", "comparable": True, "micro_precision": 0.25, "micro_recall": 0.5, "positives": 100.0}
+def test_a_weight_is_the_harmonic_one_times_what_a_drawn_note_stands_for():
     epochs = [{"loss": 1.0, "gradient_norm": 2.0, "clipped": 0.5}, {"loss": None, "gradient_norm": None}]
     segment = {"segment": 0, "codes": 3, "positives": 125, "negatives": 2568, "negatives_per_pass": 125}
     segment |= {"stands_for": 20.544, "history": epochs, "derived": {"weights": {"maximum": 1.603}}}
-    found = {"runs": {"x": {"tables": {"ablation": [row, row | {"comparable": False}]}, "trained": [segment]}}}
-    assert page_parts.errors(found).loc["a"].tolist() == ["25.0", "50.0", "150", "100"]
-    line = page_parts.weights(found).loc[0]
+    line = page_parts.weights({"runs": {"x": {"trained": [segment]}}}).loc[0]
     assert line["negatives drawn"] == "125 of 2,568"
     assert line["largest weight"] == "32.9", "1.603 x 20.544"
     assert line["clipped"] == "50%"
@@ -134,6 +131,7 @@ def test_runs_on_several_splits_are_pooled(published):
     assert pooled.loc[key, "micro_f1_gain"] == pytest.approx(one.loc[key, "micro_f1_gain"] + 0.01)
     assert len(page_parts.gains(found)) == len(page_parts.gains({"runs": {"a": run}}))
     assert not page_parts.changes(found).empty
+    assert not page_parts.pairs(found).empty
     assert not page_parts.verdicts(found).empty
 
 

@@ -1,11 +1,7 @@
 """Tables as they are printed."""
 
-from dataclasses import replace
-
-import numpy as np
 import pandas as pd
-from made_up import invented, invented_record
-from scipy import sparse
+from made_up import invented_record
 
 from shl_utils.evaluation import results
 from shl_utils.reporting import html_page, tables
@@ -33,16 +29,11 @@ def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable
     assert shown.loc["base", ["micro-F1", "micro gain", "core seconds"]].tolist() == ["50.0 [40.0, 61.0]", "", "12"]
 
 
-def test_false_positives_are_counted_as_means_over_seeds():
-    truth, right = np.array([[1, 0], [1, 1]]), np.array([[1, 0], [0, 1]])
-    found = invented(0.5)
-    points = {"micro_precision": 0.75, "micro_recall": 2 / 3}
-    predicted = [sparse.csr_array(right), sparse.csr_array(np.array([[1, 1], [1, 1]]))]
-    found = replace(found, name="row", truth=sparse.csr_array(truth), predicted=predicted, points=points)
-    shown = tables.precision_and_recall({"id": found})
-    assert shown.loc["row"].tolist() == ["75.0", "66.7", "0"], "none and one: half a false positive, rounded to even"
-    found = replace(found, predicted=predicted[1:])
-    assert tables.precision_and_recall({"id": found}).loc["row", "false positives"] == "1"
+def test_precision_and_recall_leave_out_what_is_not_comparable():
+    line = {"row": "a", "comparable": True, "micro_precision": 0.75, "micro_recall": 2 / 3}
+    line |= {"false_positives": 1234.0, "positives": 90.0}
+    shown = tables.precision_and_recall(pd.DataFrame([line, line | {"row": "b", "comparable": False}]))
+    assert shown.T.to_dict("list") == {"a": ["75.0", "66.7", "1,234", "90"]}
 
 
 def test_the_best_epoch_is_counted_as_curves_are_drawn():

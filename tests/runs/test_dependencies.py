@@ -20,7 +20,7 @@ from shl_utils.parameters import STAGES, Parameters, _of, check, training_parame
 from shl_utils.runs import dependencies, stamps
 from shl_utils.training import jobs, variants
 
-FOCAL, BCE = "segmented sh_focal, filter", {"unified bce, no filter", "segmented bce, no filter"}
+FOCAL, BCE = "segments, sh_focal, filter", {"one model, bce, no filter", "segments, bce, no filter"}
 MODELS = {FOCAL, *BCE}
 # file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
 CHANGES = [
