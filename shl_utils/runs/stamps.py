@@ -125,8 +125,6 @@ def _state(folder: Path, stage: str, before: str | None, parameters: Parameters 
         return State("outdated", f"made with {assignments(differ)}")
     if inputs := _changed({provenance.PROJECT / file: made for file, made in stamp.get("read", {}).items()}):
         return State("outdated", f"{shortened(map(str, inputs))} changed")
-    if "code" not in stamp:
-        return State("outdated", f"made by shl {stamp['version']}")
     if code := dependencies.changed(stamp["code"], dependencies.trace_notebook(notebook(stage))):
         return State("outdated", f"{shortened(code)} changed")
     if stamp["upstream"] != before:
