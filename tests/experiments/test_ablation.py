@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PROJECT
 from made_up import experiments, invented, invented_plan, invented_record
 
 from shl_utils.evaluation import results
@@ -16,8 +17,10 @@ from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import check, training_parameters
 from shl_utils.reporting import plots, tables
+from shl_utils.runs import parameter_file
 from shl_utils.training import variants
 
+PARAMS = PROJECT / "params"
 SEEDS = "- loss: [bce, sh]\n  training_seed: [0, 1]\n- loss: [focal]\n  training_seed: "
 
 
@@ -92,7 +95,10 @@ def test_a_missing_grid_is_named():
 
 @pytest.mark.parametrize("path", sorted(grids.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_grid_of_the_project_can_be_run(path):
-    found = ablation.experiments(path.stem, check({}))
+    files = sorted(file for file in PARAMS.rglob("*.yaml") if file.parent != grids.FOLDER)
+    runs = [check(parameter_file.load(file)) for file in files]
+    run = next((run for run in runs if path.stem in (run.grid, run.sensitivity)), check({}))
+    found = ablation.experiments(path.stem, run)
     assert REFERENCE in [one.id for one in found]
     used = [v for one in tuning.trials(found) or found for v in (*one.models, *one.partners)]
     known: dict[str, tuple] = {}
