@@ -28,7 +28,9 @@ from shl_utils.runs import leak_scan, stages, stamps, status, storage
 TEMPLATES = Path(__file__).with_name("templates")
 TITLE = re.compile(r"^# +(.+)", re.MULTILINE)
 QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
-STAGE = re.compile(r"`(\d\d_\w+)`")  # a notebook's name in a text
+PRIMER = "primer"
+NAMES = (PRIMER, *STAGES)  # of the notebooks, in their order
+NAME = re.compile(rf"`({'|'.join(NAMES)})`")  # in a text
 ASKED = "*Before you run on:*"  # begins a question whose answer follows
 UNSHOWN = ("Exercises", "Checks")  # sections that slides leave out, with what follows
 SHORT, ROWS = 80, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
@@ -43,12 +45,12 @@ def site(folder: Path, target: Path) -> Path:
     found = _notebooks(folder)
     with _pages(folder, target) as partial:
         contents = _contents(found)
-        for stage, notebook in found.items():
+        for name, notebook in found.items():
             notebook.cells = [cell for cell in notebook.cells if not _is_unanswered(cell)]
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
-                    cell.source = STAGE.sub(r"[`\1`](\1.html)", cell.source)
-            write_page(notebook, partial / f"{stage}.html", links=_links(stage))
+                    cell.source = NAME.sub(r"[`\1`](\1.html)", cell.source)
+            write_page(notebook, partial / f"{name}.html", links=_links(name))
         if not stamps.read(folder, STAGES[0])["private"]:
             tail_page.write(folder, stages.finished(folder, STAGES[-1])[0], partial / "tail.html")
             contents += '<p><a href="tail.html">Play with the tail</a>: eta, threshold and F1, in the browser.</p>'
@@ -78,28 +80,28 @@ def slides(folder: Path, target: Path) -> Path:
         shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
         page = html_page.page(f"shl: slides of run {folder.name}", [_contents(found)])
         (partial / "index.html").write_text(page, encoding="utf-8")
-        for stage, notebook in found.items():
-            notebook.cells = [*_shown(notebook.cells), nbformat.v4.new_markdown_cell(_links(stage))]
+        for name, notebook in found.items():
+            notebook.cells = [*_shown(notebook.cells), nbformat.v4.new_markdown_cell(_links(name))]
             _mark_slides(notebook)
-            _write(exporter, notebook, partial / f"{stage}.html")
+            _write(exporter, notebook, partial / f"{name}.html")
     return target / "index.html"
 
 
 def _contents(found: Mapping[str, nbformat.NotebookNode]) -> str:
     """A list of the notebooks with their questions, as HTML."""
     lines = []
-    for stage, notebook in found.items():
+    for name, notebook in found.items():
         title, question = (part.findall(notebook.cells[0].source)[0] for part in (TITLE, QUESTION))
-        lines.append(f'<li><a href="{stage}.html">{html.escape(title)}</a>: {html.escape(question)}</li>')
+        lines.append(f'<li><a href="{name}.html">{html.escape(title)}</a>: {html.escape(question)}</li>')
     about = "<p>Segmented Harmonic Loss, reproduced and audited: the notebooks of one finished run.</p>"
     return f"{about}\n<ul>{''.join(lines)}</ul>"
 
 
-def _links(stage: str) -> str:
+def _links(name: str) -> str:
     """Markdown links from the page of a notebook to the contents, and to the pages before and after it."""
-    at = STAGES.index(stage)
-    near = [*STAGES[max(at - 1, 0) : at], *STAGES[at + 1 : at + 2]]
-    return " · ".join(["[Contents](index.html)", *(f"[{name}]({name}.html)" for name in near)])
+    at = NAMES.index(name)
+    near = [*NAMES[max(at - 1, 0) : at], *NAMES[at + 1 : at + 2]]
+    return " · ".join(["[Contents](index.html)", *(f"[{other}]({other}.html)" for other in near)])
 
 
 def _by(template: str) -> dict[str, Any]:
@@ -156,7 +158,10 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
 
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
-    """The executed notebooks of a finished run, by stage; ValueError where one is missing or out of date."""
+    """The executed notebooks of a finished run, by name, and before them the primer, which belongs to no run.
+
+    ValueError where one is missing or out of date.
+    """
     for stage, state in stamps.states(folder).items():
         if not state.done:
             raise ValueError(f"{folder}: {stage} is {state}: `shl run` its parameter file first")
@@ -167,7 +172,15 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
             raise ValueError(
                 f"{folder}: {stage} was done since by hand, with other results: `shl run` its parameter file"
             )
-    return {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
+    executed = {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
+    return {PRIMER: _primer()} | executed
+
+
+def _primer() -> nbformat.NotebookNode:
+    import papermill
+
+    asked = {"parameters": {"interactive": False}, "kernel_name": "python3", "progress_bar": False}
+    return papermill.execute_notebook(stamps.notebook(PRIMER), None, **asked)
 
 
 @contextmanager

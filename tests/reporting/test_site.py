@@ -29,7 +29,7 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
     done = shl("site", smoke[0], tmp_path / "site")
     assert done.returncode == 0, done.stderr
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    for stage in STAGES:
+    for stage in site.NAMES:
         text = (tmp_path / "site" / f"{stage}.html").read_text(encoding="utf-8")
         assert f'href="{stage}.html"' in index
         assert 'href="tail.html"' in index
@@ -46,6 +46,7 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
     train = (tmp_path / "site" / "03_train.html").read_text(encoding="utf-8")
     assert "<math" in train
     assert train.count('href="02_segment.html"') >= 2, "before"
+    assert 'href="primer.html"' in train
     assert re.search(r'<strong>Next.</strong> <a href="04_evaluate.html"', train)
     assert "$" not in re.sub(r"<script.*?</script>|<style.*?</style>|<pre.*?</pre>", "", train, flags=re.DOTALL)
     with pytest.raises(ValueError, match="is there already"):
@@ -76,7 +77,7 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
     done = shl("slides", smoke[0], tmp_path / "slides")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "slides" / "reveal" / "dist" / "reveal.js").is_file()
-    for stage in STAGES:
+    for stage in site.NAMES:
         text = (tmp_path / "slides" / f"{stage}.html").read_text(encoding="utf-8")
         assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
         assert "Reveal.initialize" in text
