@@ -38,4 +38,6 @@ def _complete(app: Sphinx, page: str, text: list[str]) -> None:
     if page == root_doc:
         text[0] += CONTENTS
         if (Path(app.outdir) / "notebooks").is_dir():
-            text[0] = re.sub(r"^\| `(\d\d_\w+)`", r'| <a href="notebooks/\1.html">\1</a>', text[0], flags=re.MULTILINE)
+            text[0] = re.sub(
+                r"^\| `(primer|\d\d_\w+)`", r'| <a href="notebooks/\1.html">\1</a>', text[0], flags=re.MULTILINE
+            )

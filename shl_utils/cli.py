@@ -129,9 +129,10 @@ def compare_runs(runs: Sequence[str], different: bool, out: Path | None) -> None
 @TARGET
 def write_site(run: str, target: Path) -> None:
     """Write a run's notebooks as web pages, for use offline."""
+    from shl_utils import runner
     from shl_utils.reporting import site
 
-    print(f"Written: {site.site(*_begun([run]), target)}")
+    print(f"Written: {site.site(*_begun([run]), target, primer=runner.execute_primer)}")
 
 
 @shl.command("slides")
@@ -139,9 +140,10 @@ def write_site(run: str, target: Path) -> None:
 @TARGET
 def write_slides(run: str, target: Path) -> None:
     """Write a run's notebooks as slides, for use offline."""
+    from shl_utils import runner
     from shl_utils.reporting import site
 
-    print(f"Written: {site.slides(*_begun([run]), target)}")
+    print(f"Written: {site.slides(*_begun([run]), target, primer=runner.execute_primer)}")
 
 
 @shl.command("publish")

@@ -18,6 +18,8 @@ from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from shl_utils import kernels
 
 Read = tuple[dict, Parameters]  # parameters that a file sets, and the full set
@@ -139,6 +141,18 @@ def _run_stage(stage: str, values: dict, full: Parameters, reserve: kernels.Rese
     for notice in filter(None, [*notices, stamp.get("warning")]):
         print(f"  {notice}", flush=True)
     return True
+
+
+def execute_primer() -> NotebookNode:
+    """The primer, executed without widgets, for pages and slides; RuntimeError if its kernel does not start."""
+    import papermill
+
+    from shl_utils import kernels
+
+    with kernels.started(environment_variables.closed(os.environ)) as kernel:
+        asked = {"parameters": {"interactive": False}, "kernel_name": "python3", "progress_bar": False}
+        wait = kernels.patience()
+        return papermill.execute_notebook(stamps.notebook("primer"), None, **asked, km=kernel, start_timeout=wait)
 
 
 def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *, more: bool) -> str:

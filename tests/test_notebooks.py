@@ -399,7 +399,7 @@ def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
     assert folder.stat().st_mode & 0o077 == 0, "closed to others"
     assert SECRET not in done.stdout + done.stderr
     assert leaks(folder) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
-    site.site(folder, tmp_path / "site")
+    site.site(folder, tmp_path / "site", primer=runner.execute_primer)
     assert leaks(tmp_path / "site") == []
 
 

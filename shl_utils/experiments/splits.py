@@ -14,13 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import resampling, results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.experiments import claims
 
 
 def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
-    """The rows that all tables have, as means over the splits: F1, gains with their intervals, and `_p` of the t-test.
+    """The rows that all tables have, as means over the splits: F1, gains with their intervals, `_p` of the t-test, and
+    `_p_holm` corrected over the rows.
 
     `failed` counts the failed trainings of all. tables: of `results.table`, one per split, at least two.
     test_to_train: test notes per training note.
@@ -30,11 +31,14 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
         pooled[metric] = _values(tables, pooled.index, metric).mean(axis=0)
         gains = _values(tables, pooled.index, f"{metric}_gain")
         pooled[[f"{metric}_gain{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
-        p = [_p(column, test_to_train) for column in gains.T]
-        pooled[f"{metric}_p"] = np.where(pooled["reference"].astype(bool), np.nan, p)
+        p = pd.Series([_p(column, test_to_train) for column in gains.T], index=pooled.index)
+        tested = p[pooled["comparable"].astype(bool) & ~pooled["reference"].astype(bool)]
+        pooled[f"{metric}_p"], pooled[f"{metric}_p_holm"] = tested, pd.Series(resampling.holm(tested.to_dict()))
     pooled["failed"] = _values(tables, pooled.index, "failed").sum(axis=0).astype(int)
     gained = [
-        f"{metric}{end}" for metric in HEADLINE_METRICS for end in ("", *(f"_gain{e}" for e in results.ENDS), "_p")
+        f"{metric}{end}"
+        for metric in HEADLINE_METRICS
+        for end in ("", *(f"_gain{e}" for e in results.ENDS), "_p", "_p_holm")
     ]
     return pooled[["row", "comparable", "reference", "failed", *gained]]
 

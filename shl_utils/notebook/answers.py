@@ -53,7 +53,7 @@ def _() -> Answer:
     found = primer.counts(0.7)
     return Answer(
         100 * found["TP"] / (found["TP"] + found["FP"]),
-        f"{found['TP']} of the {found['TP'] + found['FP']} notes that are named have the code.",
+        f"{found['TP']} of the {found['TP'] + found['FP']} notes that are predicted have the code.",
         "Of the bars that reach the line, how many have the code?",
         within=0.5,
         unit="%",
@@ -246,9 +246,11 @@ def _(by_bin: pd.DataFrame) -> Answer | None:
     rare = by_bin[by_bin.index.get_level_values("group").isin(["1-4", "5-9"])]
     if not rare["positives"].sum():
         return None
-    mean = 100 * rare.groupby("model", sort=False)["micro_f1"].mean()
-    scores = ", ".join(f"{name} {value:.1f}" for name, value in mean.items())
-    return Answer(str(mean.idxmax()), f"Micro-F1 there, the mean of the bins: {scores}. Mind how few pairs that is.")
+    found = rare.assign(right=rare["micro_recall"] * rare["positives"]).groupby("model", sort=False)
+    found = found[["right", "positives", "false_positives"]].sum()
+    f1 = 200 * found["right"] / (found["right"] + found["false_positives"] + found["positives"])
+    scores = ", ".join(f"{name} {value:.1f}" for name, value in f1.items())
+    return Answer(str(f1.idxmax()), f"Micro-F1 there: {scores}. Mind how few pairs that is.")
 
 
 @ANSWERS.add("04-1")
@@ -277,7 +279,7 @@ def _() -> Answer:
 def _(at_half: int, chosen: int) -> Answer | None:
     if at_half == chosen:
         return None
-    why = "Weights and drawn negatives make its probabilities too high."
+    why = "Validation prefers fewer and surer codes here."
     if at_half < chosen:
         why = "A model that saw few positives of a code gives it low probabilities, even where it ranks the notes well."
     return Answer(

@@ -56,7 +56,7 @@ class Picture:
 
 
 def frames(picture: Picture, controls: dict[str, Control]) -> dict[str, Any]:
-    """The picture at every combination of some values of its controls.
+    """The picture at every combination of some values of its controls, one or two. It must be rendered once before.
 
     Returns `controls`: for each its name, its values in words, and the number of the initial one; and `frames`: `svg`
     and `alt` of each combination, the last control's values fastest.

@@ -19,9 +19,9 @@ WIDEST = 1000  # pixels of a picture on a page
 def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **controls: Control) -> Any:
     """Draw with the first value of every control; if `interactive`, under a slider per range and a menu per list.
 
-    draw: takes the axes (an array of them if `panels` are several) and one value per control, by name, and draws again.
-    Returns the widgets, or None. Where no kernel can move them, as on GitHub, the picture is shown instead; with it are
-    the frames from which `shl site` makes sliders.
+    controls: one or two. draw: takes the axes (an array of them if `panels` are several) and one value per control, by
+    name, and draws again. Returns the widgets, or None. Where no kernel can move them, as on GitHub, the picture is
+    shown instead; with it are the frames from which `shl site` makes sliders.
     """
     from IPython.display import display
 

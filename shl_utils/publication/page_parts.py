@@ -1,6 +1,6 @@
 """Tables and sentences that a page shows of a published file, by the names that `pages.PARTS` gives them.
 
-found: the contents of the file; of several splits everything is pooled over them.
+found: the contents of the file. Of several splits, F1, gains, changes and claims are pooled; all else is the first's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def conditions(found: Found) -> pd.DataFrame:
     first, p = runs[0], runs[0]["parameters"]
     seeds = ", ".join(str(run["parameters"]["seed"]) for run in runs)
     notes = " / ".join(f"{first['notes'][split]:,}" for split in ("train", "validation", "test"))
-    revisions = dict.fromkeys(run["stages"][results_file.STAGE].get("revision", "")[:7] for run in runs)
+    last = [run["stages"][results_file.STAGE] for run in runs]
+    revisions = dict.fromkeys(one.get("revision", "")[:7] + " with changes" * one.get("dirty", False) for one in last)
+    machines = dict.fromkeys(f"{run['hardware']['cores']} cores, {run['hardware']['model']}" for run in runs)
     seconds = sum(stage["seconds"] for run in runs for stage in run["stages"].values())
     precisions = dict.fromkeys(line["precision"] for run in runs for line in run["computed"])
     lines = {
@@ -37,8 +39,8 @@ def conditions(found: Found) -> pd.DataFrame:
         "notes": f"{p['source']}: {notes} for training, validation, test",
         "splits": f"{len(runs)}, seed {seeds}",
         "encoder": f"{p['encoder']}, at most {p['max_tokens']} tokens",
-        "machine": f"{first['hardware']['cores']} cores, {first['hardware']['model']}; {', '.join(precisions)}",
-        "seconds": f"{seconds:,.0f} of the last attempts",
+        "machine": f"{' and '.join(machines)}; {', '.join(precisions)}",
+        "seconds": f"{seconds:,.0f} of `00` to `05`, without the start of their kernels",
         "finished": f"{max(run['finished'] for run in runs)[:10]}, revision {', '.join(revisions)}",
     }
     return pd.DataFrame({"": lines}).rename_axis("made with")
@@ -58,9 +60,10 @@ def gains(found: Found) -> pd.DataFrame:
 def definitions(found: Found) -> str:
     """What the columns and words of `gains` mean."""
     over = "of a paired permutation test given the trained models, then corrected by Holm's method over the rows"
-    if len(found["runs"]) > 1:
-        over = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003), as is the interval"
     lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: "the interval and p disagree"}
+    if len(found["runs"]) > 1:
+        test = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003)"
+        lines |= {"[low, high]": f"95%, {test}", "p": f"{test}, then corrected by Holm's method over the rows"}
     return f"\n\n{tables.listed(lines)}\n\n"
 
 
@@ -116,18 +119,18 @@ def weights(found: Found) -> pd.DataFrame:
     for one in next(iter(found["runs"].values()))["trained"]:
         largest = one["derived"].get("weights", {"maximum": 1.0})["maximum"]
         done = [epoch for epoch in one["history"] if epoch["loss"] is not None]
+        steps = {name: form.format(fmean(epoch[name] for epoch in done)) for name, form in tables.STEPS.items() if done}
+        stands_for = one["stands_for"] if one["negatives"] else float("nan")
         lines[one["segment"]] = {
             "codes": one["codes"],
             "positives": f"{one['positives']:,}",
             "negatives drawn": f"{one['negatives_per_pass']:,} of {one['negatives']:,}",
-            "one stands for": f"{one['stands_for']:.3g}",
+            "one stands for": f"{stands_for:.3g}",
             "largest harmonic weight": f"{largest:.3g}",
-            "largest weight": f"{largest * one['stands_for']:.3g}",
-            **{
-                name.replace("_", " "): form.format(fmean(e[name] for e in done)) for name, form in tables.STEPS.items()
-            },
+            "largest weight": f"{largest * stands_for:.3g}",
+            **{name.replace("_", " "): steps.get(name, "") for name in tables.STEPS},
         }
-    return pd.DataFrame(lines).T.rename_axis("segment")
+    return pd.DataFrame(lines).T.replace("nan", "").rename_axis("segment")
 
 
 def tuning(found: Found) -> pd.DataFrame | str:

@@ -105,8 +105,8 @@ def summarize_errors(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> s
     before, after = (table.loc[list(ids), "false_positives"] for ids in zip(*pairs))
     fewer = int((after.to_numpy() < before.to_numpy()).sum())
     return (
-        f"With the filter on training labels there are fewer in {fewer} of {len(pairs)} pairs of rows: on average "
-        f"{after.mean():,.0f} in place of {before.mean():,.0f}."
+        f"Pairs of rows without the filter and with it: {len(pairs)}. In {fewer} of them there are fewer with it; on "
+        f"average {after.mean():,.0f} in place of {before.mean():,.0f}."
     )
 
 

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,15 @@ UNSHOWN = ("Exercises", "Checks")  # sections that slides leave out, with what f
 SHORT, ROWS = 80, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
 
 
-def site(folder: Path, target: Path) -> Path:
+def site(folder: Path, target: Path, *, primer: Callable[[], nbformat.NotebookNode]) -> Path:
     """Write an index with parameters and provenance, and one page per notebook, into the new folder `target`.
 
-    Returns the path of the index. ValueError for a run that is not finished, if `target` exists, and for a page that
-    would show the text of a private note.
+    primer: executes it, which belongs to no run. Returns the path of the index. ValueError for a run that is not
+    finished, if `target` exists, and for a page that would show the text of a private note.
     """
     found = _notebooks(folder)
     with _pages(folder, target) as partial:
+        found = {PRIMER: primer()} | found
         contents = _contents(found)
         for name, notebook in found.items():
             notebook.cells = [cell for cell in notebook.cells if not _is_unanswered(cell)]
@@ -64,10 +65,11 @@ def write_page(notebook: nbformat.NotebookNode, path: Path, *, links: str = "") 
     _write(HTMLExporter(**_by("page.html.j2")), notebook, path, links=links)
 
 
-def slides(folder: Path, target: Path) -> Path:
+def slides(folder: Path, target: Path, *, primer: Callable[[], nbformat.NotebookNode]) -> Path:
     """Write an index, one slide deck per notebook, without code, and reveal.js into the new folder `target`.
 
-    Returns the path of the index. Raises as `site` does, and ValueError where reveal.js is missing.
+    primer: executes it, which belongs to no run. Returns the path of the index. Raises as `site` does, and ValueError
+    where reveal.js is missing.
     """
     reveal = importlib.util.find_spec("sphinx_revealjs")  # contains reveal.js; it is not imported
     if reveal is None:
@@ -78,6 +80,7 @@ def slides(folder: Path, target: Path) -> Path:
     exporter = SlidesExporter(reveal_url_prefix="reveal", reveal_theme="white", **hidden, **_by("deck.html.j2"))
     with _pages(folder, target) as partial:
         shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
+        found = {PRIMER: primer()} | found
         page = html_page.page(f"shl: slides of run {folder.name}", [_contents(found)])
         (partial / "index.html").write_text(page, encoding="utf-8")
         for name, notebook in found.items():
@@ -158,10 +161,7 @@ def _made(stage: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
 
 
 def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
-    """The executed notebooks of a finished run, by name, and before them the primer, which belongs to no run.
-
-    ValueError where one is missing or out of date.
-    """
+    """The executed notebooks of a finished run, by stage; ValueError where one is missing or out of date."""
     for stage, state in stamps.states(folder).items():
         if not state.done:
             raise ValueError(f"{folder}: {stage} is {state}: `shl run` its parameter file first")
@@ -172,15 +172,7 @@ def _notebooks(folder: Path) -> dict[str, nbformat.NotebookNode]:
             raise ValueError(
                 f"{folder}: {stage} was done since by hand, with other results: `shl run` its parameter file"
             )
-    executed = {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
-    return {PRIMER: _primer()} | executed
-
-
-def _primer() -> nbformat.NotebookNode:
-    import papermill
-
-    asked = {"parameters": {"interactive": False}, "kernel_name": "python3", "progress_bar": False}
-    return papermill.execute_notebook(stamps.notebook(PRIMER), None, **asked)
+    return {stage: nbformat.read(folder / "notebooks" / f"{stage}.ipynb", as_version=4) for stage in STAGES}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pandas as pd
 WORDS = 8  # consecutive words that a file shares with a note
 WORD = re.compile(r"[^\W_]+")
 TAG = re.compile(r"<[^>]*>")
+DATA = re.compile(r"<script[^>]*application/json[^>]*>(.*?)</script>", re.DOTALL)
 BINARY = b"\x00"  # occurs in the first BLOCK bytes of a binary file
 BLOCK = 8192
 SKIPPED = {".git", ".venv", "__pycache__"}
@@ -85,7 +87,14 @@ def _texts(path: Path) -> Iterator[str]:
             return
         except json.JSONDecodeError:
             pass
-    yield from _readings(text) if path.suffix in (".html", ".htm", ".svg") else [text]
+    if path.suffix not in (".html", ".htm", ".svg"):
+        yield text
+        return
+    yield from _readings(text)
+    for data in DATA.findall(text):  # such as the frames of a slider
+        with suppress(json.JSONDecodeError):  # a template
+            for part in _strings(json.loads(data)):
+                yield from _readings(part)
 
 
 def _readings(text: str) -> Iterator[str]:

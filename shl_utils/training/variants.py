@@ -87,7 +87,7 @@ def reference(parameters: Parameters) -> Variant:
 def compared(parameters: Parameters) -> list[Variant]:
     """The main variant and the baseline; the main variant alone if it is the baseline."""
     both = [main(parameters), reference(parameters)]
-    return both[:1] if both[0].name == both[1].name else both
+    return both[:1] if both[0].parameters == both[1].parameters else both
 
 
 def inactive_parameters(parameters: Parameters) -> set[str]:

@@ -86,6 +86,9 @@ def test_a_weight_is_the_harmonic_one_times_what_a_drawn_note_stands_for():
     assert line["negatives drawn"] == "125 of 2,568"
     assert line["largest weight"] == "32.9", "1.603 x 20.544"
     assert line["clipped"] == "50%"
+    diverged = segment | {"negatives": 0, "stands_for": 0.0, "history": epochs[1:]}
+    line = page_parts.weights({"runs": {"x": {"trained": [diverged]}}}).loc[0]
+    assert line[["one stands for", "largest weight", "clipped"]].tolist() == ["", "", ""]
 
 
 @pytest.mark.slow

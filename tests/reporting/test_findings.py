@@ -69,5 +69,5 @@ def test_the_primary_comparison_is_said_first_with_its_verdicts():
 def test_the_filter_is_judged_by_pairs_of_rows():
     table = pd.DataFrame({"false_positives": [137.0, 162.0, 150.0, 130.0]}, index=list("abcd"))
     said = findings.summarize_errors(table, [("a", "b"), ("c", "d")])
-    assert "fewer in 1 of 2 pairs of rows: on average 146 in place of 144." in said
+    assert "with it: 2. In 1 of them there are fewer with it; on average 146 in place of 144." in said
     assert findings.summarize_errors(table, []) == "The grid has no row with and without the filter."

@@ -12,6 +12,7 @@ import pytest
 from conftest import PROJECT, shl
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from shl_utils import runner
 from shl_utils.data import corpus
 from shl_utils.evaluation import predictions
 from shl_utils.parameters import STAGES
@@ -50,7 +51,7 @@ def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
     assert re.search(r'<strong>Next.</strong> <a href="04_evaluate.html"', train)
     assert "$" not in re.sub(r"<script.*?</script>|<style.*?</style>|<pre.*?</pre>", "", train, flags=re.DOTALL)
     with pytest.raises(ValueError, match="is there already"):
-        site.site(smoke[0], tmp_path / "site")
+        site.site(smoke[0], tmp_path / "site", primer=runner.execute_primer)
 
 
 def test_the_tail_page_has_the_runs_labels_and_probabilities(smoke, tmp_path):
@@ -137,4 +138,4 @@ def test_text_of_a_private_note_or_an_unfinished_run_is_not_shown(smoke, tmp_pat
         assert not list(tmp_path.glob("shown*"))
     (folder / "stages" / "08_one_note.json").unlink()
     with pytest.raises(ValueError, match="08_one_note is not run"):
-        site.slides(folder, tmp_path / "slides")
+        site.slides(folder, tmp_path / "slides", primer=runner.execute_primer)

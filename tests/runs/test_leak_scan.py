@@ -14,6 +14,12 @@ NOTE = "The patient was seen for a large left pleural effusion on Tuesday. Übel
 PART = "seen for a large left pleural effusion on Tuesday"
 
 
+SVG = json.dumps({"svg": "".join(f"<text>{word}</text>" for word in PART.split())})
+FRAMES = (
+    f'<script type="application/json">{SVG.replace("<", chr(92) + "u003c").replace(">", chr(92) + "u003e")}</script>'
+)
+
+
 @pytest.fixture
 def run(tmp_path):
     """A folder with a corpus of two notes."""
@@ -31,6 +37,7 @@ def run(tmp_path):
         ("log.txt", f"before {PART} behind"),
         ("a.py", f"# {PART.upper().replace(' ', chr(10))}"),
         ("report.html", f"<p>{PART.replace('large', '<mark>large</mark>')}</p>"),
+        ("frames.html", FRAMES),
         ("n.ipynb", json.dumps({"cells": [{"outputs": [{"text": [PART[:20], PART[20:]]}]}]})),
         ("m.json", json.dumps({"text": NOTE})),
         ("broken.json", f"{{ {NOTE}"),
