@@ -134,7 +134,7 @@ def test_text_of_a_private_note_or_an_unfinished_run_is_not_shown(smoke, tmp_pat
     stamp.write_text(stamp.read_text().replace('"private": false', '"private": true'))
     for write in (site.site, site.slides):  # 08_one_note was made while the source was open
         with pytest.raises(ValueError, match=r"would show text of \d+ notes"):
-            write(folder, tmp_path / "shown")
+            write(folder, tmp_path / "shown", primer=runner.execute_primer)
         assert not list(tmp_path.glob("shown*"))
     (folder / "stages" / "08_one_note.json").unlink()
     with pytest.raises(ValueError, match="08_one_note is not run"):
