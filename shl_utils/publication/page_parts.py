@@ -6,7 +6,7 @@ found: the contents of the file. Of several splits, F1, gains, changes and claim
 from __future__ import annotations
 
 from collections.abc import Set
-from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
@@ -99,49 +99,51 @@ def _changes(found: Found, kinds: Set[str]) -> pd.DataFrame:
 
 def by_frequency(found: Found) -> pd.DataFrame:
     """Micro-F1 and gains by training notes of the code, of the first split."""
-    return tables.by_frequency(pd.DataFrame(next(iter(found["runs"].values()))["tables"]["frequency"]))
+    return tables.by_frequency(pd.DataFrame(_first(found)["tables"]["frequency"]))
 
 
 def precision_and_recall(found: Found) -> pd.DataFrame:
     """Precision, recall and false positives of every comparable row, of the first split."""
-    return tables.precision_and_recall(_first(found))
+    return tables.precision_and_recall(_rows(found))
 
 
 def gradients(found: Found) -> pd.DataFrame:
     """Norm of the gradient and share of clipped steps by row, of the first split."""
-    return tables.gradients(_first(found))
+    return tables.gradients(_rows(found))
 
 
 def weights(found: Found) -> pd.DataFrame:
     """What a negative weighs in each segment of the run's own model, on the first split: its harmonic weight times the
     number of negatives that a drawn one stands for."""
     lines = {}
-    for one in next(iter(found["runs"].values()))["trained"]:
+    for one in _first(found)["trained"]:
         largest = one["derived"].get("weights", {"maximum": 1.0})["maximum"]
-        done = [epoch for epoch in one["history"] if epoch["loss"] is not None]
-        steps = {name: form.format(fmean(epoch[name] for epoch in done)) for name, form in tables.STEPS.items() if done}
-        stands_for = one["stands_for"] if one["negatives"] else float("nan")
+        weighed = {"one stands for": one["stands_for"], "largest harmonic weight": largest}
+        weighed["largest weight"] = largest * one["stands_for"]
         lines[one["segment"]] = {
             "codes": one["codes"],
             "positives": f"{one['positives']:,}",
             "negatives drawn": f"{one['negatives_per_pass']:,} of {one['negatives']:,}",
-            "one stands for": f"{stands_for:.3g}",
-            "largest harmonic weight": f"{largest:.3g}",
-            "largest weight": f"{largest * stands_for:.3g}",
-            **{name.replace("_", " "): steps.get(name, "") for name in tables.STEPS},
+            **{name: f"{value:.3g}" if one["negatives"] else "" for name, value in weighed.items()},
+            **tables.steps(one["history"]),
         }
-    return pd.DataFrame(lines).T.replace("nan", "").rename_axis("segment")
+    return tables.spaced(pd.DataFrame(lines).T).rename_axis("segment")
 
 
 def tuning(found: Found) -> pd.DataFrame | str:
     """What each row was tried with, and what validation chose, on the first split."""
-    lines = next(iter(found["runs"].values()))["tables"]["tuning"]
+    lines = _first(found)["tables"]["tuning"]
     return tables.tuning(pd.DataFrame(lines)) if lines else "No row was tuned."
 
 
-def _first(found: Found) -> pd.DataFrame:
+def _first(found: Found) -> dict[str, Any]:
+    """The run on the first split."""
+    return next(iter(found["runs"].values()))
+
+
+def _rows(found: Found) -> pd.DataFrame:
     """The ablation's table of the first split."""
-    return pd.DataFrame(next(iter(found["runs"].values()))["tables"]["ablation"]).set_index("id")
+    return pd.DataFrame(_first(found)["tables"]["ablation"]).set_index("id")
 
 
 def _claims(found: Found) -> pd.DataFrame:
@@ -153,5 +155,5 @@ def _claims(found: Found) -> pd.DataFrame:
 
 
 def _test_to_train(found: Found) -> float:
-    notes = next(iter(found["runs"].values()))["notes"]
+    notes = _first(found)["notes"]
     return notes["test"] / notes["train"]

@@ -272,13 +272,16 @@ def _trained(record: SegmentRecord) -> dict[str, Any]:
         "validation_ap": None if best is None else record.history[best]["validation_ap"],
         "frequency_ap": record.frequency_ap,
     }
-    texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}
-    done = [epoch for epoch in record.history if epoch["loss"] is not None]
-    for name, form in STEPS.items():
-        texts[name] = form.format(statistics.fmean(epoch[name] for epoch in done)) if done else ""
+    texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()} | steps(record.history)
     texts["a negative stands for"] = f"{record.stands_for:.3g}" if record.negatives else ""
     texts["best_epoch"] = "" if best is None else str(best + 1)  # counted from 1, as curves are drawn
     return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}
+
+
+def steps(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Norm of the gradient and share of clipped steps, as means over the epochs that did not diverge."""
+    done = [epoch for epoch in history if epoch["loss"] is not None]
+    return {name: form.format(statistics.fmean(e[name] for e in done)) if done else "" for name, form in STEPS.items()}
 
 
 def _spread(values: dict[str, float] | float) -> str:

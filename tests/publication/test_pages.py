@@ -82,12 +82,12 @@ def test_a_weight_is_the_harmonic_one_times_what_a_drawn_note_stands_for():
     epochs = [{"loss": 1.0, "gradient_norm": 2.0, "clipped": 0.5}, {"loss": None, "gradient_norm": None}]
     segment = {"segment": 0, "codes": 3, "positives": 125, "negatives": 2568, "negatives_per_pass": 125}
     segment |= {"stands_for": 20.544, "history": epochs, "derived": {"weights": {"maximum": 1.603}}}
-    line = page_parts.weights({"runs": {"x": {"trained": [segment]}}}).loc[0]
+    line = page_parts.weights({"runs": {"x": {"trained": [segment]}}}).loc["0"]
     assert line["negatives drawn"] == "125 of 2,568"
     assert line["largest weight"] == "32.9", "1.603 x 20.544"
     assert line["clipped"] == "50%"
     diverged = segment | {"negatives": 0, "stands_for": 0.0, "history": epochs[1:]}
-    line = page_parts.weights({"runs": {"x": {"trained": [diverged]}}}).loc[0]
+    line = page_parts.weights({"runs": {"x": {"trained": [diverged]}}}).loc["0"]
     assert line[["one stands for", "largest weight", "clipped"]].tolist() == ["", "", ""]
 
 
