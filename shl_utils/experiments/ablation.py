@@ -23,6 +23,11 @@ FOLDER = "ablation"  # holds the models of all experiments, each in a folder nam
 SETTINGS = "settings.json"
 DEFAULTS = Parameters()
 NAMED = ("loss", "segmentation", "filter_labels", "scoring", "initialization")  # factors that stand in every name
+LEVELS = variants.LEVELS | {
+    "lora_layers": {-1: "all layers", 1: "top layer"},
+    "lora_targets": {"attention": "query and value", "all": "all maps"},
+    "pooling": {"mean": "mean pooling", "attention": "label attention"},
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """The name of what is measured, and the levels that differ from the run's and have an effect."""
-        rest = [f"{f} {grid.short(x)}" for f, x in self.departures.items() if f not in NAMED]
+        rest = [named_level(f, x) for f, x in self.departures.items() if f not in NAMED]
         scoring = [] if self.scoring == "union" else [grid.short(self.scoring)]
         return ", ".join([Variant("", self.parameters).name, *scoring, *rest])
 
@@ -202,13 +207,18 @@ def _inactive(parameters: Parameters, scoring: str) -> set[str]:
 
 
 def level_name(factor: str, level: Any) -> str:
-    """What a reader calls a level."""
-    return variants.LEVELS.get(factor, {}).get(level) or grid.short(level)
+    """What a reader calls a level, where the factor is known."""
+    return named_level(factor, level) if factor in LEVELS else grid.short(level)
+
+
+def named_level(factor: str, level: Any) -> str:
+    """What a reader calls a level, where nothing else says of which factor."""
+    return LEVELS.get(factor, {}).get(level) or f"{factor} {grid.short(level)}"
 
 
 def change_name(factor: str, before: str, after: str) -> str:
     """What a reader calls the change from one level, as named, to another."""
-    return f"{after} for {before}" + ("" if factor in variants.LEVELS else f" ({factor})")
+    return f"{after} for {before}" + ("" if factor in LEVELS else f" ({factor})")
 
 
 def models(wanted: list[Experiment]) -> list[Variant]:

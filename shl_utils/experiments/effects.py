@@ -13,8 +13,7 @@ import pandas as pd
 from shl_utils.evaluation import results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
-from shl_utils.experiments import grid
-from shl_utils.experiments.ablation import Experiment, change_name, level_name
+from shl_utils.experiments.ablation import Experiment, change_name, level_name, named_level
 
 Choices = dict[str, Any]
 Pair = tuple[Experiment, Experiment]  # the experiment before a change, and after it
@@ -210,5 +209,5 @@ def _changes(experiments: list[Experiment]) -> Iterator[tuple[str, str, list[Pai
 def _named(factor: str, one: Experiment, levels: dict[str, Choices], other: Experiment) -> str:
     """A level, and the factors that have an effect only with it."""
     mine, theirs = levels[one.id], levels[other.id]
-    extra = [f"{f} {grid.short(x)}" for f, x in mine.items() if f not in theirs and x != getattr(one.run, f)]
+    extra = [named_level(f, x) for f, x in mine.items() if f not in theirs and x != getattr(one.run, f)]
     return " with ".join([level_name(factor, mine[factor]), *([", ".join(extra)] if extra else [])])

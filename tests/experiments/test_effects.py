@@ -29,7 +29,7 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
     found = experiments(tmp_path, text)
     table = effects.on_average({one.id: invented(f1) for one, f1 in zip(found, (0.5, 0.6, 0.8, 0.9))}, found)
     assert table["pairs"].tolist() == [1, 1, 1]
-    expected = {"segments for one model": 0.1, "attention for mean (pooling)": 0.4}
+    expected = {"segments for one model": 0.1, "label attention for mean pooling": 0.4}
     expected["sh with max_negative_weight 1 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(expected)
 
