@@ -315,6 +315,8 @@ def predict(run: str, note: str, encoding: str, as_json: bool, quick: bool, text
             print(json.dumps({"note": name, "run": str(folder)} | render.as_dict(coded, plain), ensure_ascii=False))
         else:
             print(f"{name}: {render.text_of(coded, plain, show=text or not coder.private)}\n")
+    if not as_json:
+        print(render.CAUTION)
 
 
 @shl.command("export")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from shl_utils.inference.coding import Coded
 
+CAUTION = "Not for clinical use: a code is often given where the note denies it (notebook 08_one_note, exercise 1)."
 NEAR = 5  # codes below their threshold that are listed
 
 
@@ -30,7 +31,8 @@ def text_of(coded: Coded, text: str, *, show: bool) -> str:
     seen = "all of it" if coded.read >= whole else f"its first {coded.read} of {len(text)} characters"
     if 2 * coded.read < whole:
         seen += ". MOST OF THE NOTE WAS NOT READ"
-    lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", "", "probability  threshold  segment"]
+    lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", ""]
+    lines += ["probability  threshold  segment  code"] if len(found) else []
     for _, line in found.iterrows():
         lines.append(_line(line))
         for start, end, without in line["sentences"]:

@@ -390,16 +390,22 @@ def _() -> Answer:
 
 @ANSWERS.add("08-toy")
 def _(codes: pd.DataFrame) -> Answer:
+    given = codes[codes["predicted"]]
     falls = {
         line.description: line.probability - sentence.probability_without
-        for line in codes[codes["predicted"]].itertuples()
+        for line in given.itertuples()
         for sentence in line.sentences
         if sentence.start == 0
     }
+    denied = given[given["description"].str.casefold() == "pneumothorax"]
+    kept = [
+        f"{name} is given at {probability:.2f} though the note denies it."
+        for name, probability in zip(denied["description"], denied["probability"])
+    ]
     if not falls:
-        return Answer("none of the predicted ones", "The models give no code that needs the first sentence.")
-    most = max(falls, key=falls.get)
-    return Answer(most, "A code that falls without it depends on the word, not on what is said of it.")
+        return Answer("none of the predicted ones", " ".join([*kept, "No predicted code needs the first sentence."]))
+    asked = "Does that sentence affirm the code? A denied one that falls was found by its word."
+    return Answer(max(falls, key=falls.get), " ".join([*kept, asked]))
 
 
 @ANSWERS.add("08-guess")

@@ -147,10 +147,12 @@ def weights(sources: NDArray[np.bool_], beta: str, ax: Axes) -> Axes:
         ax.plot([given.min(), given.max()], [s, s], color=colour, linestyle="-", linewidth=4)
         ax.plot(np.median(given), s, "o", color=colour, markersize=9)
         total = given.sum() / (~negatives).sum()
-        ax.annotate(f"together {total:.2f} x the positives", (1.01, s), xycoords=("axes fraction", "data"), va="center")
+        ax.annotate(f"{total:.2f}", (1.01, s), xycoords=("axes fraction", "data"), va="center")
+    # fixed and wider than any of the numbers, so that a layout made for one beta has room for them all
+    ax.annotate("together,\nin positives", (1.01, -0.03), xycoords="axes fraction", va="top", fontsize=12)
     ax.axvline(1, color=BOUND, linestyle="--")
     ax.set(xscale="log", xlabel="weight of a negative note (log); dashed: of a positive", ylabel="segment in training")
-    ax.set(title=f"beta {beta}: from the lightest negative to the heaviest; dot: the median", yticks=range(n))
+    ax.set(title=f"beta {beta}: the lightest negative, the median (dot), the heaviest", yticks=range(n))
     return ax
 
 

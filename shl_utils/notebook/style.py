@@ -29,14 +29,21 @@ def setup_notebook() -> None:
     plt.style.use(["default", FILE])  # not over a matplotlibrc of the user's
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, _described)
-        shell.set_custom_exc((ValueError, OSError), _refused)
+        shell.set_custom_exc((ValueError, OSError, NameError), _refused)
         display(HTML(html_page.sorting()))
 
 
 def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None) -> None:
-    """Show an error without its traceback if this package raised it, with a message that says what to do."""
-    *_, last = traceback.walk_tb(trace)
-    if Path(last[0].f_code.co_filename).parent.is_relative_to(Path(__file__).parents[1]):
+    """Show an error without its traceback if its message says what to do: if this package raised it, or if a cell names
+    what it does not know."""
+    *_, (last, _) = traceback.walk_tb(trace)
+    unknown = isinstance(error, NameError)
+    if unknown and last.f_globals.get("__name__") == "__main__":
+        error.args = (
+            f'{error}. A word needs quotes: "yes". If a cell above was left out: Run > Run All Above Selected Cell.',
+        )
+        stages.box(error)
+    elif not unknown and Path(last.f_code.co_filename).parent.is_relative_to(Path(__file__).parents[1]):
         stages.box(error)
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 

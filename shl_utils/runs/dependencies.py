@@ -30,7 +30,15 @@ BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
         *("parameters", "declarations", "hints", "experiments.label_check", "training.adapter_check"),
-        *("runs.dependencies", "runs.progress", "runs.provenance", "runs.stages", "runs.stamps", "runs.storage"),
+        *(
+            "runs.cell_bar",
+            "runs.dependencies",
+            "runs.progress",
+            "runs.provenance",
+            "runs.stages",
+            "runs.stamps",
+            "runs.storage",
+        ),
     )
 }
 UNCOUNTED = {"parameters", "further-parameters", "exercise"}  # tags of excluded notebook cells

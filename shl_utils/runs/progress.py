@@ -36,7 +36,11 @@ def bar(total: int, label: str) -> std.tqdm:
     about = {"total": total, "desc": label, "leave": False, "miniters": 0, "smoothing": 0}
     in_notebook = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
     if in_notebook and not ASIDE:
-        return auto.tqdm(**about)
+        if auto.notebook_tqdm is std.tqdm:  # IPython in a terminal, or no widgets
+            return auto.tqdm(**about)
+        from shl_utils.runs.cell_bar import CellBar
+
+        return CellBar(**about)
     file = ASIDE or sys.stderr
     if file.isatty():
         return std.tqdm(**about, file=file)

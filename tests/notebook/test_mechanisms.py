@@ -47,3 +47,21 @@ def test_who_finds_divides_the_true_pairs():
     assert shares.loc["few", "pairs"] == 3
     assert shares.loc["few", "neither"] == pytest.approx(2 / 3)
     assert len(mechanisms.found_by(shares, "a", "b", plots.plt.subplots()[1]).patches) == 8
+
+
+def test_the_sums_of_weights_stay_within_the_figure_when_beta_changes():
+    """The layout is made for the first beta alone."""
+    sources = np.zeros((400, 4), bool)
+    for number, share in enumerate((0.02, 0.3, 0.9)):
+        sources[: int(400 * share), number] = True
+    sources[-3:, 0] = True
+    sources[:, 3] = ~sources.any(axis=1)
+    picture, ax = plots.plt.subplots(figsize=(8, 4), layout="constrained")
+    for beta in ("R1", "R2", "R3"):
+        ax.clear()
+        mechanisms.weights(sources, beta, ax)
+        picture.canvas.draw()
+        picture.set_layout_engine("none")
+        texts = [text.get_window_extent() for text in ax.texts]
+        assert len(texts) == 4
+        assert all(box.x1 <= picture.bbox.x1 and box.y1 <= picture.bbox.y1 for box in texts), beta

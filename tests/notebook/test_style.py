@@ -30,13 +30,14 @@ def test_a_style_that_the_user_has_set_changes_no_figure(monkeypatch, tmp_path):
         assert plt.get_backend() == backend
 
 
-def test_what_we_refuse_is_shown_in_a_line_and_other_errors_as_they_come():
+def test_what_a_reader_can_mend_is_shown_in_a_line_and_other_errors_as_they_come():
     code = "from shl_utils import parameters; from shl_utils.notebook import style; style.setup_notebook()\n"
-    for cell, lines in (("parameters.check({'etta': 1})", 1), ("int('x')", None), ("open('/nowhere')", None)):
-        said = ask(code + cell)
-        assert said["status"] == "error"
-        assert len(said["traceback"]) == (lines or len(said["traceback"]))
-        assert ("did you mean 'eta'" in said["traceback"][0]) == (lines == 1)
+    cells = {"parameters.check({'etta': 1})": "did you mean 'eta'", "guess = yes": 'A word needs quotes: "yes"'}
+    for cell, remedy in cells.items():
+        (line,) = ask(code + cell)["traceback"]
+        assert remedy in line
+    for cell in ("int('x')", "open('/nowhere')"):
+        assert len(ask(code + cell)["traceback"]) > 1
 
 
 def ask(code):
@@ -46,4 +47,5 @@ def ask(code):
         client.start_channels()
         reply = run_sync(client.execute_interactive)(code, output_hook=lambda message: None, timeout=600)
         client.stop_channels()
+    assert reply["content"]["status"] == "error"
     return reply["content"]

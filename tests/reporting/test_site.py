@@ -88,6 +88,7 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
         assert "http" not in re.sub(r"/\*.*?\*/", "", (tmp_path / "slides" / theme).read_text(), flags=re.DOTALL)
         assert "put yours in place of None" not in text
         assert "| Reads |" not in text
+    assert "Average precision" in (tmp_path / "slides" / "primer.html").read_text(encoding="utf-8")
     first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
     assert first.count("data:image/png") >= 6
     assert "stages.open_run" not in first

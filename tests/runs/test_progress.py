@@ -3,7 +3,9 @@
 import io
 import time
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from shl_utils.runs import progress
 
@@ -57,3 +59,13 @@ def test_a_reader_that_leaves_stops_no_work(said, monkeypatch):
     monkeypatch.setattr(progress, "ASIDE", Gone())
     for _ in progress.over("abc", "letters"):
         time.sleep(0.03)
+
+
+def test_a_saved_notebook_looks_for_no_bar_that_is_gone():
+    code = "from shl_utils.runs import progress\nfor _ in progress.over('abc', 'letters'): pass\nprint('done')"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    emptied, said = notebook.cells[0].outputs
+    assert emptied["data"]["text/html"] == ""
+    assert "application/vnd.jupyter.widget-view+json" not in emptied["data"]
+    assert said["text"] == "done\n"
