@@ -1,10 +1,8 @@
-# `make demo` and `make test` need Python 3.11 to 3.13 and nothing else.
+# `make demo` and `make test` need Python 3.11 to 3.13, a Unix shell and a network.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-# what JupyterLab is set to: no question about news, sliders that are still there when a saved notebook is opened again
-SETTINGS := $(VENV)/share/jupyter/lab/settings
 
 # two installations must not write one environment at a time
 .NOTPARALLEL:
@@ -23,14 +21,9 @@ test test-all: $(INSTALLED)-test
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest -n 2 --dist loadfile $(CHOSEN)
 
-# on copies of the notebooks, so that git stays clean; those that are there are kept
 lab: $(INSTALLED)
 	$(BIN)/shl fetch openi
-	mkdir -p -m 700 runs/lab
-	mkdir -p $(SETTINGS)
-	cp shl_utils/notebook/lab.json $(SETTINGS)/overrides.json
-	for name in $(notdir $(wildcard notebooks/*.ipynb)); do test -e runs/lab/$$name || cp notebooks/$$name runs/lab; done
-	$(BIN)/jupyter lab runs/lab/00_imbalance.ipynb
+	$(BIN)/shl lab
 
 # the pages of docs/ and the demo's notebooks, in site/; both work without a network
 site: $(INSTALLED)-site demo

@@ -288,6 +288,15 @@ def clean(file: Path) -> None:
         print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
 
 
+@shl.command("lab", context_settings={"ignore_unknown_options": True})
+@click.argument("more", nargs=-1, help="Options of JupyterLab, such as --no-browser.")
+def start_lab(more: tuple[str, ...]) -> None:
+    """Open the notebooks in JupyterLab: copies of them, in runs/lab/."""
+    from shl_utils.notebook import lab
+
+    lab.start(stages.root() / "lab", *more)
+
+
 @shl.command("predict")
 @RUN
 @click.argument("note", help="Text file; .csv, .jsonl or .parquet with columns id and text; - for stdin.")

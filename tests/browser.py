@@ -25,6 +25,7 @@ from selenium.webdriver.common.keys import Keys
 
 from shl_utils.evaluation import label_metrics
 from shl_utils.method.segmentation import segment
+from shl_utils.notebook.lab import SETTINGS
 from shl_utils.parameters import STAGES
 from shl_utils.reporting import site, tail_page
 
@@ -82,7 +83,7 @@ def lab(tmp_path_factory):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--allow-root"]
     command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={place}"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += [SETTINGS, "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     env = os.environ | {"SHL_RUNS": str(place / "runs"), "JUPYTERLAB_SETTINGS_DIR": str(place / "settings")}
     with (place / "log").open("w") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
@@ -122,7 +123,19 @@ def test_a_notebook_runs_and_its_sliders_move(lab, browser, stage):
         _sort_a_table(browser, stage)
     if stage in SLIDERS:
         _move_a_slider(browser, stage)
+    if stage == "01_filter":
+        _open_again(lab, browser, stage)
     browser.execute_script("jupyterapp.commands.execute('kernelmenu:shutdown')")
+
+
+def _open_again(lab, browser, stage):
+    """A notebook that was saved shows its sliders, and looks for no bar that is gone."""
+    browser.execute_script("jupyterapp.commands.execute('docmanager:save')")
+    _wait(lambda: not browser.execute_script("return jupyterapp.shell.currentWidget.context.model.dirty"), 20, "a save")
+    browser.get(f"{lab}/lab/tree/{stage}.ipynb?reset")
+    _wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".widget-slider"), 60, "the sliders of a saved notebook")
+    time.sleep(2)
+    assert "model not found" not in browser.find_element(By.TAG_NAME, "body").text
 
 
 def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):

@@ -31,22 +31,36 @@ class _Lines:
             self.file.flush()
 
 
-def bar(total: int, label: str) -> std.tqdm:
-    """A progress bar of `total` steps, shown while it is used as a context manager; it has `update(n)`."""
+@contextmanager
+def bar(total: int, label: str) -> Iterator[std.tqdm]:
+    """A progress bar of `total` steps, shown while the block runs; it has `update(n)`."""
     about = {"total": total, "desc": label, "leave": False, "miniters": 0, "smoothing": 0}
     in_notebook = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
     if in_notebook and not ASIDE:
-        if auto.notebook_tqdm is std.tqdm:  # IPython in a terminal, or no widgets
-            return auto.tqdm(**about)
-        from shl_utils.runs.cell_bar import CellBar
-
-        return CellBar(**about)
+        widgets = auto.notebook_tqdm is not std.tqdm  # not IPython in a terminal
+        with _in_cell(about) if widgets else auto.tqdm(**about) as shown:
+            yield shown
+        return
     file = ASIDE or sys.stderr
-    if file.isatty():
-        return std.tqdm(**about, file=file)
-    line = "{desc}: {percentage:.0f}%, {elapsed} gone, {remaining} to go"
-    often = {"mininterval": LINE_EVERY, "delay": LINE_EVERY, "position": 0}
-    return std.tqdm(**about, **often, file=_Lines(file), bar_format=line)
+    if not file.isatty():
+        line = "{desc}: {percentage:.0f}%, {elapsed} gone, {remaining} to go"
+        about |= {"mininterval": LINE_EVERY, "delay": LINE_EVERY, "position": 0, "bar_format": line}
+        file = _Lines(file)
+    with std.tqdm(**about, file=file) as shown:
+        yield shown
+
+
+@contextmanager
+def _in_cell(about: dict[str, Any]) -> Iterator[std.tqdm]:
+    """A bar whose place is emptied at the end: a saved notebook would look for a widget that is gone."""
+    from IPython.display import HTML, display  # slow to import where no notebook runs
+
+    with auto.tqdm(**about, display=False) as shown:
+        place = display(shown.container, display_id=True)
+        try:
+            yield shown
+        finally:
+            place.update(HTML(""))
 
 
 def over(items: Collection[Any], label: str) -> Iterator[Any]:
