@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,6 +220,16 @@ def named_level(factor: str, level: Any) -> str:
 def change_name(factor: str, before: str, after: str) -> str:
     """What a reader calls the change from one level, as named, to another."""
     return f"{after} for {before}" + ("" if factor in LEVELS else f" ({factor})")
+
+
+def model_names(parameters: Parameters) -> dict[str, str]:
+    """What a reader calls each model of a run's grid, by the name that `cost.models` gives it."""
+    named = {}
+    for one in experiments(parameters.grid, parameters):
+        for model in itertools.chain(*one.options):
+            folder = "main" if model.folder == variants.MAIN else model.folder
+            named[folder] = f"{one.name}, seed {model.parameters.training_seed}"
+    return named
 
 
 def models(wanted: list[Experiment]) -> list[Variant]:

@@ -125,7 +125,7 @@ def _figure(path: Path) -> Figure:
     """What the comparable rows of a published file gain over one BCE model."""
     table = page_parts.ablation(json.loads(path.read_text(encoding="utf-8")))
     table = table[table["comparable"].astype(bool) & ~table["reference"].astype(bool)]
-    picture, axes = plots.plt.subplots(1, 2, figsize=(11, 1.2 + 0.33 * len(table)))
+    picture, axes = plots.plt.subplots(1, 2, figsize=(9, 1.2 + 0.5 * len(table)))
     plots.gains(table, axes)
     return picture
 

@@ -80,11 +80,13 @@ def summarize_gains(table: pd.DataFrame) -> str:
         return "The grid has no other row that could be compared with the one BCE model."
     parts = []
     for metric, name in NAMES.items():
-        ends = zip(rows[f"{metric}_gain_low"], rows[f"{metric}_gain_high"])
-        n = Counter(verdicts.verdict(*pair, metric) for pair in ends)
+        ends = [rows[f"{metric}_gain_low"], rows[f"{metric}_gain_high"]]
+        n = Counter(verdicts.verdict(*pair, metric) for pair in zip(*ends))
+        unsure = sum(map(verdicts.disagree, *ends, rows[f"{metric}_p"]))
         parts.append(
             f"in {name} {n[verdicts.GAINS]} gain, {n[verdicts.LOSES]} lose, {n[verdicts.EQUIVALENT]} are equivalent, "
             f"{n[verdicts.INCONCLUSIVE]} inconclusive"
+            + (f" (in {unsure} of these p disagrees, {verdicts.MARK})" if unsure else "")
         )
     return (
         f"Of {len(rows)} comparable rows against one BCE model of all codes, by 95% intervals, each by itself: "

@@ -175,12 +175,16 @@ def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
             bars = {"xerr": spread[:, chosen], "fmt": "o", "color": "C0", "mfc": face, "capsize": 3}
             ax.errorbar(gain[chosen], places[chosen], **bars)
         ax.axvline(0, color="#333333", linewidth=1)
-        ax.set(yticks=places, xlabel="points over one BCE model of all codes")
+        ax.set(yticks=places, xlabel="points over one BCE model")
         ax.set_title(title)
-    # long names would leave no room for the points
-    axes[0].set_yticklabels([textwrap.fill(name, 58) for name in table["row"]], fontsize=9)
+    axes[0].set_yticklabels(map(_wrapped, table["row"]))
     axes[1].set_yticklabels([])
     return axes
+
+
+def _wrapped(name: str) -> str:
+    """A row's name in two lines or three: in one it would leave no room for the points."""
+    return textwrap.fill(name, 34)
 
 
 def _points(table: pd.DataFrame, *columns: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -239,7 +243,7 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.axvline(0, color="#333333", linewidth=1)
         ax.set(yticks=np.arange(len(claims))[::-1], xlabel="points of F1")
         ax.set_title(title)
-    axes[0].set_yticklabels(tables.marked(claims, comparable[claims]))
+    axes[0].set_yticklabels(map(_wrapped, tables.marked(claims, comparable[claims])))
     axes[1].set_yticklabels([])
     if len(runs) > 1:
         axes[1].legend(fontsize=10)
@@ -257,7 +261,7 @@ def balance(shares: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.set(xlabel="%")
         ax.set_title(title)
     axes[1].set_yticklabels([])
-    axes[1].legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes[1].legend(fontsize=10, loc="center left", bbox_to_anchor=(1, 0.5))
     return axes
 
 

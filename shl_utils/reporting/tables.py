@@ -58,10 +58,17 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
         "macro-F1 (all codes)": text(100 * table["macro_f1_all"], "{:.1f}"),
         "precision": text(100 * table["micro_precision"], "{:.1f}"),
         "recall": text(100 * table["micro_recall"], "{:.1f}"),
-        "micro gain": changes(table, "micro_f1_gain"),
-        "macro gain": changes(table, "macro_f1_present_gain"),
     }
-    return pd.DataFrame(columns)
+    itself = table["micro_f1_gain_low"] == table["micro_f1_gain_high"]  # the reference's gain over itself
+    gains = {
+        f"{title} gain": changes(table, f"{metric}_gain").mask(itself, "") for metric, title in HEADLINE_METRICS.items()
+    }
+    return pd.DataFrame(columns | gains)
+
+
+def described(facts: Mapping[str, float]) -> pd.DataFrame:
+    """What `corpus_facts.describe` found, a line each."""
+    return pd.DataFrame({"": {name: f"{x:,}" if isinstance(x, int) else f"{x:.2f}" for name, x in facts.items()}})
 
 
 def all_metrics(table: pd.DataFrame) -> pd.DataFrame:

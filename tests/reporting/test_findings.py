@@ -33,9 +33,11 @@ def test_the_lessons_sentences_are_computed():
 def test_a_sentence_counts_rows_by_their_intervals():
     comparable = {"a": (0.02, 0.01, 0.03, True), "b": (-0.1, -0.2, -0.05, True), "c": (0.1, -0.1, 0.2, True)}
     table = gained(**comparable, d=(1, 1, 1, False))
+    table[["micro_f1_p", "macro_f1_present_p"]] = [[0.01, 0.01], [0.01, 0.2], [0.3, 0.3], [None, None]]
     text = findings.summarize_gains(table)
     assert text.startswith("Of 3 comparable rows ")
     assert text.count("1 gain, 1 lose, 0 are equivalent, 1 inconclusive") == 2
+    assert text.endswith("in macro-F1 1 gain, 1 lose, 0 are equivalent, 1 inconclusive (in 1 of these p disagrees, †).")
     assert findings.summarize_gains(table[:0]).startswith("The grid has no other row")
     assert findings.summarize_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
 
