@@ -104,8 +104,8 @@ def sweep(
 ) -> pd.DataFrame:
     """What other thresholds would do to the training labels: the paper's cosine, its neighbours, and quantiles.
 
-    One row per threshold: `cosine`, `removed` (a share), `codes lost`; with evidence also `precision` and `recall`.
-    similarity: table from `similarities.similarities`, all splits. evidence: (rows of similarity,).
+    One row per threshold: `cosine`, `removed` (a share), `codes per note`, `codes lost`; with evidence also `precision`
+    and `recall`. similarity: table from `similarities.similarities`, all splits. evidence: (rows of similarity,).
     """
     train = corpus.split[similarity["note"]] == "train"
     rows, known = similarity[train], None if evidence is None else evidence[train]
@@ -115,6 +115,7 @@ def sweep(
         limit = label_filter.cosine_threshold(similarity, corpus.split, changed)
         kept = rows.assign(kept=(rows["similarity"] >= limit).to_numpy())
         line = {"cosine": limit, "removed": 1 - kept["kept"].mean()}
+        line["codes per note"] = kept["kept"].sum() / len(corpus.rows("train"))
         line["codes lost"] = rows["code"].nunique() - kept.loc[kept["kept"], "code"].nunique()
         if known is not None:
             line |= {k: v for k, v in against_truth(kept, known).items() if k in ("precision", "recall")}

@@ -6,7 +6,8 @@ GAINS, LOSES, EQUIVALENT, INCONCLUSIVE, UNTESTED = "gains", "loses", "equivalent
 TESTED = (GAINS, LOSES, EQUIVALENT, INCONCLUSIVE)
 MARGINS = {"micro_f1": 0.01, "macro_f1_present": 0.03}  # differences in F1 that are taken as none
 LEVEL = 0.05  # of tests and intervals
-MARK = "†"  # of a difference where the interval and p disagree
+MARK = "†"
+MARKED = "the interval of the gain and the uncorrected p disagree: take it as inconclusive"
 DEFINITION = (
     "gains or loses where the 95% interval lies above or below zero; equivalent where it holds zero and lies within "
     f"{100 * MARGINS['micro_f1']:g} point of micro-F1 or {100 * MARGINS['macro_f1_present']:g} of macro-F1 of it "

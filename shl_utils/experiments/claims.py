@@ -79,7 +79,7 @@ def _claims(
             whole, unfiltered = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", PAPER, whole
             primary = (beta, run.loss, reference) == (DEFAULTS.beta, DEFAULTS.loss, REFERENCE)
-            without = f"With beta {beta}, without its filter, it beats {rival}"
+            without = f"With beta {beta}, the method without its filter beats {rival}"
             yield without, PRIMARY if primary else PAPER, unfiltered
     both = {"beta": run.beta, "filter_labels": "all", "scoring": "oracle_routing"}
     yield "Segments beat one model", PAPER, change(same_beta, "segmentation", "none", "eta")

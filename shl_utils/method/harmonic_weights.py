@@ -46,7 +46,8 @@ def weights(sources: NDArray[np.bool_], segment: int, *, beta: str, largest: flo
 
     largest: upper bound on the weights of negative notes, 0 for none. Under R1 the few notes of a rare origin segment
     together weigh about as much as all positives of a frequent segment. Each weighs many times a positive, and the loss
-    follows what is accidental in them. The bound is ours, not the paper's.
+    may follow what is accidental in them: `params/ablations/gradient_clipping.yaml` asks. The bound is ours, not the
+    paper's.
     """
     positive = sources[:, segment]
     ratios = betas(sources, segment)

@@ -52,11 +52,12 @@ def runs() -> pd.DataFrame:
         values = check(parameter_file.load(path))
         used = list(filter(None, (values.grid, values.sensitivity)))
         rows = [row for name in used for row in grid.combinations(name, values)]
+        seeds = [len(row.seeds) for row in rows]
         lines[f"`{path.relative_to(PARAMS).as_posix()}`"] = {
             "source": values.source,
             "grid": ", ".join(used),
             "rows": len(rows),
-            "seeds": max(len(row.seeds) for row in rows),
+            "seeds": " to ".join(map(str, sorted({min(seeds), max(seeds)}))),
             **published.get(outside(path), {"minutes": "", "published": ""}),
             "what": _comment(path),
         }

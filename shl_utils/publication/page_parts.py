@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation.verdicts import DEFINITION, MARK, UNTESTED
+from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, UNTESTED
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
@@ -60,7 +60,7 @@ def gains(found: Found) -> pd.DataFrame:
 def definitions(found: Found) -> str:
     """What the columns and words of `gains` mean."""
     over = "of a paired permutation test given the trained models, then corrected by Holm's method over the rows"
-    lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: "the interval and p disagree"}
+    lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: MARKED}
     if len(found["runs"]) > 1:
         test = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003)"
         lines |= {"[low, high]": f"95%, {test}", "p": f"{test}, then corrected by Holm's method over the rows"}

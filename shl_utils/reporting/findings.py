@@ -128,9 +128,9 @@ def summarize_primary(lines: pd.DataFrame) -> str:
         return "The study's primary comparison was not tested."
     said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(tables.change, axis=1)
     parts = [
-        f"{claim} ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])
+        f"*{claim}* ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])
     ]
-    return f"The study's primary comparison. Claim, and what was found: {'. '.join(parts)}."
+    return f"The study's primary comparison, {'. '.join(parts)}."
 
 
 def summarize_verdicts(lines: pd.DataFrame) -> str:

@@ -47,7 +47,7 @@ def site(folder: Path, target: Path, *, primer: Callable[[], nbformat.NotebookNo
         found = {PRIMER: primer()} | found
         contents = _contents(found)
         for name, notebook in found.items():
-            notebook.cells = [cell for cell in notebook.cells if not _is_unanswered(cell)]
+            notebook.cells = [cell for cell in notebook.cells if not _needs_kernel(cell)]
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = NAME.sub(r"[`\1`](\1.html)", cell.source)
@@ -138,7 +138,8 @@ def _provenance(folder: Path) -> Iterator[str]:
     yield html_page.heading("Changed parameters")
     given, defaults = facts["parameters"], Parameters().model_dump()
     table = pd.DataFrame({"value": given, "default": {name: defaults.get(name) for name in given}}).astype(str)
-    yield html_page.table(table[table["value"] != table["default"]])
+    changed = table[table["value"] != table["default"]]
+    yield html_page.table(changed) if len(changed) else "<p>None: all have their defaults.</p>"
     yield html_page.heading("Provenance")
     made = [_made(stage, facts["stages"][stage["stage"]]) for stage in summary["stages"]]
     yield html_page.table(pd.DataFrame(made).set_index("stage"))
@@ -195,7 +196,7 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
     for cell in cells:
         if cell.source.partition("\n")[0].removeprefix("## ") in UNSHOWN:
             return
-        if _is_unanswered(cell):
+        if _needs_kernel(cell):
             continue
         if cell.cell_type != "markdown":
             yield cell
@@ -212,10 +213,11 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
             yield nbformat.v4.new_markdown_cell(text, metadata={"asked": True})
 
 
-def _is_unanswered(cell: nbformat.NotebookNode) -> bool:
-    """Whether it waits for a reader's answer, which no page takes."""
+def _needs_kernel(cell: nbformat.NotebookNode) -> bool:
+    """Whether it says how to run cells, or waits for a reader's answer, which no page takes."""
+    tags = cell.metadata.get("tags", [])
     answered = any(output.get("metadata", {}).get("answered") for output in cell.get("outputs", []))
-    return "exercise" in cell.metadata.get("tags", []) and not answered
+    return "lab" in tags or ("exercise" in tags and not answered)
 
 
 def _mark_slides(notebook: nbformat.NotebookNode) -> None:

@@ -153,7 +153,7 @@ def marked(names: Iterable[str], comparable: Iterable[bool]) -> list[str]:
 def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     """Definitions of what `ablation` shows of this table, by name; `times` as given to `results.table`."""
     failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
-    disagree = {verdicts.MARK: "the interval of the gain and the uncorrected p disagree on whether there is one"}
+    disagree = {verdicts.MARK: verdicts.MARKED}
     return (
         DEFINITIONS
         | {

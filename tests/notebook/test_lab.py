@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import nbformat
@@ -31,10 +33,21 @@ def test_the_command_starts_it_with_our_settings(tmp_path, monkeypatch):
         try:
             address, token = re.search(r"(http://127\.0\.0\.1:\d+)/lab\S*\?token=(\w+)", _until_told(server)).groups()
             plugin = "@jupyter-widgets/jupyterlab-manager:plugin"
-            with urllib.request.urlopen(f"{address}/lab/api/settings/{plugin}?token={token}", timeout=60) as answer:
-                assert json.load(answer)["schema"]["properties"]["saveState"]["default"] is True
+            settings = json.loads(_read(f"{address}/lab/api/settings/{plugin}?token={token}"))
+            assert settings["schema"]["properties"]["saveState"]["default"] is True
         finally:
             server.terminate()
+
+
+def _read(address):
+    """What stands at an address: the server tells it just before it listens."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return answer.read()
+        except urllib.error.URLError:
+            time.sleep(0.3)
+    raise TimeoutError(address)
 
 
 def _until_told(server):

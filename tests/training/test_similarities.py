@@ -111,6 +111,7 @@ def test_a_sweep_says_what_other_thresholds_do():
     found = filter_audit.sweep(table(), corpus, settings())
     # training assignments: 0.9, 0.2, 0.6
     assert found.loc["cosine 0.55", ["removed", "codes lost"]].tolist() == pytest.approx([1 / 3, 1])
+    assert found.loc["cosine 0.55", "codes per note"] == 2 / 2, "of two training notes"
     assert found.loc["quantile 0.3", "cosine"] == pytest.approx(np.quantile([0.9, 0.2, 0.6], 0.3))
 
 
