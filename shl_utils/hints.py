@@ -31,11 +31,8 @@ RENAMED: dict[str | tuple[str, str], str] = {
     ("scoring", "own notes"): "oracle_routing",
     ("scoring", "joint"): "stacked",
     ("grid", "clip"): "gradient_clipping",
-    ("grid", "rates"): "learning_rates",
     ("grid", "ours"): "extensions",
     ("grid", "open"): "open_choices",
-    ("grid", "losses_once"): "losses_one_seed",
-    ("grid", "reread"): "beta",
 }
 
 

@@ -4,7 +4,7 @@ A place in a page is a comment, what it stands for, and the comment `end`. The f
 it (a key of PARTS, or a picture) and, for one cell of a table, its row and column. `code` is no file: CODE holds its.
 
     <!-- cost_bf16: training --> the table <!-- end -->
-    <!-- cost_bf16: training | ours: segments, top 1 | seconds -->94<!-- end -->
+    <!-- cost_bf16: training ; ours: segments, top 1 ; seconds -->94<!-- end -->
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shl_utils.publication import code_tables, page_parts, results_file
 from shl_utils.reporting import cost_tables, plots, tables
 from shl_utils.runs import provenance, storage
 
-HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^|>]+?)(?P<cell>\|[^>]+?)?) -->"
+HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^;>]+?)(?P<cell>;[^>]+?)?) -->"
 PLACE = re.compile(HEAD + r"(?:(?!<!-- ).)*<!-- end -->", re.DOTALL)
 PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     # of benches
@@ -67,11 +67,11 @@ def stale() -> dict[Path, str]:
 def rendered(text: str, page: Path) -> str:
     """The text with every place filled anew; ValueError, with the page's name, for a place that names nothing, or a
     cell that opens a line: Markdown ends the paragraph at such a comment."""
-    if opening := re.search(r"^ *(<!-- [^>]*\|[^>]* -->)", text, re.MULTILINE):
+    if opening := re.search(r"^ *(<!-- [^>]*;[^>]* -->)", text, re.MULTILINE):
         raise ValueError(f"{page}: {opening[1]} opens a line: put a word before it")
 
     def fill(place: re.Match) -> str:
-        cell = [part.strip() for part in (place["cell"] or "").split("|")[1:]]
+        cell = [part.strip() for part in (place["cell"] or "").split(";")[1:]]
         try:
             value = _value(place["file"], place["part"].strip(), cell, page)
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # of a part that the file cannot fill

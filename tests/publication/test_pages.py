@@ -22,10 +22,10 @@ def test_the_projects_pages_say_what_its_results_say(command):
 
 def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results_folder, tmp_path):
     text = (
-        "A <!-- bench: steps | steps of 4 | notes per second -->?<!-- end --> b.\n\n<!-- bench: steps --><!-- end -->"
+        "A <!-- bench: steps ; steps of 4 ; notes per second -->?<!-- end --> b.\n\n<!-- bench: steps --><!-- end -->"
     )
     filled = pages.rendered(text, tmp_path / "page.md")
-    assert "A <!-- bench: steps | steps of 4 | notes per second -->13<!-- end --> b." in filled
+    assert "A <!-- bench: steps ; steps of 4 ; notes per second -->13<!-- end --> b." in filled
     assert "| steps of 4 | fp32 | 13 | 1.00 | 50% |" in filled
     assert pages.rendered(filled, tmp_path / "page.md") == filled
 
@@ -36,11 +36,11 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results_folder, tmp_p
         ("benches: steps", "benches.json is missing, did you mean 'bench'"),
         ("code: grid", "no part 'grid', did you mean 'grids'"),
         ("bench: stepps", "no part 'stepps', did you mean 'steps'"),
-        ("bench: steps | steps of 4", "give a row and a column, or neither"),
+        ("bench: steps ; steps of 4", "give a row and a column, or neither"),
         ("bench: gains", "'runs'"),
-        ("bench: notice | a | b", "'runs'"),
-        ("bench: steps | steps of 5 | notes per second", "no 'steps of 5', did you mean 'steps of 4'"),
-        ("bench: steps | steps of 4 | note per second", "no 'note per second', did you mean 'notes per second'"),
+        ("bench: notice ; a ; b", "'runs'"),
+        ("bench: steps ; steps of 5 ; notes per second", "no 'steps of 5', did you mean 'steps of 4'"),
+        ("bench: steps ; steps of 4 ; note per second", "no 'note per second', did you mean 'notes per second'"),
     ],
 )
 def test_a_place_that_names_nothing_is_refused_with_its_page(results_folder, tmp_path, place, message):
@@ -49,7 +49,7 @@ def test_a_place_that_names_nothing_is_refused_with_its_page(results_folder, tmp
 
 
 def test_a_number_does_not_end_its_paragraph(results_folder, tmp_path):
-    cell = "<!-- bench: steps | steps of 4 | notes per second --><!-- end -->"
+    cell = "<!-- bench: steps ; steps of 4 ; notes per second --><!-- end -->"
     with pytest.raises(ValueError, match=r"page\.md: <!-- bench: .* opens a line: put a word before it"):
         pages.rendered(f"Some\n  {cell} notes.", tmp_path / "page.md")
 

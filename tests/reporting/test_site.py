@@ -4,12 +4,10 @@ import base64
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import PROJECT, shl
+from conftest import shl
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from shl_utils import runner
@@ -119,13 +117,6 @@ def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
         ("What others would do:", "skip"),
         ("print(1)", "skip"),
     ]
-
-
-def test_the_picture_of_the_readme_is_made_from_a_run(smoke, tmp_path):
-    command = [sys.executable, PROJECT / "docs" / "gains.py", smoke[0], tmp_path / "gains.png"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "TF-IDF + logistic" in done.stdout
-    assert (tmp_path / "gains.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_text_of_a_private_note_or_an_unfinished_run_is_not_shown(smoke, tmp_path):
