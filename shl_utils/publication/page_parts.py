@@ -14,7 +14,7 @@ from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, UNTESTED
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
-from shl_utils.reporting import findings, tables
+from shl_utils.reporting import cost_tables, findings, tables
 
 
 def notice(found: Found) -> str:
@@ -30,7 +30,7 @@ def conditions(found: Found) -> pd.DataFrame:
     seeds = ", ".join(str(run["parameters"]["seed"]) for run in runs)
     notes = " / ".join(f"{first['notes'][split]:,}" for split in ("train", "validation", "test"))
     last = [run["stages"][results_file.STAGE] for run in runs]
-    revisions = dict.fromkeys(one.get("revision", "")[:7] + " with changes" * one.get("dirty", False) for one in last)
+    revisions = dict.fromkeys(map(cost_tables.revision, last))
     machines = dict.fromkeys(f"{run['hardware']['cores']} cores, {run['hardware']['model']}" for run in runs)
     seconds = sum(stage["seconds"] for run in runs for stage in run["stages"].values())
     precisions = dict.fromkeys(line["precision"] for run in runs for line in run["computed"])

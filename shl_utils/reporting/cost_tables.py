@@ -85,8 +85,18 @@ def conditions(found: Mapping[str, Any]) -> pd.DataFrame:
         "notes": f"{p['source']}, at most {p['max_tokens']} tokens",
         "encoder": p["encoder"],
         "training": f"{p['epochs']} epochs in batches of {p['batch_size']}",
+        "revision": ", ".join(dict.fromkeys(map(revision, [found] if "revision" in found else _trainings(found)))),
     }
     return pd.DataFrame({"": lines}).rename_axis("measured with")
+
+
+def revision(made: Mapping[str, Any]) -> str:
+    """Seven digits of the revision that something was made with, and whether the working tree had changes."""
+    return f"{made.get('revision', '')[:7]}{' with changes' if made.get('dirty') else ''}"
+
+
+def _trainings(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [training for way in found["ways"].values() for training in way["trainings"]]
 
 
 def steps(found: Mapping[str, Any]) -> pd.DataFrame:
