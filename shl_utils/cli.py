@@ -109,14 +109,13 @@ def show_status(runs: Sequence[str], as_json: bool) -> int:
 
 @shl.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", help="As in `status`; gains are over the first.")
-@click.option("--different", is_flag=True, help="Allow runs on different data: each on its own, without gains.")
-@click.option("--out", type=_path, metavar="NAME", help="Also write NAME.md, NAME.html and NAME.json.")
-def compare_runs(runs: Sequence[str], different: bool, out: Path | None) -> None:
+@click.option("--out", type=_path, metavar="NAME", help="Also write NAME.md and NAME.json.")
+def compare_runs(runs: Sequence[str], out: Path | None) -> None:
     """Compare finished runs on the same data, with paired intervals."""
     from shl_utils.experiments import compare
     from shl_utils.reporting import tables
 
-    found = compare.compare_runs(_begun(runs), different=different)
+    found = compare.compare_runs(_begun(runs))
     for table in (found.shown, found.settings):
         print(f"{tables.markdown(table)}\n")
     print(tables.listed(found.definitions))

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
-from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics, verdicts
-from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics
 from shl_utils.evaluation.results import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
-from shl_utils.reporting import html_page, tables
+from shl_utils.reporting import tables
 from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import similarities, variants
 
@@ -32,20 +31,13 @@ IRRELEVANT_FOR_IDENTITY = {
 
 @dataclass(frozen=True)
 class Compared:
-    """table: `results.table`, one row per model; gains are valid only if `paired`. settings: parameters in which the
-    runs differ, one column per run. definitions: of the columns of `shown`."""
+    """table: `results.table`, one row per model; shown: the same for readers, definitions: of its columns. settings:
+    parameters in which the runs differ, one column per run."""
 
     table: pd.DataFrame
+    shown: pd.DataFrame
     settings: pd.DataFrame
     definitions: dict[str, str]
-    paired: bool
-
-    @property
-    def shown(self) -> pd.DataFrame:
-        """The table for readers; without gains where the runs' data differ."""
-        shown = tables.ablation(self.table)
-        of_pairs = [f"{title} {part}" for title in HEADLINE_METRICS.values() for part in ("gain", "p")]
-        return shown if self.paired else shown.drop(columns=of_pairs)
 
 
 @dataclass(frozen=True)
@@ -69,47 +61,35 @@ class _Model:
     core_seconds: float
 
 
-def compare_runs(folders: Sequence[Path], *, different: bool = False) -> Compared:
+def compare_runs(folders: Sequence[Path]) -> Compared:
     """Compare the models that `04_evaluate` of these runs measured; gains are over the first run's main model.
 
     Runs that differ in `training_seed` alone are seeds of one row. Of runs with equal parameters and seed, and of
     models with equal predictions, the first stands for all. All are measured with the bootstrap draws of the first run.
-    ValueError where notes, splits, codes or labels differ. With `different` they are measured each by itself, without
-    gains. FileNotFoundError or ValueError name a file that is missing or altered.
+    ValueError where notes, splits, codes or labels differ. FileNotFoundError or ValueError name a file that is missing
+    or altered.
     """
     loaded = [_load(folder) for folder in folders]
     names = [run.name for run in loaded]
     if len(set(names)) < len(names):
         raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
-    paired = _same_data(loaded, different=different)
-    measured, core_seconds = _measure(loaded, paired=paired)
-    how = {"times": loaded[0].parameters.permutations, "seed": loaded[0].parameters.seed}
-    if paired:
-        table = results.table(measured, reference=next(iter(measured)), **how)
-    else:
-        table = pd.concat(results.table({key: one}, reference=key, **how) for key, one in measured.items())
+    _refuse_other_data(loaded)
+    measured, core_seconds = _measure(loaded)
+    times, seed = loaded[0].parameters.permutations, loaded[0].parameters.seed
+    table = results.table(measured, reference=next(iter(measured)), times=times, seed=seed)
     table = table.assign(core_seconds=core_seconds, failed=0)
-    definitions = tables.definitions(table, times=how["times"])
+    definitions = tables.definitions(table, times=times)
     definitions |= tables.identify_data({run.name: run.fingerprints for run in loaded})
-    for name in ("(row)",) if paired else ("(row)", "gain", "p", verdicts.MARK):
-        definitions.pop(name, None)
-    return Compared(table, _settings(loaded), definitions, paired)
+    del definitions["(row)"]  # all rows are comparable
+    return Compared(table, tables.ablation(table), _settings(loaded), definitions)
 
 
 def write(compared: Compared, target: Path) -> list[Path]:
-    """Write `target`.md, `target`.html and `target`.json, and return their paths."""
-    files = [target.with_name(target.name + end) for end in (".md", ".html", ".json")]
+    """Write `target`.md and `target`.json, and return their paths."""
+    files = [target.with_name(target.name + end) for end in (".md", ".json")]
     target.parent.mkdir(parents=True, exist_ok=True)
     tables.write_markdown(files[0], compared.shown, compared.settings, definitions=compared.definitions)
-    parts = [
-        html_page.table(compared.shown),
-        html_page.heading("What differs"),
-        html_page.table(compared.settings),
-        html_page.listed(compared.definitions),
-    ]
-    files[1].write_text(html_page.page("Runs side by side", parts), encoding="utf-8")
-    models = json.loads(compared.table.set_index("row").to_json(orient="index"))
-    storage.write_json(files[2], {"paired": compared.paired, "models": models})
+    storage.write_json(files[1], {"models": json.loads(compared.table.set_index("row").to_json(orient="index"))})
     return files
 
 
@@ -120,33 +100,30 @@ def _load(folder: Path) -> _Run:
     return _Run(folder.name, parameters, corpus, corpora.fingerprints(corpus), folder, seconds)
 
 
-def _same_data(loaded: list[_Run], *, different: bool) -> bool:
-    """Whether all have the data of the first, with unfiltered test labels; ValueError if not, unless `different`."""
+def _refuse_other_data(loaded: list[_Run]) -> None:
+    """ValueError unless all have the data of the first, with unfiltered test labels."""
     first = loaded[0]
     faults = []
     for run in loaded[1:]:
         other = [name for name, value in first.fingerprints.items() if run.fingerprints[name] != value]
         faults += [f"{run.name} has other {', '.join(other)} than {first.name}"] if other else []
     faults += [f"{run.name} filters its test labels" for run in loaded if run.parameters.filter_labels == "all"]
-    if faults and not different:
-        raise ValueError(f"{'; '.join(faults)}: no difference can be told; --different sets them side by side")
-    return not faults
+    if faults:
+        raise ValueError(f"{'; '.join(faults)}: no difference can be told")
 
 
-def _measure(loaded: list[_Run], *, paired: bool) -> tuple[dict[str, Measured], dict[str, float]]:
+def _measure(loaded: list[_Run]) -> tuple[dict[str, Measured], dict[str, float]]:
     """Metrics and core-seconds of every model, by an id: the first of its runs, and its folder there. Names hold those
     of the runs. A model that predicts exactly what another does, such as the linear model of runs on the same data,
     appears once."""
+    first = loaded[0]
+    order, patients = first.corpus.notes["note"].iloc[first.corpus.rows("test")], results.test_patients(first.corpus)
     groups: dict[str, dict[int, _Run]] = {}
     for run in loaded:
-        settings = run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY)
-        same = json.dumps([settings, run.fingerprints], sort_keys=True)
+        same = json.dumps(run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY), sort_keys=True)
         groups.setdefault(same, {}).setdefault(run.parameters.training_seed, run)
     measured, core_seconds = {}, {}
     for group in (list(seeds.values()) for seeds in groups.values()):
-        first = loaded[0] if paired else group[0]
-        order = first.corpus.notes["note"].iloc[first.corpus.rows("test")]
-        patients = results.test_patients(first.corpus)
         by_run = [_models(run, order) for run in group]
         for place in by_run[0]:
             seeds = [models[place] for models in (by_run[:1] if place == linear_baseline.FOLDER else by_run)]
@@ -157,7 +134,7 @@ def _measure(loaded: list[_Run], *, paired: bool) -> tuple[dict[str, Measured], 
                 patients=patients,
                 mean_ap=[model.mean_ap for model in seeds],
             )
-            if not paired or not any(_equal(found, other) for other in measured.values()):
+            if not any(_equal(found, other) for other in measured.values()):
                 key = f"{group[0].name}/{place}"
                 runs = ", ".join(run.name for run in group[: len(seeds)])
                 measured[key] = replace(found, name=f"{seeds[0].name} ({runs})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,6 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; font-size: 0.9em; display: block; overflow-x: auto }
 th, td { padding: 0.2rem 0.6rem; text-align: left; border-bottom: 1px solid #8886; vertical-align: top }
 thead th { border-bottom: 2px solid #888a }
-.small { font-size: 0.9em; opacity: 0.8 }
 """
 
 
@@ -38,8 +37,3 @@ def heading(text: str) -> str:
 def table(shown: pd.DataFrame) -> str:
     """An HTML table with the index, all values as text."""
     return shown.rename_axis(None).to_html(border=0, justify="left")
-
-
-def listed(definitions: Mapping[str, str]) -> str:
-    lines = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(text)}</li>" for name, text in definitions.items())
-    return f"<ul class=small>{lines}</ul>"
