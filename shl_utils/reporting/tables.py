@@ -226,7 +226,8 @@ def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     tested = lines[lines["verdict"] != verdicts.UNTESTED]
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "metric"])
     shown = pd.concat([tested, never.set_index("claim")]).loc[lines.index.unique()].reset_index()
-    texts = shown["verdict"].where(shown["gain"].isna(), shown["verdict"] + ", " + shown.apply(change, axis=1))
+    known = (dict(line) for _, line in shown.iterrows())
+    texts = [line["verdict"] + (f", {change(line)}" if line["gain"] == line["gain"] else "") for line in known]
     shown = shown.assign(text=texts, metric=shown["metric"].map(HEADLINE_METRICS))
     wide = shown.pivot(index=keys, columns="metric", values="text")
     wide = wide.reindex(index=shown.set_index(keys).index.unique(), columns=[*HEADLINE_METRICS.values()])

@@ -154,6 +154,7 @@ def test_runs_stand_side_by_side(tmp_path):
     assert said.index.get_level_values("run").tolist() == ["first (R1)", "second (R3)"] * 3
     whole = shown.loc["With beta R1, the whole method beats one BCE model"]
     assert whole["micro"].tolist() == ["loses, -10.0 [-12.0, -8.0]"] * 2
+    assert tables.verdict(lines[:0]).empty
     _, axes = plots.plt.subplots(1, 2)
     drawn = plots.verdict(lines[lines["verdict"] != "not tested"], axes)[0].get_yticklabels()
     assert [label.get_text().replace("\n", " ") for label in drawn] == [*list(FOUND)[:2], f"({FILTER})"], (
