@@ -39,7 +39,8 @@ class Answer:
         """As printed."""
         if isinstance(self.right, str):
             return self.right
-        return f"{self.right:.4g}" + (" %" if self.unit == "%" else f" {self.unit}".rstrip())
+        digits = f"{self.right:.3g}" if abs(self.right) < 1000 else f"{self.right:,.0f}"
+        return f"{digits} {self.unit}".rstrip()
 
     def holds(self, value: float) -> bool:
         return bool(abs(value - self.right) <= self.within)
@@ -106,7 +107,7 @@ def _() -> Answer:
 def _(counts: NDArray, chosen: int) -> Answer:
     return Answer(
         int((counts >= chosen).sum()),
-        f"Of {len(counts)} codes. The frequent ones alone would be easier to score well on, and no longer the task.",
+        f"All are {len(counts)}. The frequent ones alone would be easier to score well on, and no longer the task.",
         "Read where a line of that height meets the long tail above.",
         within=3,
         unit="codes",
@@ -125,8 +126,8 @@ def _(own: NDArray, random: NDArray) -> Answer:
 @ANSWERS.add("01-toy")
 def _(toy: pd.DataFrame) -> Answer:
     order = toy["similarity"].sort_values()
-    why = "A word that is mentioned counts, whether the finding is there or denied."
-    return Answer(f"{order.index[-1]} most, {order.index[0]} least", why)
+    why = "Fracture is denied by the note, cough affirmed; of sepsis it says nothing. Resemblance is neither."
+    return Answer(f"from the most alike on: {', '.join(order.index[::-1])}", why)
 
 
 @ANSWERS.add("01-1")
@@ -255,10 +256,11 @@ def _(by_bin: pd.DataFrame) -> Answer | None:
 
 @ANSWERS.add("04-1")
 def _(low: float, high: float) -> Answer:
+    apart = low > 0 or high < 0
+    said = f"all {'above' if low > 0 else 'below'} zero" if apart else "it holds zero, which does not prove them equal"
     return Answer(
-        "yes" if low > 0 or high < 0 else "no",
-        f"The interval is {100 * low:+.1f} to {100 * high:+.1f} points. Where it holds zero, the two are not told "
-        "apart, which is no proof that they are equal.",
+        "yes" if apart else "no",
+        f"The interval is {100 * low:+.1f} to {100 * high:+.1f} points: {said}.",
         "Does the interval of the gain hold zero?",
         choices=YES_NO,
     )
@@ -281,7 +283,7 @@ def _(at_half: int, chosen: int) -> Answer | None:
         return None
     why = "Validation prefers fewer and surer codes here."
     if at_half < chosen:
-        why = "A model that saw few positives of a code gives it low probabilities, even where it ranks the notes well."
+        why = "F1 is mostly best below 0.5: a code that is right almost half of the time still lifts it."
     return Answer(
         "fewer" if at_half < chosen else "more",
         f"{at_half:,} codes at 0.5, {chosen:,} at the threshold from validation. {why}",
@@ -398,14 +400,13 @@ def _(codes: pd.DataFrame) -> Answer:
         if sentence.start == 0
     }
     denied = given[given["description"].str.casefold() == "pneumothorax"]
-    kept = [
-        f"{name} is given at {probability:.2f} though the note denies it."
-        for name, probability in zip(denied["description"], denied["probability"])
-    ]
+    said = []
+    for name, probability in zip(denied["description"], denied["probability"]):
+        by_word = "falls without" if name in falls else "does not fall without"
+        said.append(f"{name} is given at {probability:.2f} though the note denies it, and {by_word} its sentence.")
     if not falls:
-        return Answer("none of the predicted ones", " ".join([*kept, "No predicted code needs the first sentence."]))
-    asked = "Does that sentence affirm the code? A denied one that falls was found by its word."
-    return Answer(max(falls, key=falls.get), " ".join([*kept, asked]))
+        return Answer("none of the predicted ones", " ".join([*said, "No predicted code needs the first sentence."]))
+    return Answer(max(falls, key=falls.get), " ".join([*said, "What a model needs need not be what is said."]))
 
 
 @ANSWERS.add("08-guess")

@@ -54,9 +54,10 @@ def check(question: str, guess: Any, *known: Any) -> Feedback:
             return Feedback(OPEN, f"Write {' or '.join(map(repr, answer.choices))}.")
         good, direction = read == answer.right, "No."
     else:
-        read = number(guess)
-        if read is None:
+        known = numbers(guess, answer.unit)
+        if not known:
             return Feedback(OPEN, "Write a number.")
+        read = next(filter(answer.holds, known), known[0])
         good, direction = answer.holds(read), "Too low." if read < answer.right else "Too high."
         if not good and answer.unit == "%" and answer.holds(100 * read):
             return Feedback(OPEN, "Do you mean per cent? Write it in per cent.")
@@ -86,19 +87,21 @@ def recall(question: str, *known: Any) -> Feedback:
     return Feedback(OPEN, f"{guessed}. It is {answer.shown}. {answer.why}", answered=True)
 
 
-def number(text: Any) -> float | None:
-    """The number that a reader wrote: 98, numpy's 98.0, "98", "98 %", "0,98", "2,597"; None where it is none."""
+def numbers(text: Any, unit: str = "") -> list[float]:
+    """What a reader's number may mean: of 98, numpy's 98.0, "98", "98 %", "98 codes" or "0,98" one; of "2,597" two,
+    since a comma parts thousands or decimals; none where it is no number. unit: that may stand after it."""
     if isinstance(text, bool):
-        return None
+        return []
     if isinstance(text, Real):
-        return float(text)
-    word = str(text).strip().removesuffix("%").strip()
+        return [float(text)]
+    word = str(text).strip().removesuffix("%").removesuffix(unit).strip()
+    spelled = [word.replace(",", ".")]
     if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", word):
-        word = word.replace(",", "")
+        spelled.insert(0, word.replace(",", ""))
     try:
-        return float(word.replace(",", "."))
+        return [float(one) for one in spelled if one.count(".") < 2]
     except ValueError:
-        return None
+        return []
 
 
 def _choice(text: Any, choices: tuple[str, ...]) -> str | None:

@@ -23,26 +23,34 @@ def fresh(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("text", "values"),
     [
-        (98, 98),
-        (np.float32(0.5), 0.5),
-        (np.int64(7), 7),
-        ("98", 98),
-        (" 98 % ", 98),
-        ("0,98", 0.98),
-        ("0,125", 0.125),
-        ("2,597", 2597),
-        ("1,234.5", 1234.5),
-        ("-3", -3),
-        (True, None),
-        ("many", None),
-        ("1,2,3", None),
-        ([98], None),
+        (98, [98]),
+        (np.float32(0.5), [0.5]),
+        (np.int64(7), [7]),
+        ("98", [98]),
+        (" 98 % ", [98]),
+        ("33 codes", [33]),
+        ("0,98", [0.98]),
+        ("0,125", [0.125]),
+        ("2,597", [2597, 2.597]),
+        ("1,234.5", [1234.5]),
+        ("-3", [-3]),
+        (True, []),
+        ("many", []),
+        ("1,2,3", []),
+        ([98], []),
     ],
 )
-def test_a_number_is_read_as_it_is_written(text, value):
-    assert exercises.number(text) == (None if value is None else pytest.approx(value))
+def test_a_number_is_read_as_it_is_written(text, values):
+    assert exercises.numbers(text, "codes") == pytest.approx(values)
+
+
+def test_a_comma_of_decimals_is_no_miss(monkeypatch):
+    monkeypatch.setitem(ANSWERS, "points", lambda: Answer(5.88, "why", within=0.01, unit="points"))
+    assert exercises.check("points", "5,882").text == "Right: 5.88 points. why"
+    monkeypatch.setitem(ANSWERS, "notes", lambda: Answer(12_345, "why", within=1))
+    assert exercises.check("notes", "12,345").text == "Right: 12,345. why"
 
 
 @pytest.mark.parametrize("empty", [None, "", "  "])
