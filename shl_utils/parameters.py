@@ -107,7 +107,7 @@ class Parameters(_Brought):
         "quantile", "unit of filter_threshold: cosine similarity, or its quantile over the training labels"
     )
     filter_threshold: float = _filter(
-        0.1, "labels are removed where note and code description are less similar than this", ge=-1, le=1
+        0.1, "share of the training labels to remove, the least similar first; or a cosine, by filter_by", ge=-1, le=1
     )
     filter_labels: Literal["none", "train", "train+validation", "all"] = _filter(
         "train", "splits whose labels are filtered; 'all' changes the test labels too"

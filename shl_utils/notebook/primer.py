@@ -126,7 +126,7 @@ def layer_passes(frozen: int, ax: Axes) -> Axes:
     ax.barh(["one model", f"{segments} segments"], [frozen] * 2, color=CHANCE, hatch="//", label="frozen, once")
     trained = [one - frozen, all_segments - frozen]
     ax.barh(["one model", f"{segments} segments"], trained, left=frozen, color="C0", label="trained, each time")
-    ax.set(xlabel="passes through a layer, per training note", xlim=(0, 80))
+    ax.set(xlabel="passes through a layer, per training note", xlim=(0, 110))
     ax.set(title=f"{frozen} of {layers} layers frozen: segments take {all_segments / one:.1f} times one model")
     ax.legend(loc="upper right")
     return ax

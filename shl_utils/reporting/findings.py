@@ -59,6 +59,13 @@ def _segment(codes: int, least: int, most: int) -> str:
     return f"{codes:,} code{'s' * (codes != 1)} of {reach} training notes"
 
 
+SHARES = (
+    "The most generous measure of the method has its loss, its segments, a filter on all labels, and each segment "
+    "scored on its own notes. What is its gain over one BCE model made of? A factor's share is its gain averaged over "
+    "all orders in which the factors could be changed (Shapley 1953). The shares add up to the gain."
+)
+
+
 def summarize_training(records: Sequence[SegmentRecord]) -> str:
     """The best validation AP of the rarest and of the most frequent segment, with its epoch."""
     parts, names = [], ["segment of the rarest codes", "segment of the most frequent codes"]
@@ -142,9 +149,8 @@ def summarize_verdicts(lines: pd.DataFrame) -> str:
     for metric, name in NAMES.items():
         found = tested.loc[tested["metric"] == metric, "verdict"].value_counts()
         gain, lose, equivalent, rest = (found.get(said, 0) for said in verdicts.TESTED)
-        parts.append(
-            f"{name} gains with {gain}, loses with {lose}, is equivalent with {equivalent}, inconclusive with {rest}"
-        )
+        parts.append(f"in {name} {gain} gain, {lose} lose, {equivalent} are equivalent, {rest} inconclusive")
     where = f" in {runs} runs, each counted" if runs > 1 else ""
-    of_all = f"Of {theirs.index.nunique()} claims of the paper{where}, {tested.index.nunique()} were tested"
+    asked = f"{theirs.index.nunique()} comparisons that ask for the paper's claims"
+    of_all = f"Of {asked}{where}, {tested.index.nunique()} were tested"
     return f"{of_all}: {'; '.join(parts)}. All but the primary comparison are exploratory."

@@ -286,7 +286,7 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.set(xlabel=unit)
         ax.margins(x=0.12)
     axes[1].set_yticklabels([])
-    axes[0].set_title(f"{table['seconds'].sum():.0f} s in all, most of them in {table['seconds'].idxmax()}")
+    axes[0].set_title(f"Last attempts: {table['seconds'].sum():.0f} s, most in {table['seconds'].idxmax()}")
     return axes
 
 
@@ -309,9 +309,9 @@ def segment_counts(table: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.set_ylim(bottom=0)
     first, last = table.index[[0, -1]]
     ratios = table.loc[last] / table.loc[first]
-    axes[0].set_title(f"{last} segments: {ratios['seconds']:.1f} times the seconds of {first}")
-    axes[1].set_title(f"{ratios['peak_memory_mb']:.1f} times the memory")
-    axes[2].set_title(f"macro-F1 is best with {table['macro_f1_present'].idxmax()}")
+    axes[0].set_title(f"{ratios['seconds']:.1f} x the seconds")
+    axes[1].set_title(f"{ratios['peak_memory_mb']:.1f} x the memory")
+    axes[2].set_title(f"macro-F1 best with {table['macro_f1_present'].idxmax()}")
     return axes
 
 

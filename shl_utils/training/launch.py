@@ -127,7 +127,7 @@ def _described(folder: Path, plans: list[Plan], due: list[tuple[Plan, int]], how
     variants = VARIANTS.dump_python([plan.variant for plan in plans], mode="json")
     storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": variants, "how": how})
     try:
-        with progress.watched(share, f"train {len(due)} segments"):
+        with progress.watched(share, f"train {len(due)} models"):
             yield
     finally:
         (folder / CONFIG).unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def test_cost_by_number_of_segments_is_a_mean_over_seeds_at_the_chosen_rates():
     assert table["seconds"].to_dict() == {1: 40.0, 14: 100.0}
     _, axes = plots.plt.subplots(1, 3)
     plots.segment_counts(table, axes)
-    assert axes[0].get_title(loc=plots.plt.rcParams["axes.titlelocation"]) == "14 segments: 2.5 times the seconds of 1"
+    assert axes[0].get_title(loc=plots.plt.rcParams["axes.titlelocation"]) == "2.5 x the seconds"
     assert cost_tables.segments(found).loc[14, ["eta", "seconds", "micro-F1"]].tolist() == ["0.25", "100", "80.0"]
 
 

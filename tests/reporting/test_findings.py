@@ -49,12 +49,16 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     lines.index = [claim for claim in claims for _ in range(2)]
     lines["papers"] = [True] * 4 + [False] * 2
     text = findings.summarize_verdicts(lines)
-    assert text.startswith("Of 2 claims of the paper, 1 were tested: micro-F1 gains with 1, loses with 0, ")
-    counts = "macro-F1 gains with 0, loses with 1, is equivalent with 0, inconclusive with 0. "
+    assert text.startswith(
+        "Of 2 comparisons that ask for the paper's claims, 1 were tested: in micro-F1 1 gain, 0 lose, "
+    )
+    counts = "in macro-F1 0 gain, 1 lose, 0 are equivalent, 0 inconclusive. "
     assert counts in text, "what is not the paper's does not count"
     assert text.endswith("All but the primary comparison are exploratory.")
     again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
-    assert again.startswith("Of 2 claims of the paper in 2 runs, each counted, 1 were tested: micro-F1 gains with 2, ")
+    assert again.startswith(
+        "Of 2 comparisons that ask for the paper's claims in 2 runs, each counted, 1 were tested: in micro-F1 2, "
+    )
 
 
 def test_the_primary_comparison_is_said_first_with_its_verdicts():
