@@ -57,7 +57,7 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     assert text.endswith("All but the primary comparison are exploratory.")
     again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
     assert again.startswith(
-        "Of 2 comparisons that ask for the paper's claims in 2 runs, each counted, 1 were tested: in micro-F1 2, "
+        "Of 2 comparisons that ask for the paper's claims in 2 runs, each counted, 1 were tested: in micro-F1 2 gain, "
     )
 
 
