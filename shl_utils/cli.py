@@ -288,7 +288,7 @@ def clean(file: Path) -> None:
 
 
 @shl.command("lab", context_settings={"ignore_unknown_options": True})
-@click.argument("more", nargs=-1, help="Options of JupyterLab, such as --no-browser.")
+@click.argument("more", nargs=-1, metavar="[OPTION]...", help="Options of JupyterLab, such as --no-browser.")
 def start_lab(more: tuple[str, ...]) -> None:
     """Open the notebooks in JupyterLab: copies of them, in runs/lab/."""
     from shl_utils.notebook import lab

@@ -24,7 +24,9 @@ from shl_utils.runs import progress, storage
 
 Values = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): the estimate, then the value in every bootstrap draw
 ENDS = ("", "_low", "_high")  # of the columns that hold an estimate and its interval
-INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several (with three it holds 79% to 93%)"
+INTERVAL = (
+    f"{resampling.INTERVAL}, and over seeds of training where there are several (of seeds alone, three cover 79%)"
+)
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def model_names(parameters: Parameters) -> dict[str, str]:
     for one in experiments(parameters.grid, parameters):
         for model in itertools.chain(*one.options):
             folder = "main" if model.folder == variants.MAIN else model.folder
-            named[folder] = f"{one.name}, seed {model.parameters.training_seed}"
+            named.setdefault(folder, f"{one.name}, seed {model.parameters.training_seed}")
     return named
 
 

@@ -109,7 +109,7 @@ def _refuse_other_data(loaded: list[_Run]) -> None:
         faults += [f"{run.name} has other {', '.join(other)} than {first.name}"] if other else []
     faults += [f"{run.name} filters its test labels" for run in loaded if run.parameters.filter_labels == "all"]
     if faults:
-        raise ValueError(f"{'; '.join(faults)}: no difference can be told")
+        raise ValueError(f"{'; '.join(faults)}: no difference can be told; name runs on the same data")
 
 
 def _measure(loaded: list[_Run]) -> tuple[dict[str, Measured], dict[str, float]]:

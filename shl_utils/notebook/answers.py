@@ -126,7 +126,7 @@ def _(own: NDArray, random: NDArray) -> Answer:
 @ANSWERS.add("01-toy")
 def _(toy: pd.DataFrame) -> Answer:
     order = toy["similarity"].sort_values()
-    why = "Fracture is denied by the note, cough affirmed; of sepsis it says nothing. Resemblance is neither."
+    why = "The note denies the fracture, affirms the cough and says nothing of sepsis: resemblance tells none of this."
     return Answer(f"from the most alike on: {', '.join(order.index[::-1])}", why)
 
 

@@ -54,10 +54,10 @@ def check(question: str, guess: Any, *known: Any) -> Feedback:
             return Feedback(OPEN, f"Write {' or '.join(map(repr, answer.choices))}.")
         good, direction = read == answer.right, "No."
     else:
-        known = numbers(guess, answer.unit)
-        if not known:
+        meant = numbers(guess, answer.unit)
+        if not meant:
             return Feedback(OPEN, "Write a number.")
-        read = next(filter(answer.holds, known), known[0])
+        read = next(filter(answer.holds, meant), meant[0])
         good, direction = answer.holds(read), "Too low." if read < answer.right else "Too high."
         if not good and answer.unit == "%" and answer.holds(100 * read):
             return Feedback(OPEN, "Do you mean per cent? Write it in per cent.")

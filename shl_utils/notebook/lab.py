@@ -32,7 +32,7 @@ def copy(folder: Path) -> Path:
 
 
 def start(folder: Path, *more: str) -> None:
-    """Open the first copy in JupyterLab, until it is stopped. more: further options of JupyterLab."""
+    """Open the first copy in JupyterLab, beside the runs, until it is stopped. more: further options of JupyterLab."""
     from jupyterlab.labapp import LabApp  # a second to import
 
-    LabApp.launch_instance([SETTINGS, str(copy(folder)), *more])
+    LabApp.launch_instance([SETTINGS, f"--ServerApp.root_dir={folder.parent}", str(copy(folder)), *more])

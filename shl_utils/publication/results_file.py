@@ -50,6 +50,8 @@ def publish(name: str, files: Sequence[Path]) -> Path:
     if any(one != alike[0] for one in alike):
         remedy = f"take another name, or delete {target} and publish all anew"
         raise ValueError(f"{', '.join(runs)} differ in more than `seed`: {remedy}")
+    if len({json.dumps(_names(run)) for run in runs.values()}) > 1:
+        raise ValueError(f"{', '.join(runs)} have other names of rows or claims: run them with one version")
     if len({run["test_notes"] for run in runs.values()}) < len(runs):
         raise ValueError(f"{', '.join(runs)}: two have the same test notes, so they are not two splits")
     target.parent.mkdir(exist_ok=True)
@@ -90,6 +92,11 @@ def record(path: Path) -> dict[str, Any]:
         "tables": {name: _records(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES},
         "trained": [_trained(one) for one in segment_record.read_all(folder / "segments")],
     }
+
+
+def _names(run: Found) -> list[list[str]]:
+    """What rows and claims are called, by which splits are pooled; it may differ between versions."""
+    return [[row["row"] for row in run["tables"]["ablation"]], [line["claim"] for line in run["claims"]]]
 
 
 def _trained(record: SegmentRecord) -> dict[str, Any]:

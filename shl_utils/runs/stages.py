@@ -181,7 +181,7 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
 
 
 def _trace(stage: str) -> dependencies.Code:
-    """The code of a stage: of its notebook, or of the copy of it that this kernel runs, as `make lab` makes them."""
+    """The code of a stage: of its notebook, or of the copy of it that this kernel runs, as `shl lab` makes them."""
     notebook, opened = stamps.notebook(stage), Path(os.environ.get("JPY_SESSION_NAME", ""))
     if opened.name != notebook.name or not opened.is_file():
         return dependencies.trace_notebook(notebook)

@@ -85,6 +85,7 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
         (theme,) = re.findall(r'href="(reveal/dist/theme/[a-z]+\.css)"', text)
         assert "http" not in re.sub(r"/\*.*?\*/", "", (tmp_path / "slides" / theme).read_text(), flags=re.DOTALL)
         assert "put yours in place of None" not in text
+        assert "Run a cell with Shift+Enter" not in text
         assert "| Reads |" not in text
     assert "Average precision" in (tmp_path / "slides" / "primer.html").read_text(encoding="utf-8")
     first = (tmp_path / "slides" / "00_imbalance.html").read_text(encoding="utf-8")
