@@ -252,7 +252,8 @@ def test_a_kernel_older_than_an_edit_is_to_be_restarted(monkeypatch, tmp_path):
 def test_a_copy_that_jupyterlab_runs_counts_as_the_notebook_unless_its_code_was_edited(tmp_path, monkeypatch):
     notebook = stamps.notebook("02_segment")
     text = notebook.read_text(encoding="utf-8")
-    for name, edited in (("same", text), ("other", text.replace("eta=2.0)", "eta=3.0)"))):
+    assert "(0.5, 2.0)" in text
+    for name, edited in (("same", text), ("other", text.replace("(0.5, 2.0)", "(0.5, 3.0)"))):
         copy = tmp_path / name / notebook.name
         copy.parent.mkdir()
         copy.write_text(edited, encoding="utf-8")
