@@ -398,3 +398,13 @@ def test_one_seed_can_be_paired_with_several(tmp_path):
     text += "- loss: [focal]\n  training_seed: [0, 1, 2]"
     assert [len(one.models) for one in experiments(tmp_path, text)] == [1, 3]
     assert experiments(tmp_path, "- scoring: [union]\n  training_seed: [0, 1000, 1000000]"), "no partner needs a seed"
+
+
+def test_a_model_that_rows_share_has_the_name_of_the_first(tmp_path):
+    """The filter on test labels trains nothing: its row has the models of the row before it."""
+    path = tmp_path / "g.yaml"
+    path.write_text("- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [train, all]\n", encoding="utf-8")
+    names = ablation.model_names(check({"grid": str(path)}))
+    assert "segments, sh, filter, seed 0" in names.values()
+    assert not [name for name in names.values() if "filter on test too" in name]
+    assert names["reference"].startswith("one model, bce, no filter")

@@ -183,3 +183,15 @@ def test_every_parameter_file_and_grid_is_listed_with_what_it_says():
     for table in (code_tables.grids(), code_tables.runs()):
         assert (table["what"].str.len() > 20).all(), "each begins with a comment"
     assert code_tables.runs().loc["`study/openi_101.yaml`", ["source", "grid"]].tolist() == ["openi", "study"]
+
+
+@pytest.mark.slow
+def test_splits_whose_rows_have_other_names_are_not_pooled(published, results_folder, tmp_path):
+    path = results_folder / "small.json"
+    (run,) = published["runs"].values()
+    run["tables"]["ablation"][0]["row"] = "unified bce"
+    path.write_text(json.dumps(published))
+    again = tmp_path / "again.yaml"
+    again.write_text((PROJECT / "params" / "smoke.yaml").read_text())
+    with pytest.raises(ValueError, match="have other names of rows or claims: run them with one version"):
+        results_file.publish("small", [again])
