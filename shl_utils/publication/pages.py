@@ -1,7 +1,7 @@
 """Pages whose tables, sentences, pictures and numbers come from files in `results/`, or from the code: `shl docs`.
 
 A place in a page is a comment, what it stands for, and the comment `end`. The first comment names a file, something of
-it (a key of PARTS, or a picture) and, for one cell of a table, its row and column. `code` is no file: CODE holds its.
+it (a key of PARTS, or a picture) and, for one cell of a table, its row and column. `all` is no file: WHOLE holds its.
 
     <!-- cost_bf16: training --> the table <!-- end -->
     <!-- cost_bf16: training ; ours: segments, top 1 ; seconds -->94<!-- end -->
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from shl_utils.hints import nearest
 from shl_utils.notebook import style
-from shl_utils.publication import code_tables, page_parts, results_file
+from shl_utils.publication import code_tables, corpora, page_parts, results_file
 from shl_utils.reporting import cost_tables, plots, tables
 from shl_utils.runs import provenance, storage
 
@@ -49,7 +49,9 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "gradients": page_parts.gradients,
     "weights": page_parts.weights,
 }
-CODE = {name: getattr(code_tables, name) for name in ("commands", "parameters", "runs", "grids")}
+# of the code, or of many published runs together
+WHOLE = {name: getattr(code_tables, name) for name in ("commands", "parameters", "runs", "grids")}
+WHOLE |= {"corpora": corpora.table, "rule": corpora.rule}
 PICTURE = "picture"
 
 
@@ -87,8 +89,8 @@ def rendered(text: str, page: Path) -> str:
 def _value(file: str, part: str, cell: list[str], page: Path) -> str:
     if len(cell) not in (0, 2):
         raise ValueError("give a row and a column, or neither")
-    if file == "code":
-        return f"\n\n{tables.markdown(_known(CODE, part)())}\n\n"
+    if file == "all":
+        return _shown(_known(WHOLE, part)())
     path = results_file.FOLDER / f"{file}.json"
     if not path.exists():
         raise ValueError(f"{path} is missing{nearest(file, [known.stem for known in path.parent.glob('*.json')])}")
@@ -97,6 +99,10 @@ def _value(file: str, part: str, cell: list[str], page: Path) -> str:
     found = _known(PARTS, part)(json.loads(path.read_text(encoding="utf-8")))
     if cell:
         return _cell(found, *cell)
+    return _shown(found)
+
+
+def _shown(found: pd.DataFrame | str) -> str:
     return found if isinstance(found, str) else f"\n\n{tables.markdown(found)}\n\n"
 
 

@@ -34,7 +34,7 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results_folder, tmp_p
     ("place", "message"),
     [
         ("benches: steps", "benches.json is missing, did you mean 'bench'"),
-        ("code: grid", "no part 'grid', did you mean 'grids'"),
+        ("all: grid", "no part 'grid', did you mean 'grids'"),
         ("bench: stepps", "no part 'stepps', did you mean 'steps'"),
         ("bench: steps ; steps of 4", "give a row and a column, or neither"),
         ("bench: gains", "'runs'"),

@@ -1,0 +1,53 @@
+"""The rule that says when segments help."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from shl_utils.publication import corpora
+
+
+def judged(**lines):
+    return pd.DataFrame(lines, index=["share", "verdict"]).T
+
+
+MADE = {"openi_top20": (0.2, "gains"), "openi": (0.4, "gains"), "openi_depth2": (0.5, "inconclusive")}
+MADE |= {"synthetic": (0.8, "loses"), "codiesp": (0.9, "loses")}
+
+
+@pytest.mark.parametrize(
+    ("others", "right", "judgement"),
+    [
+        ({"reuters": (0.1, "gains"), "x": (0.7, "loses"), "y": (0.9, "equivalent")}, "2 gain or lose, 2", "it holds"),
+        ({"reuters": (0.1, "gains"), "x": (0.5, "loses")}, "2 gain or lose, 1", "it does not hold"),
+        ({"reuters": (0.1, "gains"), "x": (0.5, "inconclusive")}, "1 gain or lose, 1", "it is not tested"),
+    ],
+)
+def test_the_cut_lies_halfway_and_others_test_it(others, right, judgement):
+    text = corpora.said(judged(**MADE, **others))
+    assert "The cut is at 60% of shared notes" in text
+    assert f"Of {len(others)} other corpora {right} of them as the cut says: {judgement}." in text
+
+
+def test_no_rule_is_made_of_an_overlap_or_of_one_side():
+    text = corpora.said(judged(**MADE | {"openi_top20": (0.3, "loses")}))
+    assert text == "There is no rule: segments gain at up to 40% of shared notes, and lose from 30%."
+    text = corpora.said(judged(openi=(0.4, "gains"), codiesp=(0.9, "equivalent"), reuters=(0.9, "loses")))
+    assert text == "There is no rule: of 2 corpora segments gain on 1 and lose on 0."
+
+
+def test_without_a_run_the_page_says_so(results_folder):
+    assert corpora.table() == corpora.rule() == "Not run yet."
+
+
+@pytest.mark.slow
+def test_every_corpus_has_a_line_with_its_facts_and_gains(published, results_folder):
+    (run,) = published["runs"].values()
+    run["file"] = "params/corpora/openi.yaml"
+    (results_folder / "small.json").write_text(json.dumps(published))
+    line = corpora.table().loc["openi"]
+    assert line["rule"] == "made"
+    assert line["shared notes"] == f"{run['described']['share of shared notes']:.0%}"
+    row = next(row for row in run["tables"]["ablation"] if not row["reference"])
+    assert line["micro gain"].startswith(f"{100 * row['micro_f1_gain']:+.1f} [")
