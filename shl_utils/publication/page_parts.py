@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, UNTESTED
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
@@ -76,6 +77,25 @@ def verdicts(found: Found) -> pd.DataFrame:
 def primary(found: Found) -> str:
     """The primary comparison in one sentence."""
     return findings.summarize_primary(_claims(found))
+
+
+def by_split(found: Found) -> pd.DataFrame:
+    """The primary comparison on each split alone: F1 of both rows with their deviation over seeds, and the gain.
+
+    What differs between the lines is the split; intervals hold the luck of its test notes, its codes and the seeds.
+    """
+    lines = {}
+    for run in found["runs"].values():
+        rows = pd.DataFrame(run["tables"]["ablation"]).set_index("row")
+        measured = next(line["measured"] for line in run["claims"] if line["primary"])
+        table = tables.ablation(rows.loc[[rows.index[rows["reference"]].item(), measured]].reset_index())
+        one, other = table.iloc[0], table.iloc[1]
+        lines[f"seed {run['parameters']['seed']}"] = {
+            f"{title}: {name}": line[f"{title}{part}"]
+            for title in HEADLINE_METRICS.values()
+            for name, line, part in (("one BCE model", one, "-F1"), ("method", other, "-F1"), ("gain", other, " gain"))
+        }
+    return pd.DataFrame(lines).T.rename_axis("split")
 
 
 def changes(found: Found) -> pd.DataFrame:

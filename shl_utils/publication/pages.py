@@ -41,6 +41,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "gains": page_parts.gains,
     "definitions": page_parts.definitions,
     "verdicts": page_parts.verdicts,
+    "by split": page_parts.by_split,
     "changes": page_parts.changes,
     "pairs": page_parts.pairs,
     "by frequency": page_parts.by_frequency,
