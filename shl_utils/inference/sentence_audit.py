@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from shl_utils.data.corpus import Corpus
+from shl_utils.evaluation import resampling
 from shl_utils.inference import coding
 from shl_utils.runs import progress
 
@@ -36,6 +37,21 @@ def named(coder: coding.Coder, corpus: Corpus, rows: Sequence[int]) -> pd.DataFr
                 about = {"note": corpus.notes["note"].iloc[row], "code": line["code"]}
                 lines.append(about | {"drawn": drawn, "chance": float(np.mean(names))})
     return pd.DataFrame(lines, columns=["note", "code", "drawn", "chance"])
+
+
+def shares(found: pd.DataFrame, *, draws: int, seed: int) -> pd.DataFrame:
+    """How often a line of `named` is `drawn`, how often `chance` would draw it, and the difference: each as a share
+    with the 95% interval of a Bayesian bootstrap over notes, in columns `mean`, `low` and `high`; NaN for no line.
+    """
+    parts = found[["drawn", "chance"]].astype(float)
+    parts["difference"] = parts["drawn"] - parts["chance"]
+    table = pd.DataFrame({"mean": parts.mean(), "low": np.nan, "high": np.nan})
+    if len(found):
+        notes = pd.factorize(found["note"])[0]
+        weights = resampling.resamples(len(found), 1, times=draws, seed=seed, patients=notes).notes
+        drawn = weights @ parts.to_numpy() / weights.sum(axis=1, keepdims=True)
+        table[["low", "high"]] = [resampling.interval(column) for column in drawn.T]
+    return table
 
 
 def denied(coder: coding.Coder) -> pd.DataFrame:

@@ -38,3 +38,20 @@ def test_most_of_a_descriptions_words_name_it():
     assert sentence_audit._names("A small PLEURAL effusion.", "pleural effusion, right")
     assert not sentence_audit._names("A small effusion.", "pleural effusion, right")
     assert not sentence_audit._names("of the", "a to z"), "no word to go by"
+
+
+def test_shares_have_intervals_over_notes():
+    one = {"drawn": True, "chance": 0.25}
+    lines = [{"note": "a"} | one, {"note": "a"} | one, {"note": "b", "drawn": False, "chance": 0.5}]
+    table = sentence_audit.shares(pd.DataFrame(lines), draws=4000, seed=0)
+    assert table["mean"].tolist() == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    # by hand: note a has weight u, exponential, for both of its lines: share s = 2u / (2u + v) has
+    # P(s < x) = x / (2 - x), so s = 2 q / (1 + q) at its quantile q
+    low, high = (2 * q / (1 + q) for q in (0.025, 0.975))
+    assert table.loc["drawn", ["low", "high"]].tolist() == pytest.approx([low, high], abs=0.02)
+    assert table.loc["difference", "low"] == pytest.approx(-0.5 + 1.25 * low, abs=0.02)
+
+
+def test_shares_of_no_line_are_unknown():
+    empty = pd.DataFrame(columns=["note", "code", "drawn", "chance"])
+    assert sentence_audit.shares(empty, draws=10, seed=0).isna().all(axis=None)
