@@ -72,6 +72,16 @@ def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
     return Ragged.from_rows(list(_ids(tokenizer, texts, length=max_tokens, special=True)))
 
 
+def words(tokenizer, text: str) -> list[str]:
+    """Words of a text, without punctuation, as the tokenizer parts them before it makes pieces of them; none of a
+    tokenizer that does not say."""
+    if not tokenizer.is_fast:
+        return []
+    parts = tokenizer.backend_tokenizer
+    plain = parts.normalizer.normalize_str(text) if parts.normalizer else text
+    return [word for word, _ in parts.pre_tokenizer.pre_tokenize_str(plain) if any(map(str.isalnum, word))]
+
+
 def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:
     """Number of characters, from the beginning of the text, that `tokenize` reads."""
     if tokenizer.is_fast:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, forward_pass, frozen_layers, tokens, weight_files
 from shl_utils.encoder.tokens import Ragged
@@ -31,6 +32,7 @@ STAGE = "04_evaluate"  # it chooses the thresholds
 SENTENCE = re.compile(r"[^\n]*?(?:[.!?;]+(?=\s|$)|\n|$)")
 SHOWN = 3  # sentences per code
 TRIED = 50  # test notes searched for an example
+VOCABULARY = 5_000  # training notes whose words count as known
 
 
 class Sentence(NamedTuple):
@@ -44,19 +46,22 @@ class Sentence(NamedTuple):
 @dataclass(frozen=True)
 class Coder:
     """What codes notes as the run did. codes: `code`, `description`, `segment` (-1: no model, never predicted) and
-    `threshold`. frozen: the frozen layers, None where every layer is trained. nets: one merged model per segment."""
+    `threshold`. known: words of the first VOCABULARY training notes. frozen: the frozen layers, None where every layer
+    is trained. nets: one merged model per segment."""
 
     parameters: Parameters
     private: bool
     codes: pd.DataFrame
     tokenizer: Any
+    known: frozenset[str]
     frozen: nn.Module | None
     nets: list[segment_model.SegmentModel]
 
 
 @dataclass(frozen=True)
 class Coded:
-    """The result of `code` for one note. read: characters from the note's beginning that the models see.
+    """The result of `code` for one note. read: characters from the note's beginning that the models see. unknown: share
+    of its words there that the training notes have not.
 
     codes, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`, `segment`,
     `sentences`. The `sentences` (list of Sentence) of a predicted code are those without which it is least probable.
@@ -64,6 +69,7 @@ class Coded:
 
     codes: pd.DataFrame
     read: int
+    unknown: float
 
 
 def load(folder: Path) -> Coder:
@@ -86,7 +92,10 @@ def load(folder: Path) -> Coder:
         threshold=limits.loc[codes["code"], parameters.threshold].to_numpy(),
     )
     nets = [predictions.load_segment(base, folder, main, k) for k in range(segments.max() + 1)]
-    return Coder(parameters, facts["private"], codes, tokenizer, parts.frozen, nets)
+    notes = corpora.read(folder)
+    trained_on = notes.notes["text"].iloc[notes.rows("train")[:VOCABULARY]]
+    known = frozenset(word for text in trained_on for word in tokens.words(tokenizer, text))
+    return Coder(parameters, facts["private"], codes, tokenizer, known, parts.frozen, nets)
 
 
 def decoded(data: bytes, name: str, encoding: str) -> str:
@@ -124,7 +133,10 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
             ]
     found = coder.codes.assign(probability=probability, predicted=predicted, sentences=influential)
     columns = ["code", "description", "probability", "threshold", "predicted", "segment", "sentences"]
-    return Coded(found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)[columns], end)
+    words = tokens.words(coder.tokenizer, text[:end])
+    unknown = sum(word not in coder.known for word in words) / max(len(words), 1)
+    ordered = found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
+    return Coded(ordered[columns], end, unknown)
 
 
 def example(coder: Coder, corpus: Corpus, name: str) -> int:

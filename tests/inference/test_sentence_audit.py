@@ -21,7 +21,7 @@ def coded(drawn):
             "sentences": [first, []],
         }
     )
-    return coding.Coded(codes, len(TEXT))
+    return coding.Coded(codes, len(TEXT), 0.0)
 
 
 @pytest.mark.parametrize(("drawn", "right"), [(2, True), (0, False), (None, False)])
