@@ -406,7 +406,7 @@ def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
 @pytest.mark.long
 def test_no_codes_of_a_single_private_note_are_shown(private_run):
     (cell,) = (cell for cell in cells(private_run[0], "01_filter") if "filter_audit.example" in cell.source)
-    assert "no note is shown" in cell.outputs[0]["text"]
+    assert "no note is shown" in cell.outputs[0]["data"]["text/html"]
     assert all(output.get("data", {}).get("text/plain", "''") == "''" for output in cell.outputs[1:])
 
 

@@ -47,11 +47,14 @@ def warn_of_chance(own: NDArray[np.floating], random: NDArray[np.floating], para
 def example(table: pd.DataFrame, corpus: Corpus) -> tuple[int, pd.DataFrame]:
     """A training note to show: its row number, and its codes with `description`, `similarity` and `kept`.
 
-    It is the shortest training note that keeps one code and loses another, or the first training note if none does.
+    Of the notes that keep one code and lose another, it is the shortest that loses the code which most of them lose; or
+    the first training note if there are none.
     """
     train = table[(corpus.split == "train")[table["note"]]]
-    mixed = train.groupby("note")["kept"].nunique() > 1
-    rows = mixed.index[mixed].to_numpy() if mixed.any() else train["note"].to_numpy()[:1]
+    lost = train[(train.groupby("note")["kept"].transform("nunique") > 1) & ~train["kept"]]
+    rows = train["note"].to_numpy()[:1]
+    if len(lost):
+        rows = lost.loc[lost["code"] == lost["code"].mode()[0], "note"].to_numpy()
     row = int(rows[np.argmin(corpus.notes["text"].iloc[rows].str.len())])
     codes = table[table["note"] == row]
     descriptions = corpus.codes["description"].to_numpy()[codes["code"]]

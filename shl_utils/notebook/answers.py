@@ -16,7 +16,7 @@ from shl_utils.declarations import Registry
 from shl_utils.evaluation.verdicts import GAINS
 from shl_utils.method import harmonic_weights, label_filter
 from shl_utils.method.segmentation import segment
-from shl_utils.notebook import primer
+from shl_utils.notebook import mechanisms, primer
 from shl_utils.parameters import Parameters
 
 ANSWERS = Registry("question")
@@ -76,11 +76,19 @@ def _(illusion: pd.DataFrame) -> Answer:
 
 
 @ANSWERS.add("00-roc")
-def _() -> Answer:
+def _(prevalences: dict[str, float]) -> Answer:
+    rarest = min(prevalences.values())
+    at_half = ", ".join(f"{mechanisms.precision_at_half(rarest, separation):.2f}" for separation in (2, 3, 4))
     return Answer(
         "no for its ROC curve, and yes for its precision",
-        "The rare code's few true notes lie among as many false ones as before.",
+        "The rare code's few true notes lie among as many false ones as before. Where half of them are found, its "
+        f"precision is {at_half} at a separation of 2, 3, 4.",
     )
+
+
+@ANSWERS.add("00-push")
+def _() -> Answer:
+    return Answer((2600 - 3) / 3, "2,597 notes push down, 3 up. Losses for imbalance change this ratio.")
 
 
 @ANSWERS.add("00-1")
@@ -93,17 +101,6 @@ def _() -> Answer:
 
 
 @ANSWERS.add("00-2")
-def _() -> Answer:
-    return Answer(
-        (2600 - 3) / 3,
-        "Each note without the code pushes as hard as one with it. Losses for imbalance change this ratio: they weigh "
-        "positives up, or negatives down, or lower the weight of what is already right.",
-        "Each of the notes without the code pushes down once, each with it up.",
-        within=50,
-    )
-
-
-@ANSWERS.add("00-3")
 def _(counts: NDArray, chosen: int) -> Answer:
     return Answer(
         int((counts >= chosen).sum()),

@@ -83,8 +83,8 @@ def recall(question: str, *known: Any) -> Feedback:
     answer, mine = ANSWERS[question](*known), _guesses.get(question)
     if answer is None:
         return Feedback(OPEN, "This run does not answer it.")
-    guessed = "No guess was made" if mine is None or not str(mine).strip() else f"Your guess: {mine}"
-    return Feedback(OPEN, f"{guessed}. It is {answer.shown}. {answer.why}", answered=True)
+    guessed = "" if mine is None or not str(mine).strip() else f"Your guess: {mine}. "
+    return Feedback(OPEN, f"{guessed}It is {answer.shown}. {answer.why}", answered=True)
 
 
 def numbers(text: Any, unit: str = "") -> list[float]:

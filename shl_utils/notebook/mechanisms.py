@@ -41,7 +41,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
     Scores are normal, `separation` standard deviations higher for notes with the code, so every code has the same ROC.
     prevalences: code to its share of the notes, the most frequent first. axes: two.
     """
-    wrong = np.concatenate([np.geomspace(1e-6, 0.01, 100), np.linspace(0.01, 1, 200)])
+    wrong = np.concatenate([np.geomspace(1e-15, 0.01, 200), np.linspace(0.01, 1, 200)])
     found = stats.norm.sf(stats.norm.isf(wrong) - separation)
     axes[0].plot([0, 1], [0, 1], ":", color=CHANCE)
     axes[0].plot(wrong, found, color="#333333")
@@ -50,10 +50,16 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
         axes[1].plot(found, precision, color=colour, linestyle="-", label=f"{name}: {share:.1%} of the notes")
     axes[0].set(xlabel="false alarms among notes without the code", ylabel="found, of notes with it")
     axes[1].set(xlabel="recall: found, of notes with the code", ylabel="precision: right, of those predicted")
-    axes[0].set(title=f"ROC: area {stats.norm.cdf(separation / 2**0.5):.2f}, whatever the code")
-    axes[1].set(title="Precision and recall: not so", ylim=(0, 1.02))
-    axes[1].legend(fontsize=10)
+    axes[0].set(title=f"ROC: area {stats.norm.cdf(separation / 2**0.5):.2f}, whatever the code", xlim=(-0.02, 1))
+    axes[1].set(title="Precision and recall: not so", xlim=(0, 1), ylim=(0, 1.02))
+    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return axes
+
+
+def precision_at_half(prevalence: float, separation: float) -> float:
+    """Precision of the scorer of `pr_and_roc` where half of the notes with the code are found."""
+    found, wrong = prevalence / 2, (1 - prevalence) * stats.norm.sf(separation)
+    return float(found / (found + wrong))
 
 
 def gradient(counts: NDArray[np.int64], n_notes: int, bins: pd.Series, ax: Axes) -> Axes:
@@ -93,6 +99,8 @@ def walk(counts: NDArray[np.int64], *, eta: float) -> pd.DataFrame:
 def steps(table: pd.DataFrame, ax: Axes) -> Axes:
     """Plot of `walk`: how far each code brings its segment towards the bound; hollow: past it, so a new one began."""
     n, places, limit = table["segment"].max() + 1, np.arange(len(table)), 2.5
+    for name, own in table.groupby("segment"):
+        ax.axvspan(own.index[0] - 0.5, own.index[-1] + 0.5, color=colours(n)[name], alpha=0.15)
     ax.bar(places, table["before"].clip(upper=limit), color="none", edgecolor="#333333", linestyle="--")
     ax.bar(places, table["spread"].clip(lower=0.02), color=colours(n)[table["segment"]])
     for place, value in table["before"][table["before"] > limit].items():
@@ -120,7 +128,7 @@ def negative(gamma: float, weight: float, axes: NDArray) -> NDArray:
     axes[1].set(xlabel="the same", ylabel="gradient at the logit", ylim=(0, 1.3 * max(1.0, weight)))
     axes[0].set(title="What a negative costs")
     axes[1].set(title="How hard it pushes down")
-    axes[0].legend(fontsize=10)
+    axes[0].legend(loc="upper left")
     return axes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +47,11 @@ def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_
     elif not unknown and Path(last.f_code.co_filename).parent.is_relative_to(Path(__file__).parents[1]):
         stages.box(error)
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+
+def verbatim(text: str) -> HTML:
+    """A text as it is, its lines broken where they must; unlike what is printed, slides show it."""
+    return HTML(f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>')
 
 
 def alt(figure: Figure) -> str:

@@ -16,7 +16,7 @@ from shl_utils.training import similarities
 
 TOY = {"cough": 14, "fever": 6, "fracture": 3, "sepsis": 2, "situs inversus": 1}  # notes with each of five codes
 TOY_NOTES = 20
-TOY_SEGMENTS = np.array([2, 2, 1, 0, 0])  # of these codes, 0 the rarest; chosen by hand
+TOY_SEGMENTS = np.array([2, 1, 1, 0, 0])  # of these codes with eta = 0.5, 0 the rarest
 TOY_TEXT = "Fever and cough for three days. The film shows no fracture."
 # what TOY_TEXT says of each code
 SAYS = {"says so": ["cough", "fever"], "denies it": ["fracture"], "does not speak of it": ["sepsis", "situs inversus"]}
@@ -73,7 +73,7 @@ def resemblance(table: pd.DataFrame, threshold: float, ax: Axes) -> Axes:
 def toy_probabilities(labels: pd.DataFrame) -> pd.DataFrame:
     """(20 notes, 5 codes): what models of three segments might predict, each accurate, on scales of their own."""
     noise = np.random.default_rng(0).normal(scale=0.7, size=labels.shape)
-    level = np.array([-4.0, -2.5, -1.0])[TOY_SEGMENTS]
+    level = np.array([-5.0, -3.0, -1.0])[TOY_SEGMENTS]
     return (level + 3 * labels + noise).map(lambda z: 1 / (1 + np.exp(-z)))
 
 

@@ -25,7 +25,7 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
     """
     from IPython.display import display
 
-    picture = Picture(draw, (8, 4) if panels == 1 else (5.5 * panels, 4), panels)
+    picture = Picture(draw, (8, 4) if panels == 1 else (4.5 * panels, 4.5), panels)
     first = picture.render({name: values[0] for name, values in controls.items()})
     still = {"image/png": base64.b64encode(first).decode()}
     metadata = {"image/png": {"alt": style.alt(picture.figure)}}

@@ -150,13 +150,13 @@ def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
 
 
 def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
-    """Macro-F1 within each group of codes, one bar per model. table: from `results.by_group`."""
+    """Micro-F1 within each group of codes, one bar per model. table: from `results.by_group`."""
     names, groups = (list(dict.fromkeys(table.index.get_level_values(level))) for level in ("model", "group"))
-    wide = table["macro_f1_present"].astype(float).unstack("model").loc[groups, names]
+    wide = table["micro_f1"].astype(float).unstack("model").loc[groups, names]
     grouped(100 * wide, ax)
     present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
     ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])
-    ax.set(xlabel=xlabel, ylabel="macro-F1 (%), codes in test")
+    ax.set(xlabel=xlabel, ylabel="micro-F1 (%)")
     ax.set_title("Who finds the rare codes?")
     ax.legend(fontsize=10)
     return ax

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
 PRIMER = "primer"
 NAMES = (PRIMER, *STAGES)  # of the notebooks, in their order
 NAME = re.compile(rf"`({'|'.join(NAMES)})`")  # in a text
+HEADING = re.compile(r"^#+ +(.+)")
 ASKED = "*Before you run on:*"  # begins a question whose answer follows
 UNSHOWN = ("Exercises", "Checks")  # sections that slides leave out, with what follows
 SHORT, ROWS = 80, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
@@ -51,7 +52,7 @@ def site(folder: Path, target: Path, *, primer: Callable[[], nbformat.NotebookNo
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = NAME.sub(r"[`\1`](\1.html)", cell.source)
-            write_page(notebook, partial / f"{name}.html", links=_links(name))
+            write_page(notebook, partial / f"{name}.html", links=f"{_links(name)} · {_credit(folder)}")
         if not stamps.read(folder, STAGES[0])["private"]:
             tail_page.write(folder, stages.finished(folder, STAGES[-1])[0], partial / "tail.html")
             contents += '<p><a href="tail.html">Play with the tail</a>: eta, threshold and F1, in the browser.</p>'
@@ -84,10 +85,15 @@ def slides(folder: Path, target: Path, *, primer: Callable[[], nbformat.Notebook
         page = html_page.page(f"shl: slides of run {folder.name}", [_contents(found)])
         (partial / "index.html").write_text(page, encoding="utf-8")
         for name, notebook in found.items():
-            notebook.cells = [*_shown(notebook.cells), nbformat.v4.new_markdown_cell(_links(name))]
-            _mark_slides(notebook)
+            last = nbformat.v4.new_markdown_cell(f"{_links(name)}\n\n{_credit(folder)}")
+            notebook.cells = [*_as_slides([*_shown(notebook.cells), last])]
             _write(exporter, notebook, partial / f"{name}.html")
     return target / "index.html"
+
+
+def _credit(folder: Path) -> str:
+    """Markdown that names the source of the notes, and their licence."""
+    return f"Notes: {stamps.read(folder, STAGES[0])['licence']}"
 
 
 def _contents(found: Mapping[str, nbformat.NotebookNode]) -> str:
@@ -204,13 +210,14 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
         text = cell.source
         if text.startswith("# "):  # the first
             text = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
-        before, asked, question = text.partition(ASKED)
-        if before.strip():
-            yield nbformat.v4.new_markdown_cell(before.strip())
-        if asked:
-            question = question.strip().partition("\n\n")[0]
-            text = f"**{question[:1].upper()}{question[1:]}**"
-            yield nbformat.v4.new_markdown_cell(text, metadata={"asked": True})
+        for part in re.split(r"\n+(?=##+ )", text):  # a heading opens a slide, so it opens a cell
+            before, asked, question = part.partition(ASKED)
+            if before.strip():
+                yield nbformat.v4.new_markdown_cell(before.strip())
+            if asked:
+                question = question.strip().partition("\n\n")[0]
+                question = f"**{question[:1].upper()}{question[1:]}**"
+                yield nbformat.v4.new_markdown_cell(question, metadata={"asked": True})
 
 
 def _needs_kernel(cell: nbformat.NotebookNode) -> bool:
@@ -220,16 +227,18 @@ def _needs_kernel(cell: nbformat.NotebookNode) -> bool:
     return "lab" in tags or ("exercise" in tags and not answered)
 
 
-def _mark_slides(notebook: nbformat.NotebookNode) -> None:
-    """Mark the cells as slides. A heading opens a slide; so does a question, whose answer is the next one. Pictures and
-    tables have a slide each, but for a short text above. Sentences follow what they describe. Cells without visible
-    output are left out, with the text that leads to them."""
+def _as_slides(cells: Sequence[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
+    """The cells, marked as slides. A heading opens a slide; so does a question, whose answer is the next one. Pictures
+    and tables have a slide each, under the heading of their section, but for a short text above. Sentences follow what
+    they describe. Cells without visible output are left out, with the text that leads to them."""
     room = filled = False  # whether the slide has room for a picture or table, and whether it has one
-    for cell, following in itertools.pairwise([*notebook.cells, None]):
+    heading = ""
+    for cell, following in itertools.pairwise([*cells, None]):
         kind = "skip"
         if cell.cell_type != "code":
+            heading = title[1] if (title := HEADING.match(cell.source)) else heading
             asked = "asked" in cell.metadata
-            kind = "slide" if cell.source.startswith("#") else "subslide" if filled or asked else "-"
+            kind = "slide" if title else "subslide" if filled or asked else "-"
             if cell.source.endswith(":") and following is not None and not _seen(following):
                 kind = "skip"
             else:
@@ -237,9 +246,16 @@ def _mark_slides(notebook: nbformat.NotebookNode) -> None:
         elif outputs := _seen(cell):
             sentence = all("text/markdown" in output.data for output in outputs)
             long = any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
-            kind = "-" if sentence or (room and not long) else "subslide"
+            kind = "-"
+            if not sentence and (long or not room):
+                yield _marked(nbformat.v4.new_markdown_cell(f"### {heading}"), "subslide")
             cell.outputs, room, filled = outputs, False, True
-        cell.metadata["slideshow"] = {"slide_type": kind}
+        yield _marked(cell, kind)
+
+
+def _marked(cell: nbformat.NotebookNode, kind: str) -> nbformat.NotebookNode:
+    cell.metadata["slideshow"] = {"slide_type": kind}
+    return cell
 
 
 def _seen(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import shl
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from shl_utils import runner
 from shl_utils.data import corpus
@@ -102,19 +102,23 @@ def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
         new_code_cell("guess", metadata={"tags": ["exercise"]}),
         new_code_cell("recall", metadata={"tags": ["exercise"]}, outputs=[answered]),
         new_code_cell("plot", outputs=[new_output("display_data", {"image/png": "x"})]),
+        new_markdown_cell("Not so.\n\n## Others"),
         new_markdown_cell("What others would do:"),
         new_code_cell("print(1)", outputs=[new_output("stream", text="1")]),
         new_markdown_cell("## Exercises\n\n1. What?"),
         new_code_cell("check"),
     ]
-    notebook = new_notebook(cells=list(site._shown(cells)))
-    site._mark_slides(notebook)
-    marks = [(cell.source, cell.metadata["slideshow"]["slide_type"]) for cell in notebook.cells]
+    found = site._as_slides(list(site._shown(cells)))
+    marks = [(cell.source, cell.metadata["slideshow"]["slide_type"]) for cell in found]
     assert marks == [
         ("# T", "slide"),
         ("**How many?**", "subslide"),
-        ("recall", "subslide"),
-        ("plot", "subslide"),
+        ("### T", "subslide"),
+        ("recall", "-"),
+        ("### T", "subslide"),
+        ("plot", "-"),
+        ("Not so.", "subslide"),
+        ("## Others", "slide"),
         ("What others would do:", "skip"),
         ("print(1)", "skip"),
     ]
