@@ -49,7 +49,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
         precision = share * found / (share * found + (1 - share) * wrong)
         axes[1].plot(found, precision, color=colour, linestyle="-", label=f"{name}: {share:.1%} of the notes")
     axes[0].set(xlabel="false alarms among notes without the code", ylabel="found, of notes with it")
-    axes[1].set(xlabel="recall: found, of notes with the code", ylabel="precision: right, of those predicted")
+    axes[1].set(xlabel="recall: found, of notes with the code", ylabel="precision: right, of predicted")
     axes[0].set(title=f"ROC: area {stats.norm.cdf(separation / 2**0.5):.2f}, whatever the code", xlim=(-0.02, 1))
     axes[1].set(title="Precision and recall: not so", xlim=(0, 1), ylim=(0, 1.02))
     axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))

@@ -66,7 +66,7 @@ def resemblance(table: pd.DataFrame, threshold: float, ax: Axes) -> Axes:
     says = next(says for says, codes in SAYS.items() if ordered.index[-1] in codes)
     ax.set(xlabel=f"cosine of note and description; dashed: {threshold:g}")
     ax.set(title=f"The most similar is {ordered.index[-1]}: the note {says}")
-    ax.legend(fontsize=10, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.legend(loc="lower right")
     return ax
 
 
