@@ -122,17 +122,20 @@ def source_weights(weights: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
-    """Training loss and validation average precision of every segment, by epoch. histories: segment to its epochs."""
+    """Training loss, over that of the first epoch, and validation average precision of every segment, by epoch.
+
+    Losses themselves do not compare: they are sums over other codes. histories: segment to its epochs.
+    """
     for (k, history), colour in zip(histories.items(), colours(len(histories))):
         epochs = [h["epoch"] + 1 for h in history]
         loss, ap = ([np.nan if h[name] is None else h[name] for h in history] for name in ("loss", "validation_ap"))
-        axes[0].plot(epochs, loss, "-o", color=colour, label=f"segment {k}")
+        axes[0].plot(epochs, np.array(loss) / loss[0], "-o", color=colour, label=f"segment {k}")
         axes[1].plot(epochs, ap, "-o", color=colour)
     for ax in axes:
         ax.xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set(xlabel="epoch", ylabel="loss per note (log)", yscale="log")
+    axes[0].set(xlabel="epoch", ylabel="loss, in that of epoch 1")
     axes[1].set(xlabel="epoch", ylabel="average precision, validation", ylim=(0, 1))
-    axes[0].set_title("Training loss")
+    axes[0].set_title("Training loss: does it fall?")
     axes[1].set_title("The best epoch is kept")
     axes[0].legend(fontsize=10)
     return axes

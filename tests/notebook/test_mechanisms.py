@@ -24,6 +24,9 @@ def test_roc_is_the_same_for_every_prevalence_and_precision_is_not():
     assert any("0.92" in axes[0].get_title(loc=place) for place in ("left", "center"))
     often, rarely = (line.get_ydata() for line in axes[1].get_lines())
     assert (often > rarely).all()
+    found = axes[1].get_lines()[1].get_xdata()
+    at_half = np.interp(0.5, found, rarely)
+    assert mechanisms.precision_at_half(0.005, 2.0) == pytest.approx(at_half, rel=0.01)
 
 
 def test_a_negative_s_loss_and_gradient_are_those_of_the_formulas():

@@ -52,3 +52,11 @@ def test_shares_of_the_loss_are_stacked_to_a_hundred():
     assert [bar.get_width() for bar in axes[0].containers[0]] == pytest.approx([50, 25]), "bce on top"
     assert [bar.get_x() + bar.get_width() for bar in axes[0].containers[1]] == pytest.approx([100, 100])
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["positives", "segment 1"]
+
+
+def test_losses_are_shown_over_that_of_the_first_epoch():
+    history = [{"epoch": i, "loss": loss, "validation_ap": 0.5} for i, loss in enumerate((4.0, 1.0, None))]
+    axes = plots.learning_curves({0: history}, plots.plt.subplots(1, 2)[1])
+    assert axes[0].get_lines()[0].get_ydata().tolist()[:2] == [1, 0.25]
+    diverged = [{"epoch": 0, "loss": None, "validation_ap": None}]
+    plots.learning_curves({0: diverged}, axes)

@@ -79,7 +79,8 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
     for stage in site.NAMES:
         text = (tmp_path / "slides" / f"{stage}.html").read_text(encoding="utf-8")
         assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
-        assert "Reveal.initialize" in text
+        assert 'Reveal.initialize({navigationMode: "linear"' in text, "one key shows every slide"
+        assert "Notes: generated text" in text, "their source and licence"
         assert "require(" not in text
         assert html_page.sorting() not in text, "an empty slide"
         (theme,) = re.findall(r'href="(reveal/dist/theme/[a-z]+\.css)"', text)
