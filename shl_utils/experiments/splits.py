@@ -2,6 +2,9 @@
 
 The interval is that of the corrected resampled t-test (Nadeau and Bengio 2003): the variance of a mean over splits is
 s^2 (1 / splits + test notes per training note) in place of s^2 / splits.
+
+Over few splits s itself is a guess. So an interval is called *tight* where it is narrower than the splits' own
+bootstrap intervals allow for a mean of so many independent ones: their mean width over the root of their number.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from shl_utils.experiments import claims
 
 def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
     """The rows that all tables have, as means over the splits: F1, gains with their intervals, `_p` of the t-test, and
-    `_p_holm` corrected over the rows.
+    `_p_holm` corrected over the rows; `_gain_tight` says of an interval whether it is tight.
 
     `failed` counts the failed trainings of all. tables: of `results.table`, one per split, at least two.
     test_to_train: test notes per training note.
@@ -31,6 +34,7 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
         pooled[metric] = _values(tables, pooled.index, metric).mean(axis=0)
         gains = _values(tables, pooled.index, f"{metric}_gain")
         pooled[[f"{metric}_gain{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
+        pooled[f"{metric}_gain_tight"] = _tight(tables, pooled, f"{metric}_gain")
         p = pd.Series([_p(column, test_to_train) for column in gains.T], index=pooled.index)
         tested = p[pooled["comparable"].astype(bool) & ~pooled["reference"].astype(bool)]
         pooled[f"{metric}_p"], pooled[f"{metric}_p_holm"] = tested, pd.Series(resampling.holm(tested.to_dict()))
@@ -38,7 +42,7 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
     gained = [
         f"{metric}{end}"
         for metric in HEADLINE_METRICS
-        for end in ("", *(f"_gain{e}" for e in results.ENDS), "_p", "_p_holm")
+        for end in ("", *(f"_gain{e}" for e in results.ENDS), "_gain_tight", "_p", "_p_holm")
     ]
     return pooled[["row", "comparable", "reference", "failed", *gained]]
 
@@ -49,6 +53,7 @@ def pool_changes(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.
     for metric in HEADLINE_METRICS:
         gains = _values(tables, pooled.index, metric)
         pooled[[f"{metric}{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
+        pooled[f"{metric}_tight"] = _tight(tables, pooled, metric)
     return pooled
 
 
@@ -76,6 +81,13 @@ def _intervals(gains: NDArray, test_to_train: float) -> NDArray[np.float64]:
     mean = gains.mean(axis=0)
     half = stats.t.ppf(0.975, len(gains) - 1) * _deviation(gains, test_to_train)
     return np.stack([mean, mean - half, mean + half], axis=1)
+
+
+def _tight(tables: Sequence[pd.DataFrame], pooled: pd.DataFrame, column: str) -> pd.Series:
+    """Whether the pooled interval of a column is tight."""
+    low, high = (_values(tables, pooled.index, f"{column}{end}") for end in ("_low", "_high"))
+    width = pooled[f"{column}_high"] - pooled[f"{column}_low"]
+    return width < (high - low).mean(axis=0) / math.sqrt(len(tables))
 
 
 def _deviation(gains: NDArray, test_to_train: float) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ def _published() -> dict[str, dict[str, str]]:
     """Minutes of `00` to `05`, and the name in `results/`, by parameter file."""
     return {
         run["file"]: {
-            "minutes": f"{sum(stage['seconds'] for stage in run['stages'].values()) / 60:.0f}",
+            "minutes": f"{results_file.seconds(run) / 60:.0f}",
             "published": path.stem,
         }
         for path, run in results_file.published()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, UNTESTED
+from shl_utils.evaluation.resampling import HEADLINE_METRICS, INTERVAL
+from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, TIGHT, TIGHTENED, UNTESTED
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
@@ -33,7 +33,7 @@ def conditions(found: Found) -> pd.DataFrame:
     last = [run["stages"][results_file.STAGE] for run in runs]
     revisions = dict.fromkeys(map(cost_tables.revision, last))
     machines = dict.fromkeys(f"{run['hardware']['cores']} cores, {run['hardware']['model']}" for run in runs)
-    seconds = sum(stage["seconds"] for run in runs for stage in run["stages"].values())
+    seconds = sum(map(results_file.seconds, runs))
     precisions = dict.fromkeys(line["precision"] for run in runs for line in run["computed"])
     lines = {
         "command": "shl run " + " ".join(run["file"] for run in runs),
@@ -41,7 +41,7 @@ def conditions(found: Found) -> pd.DataFrame:
         "splits": f"{len(runs)}, seed {seeds}",
         "encoder": f"{p['encoder']}, at most {p['max_tokens']} tokens",
         "machine": f"{' and '.join(machines)}; {', '.join(precisions)}",
-        "seconds": f"{seconds:,.0f} of `00` to `05`, without the start of their kernels",
+        "seconds": f"{seconds:,.0f} of `00` to `05` or more, without the start of their kernels",
         "finished": f"{max(run['finished'] for run in runs)[:10]}, revision {', '.join(revisions)}",
     }
     return pd.DataFrame({"": lines}).rename_axis("made with")
@@ -64,7 +64,12 @@ def definitions(found: Found) -> str:
     lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: MARKED}
     if len(found["runs"]) > 1:
         test = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003)"
-        lines |= {"[low, high]": f"95%, {test}", "p": f"{test}, then corrected by Holm's method over the rows"}
+        lines |= {"[low, high]": f"95%, {test}; in tables of single splits {INTERVAL}"}
+        lines |= {"p": f"{test}, then corrected by Holm's method over the rows", TIGHT: TIGHTENED}
+        lines |= {
+            "±": "deviation between seeds of training",
+            MARK: f"{MARKED}; of a single split p is of a permutation",
+        }
     return f"\n\n{tables.listed(lines)}\n\n"
 
 

@@ -7,59 +7,66 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation import results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
+from shl_utils.evaluation.verdicts import MARGINS
 from shl_utils.publication import results_file
-from shl_utils.reporting import tables
 from shl_utils.runs.stages import outside
 
 PRINTED = 0.0005  # half of the last digit that tables print of an F1
-SAME, WITHIN, OUTSIDE = "the same", "within the interval", "outside"
+SAME, NEAR, FAR = "the same", "near", "far off"
+DEFINITION = (
+    "near: F1 and gain both within the margin of equivalence, "
+    f"{100 * MARGINS['micro_f1']:g} point of micro-F1 or {100 * MARGINS['macro_f1_present']:g} of macro-F1"
+)
 
 
 def compare(file: Path) -> pd.DataFrame:
-    """F1 of every row of the finished run of a parameter file, beside what was published of that file.
+    """F1 and gain of every row of the finished run of a parameter file, beside what was published of that file.
 
-    Indexed by the row's name. Per headline metric: its value here; `published_<metric>` with the ends of its 95%
-    interval over test notes and seeds; and `<metric>_verdict`: the same as printed, within that interval, or outside.
+    Indexed by the row's name. Per headline metric: its value and gain here, the same with `published_` before them, and
+    `<metric>_verdict`, for the worse of the two: the same as printed; near, within `verdicts.MARGINS`; or far off. The
+    notes are the same, so the intervals, which hold the luck of the notes, are no measure.
     ValueError where nothing was published of the file, and where parameters, notes or codes were others.
     """
-    here, (published, name) = results_file.record(file), _published(file)
+    published, name = _published(file)
+    here = results_file.record(file)
     for part in ("parameters", "grids", "fingerprints"):
         if changed := results_file.differ(here[part], published[part]):
             raise ValueError(f"{file}: {name} was made with other {part}: {', '.join(changed)}")
     ours, theirs = (pd.DataFrame(run["tables"]["ablation"]).set_index("id") for run in (here, published))
-    table = ours[["row", *HEADLINE_METRICS]].join(theirs.add_prefix("published_"))
+    judged = [name for metric in HEADLINE_METRICS for name in _judged(metric)]
+    table = ours[["row", *judged]].join(theirs[judged].add_prefix("published_"))
     for metric in HEADLINE_METRICS:
-        lines = table[[metric, *_published_columns(metric)]].to_numpy(dtype=float)
-        table[f"{metric}_verdict"] = [_verdict(*line) for line in lines]
+        gaps = pd.DataFrame({name: (table[name] - table[f"published_{name}"]).abs() for name in _judged(metric)})
+        table[f"{metric}_verdict"] = [_verdict(gap, metric) for gap in gaps.astype(float).max(axis=1, skipna=False)]
     return table.set_index("row")
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """`compare` in a readable form, F1 x 100."""
+    """`compare` in a readable form, F1 x 100 and gain."""
     columns = {}
     for metric, title in HEADLINE_METRICS.items():
-        lines = table[_published_columns(metric)].to_numpy(dtype=float)
-        columns[f"{title}-F1 here"] = tables.text(100 * table[metric], "{:.1f}")
-        columns[f"{title} published"] = ["{:.1f} [{:.1f}, {:.1f}]".format(*(100 * line)) for line in lines]
+        for head, prefix in (("here", ""), ("published", "published_")):
+            lines = 100 * table[[f"{prefix}{name}" for name in _judged(metric)]].to_numpy(dtype=float)
+            columns[f"{title} {head}"] = ["{:.1f}, {:+.1f}".format(*line) for line in lines]
         columns[f"{title} verdict"] = table[f"{metric}_verdict"]
     return pd.DataFrame(columns)
 
 
 def agrees(table: pd.DataFrame) -> bool:
-    """Whether no value of `compare` lies outside."""
-    return not (table[[f"{metric}_verdict" for metric in HEADLINE_METRICS]] == OUTSIDE).any(axis=None)
+    """Whether no value of `compare` is far off."""
+    return not (table[[f"{metric}_verdict" for metric in HEADLINE_METRICS]] == FAR).any(axis=None)
 
 
-def _published_columns(metric: str) -> list[str]:
-    return [f"published_{metric}{end}" for end in results.ENDS]
+def _judged(metric: str) -> tuple[str, str]:
+    return metric, f"{metric}_gain"
 
 
-def _verdict(here: float, published: float, low: float, high: float) -> str:
-    if abs(here - published) < PRINTED:
+def _verdict(gap: float, metric: str) -> str:
+    """gap: NaN for a row that was not published."""
+    if gap < PRINTED:
         return SAME
-    return WITHIN if low <= here <= high else OUTSIDE
+    return NEAR if gap < MARGINS[metric] else FAR
 
 
 def _published(file: Path) -> tuple[dict[str, Any], Path]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from shl_utils.evaluation import cost
 from shl_utils.experiments import claims, grid
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
@@ -51,7 +52,10 @@ def publish(name: str, files: Sequence[Path]) -> Path:
         remedy = f"take another name, or delete {target} and publish all anew"
         raise ValueError(f"{', '.join(runs)} differ in more than `seed`: {remedy}")
     if len({json.dumps(_names(run)) for run in runs.values()}) > 1:
-        raise ValueError(f"{', '.join(runs)} have other names of rows or claims: run them with one version")
+        made_by = ", ".join(dict.fromkeys(run["stages"][STAGE]["revision"] for run in runs.values()))
+        raise ValueError(
+            f"{', '.join(runs)} have other names of rows or claims, by revisions {made_by}: run them by one"
+        )
     if len({run["test_notes"] for run in runs.values()}) < len(runs):
         raise ValueError(f"{', '.join(runs)}: two have the same test notes, so they are not two splits")
     target.parent.mkdir(exist_ok=True)
@@ -61,9 +65,13 @@ def publish(name: str, files: Sequence[Path]) -> Path:
 
 def record(path: Path) -> dict[str, Any]:
     """What the finished run of a parameter file found, and with what it was made; ValueError if the file was edited
-    since, FileNotFoundError if the run is not finished."""
+    since or the run is outdated, FileNotFoundError if it is not finished."""
     wanted = _parameters(path)
     folder = stages.folder_of(wanted.run)
+    for stage, state in stamps.states(folder, until=STAGE).items():
+        if not state.done:
+            kind = ValueError if stamps.read(folder, stage) else FileNotFoundError
+            raise kind(f"{folder}: {stage} is {state}: shl run {path}")
     parameters, _ = stages.finished(folder, STAGE)
     facts = {stage: stamps.read(folder, stage) for stage in stamps.up_to(STAGE)}
     last = facts[STAGE]
@@ -84,6 +92,7 @@ def record(path: Path) -> dict[str, Any]:
             stage: {"seconds": stamp["seconds_of_last_attempt"], "code": storage.short(stamp["code"])} | stamp["git"]
             for stage, stamp in facts.items()
         },
+        "core_seconds": round(float(cost.segments(folder)["core_seconds"].sum()), 1),  # of all trainings, kept or not
         "computed": [line for stamp in facts.values() for line in stamp["computed"]],
         "hardware": {name: last["hardware"][name] for name in ("model", "cores", "memory_gb", "gpus")},
         "versions": last["versions"],
@@ -142,6 +151,12 @@ def published() -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(FOLDER.glob("*.json")):
         for run in json.loads(path.read_text(encoding="utf-8")).get("runs", {}).values():
             yield path, run
+
+
+def seconds(run: Mapping[str, Any]) -> float:
+    """What `00` to `05` of a published run take, about: its last attempts may have kept what was trained before."""
+    last = sum(stage["seconds"] for stage in run["stages"].values())
+    return max(last, run.get("core_seconds", 0) / run["hardware"]["cores"])
 
 
 def outdated(found: Found) -> list[str]:

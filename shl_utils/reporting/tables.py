@@ -109,8 +109,9 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
         said = [
             f" {verdicts.verdict(low, high, metric)}{f' {verdicts.MARK}' * disagree}" for low, high, disagree in ends
         ]
+        found = changes(table, f"{metric}_gain") + said + _tight(table, f"{metric}_gain")
         columns[f"{title}-F1"] = text(100 * table[metric], "{:.1f}")
-        columns[f"{title} gain"] = (changes(table, f"{metric}_gain") + said).where(~table["reference"].astype(bool), "")
+        columns[f"{title} gain"] = found.where(~table["reference"].astype(bool), "")
         columns[f"{title} p"] = _p(table, metric)
     if table["failed"].any():
         columns["failed trainings"] = table["failed"]
@@ -138,6 +139,11 @@ def _p(table: pd.DataFrame, metric: str) -> pd.Series:
     """p, raw and by Holm's method where that is known."""
     corrected = text(table[f"{metric}_p_holm"], " / {:.4f}") if f"{metric}_p_holm" in table else ""
     return text(table[f"{metric}_p"], "{:.4f}") + corrected
+
+
+def _tight(table: pd.DataFrame, metric: str) -> list[str]:
+    """The mark of intervals over splits that are tight, see `splits`."""
+    return [f" {verdicts.TIGHT}" * bool(tight) for tight in table.get(f"{metric}_tight", [False] * len(table))]
 
 
 def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
@@ -190,7 +196,7 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame({"micro": [], "macro": []}).rename_axis(table.index.name)
     pairs = {"pairs": table["pairs"]} if "pairs" in table else {}
-    shown = {title: changes(table, metric) for metric, title in HEADLINE_METRICS.items()}
+    shown = {title: changes(table, metric) + _tight(table, metric) for metric, title in HEADLINE_METRICS.items()}
     names = marked(table.index, table["comparable"]) if "comparable" in table else table.index
     return pd.DataFrame(pairs | shown).set_axis(names).rename_axis(table.index.name)
 

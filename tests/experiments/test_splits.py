@@ -15,8 +15,10 @@ def table(gain, **more):
             "comparable": True,
             "failed": 1,
         }
-        ends |= {"micro_f1_low": 0.1, "micro_f1_sd": 0.2, "micro_f1_p_holm": 0.3}
-        lines.append(ends | {f"{m}_gain": value for m in tuple(ends)[:2]} | {"reference": key == "base"})
+        ends |= {"micro_f1_low": 0.1, "micro_f1_sd": 0.2, "micro_f1_p_holm": 0.3, "reference": key == "base"}
+        for metric in tuple(ends)[:2]:
+            ends |= {f"{metric}_gain": value, f"{metric}_gain_low": value - 0.1, f"{metric}_gain_high": value + 0.1}
+        lines.append(ends)
     return pd.DataFrame(lines, index=["base", "other", *more])
 
 
@@ -35,6 +37,15 @@ def test_a_gain_over_splits_by_hand():
     assert not {"micro_f1_low", "micro_f1_sd"} & set(found), "those are of the first split"
     assert found.loc["base", "micro_f1_gain_high"] == 0
     assert np.isnan(found.loc["base", "micro_f1_p"])
+
+
+def test_an_interval_that_is_narrower_than_the_notes_allow_is_tight():
+    """Single splits have 0.2; a mean of two of them 0.2 / 2^0.5 = 0.141; t of 1 degree is 12.706, and s = d / 2^0.5."""
+    for apart, tight in ((0.009, True), (0.0095, False)):
+        line = splits.pool([table(0.1), table(0.1 + apart)], test_to_train=0.2).loc["other"]
+        width = 2 * 12.706 * apart / 2**0.5 * (1 / 2 + 0.2) ** 0.5
+        assert line["micro_f1_gain_high"] - line["micro_f1_gain_low"] == pytest.approx(width, rel=1e-3)
+        assert line["micro_f1_gain_tight"] == (width < 0.2 / 2**0.5) == tight
 
 
 def test_p_and_interval_agree():

@@ -153,7 +153,7 @@ def test_what_cannot_be_published_is_refused(smoke, results_folder, monkeypatch,
     with pytest.raises(ValueError, match=r"edited\.yaml was edited after its run \(min_positives\)"):
         results_file.publish("x", [tmp_path / "edited.yaml"])
     (tmp_path / "none.yaml").write_text(text.replace("run: smoke", "run: none"))
-    with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance"):
+    with pytest.raises(FileNotFoundError, match=r"none: 00_imbalance is not run: shl run .*none\.yaml"):
         results_file.publish("x", [tmp_path / "none.yaml"])
     (tmp_path / "grid.yaml").write_text(text.replace("grid: smoke", "grid: demo"))
     with pytest.raises(ValueError, match=r"grid.yaml was edited after its run \(grid\)"):
@@ -200,5 +200,5 @@ def test_splits_whose_rows_have_other_names_are_not_pooled(published, results_fo
     path.write_text(json.dumps(published))
     again = tmp_path / "again.yaml"
     again.write_text((PROJECT / "params" / "smoke.yaml").read_text())
-    with pytest.raises(ValueError, match="have other names of rows or claims: run them with one version"):
+    with pytest.raises(ValueError, match="have other names of rows or claims, by revisions"):
         results_file.publish("small", [again])

@@ -1,12 +1,14 @@
 """A run held against what was published of it."""
 
 import json
+import shutil
 
 import pytest
 from conftest import PROJECT
 
-from shl_utils.publication import reproduction
-from shl_utils.publication.reproduction import OUTSIDE, SAME, WITHIN
+from shl_utils.publication import reproduction, results_file
+from shl_utils.publication.reproduction import FAR, NEAR, SAME
+from shl_utils.runs import stamps
 
 pytestmark = pytest.mark.slow
 FILE = PROJECT / "params" / "smoke.yaml"
@@ -32,17 +34,30 @@ def test_a_run_agrees_with_itself(published):
     assert reproduction.agrees(table)
 
 
-def test_another_score_lies_within_the_interval_or_outside(changed):
+def test_another_score_or_gain_is_near_or_far_off(changed):
     def edit(run):
         first, second = run["tables"]["ablation"][:2]
-        first |= {"micro_f1": first["micro_f1"] + 0.001, "micro_f1_low": 0.0, "micro_f1_high": 1.0}
-        second |= {"micro_f1": 0.999, "micro_f1_low": 0.998, "micro_f1_high": 1.0}
+        first |= {"micro_f1": first["micro_f1"] + 0.009, "macro_f1_present": first["macro_f1_present"] - 0.031}
+        second |= {"micro_f1_gain": second["micro_f1_gain"] + 0.011}
 
     changed(edit)
     table = reproduction.compare(FILE)
-    assert table["micro_f1_verdict"].tolist()[:2] == [WITHIN, OUTSIDE]
+    assert table["micro_f1_verdict"].tolist()[:3] == [NEAR, FAR, SAME]
+    assert table["macro_f1_present_verdict"].iloc[0] == FAR
     assert not reproduction.agrees(table)
-    assert reproduction.shown(table)["micro published"].iloc[1] == "99.9 [99.8, 100.0]"
+    changed(lambda run: run["tables"]["ablation"][1].update(id="other"))
+    assert reproduction.compare(FILE)["micro_f1_verdict"].iloc[1] == FAR, "a row that was not published"
+
+
+def test_an_outdated_run_is_neither_checked_nor_published(published, tmp_path, smoke, monkeypatch):
+    shutil.copytree(smoke[0], tmp_path / "smoke")
+    monkeypatch.setenv("SHL_RUNS", str(tmp_path))
+    path = stamps.path_of(tmp_path / "smoke", "03_train")
+    stamp = json.loads(path.read_text())
+    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {next(iter(stamp["code"])): "another"}}))
+    for use in (reproduction.compare, results_file.record):
+        with pytest.raises(ValueError, match=r"03_train is outdated \(.* changed\): shl run .*smoke\.yaml"):
+            use(FILE)
 
 
 def test_what_was_made_otherwise_or_not_published_is_refused(changed, tmp_path):
