@@ -1,6 +1,6 @@
 """The kernel process of a notebook under `shl run`, with this Python, this package and sockets of its own.
 
-python -m shl_utils.kernels    is that process; `started` starts and ends it. A `Reserve` has one ready ahead of time.
+python -m shl_utils.kernels    is that process; `started` starts and ends it. A `Reserve` has its libraries ready.
 """
 
 from __future__ import annotations
@@ -38,63 +38,95 @@ LIBRARIES = (
     *("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn", "pandas", "scipy.stats", "sklearn.linear_model"),
     *("torch", "transformers", "peft", "accelerate"),
 )
+FORKS = sys.platform == "linux"  # macOS has libraries that do not survive a fork, Windows has none
 RESERVE = """
-import importlib, json, os, runpy, sys
+import importlib, json, os, runpy, signal, sys
+forks = sys.argv[1] == "True"
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as ipykernel does, but before the import
-for name in sys.argv[1:]:
+if forks:
+    os.environ["JPY_PARENT_PID"] = str(os.getpid())  # ipykernel reads it when it is imported
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of a kernel that has ended
+for name in sys.argv[2:]:
     importlib.import_module(name)
-if line := sys.stdin.readline():  # empty if the command that would use this process has ended
+for line in sys.stdin:  # no more, if the command that would use this process has ended
+    if forks:
+        if os.fork():
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+    os.write(0, f"{os.getpid()}\\n".encode())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     use = json.loads(line)
     os.environ.update(use["env"])
     sys.argv[1:] = use["arguments"]
     runpy.run_module("shl_utils.kernels", run_name="__main__", alter_sys=True)
+    break
 """
 
 
 class Reserve:
-    """A process that imports `LIBRARIES` while another notebook runs, and then becomes the next notebook's kernel.
+    """A process that has imported `LIBRARIES`. On Linux each kernel is a fork of it, so they are imported once for all.
+    On macOS it becomes the next kernel itself, and the one after is made ready meanwhile.
 
-    variables: its environment. Without one ready, as on Windows, a kernel starts as usual. A context manager: a process
-    that was not used ends with the block.
+    variables: its environment. Without one, as on Windows, a kernel starts as usual. A context manager: the process
+    ends with the block.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = {**variables, "JPY_PARENT_PID": str(os.getpid())}  # ipykernel reads it when it is imported
+        self.variables = {**variables, "JPY_PARENT_PID": str(os.getpid())}
         self._process: subprocess.Popen | None = None
+        self._line: socket.socket | None = None
 
     def __enter__(self) -> Reserve:
         return self
 
     def __exit__(self, *_) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.communicate()
+        self._end()
 
     def fill(self) -> None:
         """Start the process, if there is none and the system can hand one over."""
         if self._process is None and sys.platform != "win32":
-            command = [sys.executable, "-c", RESERVE, *LIBRARIES]
-            with suppress(OSError):  # no memory for one more: the kernel starts when it is needed
-                self._process = subprocess.Popen(
-                    command, env=self.variables, stdin=subprocess.PIPE, text=True, start_new_session=True
-                )
+            self._line, its = socket.socketpair()
+            command = [sys.executable, "-c", RESERVE, str(FORKS), *LIBRARIES]
+            with its, suppress(OSError):  # no memory for one more: the kernel starts when it is needed
+                self._process = subprocess.Popen(command, env=self.variables, stdin=its, start_new_session=True)
 
     def holds_one(self) -> bool:
         """Whether there is a process, alive or not."""
         return self._process is not None
 
-    def take(self, arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen | None:
-        """The process, as a kernel with these arguments and environment variables; None if there is none alive."""
-        process, self._process = self._process, None
-        if process is None:
+    def take(self, arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen | Forked | None:
+        """A kernel with these arguments and environment variables, from the process; None if that has ended."""
+        if self._process is None:
             return None
-        with suppress(OSError):  # it has ended
-            process.stdin.write(json.dumps({"arguments": arguments, "env": dict(env)}) + "\n")
-            process.stdin.close()
-            return process
-        process.kill()
-        process.wait()
+        with suppress(OSError):
+            self._line.settimeout(patience())
+            self._line.sendall((json.dumps({"arguments": arguments, "env": dict(env)}) + "\n").encode())
+            if said := self._line.recv(32):
+                kernel = Forked(int(said)) if FORKS else self._process
+                if not FORKS:
+                    self._process = None
+                return kernel
+        self._end()
         return None
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+        if self._line:
+            self._line.close()
+
+
+class Forked(psutil.Process):
+    """A process that another one has started, as a manager of kernels uses it."""
+
+    stdin = stdout = stderr = None
+
+    def poll(self) -> int | None:
+        """None while it runs; how it ended is not known here."""
+        return None if self.is_running() and self.status() != psutil.STATUS_ZOMBIE else 0
 
 
 class _Manager(AsyncKernelManager):

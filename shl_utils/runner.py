@@ -172,6 +172,7 @@ def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         target.parent.mkdir(exist_ok=True)
+        reserve.fill()
         with kernels.started(environment_variables.closed(os.environ), reserve) as kernel:
             if more:
                 reserve.fill()

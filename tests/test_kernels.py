@@ -167,9 +167,38 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
         reserve.fill()
         waiting = reserve._process
         pid, rest = ask(code, reserve=reserve).split(maxsplit=1)
-        assert int(pid) == waiting.pid
         assert rest == plain.replace("False", "True"), "it has the libraries, and the package's modules as any other"
-        assert waiting.wait(timeout=60) is not None, "it ends with its notebook"
+        assert not psutil.pid_exists(int(pid)), "it ends with its notebook"
+        if kernels.FORKS:
+            again, _ = ask(code, reserve=reserve).split(maxsplit=1)
+            assert len({pid, again, str(waiting.pid)}) == 3, "each is a process of its own"
+            assert waiting.poll() is None, "and the one that they come from goes on"
+        else:
+            assert int(pid) == waiting.pid
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+def test_a_kernel_from_the_reserve_is_interrupted_and_told_of_its_own_children(monkeypatch):
+    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
+    code = "import os, subprocess; print(subprocess.call(['false']), os.getsid(0) == os.getpid(), os.read(0, 1))"
+    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
+        reserve.fill()
+        assert ask(code, reserve=reserve) == "1 True b''"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+def test_a_kernel_from_the_reserve_ends_when_the_command_is_killed(short_place):
+    code = f"{IMPORTS}kernels.LIBRARIES = ('ipykernel.kernelapp',)\nv = environment_variables.closed(os.environ)\n"
+    code += "with kernels.Reserve(v) as r:\n    r.fill()\n    with kernels.started(v, r) as m:\n"
+    code += "        print(m.provisioner.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(short_place)}, capture_output=True, text=True
+    )
+    with suppress(psutil.NoSuchProcess):
+        left = psutil.Process(int(done.stdout))
+        assert psutil.wait_procs([left], timeout=60)[0], "it has seen that it is alone"
 
 
 @pytest.mark.long
