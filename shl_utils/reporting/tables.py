@@ -137,8 +137,13 @@ def gradients(table: pd.DataFrame) -> pd.DataFrame:
 
 def _p(table: pd.DataFrame, metric: str) -> pd.Series:
     """p, raw and by Holm's method where that is known."""
-    corrected = text(table[f"{metric}_p_holm"], " / {:.4f}") if f"{metric}_p_holm" in table else ""
-    return text(table[f"{metric}_p"], "{:.4f}") + corrected
+    names = [name for name in (f"{metric}_p", f"{metric}_p_holm") if name in table]
+    lines = table[names].astype(float).to_numpy().tolist()
+    return pd.Series([" / ".join(map(_printed, line)) if line[0] == line[0] else "" for line in lines], table.index)
+
+
+def _printed(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
 def _tight(table: pd.DataFrame, metric: str) -> list[str]:

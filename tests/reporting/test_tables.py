@@ -26,6 +26,8 @@ def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable
     assert shown.loc["(other)", "micro-F1"] == "50.0 [40.0, 61.0] ±1.2"
     assert shown.loc["(other)", "micro gain"] == "-10.0 [-20.0, +5.0] †", "p says otherwise"
     assert shown.loc["(other)", "micro p"] == "0.0300 / 0.0900"
+    tiny = tables.ablation(pd.DataFrame([line | base, line | other | {"micro_f1_p": 2e-5, "micro_f1_p_holm": 1e-4}]))
+    assert tiny["micro p"].tolist() == ["", "<0.0001 / 0.0001"]
     assert shown.loc["base", ["micro-F1", "micro gain", "core seconds"]].tolist() == ["50.0 [40.0, 61.0]", "", "12"]
 
 

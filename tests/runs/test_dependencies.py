@@ -33,7 +33,7 @@ CHANGES = [
     ("evaluation/linear_baseline", "sublinear_tf=True", "sublinear_tf=False", {"04"}, set()),
     ("evaluation/label_metrics", "    return _ratio(2 *", "    return _ratio(2.0 *", {"00", "04", "05", "08"}, set()),
     ("encoder/tokens", "texts = list(texts)", "texts = [*texts]", {"01", "03", "04", "05", "08"}, MODELS),
-    ("reporting/plots", '"Training loss: does', '"Loss in training: does', {"03"}, set()),
+    ("reporting/plots", '"The best epoch is kept"', '"Kept: the best epoch"', {"03"}, set()),
     ("runs/progress", "EVERY = 0.3", "EVERY = 0.2", set(), set()),
     ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0]  # of each", set(), set()),
 ]
@@ -83,7 +83,8 @@ def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, ol
 
 @pytest.mark.long
 def test_a_new_title_runs_one_notebook_and_trains_nothing(smoke, tmp_path):
-    place = project_with(tmp_path / "changed", "shl_utils/reporting/plots.py", '"Training loss: does', '"Loss in training: does')
+    title = "The best epoch is kept", "Kept: the best epoch"
+    place = project_with(tmp_path / "changed", "shl_utils/reporting/plots.py", *title)
     shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
     weights = [p for p in (tmp_path / "runs").rglob("*.safetensors") if "segments" in p.parts]
     before = {path: path.stat().st_mtime_ns for path in weights}
