@@ -38,7 +38,7 @@ LIBRARIES = (
     *("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn", "pandas", "scipy.stats", "sklearn.linear_model"),
     *("torch", "transformers", "peft", "accelerate"),
 )
-FORKS = sys.platform == "linux"  # macOS has libraries that do not survive a fork, Windows has none
+FORKS = sys.platform == "linux" and hasattr(os, "fork")  # on macOS some libraries do not survive it
 RESERVE = """
 import importlib, json, os, runpy, signal, sys
 forks = sys.argv[1] == "True"

@@ -156,7 +156,9 @@ def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
 
 
 @pytest.mark.long
-def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
+@pytest.mark.parametrize("forks", sorted({kernels.FORKS, False}))
+def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch, forks):
+    monkeypatch.setattr(kernels, "FORKS", forks)
     monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
     variables = environment_variables.closed(os.environ)
     code = "import os, sys; ours = sorted(name for name in sys.modules if name.startswith('shl_'))\n"
@@ -168,13 +170,13 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch):
         waiting = reserve._process
         pid, rest = ask(code, reserve=reserve).split(maxsplit=1)
         assert rest == plain.replace("False", "True"), "it has the libraries, and the package's modules as any other"
-        assert not psutil.pid_exists(int(pid)), "it ends with its notebook"
-        if kernels.FORKS:
+        assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+        assert (waiting.poll() is None) == forks, "it goes on if it was forked, and else ends with its notebook"
+        assert (int(pid) == waiting.pid) == (not forks)
+        assert reserve.holds_one() == forks
+        if forks:
             again, _ = ask(code, reserve=reserve).split(maxsplit=1)
             assert len({pid, again, str(waiting.pid)}) == 3, "each is a process of its own"
-            assert waiting.poll() is None, "and the one that they come from goes on"
-        else:
-            assert int(pid) == waiting.pid
 
 
 @pytest.mark.long
