@@ -40,17 +40,22 @@ LIBRARIES = (
 )
 FORKS = sys.platform == "linux" and hasattr(os, "fork")  # on macOS some libraries do not survive it
 RESERVE = """
-import importlib, json, os, runpy, signal, sys
-forks = sys.argv[1] == "True"
+import importlib, json, os, runpy, signal, sys, warnings
+forks, me = sys.argv[1] == "True", os.getpid()
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as ipykernel does, but before the import
 if forks:
-    os.environ["JPY_PARENT_PID"] = str(os.getpid())  # ipykernel reads it when it is imported
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of a kernel that has ended
+    os.environ["JPY_PARENT_PID"] = str(me)  # ipykernel reads it when it is imported
 for name in sys.argv[2:]:
     importlib.import_module(name)
+if forks:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of a kernel that has ended
+sys.stdout.flush()
 for line in sys.stdin:  # no more, if the command that would use this process has ended
     if forks:
-        if os.fork():
+        with warnings.catch_warnings():  # Python 3.12 warns of threads that libraries have started; none holds a lock
+            warnings.simplefilter("ignore")
+            child = os.fork() == 0
+        if not child:
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
@@ -59,6 +64,8 @@ for line in sys.stdin:  # no more, if the command that would use this process ha
     use = json.loads(line)
     os.environ.update(use["env"])
     sys.argv[1:] = use["arguments"]
+    if forks and os.getppid() != me:
+        break  # the command has ended meanwhile
     runpy.run_module("shl_utils.kernels", run_name="__main__", alter_sys=True)
     break
 """
@@ -73,7 +80,7 @@ class Reserve:
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = {**variables, "JPY_PARENT_PID": str(os.getpid())}
+        self.variables = {**variables, "JPY_PARENT_PID": str(os.getpid())}  # of the kernel, if the process becomes it
         self._process: subprocess.Popen | None = None
         self._line: socket.socket | None = None
 
@@ -86,6 +93,7 @@ class Reserve:
     def fill(self) -> None:
         """Start the process, if there is none and the system can hand one over."""
         if self._process is None and sys.platform != "win32":
+            self._end()
             self._line, its = socket.socketpair()
             command = [sys.executable, "-c", RESERVE, str(FORKS), *LIBRARIES]
             with its, suppress(OSError):  # no memory for one more: the kernel starts when it is needed
@@ -99,7 +107,7 @@ class Reserve:
         """A kernel with these arguments and environment variables, from the process; None if that has ended."""
         if self._process is None:
             return None
-        with suppress(OSError):
+        with suppress(OSError, psutil.Error):
             self._line.settimeout(patience())
             self._line.sendall((json.dumps({"arguments": arguments, "env": dict(env)}) + "\n").encode())
             if said := self._line.recv(32):
@@ -120,13 +128,28 @@ class Reserve:
 
 
 class Forked(psutil.Process):
-    """A process that another one has started, as a manager of kernels uses it."""
+    """A process that another one has started, as a manager of kernels uses it; it may be gone at any moment."""
 
     stdin = stdout = stderr = None
 
     def poll(self) -> int | None:
         """None while it runs; how it ended is not known here."""
-        return None if self.is_running() and self.status() != psutil.STATUS_ZOMBIE else 0
+        with suppress(psutil.NoSuchProcess):
+            if self.is_running() and self.status() != psutil.STATUS_ZOMBIE:
+                return None
+        return 0
+
+    def send_signal(self, sig: int) -> None:
+        with suppress(psutil.NoSuchProcess):
+            super().send_signal(sig)
+
+    def kill(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            super().kill()
+
+    def terminate(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            super().terminate()
 
 
 class _Manager(AsyncKernelManager):

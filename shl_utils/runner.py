@@ -158,7 +158,7 @@ def execute_primer() -> NotebookNode:
 def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *, more: bool) -> str:
     """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none.
 
-    reserve: gives the kernel, and has the next one made while this notebook runs, if there are more of them.
+    reserve: gives the kernel. more: whether another notebook follows, for which it is made ready meanwhile.
     """
     import nbformat
     import papermill
@@ -172,7 +172,7 @@ def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         target.parent.mkdir(exist_ok=True)
-        reserve.fill()
+        reserve.fill()  # where that is done already, as on Linux after the first notebook, it does nothing
         with kernels.started(environment_variables.closed(os.environ), reserve) as kernel:
             if more:
                 reserve.fill()

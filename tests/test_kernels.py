@@ -5,15 +5,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from jupyter_core.utils import run_sync
 
-from shl_utils import kernels
-from shl_utils.runs import environment_variables
+from shl_utils import kernels, runner
+from shl_utils.runs import environment_variables, stamps
 
 IMPORTS = "import os, signal; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
 START = "with kernels.started(environment_variables.closed(os.environ)): "
@@ -179,28 +181,60 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch, forks):
             assert len({pid, again, str(waiting.pid)}) == 3, "each is a process of its own"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
-def test_a_kernel_from_the_reserve_is_interrupted_and_told_of_its_own_children(monkeypatch):
-    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
-    code = "import os, subprocess; print(subprocess.call(['false']), os.getsid(0) == os.getpid(), os.read(0, 1))"
+def test_a_forked_kernel_is_told_of_its_own_children(monkeypatch):
+    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
+    code = "import os, subprocess, torch; print(subprocess.call(['false']), os.getsid(0) == os.getpid(), os.read(0, 1)"
+    code += ", torch.cuda._is_in_bad_fork())"
     with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
         reserve.fill()
-        assert ask(code, reserve=reserve) == "1 True b''"
+        assert ask(code, reserve=reserve) == "1 True b'' False"
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.parametrize("forks", sorted({kernels.FORKS, False}))
+def test_a_kernel_that_is_killed_is_said_and_the_next_one_starts(monkeypatch, tmp_path, forks):
+    monkeypatch.setattr(kernels, "FORKS", forks)
+    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("import os; os.kill(os.getpid(), 9)")],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, tmp_path / "dies.ipynb")
+    monkeypatch.setattr(stamps, "notebook", lambda _: tmp_path / "dies.ipynb")
+    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
+        said = runner._execute("00_imbalance", {}, tmp_path, reserve, more=True)
+        assert "it was ended from outside" in said
+        assert ask("print(1)", reserve=reserve) == "1"
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
-def test_a_kernel_from_the_reserve_ends_when_the_command_is_killed(short_place):
+def test_what_is_gone_takes_signals():
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    forked = kernels.Forked(ended.pid)
+    assert forked.poll() is None
+    ended.communicate()
+    assert forked.poll() == 0
+    forked.kill()
+    forked.terminate()
+    forked.send_signal(9)
+    forked.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+def test_a_forked_kernel_ends_when_the_command_is_killed(short_place):
     code = f"{IMPORTS}kernels.LIBRARIES = ('ipykernel.kernelapp',)\nv = environment_variables.closed(os.environ)\n"
     code += "with kernels.Reserve(v) as r:\n    r.fill()\n    with kernels.started(v, r) as m:\n"
-    code += "        print(m.provisioner.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(short_place)}, capture_output=True, text=True
-    )
-    with suppress(psutil.NoSuchProcess):
-        left = psutil.Process(int(done.stdout))
-        assert psutil.wait_procs([left], timeout=60)[0], "it has seen that it is alone"
+    code += "        open('pid', 'w').write(str(m.provisioner.pid)); os.kill(os.getpid(), signal.SIGKILL)"
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, cwd=short_place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    pid, end = int((short_place / "pid").read_text()), time.monotonic() + 60
+    while psutil.pid_exists(pid):
+        assert time.monotonic() < end, "it has not seen that it is alone"
+        time.sleep(0.1)
 
 
 @pytest.mark.long

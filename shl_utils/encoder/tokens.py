@@ -75,11 +75,12 @@ def tokenize(tokenizer, texts: Sequence[str], *, max_tokens: int) -> Ragged:
 def words(tokenizer, text: str) -> list[str]:
     """Words of a text, without punctuation, as the tokenizer parts them before it makes pieces of them; none of a
     tokenizer that does not say."""
-    if not tokenizer.is_fast:
+    parts = tokenizer.backend_tokenizer if tokenizer.is_fast else None
+    if parts is None or parts.pre_tokenizer is None:
         return []
-    parts = tokenizer.backend_tokenizer
     plain = parts.normalizer.normalize_str(text) if parts.normalizer else text
-    return [word for word, _ in parts.pre_tokenizer.pre_tokenize_str(plain) if any(map(str.isalnum, word))]
+    found = (word.lstrip("Ġ▁") for word, _ in parts.pre_tokenizer.pre_tokenize_str(plain))  # marks of a blank
+    return [word for word in found if any(map(str.isalnum, word))]
 
 
 def characters_read(tokenizer, text: str, *, max_tokens: int) -> int:

@@ -61,7 +61,7 @@ class Coder:
 @dataclass(frozen=True)
 class Coded:
     """The result of `code` for one note. read: characters from the note's beginning that the models see. unknown: share
-    of its words there that the training notes have not.
+    of its words there that are not `known`.
 
     codes, the most probable first: `code`, `description`, `probability`, `threshold`, `predicted`, `segment`,
     `sentences`. The `sentences` (list of Sentence) of a predicted code are those without which it is least probable.

@@ -11,7 +11,7 @@ from shl_utils.inference.coding import Coded
 
 CAUTION = "Not for clinical use: a code is often given where the note denies it (notebook 08_one_note, exercise 1)."
 NEAR = 5  # codes below their threshold that are listed
-STRANGE = 0.2  # share of unknown words above which a reader is warned; of openi's test notes one in a hundred has 0.07
+STRANGE = 0.2  # share of unknown words above which a reader is warned
 
 
 def as_dict(coded: Coded, text: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def text_of(coded: Coded, text: str, *, show: bool) -> str:
     if 2 * coded.read < whole:
         seen += ". MOST OF THE NOTE WAS NOT READ"
     if coded.unknown > STRANGE:
-        seen += f". {coded.unknown:.0%} OF THE WORDS ARE IN NO TRAINING NOTE"
+        seen += f". {coded.unknown:.0%} OF THE WORDS ARE IN HARDLY ANY TRAINING NOTE"
     lines = [f"{len(found)} of {len(coded.codes)} codes; the models read {seen}", ""]
     lines += ["probability  threshold  segment  code"] if len(found) else []
     for _, line in found.iterrows():

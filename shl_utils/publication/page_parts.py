@@ -41,7 +41,7 @@ def conditions(found: Found) -> pd.DataFrame:
         "splits": f"{len(runs)}, seed {seeds}",
         "encoder": f"{p['encoder']}, at most {p['max_tokens']} tokens",
         "machine": f"{' and '.join(machines)}; {', '.join(precisions)}",
-        "seconds": f"{seconds:,.0f} of `00` to `05` or more, without the start of their kernels",
+        "seconds": f"about {seconds:,.0f} of `00` to `05`, without the start of their kernels",
         "finished": f"{max(run['finished'] for run in runs)[:10]}, revision {', '.join(revisions)}",
     }
     return pd.DataFrame({"": lines}).rename_axis("made with")
@@ -92,7 +92,9 @@ def by_split(found: Found) -> pd.DataFrame:
     lines = {}
     for run in found["runs"].values():
         rows = pd.DataFrame(run["tables"]["ablation"]).set_index("row")
-        measured = next(line["measured"] for line in run["claims"] if line["primary"])
+        measured = next((line["measured"] for line in run["claims"] if line["primary"]), None)
+        if measured not in rows.index:
+            raise ValueError(f"{run['file']} has no row of the primary comparison")
         table = tables.ablation(rows.loc[[rows.index[rows["reference"]].item(), measured]].reset_index())
         one, other = table.iloc[0], table.iloc[1]
         lines[f"seed {run['parameters']['seed']}"] = {

@@ -23,9 +23,10 @@ DEFINITION = (
 def compare(file: Path) -> pd.DataFrame:
     """F1 and gain of every row of the finished run of a parameter file, beside what was published of that file.
 
-    Indexed by the row's name. Per headline metric: its value and gain here, the same with `published_` before them, and
-    `<metric>_verdict`, for the worse of the two: the same as printed; near, within `verdicts.MARGINS`; or far off. The
-    notes are the same, so the intervals, which hold the luck of the notes, are no measure.
+    Indexed by the row's name; a row that one side lacks is far off. Per headline metric: its value and gain here, the
+    same with `published_` before them, and `<metric>_verdict`, for the worse of the two: the same as printed; near,
+    within `verdicts.MARGINS`; or far off. The notes are the same, so the intervals, which hold the luck of the notes,
+    are no measure.
     ValueError where nothing was published of the file, and where parameters, notes or codes were others.
     """
     published, name = _published(file)
@@ -35,7 +36,9 @@ def compare(file: Path) -> pd.DataFrame:
             raise ValueError(f"{file}: {name} was made with other {part}: {', '.join(changed)}")
     ours, theirs = (pd.DataFrame(run["tables"]["ablation"]).set_index("id") for run in (here, published))
     judged = [name for metric in HEADLINE_METRICS for name in _judged(metric)]
-    table = ours[["row", *judged]].join(theirs[judged].add_prefix("published_"))
+    table = ours[["row", *judged]].join(theirs[["row", *judged]].add_prefix("published_"), how="outer")
+    table["row"] = table["row"].fillna(table.pop("published_row"))
+    table = table.loc[[*ours.index, *theirs.index.difference(ours.index)]]
     for metric in HEADLINE_METRICS:
         gaps = pd.DataFrame({name: (table[name] - table[f"published_{name}"]).abs() for name in _judged(metric)})
         table[f"{metric}_verdict"] = [_verdict(gap, metric) for gap in gaps.astype(float).max(axis=1, skipna=False)]
@@ -48,7 +51,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     for metric, title in HEADLINE_METRICS.items():
         for head, prefix in (("here", ""), ("published", "published_")):
             lines = 100 * table[[f"{prefix}{name}" for name in _judged(metric)]].to_numpy(dtype=float)
-            columns[f"{title} {head}"] = ["{:.1f}, {:+.1f}".format(*line) for line in lines]
+            columns[f"{title} {head}"] = ["none" if f1 != f1 else f"{f1:.1f}, {gain:+.1f}" for f1, gain in lines]
         columns[f"{title} verdict"] = table[f"{metric}_verdict"]
     return pd.DataFrame(columns)
 

@@ -133,7 +133,7 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
         axes[1].plot(epochs, ap, "-o", color=colour)
     for ax in axes:
         ax.xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set(xlabel="epoch", ylabel="loss, in that of epoch 1")
+    axes[0].set(xlabel="epoch", ylabel="loss, as a share of epoch 1's")
     axes[1].set(xlabel="epoch", ylabel="average precision, validation", ylim=(0, 1))
     axes[0].set_title("Training loss: does it fall?")
     axes[1].set_title("The best epoch is kept")
@@ -158,7 +158,7 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     wide = table["micro_f1"].astype(float).unstack("model").loc[groups, names]
     grouped(100 * wide, ax)
     present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
-    ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])
+    ax.set_xticklabels([f"{group}\n{int(n)} codes in test" for group, n in present.items()])
     ax.set(xlabel=xlabel, ylabel="micro-F1 (%)")
     ax.set_title("Who finds the rare codes?")
     ax.legend(fontsize=10)

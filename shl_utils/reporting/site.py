@@ -200,8 +200,6 @@ def _pages(folder: Path, target: Path) -> Iterator[Path]:
 def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.NotebookNode]:
     """The cells that slides have: no exercises, no table of files, each question by itself, and what its answer was."""
     for cell in cells:
-        if cell.source.partition("\n")[0].removeprefix("## ") in UNSHOWN:
-            return
         if _needs_kernel(cell):
             continue
         if cell.cell_type != "markdown":
@@ -211,6 +209,8 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
         if text.startswith("# "):  # the first
             text = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
         for part in re.split(r"\n+(?=##+ )", text):  # a heading opens a slide, so it opens a cell
+            if part.partition("\n")[0].removeprefix("## ") in UNSHOWN:
+                return
             before, asked, question = part.partition(ASKED)
             if before.strip():
                 yield nbformat.v4.new_markdown_cell(before.strip())

@@ -4,7 +4,9 @@ import json
 
 import pandas as pd
 import pytest
+from conftest import PROJECT
 
+from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.publication import corpora
 
 
@@ -37,17 +39,34 @@ def test_no_rule_is_made_of_an_overlap_or_of_one_side():
     assert text == "There is no rule: of 2 corpora segments gain on 1 and lose on 0."
 
 
-def test_without_a_run_the_page_says_so(results_folder):
-    assert corpora.table() == corpora.rule() == "Not run yet."
+@pytest.mark.slow
+def test_until_all_have_run_the_page_says_so(published, results_folder):
+    assert corpora.table() == corpora.rule() == "Not run yet: 0 of 9 corpora."
+    (run,) = published["runs"].values()
+    (results_folder / "small.json").write_text(json.dumps({"runs": {"x": run | {"file": "params/corpora/openi.yaml"}}}))
+    assert corpora.table() == "Not run yet: 1 of 9 corpora."
 
 
 @pytest.mark.slow
 def test_every_corpus_has_a_line_with_its_facts_and_gains(published, results_folder):
     (run,) = published["runs"].values()
-    run["file"] = "params/corpora/openi.yaml"
-    (results_folder / "small.json").write_text(json.dumps(published))
-    line = corpora.table().loc["openi"]
-    assert line["rule"] == "made"
-    assert line["shared notes"] == f"{run['described']['share of shared notes']:.0%}"
-    row = next(row for row in run["tables"]["ablation"] if row["comparable"] and not row["reference"])
-    assert line["micro gain"].startswith(f"{100 * row['micro_f1_gain']:+.1f} [")
+    rows = run["tables"]["ablation"]
+    kept = [next(row for row in rows if row["reference"])]
+    kept += [next(row for row in rows if row["comparable"] and not row["reference"]), rows[-1]]
+    assert rows[-1]["id"] == LINEAR
+    files = sorted((PROJECT / "params" / "corpora").glob("*.yaml"))
+    runs = {path.stem: json.loads(json.dumps(run)) for path in files}
+    for number, (name, one) in enumerate(runs.items()):
+        one["file"], one["tables"]["ablation"] = f"params/corpora/{name}.yaml", kept
+        one["described"]["share of shared notes"] = 1 - number / 10
+    (results_folder / "small.json").write_text(json.dumps({"runs": runs}))
+    table = corpora.table()
+    assert list(table.index) == [path.stem for path in files][::-1], "fewest shared notes first"
+    assert table.loc["openi", "rule"] == "made"
+    assert table.loc["reuters", "rule"] == "tested"
+    assert table["micro gain"].str.startswith(f"{100 * kept[1]['micro_f1_gain']:+.1f} [").all()
+    assert corpora.rule().startswith("There is no rule")
+    runs["openi"]["tables"]["ablation"] = rows
+    (results_folder / "small.json").write_text(json.dumps({"runs": runs}))
+    with pytest.raises(ValueError, match=r"corpora/openi\.yaml has \d rows beside one model"):
+        corpora.table()

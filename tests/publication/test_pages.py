@@ -1,6 +1,7 @@
 """Pages that are filled from files of results."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -202,3 +203,16 @@ def test_splits_whose_rows_have_other_names_are_not_pooled(published, results_fo
     again.write_text((PROJECT / "params" / "smoke.yaml").read_text())
     with pytest.raises(ValueError, match="have other names of rows or claims, by revisions"):
         results_file.publish("small", [again])
+
+
+def test_a_pooled_gain_can_be_made_by_hand_as_the_page_on_reviewing_says(monkeypatch, capsys):
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (PROJECT / "docs" / "reviewing.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(PROJECT)
+    exec(code, {})
+    mean, half = map(float, capsys.readouterr().out.split())
+    found = json.loads((PROJECT / "results" / "openi.json").read_text(encoding="utf-8"))
+    row = page_parts.ablation(found).set_index("row").loc["segments, sh_focal, no filter"]
+    assert mean == pytest.approx(row["micro_f1_gain"])
+    assert half == pytest.approx(row["micro_f1_gain_high"] - row["micro_f1_gain"], rel=1e-6)

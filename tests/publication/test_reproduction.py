@@ -46,7 +46,10 @@ def test_another_score_or_gain_is_near_or_far_off(changed):
     assert table["macro_f1_present_verdict"].iloc[0] == FAR
     assert not reproduction.agrees(table)
     changed(lambda run: run["tables"]["ablation"][1].update(id="other"))
-    assert reproduction.compare(FILE)["micro_f1_verdict"].iloc[1] == FAR, "a row that was not published"
+    table = reproduction.compare(FILE)
+    assert table["micro_f1_verdict"].iloc[[1, -1]].tolist() == [FAR, FAR], "a row that was not published, and its like"
+    shown = reproduction.shown(table)
+    assert shown["micro published"].iloc[1] == shown["micro here"].iloc[-1] == "none"
 
 
 def test_an_outdated_run_is_neither_checked_nor_published(published, tmp_path, smoke, monkeypatch):
