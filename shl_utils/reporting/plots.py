@@ -158,8 +158,8 @@ def f1_by_group(table: pd.DataFrame, xlabel: str, ax: Axes) -> Axes:
     wide = table["micro_f1"].astype(float).unstack("model").loc[groups, names]
     grouped(100 * wide, ax)
     present = table.groupby("group", observed=True, sort=False)["codes_present"].first().reindex(wide.index)
-    ax.set_xticklabels([f"{group}\n{int(n)} codes in test" for group, n in present.items()])
-    ax.set(xlabel=xlabel, ylabel="micro-F1 (%)")
+    ax.set_xticklabels([f"{group}\n{int(n)} codes" for group, n in present.items()])
+    ax.set(xlabel=f"{xlabel}; below: how many codes are in the test", ylabel="micro-F1 (%)")
     ax.set_title("Who finds the rare codes?")
     ax.legend(fontsize=10)
     return ax
