@@ -31,8 +31,6 @@ RENAMED: dict[str | tuple[str, str], str] = {
     ("scoring", "own notes"): "oracle_routing",
     ("scoring", "joint"): "stacked",
     ("grid", "clip"): "gradient_clipping",
-    ("grid", "ours"): "extensions",
-    ("grid", "open"): "open_choices",
 }
 
 
