@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
 from shl_utils.declarations import DERIVED, LOSSES, RULES, SOURCES, Declaration
-from shl_utils.hints import nearest, now
+from shl_utils.hints import nearest
 
 STAGES = (
     *("00_imbalance", "01_filter", "02_segment", "03_train", "04_evaluate", "05_ablate", "06_cost", "07_verdict"),
@@ -134,11 +134,8 @@ class Parameters(_Brought):
     undersampling: Literal["weight", "prior_correction"] = _train(
         "weight", "a drawn negative weighs for those left out, or logits are corrected for them (our extension)"
     )
-    initialization: Literal["prior", "label_embedding", "warm_start", "label_embedding+warm_start"] = _train(
-        "prior", "prior: adapter at zero, head bias at the codes' priors; the others are our extensions"
-    )
-    warm_start_lr_factor: float = _train(
-        0.25, "factor on both learning rates after a warm start from the single model", gt=0
+    initialization: Literal["prior", "label_embedding"] = _train(
+        "prior", "adapter at zero; head bias at the codes' priors, or head from their descriptions (our extension)"
     )
     pooling: Literal["mean", "attention"] = _train(
         "mean", "pooling over tokens: mean, or label-wise attention (our extension)"
@@ -180,9 +177,6 @@ class Parameters(_Brought):
     # 05_ablate
     grid: str = _ablate(
         "demo", "experiments of the ablation: name of a file in params/grids, or a path", min_length=1, kind="path"
-    )
-    sensitivity: str = _ablate(
-        "", "a second grid that varies one factor at a time, such as sensitivity; empty: none", kind="path"
     )
     ablation_epochs: int = _ablate(2, "training epochs of every model in the ablation", ge=1)
 
@@ -265,8 +259,6 @@ def _explain(problem: Mapping[str, Any]) -> str:
     if not name:
         return text
     text += f", got {problem['input']!r}"
-    if problem["type"] == "literal_error":
-        text += now(name, problem["input"])
     field = Parameters.model_fields.get(name)
     if field is not None and field.annotation in (int, float) and isinstance(problem["input"], str):
         text += " (YAML reads 1e-5 and quoted numbers as text: write 1.0e-5)"

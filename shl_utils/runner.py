@@ -47,9 +47,8 @@ def read_all(files: Sequence[Path]) -> list[Read]:
             full = found[-1][1]
             if full.based_on not in {other.run for _, other in found[:-1]}:  # which will exist by then
                 stages.base_of(full.based_on, stages.folder_of(full.run))
-            for name in filter(None, (full.grid, full.sensitivity)):  # else a mistake would show after an hour
-                for combination in grid.combinations(name, full):
-                    mixed_precision.check(combination.settings[0])
+            for combination in grid.combinations(full.grid, full):  # else a mistake would show after an hour
+                mixed_precision.check(combination.settings[0])
         except (ValueError, OSError) as error:
             errors.append(str(error))
     folders = Counter(stages.folder_of(full.run) for _, full in found)

@@ -129,9 +129,6 @@ PLAIN_TOKEN = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "s
 FAULTS = [
     # parameters
     Fault("a misspelt parameter", "epocs: 3", "unknown parameter 'epocs', did you mean 'epochs'?"),
-    Fault("a parameter under its earlier name", "clip: 0.0", "'clip': it is called max_grad_norm now"),
-    Fault("a value under its earlier name", "threshold: label", "got 'label': it is called per_code now"),
-    Fault("a grid under its earlier name", "grid: clip", "grid 'clip': it is called gradient_clipping now"),
     Fault("a parameter twice", "epochs: 3\nepochs: 4", "given more than once: epochs"),
     Fault("a tab in YAML", "\tepochs: 3", "not valid YAML"),
     Fault("an unclosed bracket", "compare_with: [a", "not valid YAML"),

@@ -37,7 +37,7 @@ def invented(f1, draws=50):
 def invented_plan(labels, segments, train, **settings):
     """The plan of a variant with these settings. labels: (notes, codes). segments: (codes,). train: its notes."""
     variant = Variant("x", check(settings))
-    return Plan(variant, sparse.csr_array(labels), segments, train, place=Path("x"), origin=None, key="key")
+    return Plan(variant, sparse.csr_array(labels), segments, train, place=Path("x"), key="key")
 
 
 def invented_record(**changes):

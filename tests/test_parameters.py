@@ -11,14 +11,8 @@ from conftest import PROJECT, SLIDERS
 from nbclient import NotebookClient
 
 from shl_utils import parameters
-from shl_utils.experiments import grid
-from shl_utils.hints import RENAMED
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import parameter_file
-
-NAMES = [old for old in RENAMED if isinstance(old, str)]
-PAIRS = [old for old in RENAMED if old not in NAMES]
-VALUES = [(name, old) for name, old in PAIRS if name in Parameters.model_fields and name != "grid"]
 
 
 def write(tmp_path, text):
@@ -104,49 +98,6 @@ def test_our_own_files_are_valid_and_hold_differences_only(path):
 def test_a_misspelt_variable_of_a_notebook_stops_it():
     with pytest.raises(ValueError, match="unknown parameter 'los', did you mean 'loss'"):
         parameter_file.from_namespace({"run": "x", "loss": "bce", "los": "sh"})
-
-
-@pytest.mark.parametrize("old", NAMES)
-def test_a_renamed_parameter_is_refused_with_its_new_name(tmp_path, old):
-    new = RENAMED[old]
-    assert new in Parameters.model_fields
-    assert old not in Parameters.model_fields
-    message = re.escape(f"unknown parameter {old!r}: it is called {new} now")
-    with pytest.raises(ValueError, match=message):
-        parameter_file.load(write(tmp_path, f"run: x\n{old}: 1"))
-    with pytest.raises(ValueError, match=message):
-        parameter_file.from_namespace({"run": "x", old: 1})
-    for text in (f"- {old}: [1]", f"- loss: [bce]\n  tune: [{{{old}: 1}}]"):
-        with pytest.raises(ValueError, match=rf"{old}'.*: it is called {new} now"):
-            list(grid.combinations(str(write(tmp_path, text)), Parameters()))
-
-
-@pytest.mark.parametrize(("name", "old"), VALUES)
-def test_a_renamed_value_is_refused_with_its_new_name(tmp_path, name, old):
-    new = RENAMED[name, old]
-    parameters.check({name: new})
-    message = re.escape(f"got {old!r}: it is called {new} now")
-    with pytest.raises(ValueError, match=message):
-        parameter_file.load(write(tmp_path, f"run: x\n{name}: {old}"))
-    with pytest.raises(ValueError, match=message):
-        parameter_file.from_namespace({"run": "x", name: old})
-    if name in grid.VARIED:
-        with pytest.raises(ValueError, match=message):
-            list(grid.combinations(str(write(tmp_path, f"- {name}: [{old}]")), Parameters()))
-
-
-@pytest.mark.parametrize("old", [value for name, value in PAIRS if name == "scoring"])
-def test_a_renamed_scoring_is_refused_with_its_new_name(tmp_path, old):
-    assert RENAMED["scoring", old] in grid.SCORING
-    with pytest.raises(ValueError, match=f"got '{old}': it is called {RENAMED['scoring', old]} now"):
-        list(grid.combinations(str(write(tmp_path, f"- scoring: [{old}]")), Parameters()))
-
-
-@pytest.mark.parametrize("old", [value for name, value in PAIRS if name == "grid"])
-def test_a_renamed_grid_is_refused_with_its_new_name(old):
-    assert grid.path_of(RENAMED["grid", old]).is_file()
-    with pytest.raises(ValueError, match=f"grid '{old}': it is called {RENAMED['grid', old]} now"):
-        list(grid.combinations(old, Parameters()))
 
 
 def test_a_readers_own_variables_do_not_stop_a_second_call():

@@ -63,30 +63,27 @@ def models(lines: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(notes_per_core_second=sums["notes"] / sums["core_seconds"])
 
 
-def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, origin: str | None) -> pd.Series:
+def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int) -> pd.Series:
     """Cost of the main model's segments as a multiple of the cost of one model of all codes.
 
     Returns a series: "models", "notes seen in training", "FLOPs" and "core seconds of training".
     lines: table from `segments`. per_note: FLOPs per note, a row of `growth`. notes: number of training notes. The
-    frozen layers run once for each, whatever is trained on them; core seconds exclude that. origin: folder of the model
-    that the segments start from; its training is included.
+    frozen layers run once for each, whatever is trained on them; core seconds exclude that.
     """
     sums = models(lines)
-    needed = ["main", *([origin] if origin else [])]
-    one = ["reference" if "reference" in sums.index else "main"]
 
-    def taken(names: list[str]) -> pd.Series:
-        seen = sums.loc[names, "notes"].sum()
+    def taken(name: str) -> pd.Series:
+        line = sums.loc[name]
         return pd.Series(
             {
-                "models": sums.loc[names, "segments"].sum(),
-                "notes seen in training": seen,
-                "FLOPs": notes * per_note["frozen"] + seen * per_note["trained"],
-                "core seconds of training": sums.loc[names, "core_seconds"].sum(),
+                "models": line["segments"],
+                "notes seen in training": line["notes"],
+                "FLOPs": notes * per_note["frozen"] + line["notes"] * per_note["trained"],
+                "core seconds of training": line["core_seconds"],
             }
         )
 
-    return taken(needed) / taken(one)
+    return taken("main") / taken("reference" if "reference" in sums.index else "main")
 
 
 def benches(folder: Path) -> dict[str, Any]:

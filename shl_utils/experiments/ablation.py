@@ -37,10 +37,8 @@ class Experiment:
 
     id: made of its levels, those of NAMED and those that differ from the run's; tuning does not change it.
     places: number of a combination in the grid to its levels {factor: level}, without the seed; none if it was added.
-    scoring: "union" (every segment predicts for every note), "oracle_routing" or "stacked". Under oracle routing a
-    segment predicts only for notes that hold one of its codes by gold. It is a reading of the paper, not a way to code
-    a note. A stacked ensemble is the union, calibrated together with one BCE model of all codes: our extension, see
-    `stacking`.
+    scoring: "union" (every segment predicts for every note) or "oracle_routing". There a segment predicts only for
+    notes that hold one of its codes by gold. It is a reading of the paper, not a way to code a note.
     settings: full parameters, several where `tuning` has yet to choose one. options: per setting, one model per seed.
     run: the parameters that the grid varies.
     """
@@ -63,18 +61,6 @@ class Experiment:
         if len(self.options) > 1:
             raise ValueError(f"{self.name}: one of {len(self.options)} settings is to be chosen first")
         return self.options[0]
-
-    @property
-    def partners(self) -> tuple[Variant, ...]:
-        """The models that `models` are stacked with, one per seed; empty unless the scoring is "stacked".
-
-        Each is the single BCE model with the same pooling and initialization, of a seed of its own, so that seeds stay
-        independent. If `models` are such single models too, the two show what an ensemble is worth without segments.
-        """
-        if self.scoring != "stacked":
-            return ()
-        plain = [variants.unified_bce_counterpart(model.parameters) for model in self.models]
-        return tuple(_model(like, like.training_seed + grid.PARTNER_SEED_OFFSET, self.run) for like in plain)
 
     @property
     def name(self) -> str:
@@ -104,7 +90,7 @@ class Experiment:
     def extension(self) -> bool:
         """Whether it contains something of ours that is not the paper's."""
         papers = {"initialization": "prior", "pooling": "mean", "max_negative_weight": 0, "undersampling": "weight"}
-        return self.scoring == "stacked" or not self.levels(papers).items() <= papers.items()
+        return not self.levels(papers).items() <= papers.items()
 
     @property
     def comparable(self) -> bool:
@@ -172,15 +158,13 @@ def _by_seed(models: tuple[Variant, ...]) -> tuple[Variant, ...]:
 def _model(full: Parameters, seed: int, run: Parameters) -> Variant:
     labels = {"all": "train"}.get(full.filter_labels, full.filter_labels)
     wanted = _active(full.model_copy(update={grid.SEED: seed, "filter_labels": labels}))
-    like = _active(variants.unified_bce_counterpart(wanted))
-    plain = None if like == wanted else _model(like, seed, run)
-    for known in variants.with_origins([variants.main(run), variants.reference(run)]):
+    for known in (variants.main(run), variants.reference(run)):
         if _active(known.parameters) == wanted:
-            return replace(known, plain=plain)
+            return known
     # the id comes from what differs from the run, so that experiments with equal settings share a model
     before, inactive = run.model_dump(), variants.inactive_parameters(wanted)
     settings = {k: v for k, v in wanted.model_dump().items() if k not in inactive and v != before[k]}
-    return Variant(f"{FOLDER}/{_id(settings)}", wanted, plain, settings)
+    return Variant(f"{FOLDER}/{_id(settings)}", wanted, settings)
 
 
 def _id(settings: dict[str, Any]) -> str:
@@ -234,8 +218,7 @@ def model_names(parameters: Parameters) -> dict[str, str]:
 
 def models(wanted: list[Experiment]) -> list[Variant]:
     """The models to train and predict with for these experiments, each once, without those of earlier stages."""
-    used = [variant for one in wanted for variant in (*one.models, *one.partners)]
-    unique = {variant.folder: variant for variant in variants.with_origins(used)}
+    unique = {variant.folder: variant for one in wanted for variant in one.models}
     return [variant for folder, variant in unique.items() if folder not in (variants.MAIN, variants.REFERENCE)]
 
 
@@ -263,12 +246,10 @@ def _check_encoders(wanted: list[Variant]) -> None:
 
 
 def core_seconds(folder: Path, wanted: list[Experiment]) -> pd.Series:
-    """Core-seconds of training (see `variants.core_seconds`) by experiment id, with its partners; mean over seeds."""
-    times = {}
-    for one in wanted:
-        stacked = zip(one.models, one.partners) if one.partners else zip(one.models)
-        times[one.id] = float(np.mean([variants.core_seconds(folder, *parts) for parts in stacked]))
-    return pd.Series(times)
+    """Core-seconds of training (see `variants.core_seconds`) by experiment id; mean over seeds."""
+    return pd.Series(
+        {one.id: np.mean([variants.core_seconds(folder, model) for model in one.models]) for one in wanted}, dtype=float
+    )
 
 
 def gradients(folder: Path, wanted: list[Experiment]) -> pd.DataFrame:

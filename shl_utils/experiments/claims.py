@@ -27,16 +27,15 @@ FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, f
 PAPER = {"papers": True, "comparable": True, "primary": False}
 PRIMARY = PAPER | {"primary": True}  # as docs/study.md has it; all else is exploratory
 EASIER = {"papers": False, "comparable": False, "primary": False}  # what an easier protocol would bring
-OURS = {"papers": False, "comparable": True, "primary": False}  # about our extensions
 Found = tuple[str, dict[str, float]]  # name of what measured a claim, and the change as `effects.mean_change` gives it
 
 
 def measure(measured: dict[str, Measured], experiments: list[Experiment], run: Parameters) -> pd.DataFrame:
     """One row per claim and metric, with the measured gain and its 95% interval.
 
-    Columns: `claim`, `papers` (False for claims about our extensions or easier protocols), `comparable` (False for the
-    latter), `primary` (True for one claim), `measured` (names of the experiments), `metric`, and `gain`, `low` and
-    `high`, which are NaN where the grid has no such experiments.
+    Columns: `claim`, `papers` and `comparable` (both False for claims about easier protocols), `primary` (True for one
+    claim), `measured` (names of the experiments), `metric`, and `gain`, `low` and `high`, which are NaN where the grid
+    has no such experiments.
     measured: metrics of all `experiments`, and of LINEAR, by id. run: its loss, if harmonic, is taken as the paper's,
     and so is its beta where a claim names none. The paper's claims are judged only on experiments without extensions.
     """
@@ -54,11 +53,9 @@ def measure(measured: dict[str, Measured], experiments: list[Experiment], run: P
 def _claims(
     measured: dict[str, Measured], experiments: list[Experiment], run: Parameters
 ) -> Iterator[tuple[str, dict[str, bool], Found]]:
-    papers, extended = ([one for one in experiments if one.extension == extension] for extension in (False, True))
+    papers = [one for one in experiments if not one.extension]
     same_beta = [one for one in papers if one.levels(["beta"]).get("beta", run.beta) == run.beta]
-    segmented, extended_segmented = (
-        [one for one in group if one.parameters.segmentation == "eta"] for group in (same_beta, extended)
-    )
+    segmented = [one for one in same_beta if one.parameters.segmentation == "eta"]
 
     def over(reference: str, **parts: str) -> Found:
         one = _method(papers, run, **parts)
@@ -93,8 +90,6 @@ def _claims(
         change(same_beta, "scoring", "union", "oracle_routing"),
     )
     yield "With both, the method beats one BCE model", EASIER, over(REFERENCE, **both)
-    yield "In variants of ours, segments beat one model", OURS, change(extended, "segmentation", "none", "eta")
-    yield "In segments of ours, harmonic weights beat BCE", OURS, change(extended_segmented, "loss", "bce", "sh")
 
 
 def _method(experiments: list[Experiment], run: Parameters, **parts: str) -> Experiment | None:

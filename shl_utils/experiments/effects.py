@@ -1,9 +1,8 @@
-"""What each factor of an ablation contributes: alone, averaged over the others, and as a share of the whole gain."""
+"""What each factor of an ablation contributes: alone, averaged over the others, and by interactions."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +17,7 @@ from shl_utils.experiments.ablation import Experiment, change_name, level_name, 
 Choices = dict[str, Any]
 Pair = tuple[Experiment, Experiment]  # the experiment before a change, and after it
 PLAIN_FORMS = ({"sh", "bce"}, {"sh_focal", "focal"})  # losses that differ in harmonic weights alone
-KINDS = {"average", "single", "interactions", "shares", "over_linear"}  # of changes, as saved in a run's file
-# the most favourable reading of the paper: its loss and segments, a filter on all labels, oracle routing of notes
-CLAIM = {"segmentation": "eta", "filter_labels": "all", "scoring": "oracle_routing"}
+KINDS = {"average", "single", "interactions", "over_linear"}  # of changes, as saved in a run's file
 COLUMNS = [metric + end for metric in HEADLINE_METRICS for end in results.ENDS]
 
 
@@ -93,42 +90,6 @@ def over(measured: dict[str, Measured], experiments: list[Experiment], reference
     ]
     table = pd.DataFrame(lines, columns=["change", "before", "after", *COLUMNS]).set_index("change")
     return table.rename_axis(f"over {measured[reference].name}")
-
-
-def shares(measured: dict[str, Measured], experiments: list[Experiment], *, loss: str) -> pd.DataFrame:
-    """Contribution of each factor to the gain of the most favourable reading of the paper over the single BCE model.
-
-    A factor's share is its gain averaged over all orders in which the factors could be changed one after another
-    (Shapley 1953). The shares add up to the gain, which is the last row. Empty where the grid lacks one of the
-    experiments in between.
-    """
-    claim = CLAIM | {"loss": loss}
-    start = {"segmentation": "none", "filter_labels": "none", "scoring": "union", "loss": "bce"}
-    able = {
-        frozenset(one.levels(claim).items()): one.id for one in experiments if one.departures.keys() <= claim.keys()
-    }
-    ids = {}
-    for changed in itertools.chain.from_iterable(itertools.combinations(claim, n) for n in range(len(claim) + 1)):
-        levels = start | {factor: claim[factor] for factor in changed}
-        ids[frozenset(changed)] = able.get(frozenset(levels.items()))
-    if None in ids.values():
-        return pd.DataFrame()
-
-    def step(before: frozenset, after: frozenset) -> results.Values:
-        return results.difference(measured[ids[after]], measured[ids[before]])
-
-    lines = {}
-    for factor in claim:
-        steps = []
-        for before in ids:
-            if factor not in before:
-                weight = math.factorial(len(before)) * math.factorial(len(claim) - len(before) - 1)
-                share = weight / math.factorial(len(claim))
-                steps.append({k: v * share for k, v in step(before, before | {factor}).items()})
-        total = {metric: sum(part[metric] for part in steps) for metric in HEADLINE_METRICS}
-        lines[level_name(factor, claim[factor])] = results.summarize(total)
-    lines["all together"] = results.summarize(step(frozenset(), frozenset(claim)))
-    return pd.DataFrame(lines).T.rename_axis("share of the gain")
 
 
 def combine(**tables: pd.DataFrame) -> pd.DataFrame:

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shl_utils.hints import nearest, now
+from shl_utils.hints import nearest
 from shl_utils.parameters import PLACEMENT, Parameters, check, owned_by
 from shl_utils.runs import locations, provenance
 from shl_utils.runs.parameter_file import read_yaml, resolved
 
 FOLDER = provenance.PROJECT / "params" / "grids"
-SCORING = ("union", "oracle_routing", "stacked")  # see `ablation.Experiment`
+SCORING = ("union", "oracle_routing")  # see `ablation.Experiment`
 SEED = "training_seed"  # levels of this one are averaged, not compared
-PARTNER_SEED_OFFSET = 1000  # of a model that another is stacked with, see `ablation.Experiment.partners`
 TUNE = "tune"
 # what may vary: how labels are filtered and divided into segments, and how a segment is trained
 VARIED = ("scoring", "encoder", "max_tokens", "filter_by", "filter_threshold", "filter_labels")
@@ -57,8 +56,6 @@ class Combination:
 def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
     """The combinations of a grid; ValueError, with the file's name, for an unknown factor or an impossible level."""
     path = path_of(grid)
-    if not path.exists() and (renamed := now("grid", grid)):
-        raise ValueError(f"grid {grid!r}{renamed}")
     for block in _blocks(path):
         factors = [factor for factor in block if factor not in (SEED, TUNE)]
         seeds = block.get(SEED, [parameters.training_seed])
@@ -66,18 +63,9 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
             choices = dict(zip(factors, levels))
             changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
             settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
-            _check_seeds(seeds, settings[0], path, stacked=choices.get("scoring") == "stacked")
+            for seed in seeds:
+                check(settings[0].model_dump() | {SEED: seed}, origin=str(path))
             yield Combination(choices, tuple(settings), tuple(seeds))
-
-
-def _check_seeds(seeds: list, parameters: Parameters, path: Path, *, stacked: bool) -> None:
-    for seed in seeds:
-        check(parameters.model_dump() | {SEED: seed}, origin=str(path))
-    partners = [seed + PARTNER_SEED_OFFSET for seed in seeds] if stacked else []
-    if shared := set(seeds) & set(partners):
-        raise ValueError(f"{path}: {SEED} {min(shared)}: stacked rows keep it for a partner; choose another")
-    for seed in partners:
-        check(parameters.model_dump() | {SEED: seed}, origin=str(path))
 
 
 def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parameters:
@@ -100,9 +88,7 @@ def _blocks(path: Path) -> list[dict[str, list]]:
         _check_tune(block, path)
         for level in block.get("scoring", []):
             if level not in SCORING:
-                raise ValueError(
-                    f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}{now('scoring', level)}"
-                )
+                raise ValueError(f"{path}: scoring: use one of {', '.join(SCORING)}, got {level!r}")
     return blocks
 
 

@@ -17,13 +17,9 @@ from shl_utils.parameters import Parameters
 
 def refuse_bare(similarity: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) -> None:
     """ValueError where a filter leaves training, validation or test without a label: nothing could be learned, chosen
-    or measured. Checked are the run, and the experiments of its grids with the run's encoder and `max_tokens`."""
-    grids = filter(None, (parameters.grid, parameters.sensitivity))
-    checked = {"the run": parameters} | {
-        f"row {experiment.name}": experiment.parameters
-        for name in grids
-        for experiment in ablation.experiments(name, parameters)
-    }
+    or measured. Checked are the run, and the experiments of its grid with the run's encoder and `max_tokens`."""
+    rows = ablation.experiments(parameters.grid, parameters)
+    checked = {"the run": parameters} | {f"row {row.name}": row.parameters for row in rows}
     for name, one in checked.items():
         if (one.encoder, one.max_tokens) == (parameters.encoder, parameters.max_tokens):
             table, _ = label_filter.apply(similarity, split, one)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -18,10 +15,8 @@ from shl_utils.evaluation import predictions, results, score_metrics
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.predictions import Predictions
 from shl_utils.evaluation.results import Measured
-from shl_utils.experiments import grid
 from shl_utils.experiments.ablation import Experiment
 from shl_utils.method import harmonic_weights
-from shl_utils.method.extensions import stacking
 from shl_utils.parameters import Parameters
 from shl_utils.training import similarities, variants
 
@@ -46,55 +41,16 @@ def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predic
 
 def _predictions(folder: Path, corpus: Corpus, experiment: Experiment, gold: sparse.csr_array) -> Iterator[Predictions]:
     """What the experiment predicts, one per seed, as its scoring has it."""
-    for model, partner in zip_longest(experiment.models, experiment.partners):
+    for model in experiment.models:
         found = predictions.read_variant(folder, model, corpus)
-        if experiment.scoring == "oracle_routing":
-            found = route_by_oracle(corpus, gold, found, experiment.parameters)
-        elif partner:
-            found = stack(corpus, gold, found, predictions.read_variant(folder, partner, corpus))
-        yield found
-
-
-def one_factor(table: pd.DataFrame, experiments: list[Experiment]) -> dict[str, pd.DataFrame]:
-    """One curve per last factor of a combination: name to its rows of `table` by `level`, all other factors held fixed.
-
-    A combination without a factor is on no curve, nor is one whose last factor has no effect. table: by experiment id.
-    """
-    found: dict[str, dict[Any, dict]] = {}
-    places = {n: (place, one) for one in experiments for n, place in one.places.items() if place}
-    for place, one in dict(sorted(places.items())).values():
-        levels, last = one.levels(place), list(place)[-1]
-        if last in levels:
-            held = ", ".join(f"{k} {grid.short(v)}" for k, v in levels.items() if k != last)
-            line = {"level": levels[last]} | table.loc[one.id].to_dict()
-            found.setdefault(f"{last} ({held})" if held else last, {})[levels[last]] = line
-    return {name: pd.DataFrame(lines.values()) for name, lines in found.items()}
-
-
-def all_levels(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All curves of `one_factor` in one table, with the columns `factor` and `level` (as text)."""
-    parts = [curve.assign(factor=factor, level=curve["level"].map(grid.short)) for factor, curve in curves.items()]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"factor": [], "level": []})
+        routed = experiment.scoring == "oracle_routing"
+        yield route_by_oracle(corpus, gold, found, experiment.parameters) if routed else found
 
 
 def route_by_oracle(corpus: Corpus, gold: sparse.csr_array, found: Predictions, parameters: Parameters) -> Predictions:
     """Oracle routing: a segment predicts only for notes that hold one of its codes by gold; no way to code a note."""
     mask = oracle_mask(corpus, gold, parameters, rows=found.rows)
     return replace(found, probabilities=found.probabilities * mask)
-
-
-def stack(corpus: Corpus, gold: sparse.csr_array, found: Predictions, partner: Predictions) -> Predictions:
-    """Stacked ensemble of `found` and the single model `partner`, calibrated together on validation. Codes that only
-    the single model has become a segment of their own."""
-    validation, other = corpus.rows("validation"), partner.select(found.rows)
-    truth = gold[validation].toarray()
-    fitted = stacking.fit(found.select(validation), partner.select(validation), truth, found.segments)
-    alone = (found.segments < 0) & (partner.segments >= 0)
-    return replace(
-        found,
-        probabilities=stacking.stack(found.probabilities, other, found.segments, fitted),
-        segments=np.where(alone, found.segments.max() + 1, found.segments),
-    )
 
 
 def oracle_mask(

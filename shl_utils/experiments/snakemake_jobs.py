@@ -24,11 +24,6 @@ class Batch:
     parameters: Parameters
     models: dict[str, Variant]
 
-    def before(self, model: str) -> list[str]:
-        """Folder of the model in `models` that this one is warm-started from, as a list; empty if there is none."""
-        origin = self.models[model].origin
-        return [origin.folder] if origin and origin.folder in self.models else []
-
     def train(self, model: str) -> None:
         """Train one of `models` and predict with it, unless that is done. model: its folder, or the folder's last part.
 
@@ -51,8 +46,7 @@ def _described(model: Variant) -> str:
 
 def read_batch(file: Path, parameters: Parameters) -> Batch:
     """The jobs of a parameter file, which sets `parameters`; ValueError or OSError for a grid that cannot be read."""
-    grids = filter(None, (parameters.grid, parameters.sensitivity))
-    rows = [row for grid in grids for row in ablation.experiments(grid, parameters)]
+    rows = ablation.experiments(parameters.grid, parameters)
     settled = [row for row in rows if len(row.options) == 1]
     models = {model.folder: model for model in ablation.models(tuning.trials(rows) + settled)}
     return Batch(file, stages.folder_of(parameters.run), parameters, models)

@@ -17,9 +17,9 @@ from shl_utils.training.variants import Variant
 
 
 def trials(experiments: list[Experiment]) -> list[Experiment]:
-    """One experiment per setting to be tried, with the first seed only, and unstacked: the partner has no influence."""
+    """One experiment per setting to be tried, with the first seed only."""
     return [
-        replace(one, scoring="union", settings=(setting,), options=(models[:1],))
+        replace(one, settings=(setting,), options=(models[:1],))
         for one in experiments
         if len(one.options) > 1
         for setting, models in zip(one.settings, one.options)

@@ -45,17 +45,16 @@ def parameters() -> pd.DataFrame:
 
 
 def runs() -> pd.DataFrame:
-    """Every parameter file: its source and grids; rows and seeds of its ablation; minutes and file of what was
+    """Every parameter file: its source and grid; rows and seeds of its ablation; minutes and file of what was
     published of it; and what its head comment says."""
     published, lines = _published(), {}
     for path in sorted(path for path in PARAMS.rglob("*.yaml") if path.parent != grid.FOLDER):
         values = check(parameter_file.load(path))
-        used = list(filter(None, (values.grid, values.sensitivity)))
-        rows = [row for name in used for row in grid.combinations(name, values)]
+        rows = list(grid.combinations(values.grid, values))
         seeds = [len(row.seeds) for row in rows]
         lines[f"`{path.relative_to(PARAMS).as_posix()}`"] = {
             "source": values.source,
-            "grid": ", ".join(used),
+            "grid": values.grid,
             "rows": len(rows),
             "seeds": " to ".join(map(str, sorted({min(seeds), max(seeds)}))),
             **published.get(outside(path), {"minutes": "", "published": ""}),

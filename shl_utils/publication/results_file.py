@@ -24,10 +24,12 @@ from shl_utils.training.segment_record import SegmentRecord
 
 FOLDER = provenance.PROJECT / "results"
 STAGE = "05_ablate"  # that a published run has finished
-TABLES = ("ablation", "effects", "frequency", "sensitivity", "tuning")
+TABLES = ("ablation", "effects", "frequency", "tuning")
 LATER = STAGES[STAGES.index(STAGE) + 1 :]
 # what changes no result, or is a path
 UNSAID = {"run", "based_on", "interactive", *PATHS, *PLACEMENT, *(name for stage in LATER for name in owned_by(stage))}
+# parameters that are gone, at the values under which they changed no result
+GONE = {"warm_start_lr_factor": 0.25}
 Found = Mapping[str, Any]  # the contents of a published file
 
 
@@ -124,8 +126,7 @@ def _said(parameters: Parameters) -> dict[str, Any]:
 
 def _grid_files(parameters: Parameters) -> dict[str, Path]:
     """The grid files, by the parameter that names them."""
-    named = {name: getattr(parameters, name) for name in ("grid", "sensitivity")}
-    return {name: grid.path_of(file) for name, file in named.items() if file}
+    return {"grid": grid.path_of(parameters.grid)}
 
 
 def _grids(parameters: Parameters) -> dict[str, str]:
@@ -165,7 +166,8 @@ def outdated(found: Found) -> list[str]:
     for name, run in found["runs"].items():
         path = provenance.PROJECT / run["file"]
         today = _parameters(path) if path.exists() else None
-        pairs = ((_said(today), run["parameters"]), (_grids(today), run["grids"])) if today else ()
+        then = {name: value for name, value in run["parameters"].items() if GONE.get(name, ...) != value}
+        pairs = ((_said(today), then), (_grids(today), run["grids"])) if today else ()
         changed = [part for pair in pairs for part in differ(*pair)] if today else [f"{run['file']} is gone"]
         reasons += [f"{name}: {', '.join(changed)}"] if changed else []
     return reasons

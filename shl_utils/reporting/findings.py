@@ -17,11 +17,6 @@ from shl_utils.training.segment_record import SegmentRecord
 
 RARE = 10  # training notes, below which a code is called rare
 NAMES = {metric: f"{title}-F1" for metric, title in HEADLINE_METRICS.items()}
-SHARES = (
-    "The most generous measure of the method has its loss, its segments, a filter on all labels, and each segment "
-    "scored on its own notes. What is its gain over one BCE model made of? A factor's share is its gain averaged over "
-    "all orders in which the factors could be changed (Shapley 1953). The shares add up to the gain."
-)
 
 
 def summarize_tail(counts: NDArray[np.integer], accuracy: float) -> str:

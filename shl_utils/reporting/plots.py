@@ -7,7 +7,6 @@ C1, ... are the colours of the style file.
 from __future__ import annotations
 
 import itertools
-import math
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -194,43 +193,6 @@ def _points(table: pd.DataFrame, *columns: str) -> tuple[NDArray[np.float64], ND
     """Values x 100, (rows,), and how far their intervals reach to both sides, (2, rows). columns: value, low, high."""
     value, low, high = (100 * table[name].to_numpy(dtype=float) for name in columns)
     return value, np.maximum([value - low, high - value], 0)
-
-
-def sensitivity(curves: dict[str, pd.DataFrame], base: pd.Series) -> plt.Figure:
-    """Micro- and macro-F1 with 95% intervals against the levels of each factor, one panel per factor.
-
-    curves: factor to its table from `measure.one_factor`. base: metrics of the single BCE model, drawn dotted.
-    """
-    across = min(len(curves), 3)
-    down = math.ceil(len(curves) / across)
-    figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 3.4 * down), squeeze=False, sharey=True)
-    for ax, (factor, curve) in zip(axes.flat, curves.items()):
-        places = np.arange(len(curve))
-        for (metric, title), colour, marker in zip(PANELS.items(), ("C0", "C1"), "os"):
-            value, spread = _points(curve, *(f"{metric}{end}" for end in results.ENDS))
-            ax.errorbar(places, value, yerr=spread, fmt=f"-{marker}", color=colour, capsize=3, label=title)
-            ax.axhline(100 * base[metric], color=colour, linestyle=":")
-        ax.set(xticks=places, xticklabels=curve["level"], xlabel=factor)
-    for ax in axes.flat[len(curves) :]:
-        ax.set_visible(False)
-    axes[0, 0].set(ylabel="%")
-    axes[0, 0].legend(fontsize=10)
-    figure.suptitle("One choice at a time, all else as the run has it; dotted: one BCE model, no filter")
-    return figure
-
-
-def shares(parts: pd.DataFrame, ax: Axes) -> Axes:
-    """Points of F1 that each factor contributes to the most favourable reading. parts: from `effects.shares`."""
-    places = np.arange(len(parts))[::-1]
-    for (metric, label), shift, colour, hatch in zip(PANELS.items(), (0.18, -0.18), ("C0", "C1"), HATCHES):
-        value, spread = _points(parts, *(f"{metric}{end}" for end in results.ENDS))
-        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "capsize": 3}
-        ax.barh(places + shift, value, height=0.34, xerr=spread, label=label, **look)
-    ax.axvline(0, color="#333333", linewidth=1)
-    ax.set(yticks=places, yticklabels=parts.index, xlabel="points of F1")
-    ax.set_title("Where a gain over one BCE model would come from")
-    ax.legend(fontsize=10)
-    return ax
 
 
 def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:

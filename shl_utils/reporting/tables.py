@@ -163,7 +163,7 @@ def marked(names: Iterable[str], comparable: Iterable[bool]) -> list[str]:
 
 def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     """Definitions of what `ablation` shows of this table, by name; `times` as given to `results.table`."""
-    failed = {"failed trainings": "of the row's segments, and of what they start from or are stacked with"}
+    failed = {"failed trainings": "of the row's segments"}
     disagree = {verdicts.MARK: verdicts.MARKED}
     return (
         DEFINITIONS
@@ -216,15 +216,6 @@ def by_frequency(lines: pd.DataFrame) -> pd.DataFrame:
     texts = text(100 * lines["micro_f1"], "{:.1f}") + gains
     wide = _wide(lines.assign(head=heads, text=texts), "head")
     return wide.reindex(columns=dict.fromkeys(heads)).rename_axis(columns=None)
-
-
-def sensitivity(curves: pd.DataFrame) -> pd.DataFrame:
-    """F1 and gain over the reference at every level of each factor. curves: from `measure.all_levels`."""
-    columns: dict[str, pd.Series] = {"level": curves["level"]}
-    for metric, title in HEADLINE_METRICS.items():
-        columns[f"{title}-F1"] = intervals(curves, metric)
-        columns[f"{title} gain"] = changes(curves, f"{metric}_gain")
-    return pd.DataFrame(columns).set_axis(curves["factor"])
 
 
 def verdict(lines: pd.DataFrame) -> pd.DataFrame:

@@ -64,8 +64,8 @@ def load(path: Path) -> dict[str, Any]:
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """`values` with relative paths made absolute from the folder `base`, so that a stamp says which file was read.
 
-    `encoder`, `grid` and `sensitivity` may be names. `encoder` is a path if it is a folder or begins with . or ~; the
-    other two are paths if they have a file suffix.
+    `encoder` and `grid` may be names. `encoder` is a path if it is a folder or begins with . or ~; `grid` is one if it
+    has a file suffix.
     """
 
     def absolute(path: Any) -> Any:
@@ -85,7 +85,7 @@ def _is_name(parameter: str, value: str, base: Path) -> bool:
     if parameter == "encoder":
         here = value.startswith((".", "~")) or (base / value).is_dir()
         return not here or value == Parameters.model_fields["encoder"].default
-    return parameter in ("grid", "sensitivity") and not Path(value).suffix
+    return parameter == "grid" and not Path(value).suffix
 
 
 def from_namespace(namespace: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from shl_utils.runs.parameter_file import from_namespace, resolved
 
 TRAINS_LATER = stamps.up_to("03_train")
 MARKS = frozenset({"stages", "batch", "corpus.parquet"})  # every run's folder holds one of these
-MODELS = ("segments", "reference/segments", "origin/segments")  # of `03_train`
+MODELS = ("segments", "reference/segments")  # of `03_train`
 # files with keys of their own, which any stage of any run may reuse: states of the frozen layers, and models
 KEYED = ("trunk/*", *(f"{place}/*/*" for place in (*MODELS, "ablation/*/segments")))
 # files that a stage reuses from an earlier attempt, finished or not
@@ -35,7 +35,7 @@ KEPT = {
     "01_filter": ("trunk",),
     "03_train": (*MODELS, "trunk"),
     "04_evaluate": ("predictions.parquet", "reference/predictions.parquet"),
-    "05_ablate": ("ablation", "origin/predictions.parquet"),
+    "05_ablate": ("ablation",),
 }
 
 

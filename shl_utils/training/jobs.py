@@ -33,8 +33,7 @@ class Plan:
     """The segments of one variant, to be trained.
 
     labels: (notes, codes). segments: (codes,), -1 for a code without a model. train: numbers of the training notes.
-    place: folder of the trained segments. origin: folder of the model that they start from; None without a warm start.
-    key: hash of all that they depend on; when it changes they are trained again.
+    place: folder of the trained segments. key: hash of all that they depend on; when it changes they are trained again.
     """
 
     variant: Variant
@@ -42,7 +41,6 @@ class Plan:
     segments: NDArray[np.int64]
     train: NDArray[np.int64]
     place: Path
-    origin: Path | None
     key: str
 
     @property
@@ -111,16 +109,17 @@ class Plan:
 
 
 def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Plan]:
-    """Yield one plan per variant, lazily: the model of its warm start may have been trained just before."""
+    """Yield one plan per variant."""
     digest, train = storage.digest(folder / "corpus.parquet"), corpus.rows("train")
     for variant in wanted:
         labels = variants.training_labels(corpus, variant, folder)
         segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
-        origin = variant.origin and folder / variant.origin.folder / "segments" / "0"
         place = folder / variant.folder / "segments"
         place.mkdir(parents=True, exist_ok=True)
-        key = _key(variant.parameters, digest, labels, segments, _start(folder, variant, origin))
-        yield Plan(variant, labels, segments, train, place=place, origin=origin, key=key)
+        described = variant.parameters.initialization == "label_embedding"
+        start = storage.digest(folder / "codes.parquet") if described else ""
+        key = _key(variant.parameters, digest, labels, segments, start)
+        yield Plan(variant, labels, segments, train, place=place, key=key)
 
 
 def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
@@ -130,14 +129,6 @@ def remove_stale_segments(folder: Path, trained: list[Variant]) -> None:
         for path in (folder / variant.folder / "segments").iterdir():
             if path.name not in map(str, range(n)):
                 storage.remove(path)
-
-
-def _start(folder: Path, variant: Variant, origin: Path | None) -> str:
-    """Digests of the files that initialization depends on; "" if it needs none, or they are not there yet."""
-    if origin:
-        files = [origin / name for name in segment_model.FILES]
-        return " ".join(map(storage.digest, files)) if all(file.exists() for file in files) else ""
-    return storage.digest(folder / "codes.parquet") if variant.parameters.initialization == "label_embedding" else ""
 
 
 def _key(parameters: Parameters, corpus: str, labels: sparse.csr_array, segments: NDArray, start: str) -> str:
@@ -168,11 +159,10 @@ def _code(loss: str, initialized: str) -> dependencies.Code:
     described = {initialization.description_head, initialization.set_head}
     own = {losses.LOSSES[loss], *(loss_factory.DERIVED[name] for name in LOSSES[loss].derived)}
     own |= harmonic if LOSSES[loss].harmonic else set()
-    own |= {initialization.from_unified} if initialized in variants.FROM_UNIFIED else set()
-    own |= described if "label_embedding" in initialized else set()
+    own |= described if initialized == "label_embedding" else set()
     # these lead to every loss, `own` holds the one, with what it calls: focal is a part of sh_focal
     registries = {(losses.__name__, "LOSSES"), (loss_factory.__name__, "DERIVED")}
-    others = {*map(dependencies.definition, harmonic | described | {initialization.from_unified})}
+    others = {*map(dependencies.definition, harmonic | described)}
     apart = others - dependencies.reached(*own, without=registries)
     return dependencies.trace((WORKER, "_train_segment"), *own, without=apart | registries)
 

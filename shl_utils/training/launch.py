@@ -53,17 +53,15 @@ def train(folder: Path, variants: list[Variant]) -> None:
         mixed_precision.check(variant.parameters)
     parameters, corpus = variants[0].parameters, corpora.read(folder)
     here = mixed_precision.processes_here(parameters)
+    plans = list(jobs.plan(folder, variants, corpus))
     if parameters.nodes > 1:
-        _train_distributed(folder, list(jobs.plan(folder, variants, corpus)), world=here * parameters.nodes)
+        _train_distributed(folder, plans, world=here * parameters.nodes)
+    elif here == 1 or parameters.parallel_models > 0:
+        _train_side_by_side(folder, plans, corpus)
     else:
-        for late in (False, True):  # a warm start has to find its model
-            plans = list(jobs.plan(folder, [v for v in variants if bool(v.origin) is late], corpus))
-            if here == 1 or parameters.parallel_models > 0:
-                _train_side_by_side(folder, plans, corpus)
-            else:
-                share = sum(plan.notes_to_see() for plan in plans) / here
-                _train_side_by_side(folder, plans, corpus, n=here, below=share)
-                _train_distributed(folder, plans, world=here, above=share)
+        share = sum(plan.notes_to_see() for plan in plans) / here
+        _train_side_by_side(folder, plans, corpus, n=here, below=share)
+        _train_distributed(folder, plans, world=here, above=share)
     jobs.remove_stale_segments(folder, variants)
 
 

@@ -24,7 +24,6 @@ from shl_utils.runs import mixed_precision
 from shl_utils.training.checkpoint import TrainingState, trainable_weights
 from shl_utils.training.sampling import TrainingSet, batches, n_batches
 from shl_utils.training.segment_model import SegmentModel, merged, predict
-from shl_utils.training.variants import FROM_UNIFIED
 
 
 @dataclass(frozen=True)
@@ -136,12 +135,11 @@ def prepared(
 
 
 def optimizer_of(net: SegmentModel, parameters: Parameters, *, fused: bool) -> torch.optim.AdamW:
-    """AdamW with one peak learning rate for adapter and one for head, both scaled down after a warm start."""
-    rate = parameters.warm_start_lr_factor if parameters.initialization in FROM_UNIFIED else 1.0
+    """AdamW with one peak learning rate for adapter and one for head."""
     adapter = [p for p in net.encoder.parameters() if p.requires_grad]
     groups = [
-        {"params": adapter, "lr": rate * parameters.lr_lora},
-        {"params": net.head.parameters(), "lr": rate * parameters.lr_head},
+        {"params": adapter, "lr": parameters.lr_lora},
+        {"params": net.head.parameters(), "lr": parameters.lr_head},
     ]
     return torch.optim.AdamW(groups, fused=fused)
 

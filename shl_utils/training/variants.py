@@ -29,7 +29,6 @@ LEVELS = {  # names of levels that say more than the values of their parameters
 }
 MAIN, REFERENCE = ".", "reference"  # folders of what `03_train` trains and `04_evaluate` predicts with
 PLAIN = {"loss": "bce", "segmentation": "none", "filter_labels": "none"}
-FROM_UNIFIED = ("warm_start", "label_embedding+warm_start")
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,12 @@ class Variant:
     """One set of models, one per segment.
 
     folder: of its segments, adapters and predictions, relative to the run; "." for the main variant. parameters: the
-    full set that it is trained with. plain: its counterpart by `unified_bce_counterpart`, None for that model itself.
-    settings: if the folder is an id, the parameters in which it differs from the run.
+    full set that it is trained with. settings: if the folder is an id, the parameters in which it differs from the run.
     """
 
     folder: str
     parameters: Parameters
-    plain: Variant | None = None
     settings: dict[str, Any] = field(default_factory=dict, compare=False)
-
-    @property
-    def origin(self) -> Variant | None:
-        """The model of its warm start; None without one."""
-        return self.plain if self.parameters.initialization in FROM_UNIFIED else None
 
     @property
     def name(self) -> str:
@@ -65,18 +57,7 @@ VARIANTS = TypeAdapter(list[Variant])  # converts them to values of JSON and bac
 
 def main(parameters: Parameters) -> Variant:
     """The variant that the run's own parameters define."""
-    counterpart, baseline = unified_bce_counterpart(parameters), reference(parameters)
-    if counterpart == parameters:
-        return Variant(MAIN, parameters)
-    shared = counterpart == baseline.parameters
-    return Variant(MAIN, parameters, baseline if shared else Variant("origin", counterpart))
-
-
-def unified_bce_counterpart(parameters: Parameters) -> Parameters:
-    """Parameters of the single BCE model on unfiltered labels, otherwise the same: the origin of a warm start."""
-    cold = {"warm_start": "prior", "label_embedding+warm_start": "label_embedding"}
-    own = parameters.initialization
-    return parameters.model_copy(update=PLAIN | {"initialization": cold.get(own, own)})
+    return Variant(MAIN, parameters)
 
 
 def reference(parameters: Parameters) -> Variant:
@@ -94,8 +75,6 @@ def inactive_parameters(parameters: Parameters) -> set[str]:
     """Names of the parameters that have no effect on a training with these settings."""
     unused = set().union(*(loss.uses for loss in LOSSES.values())) - LOSSES[parameters.loss].uses
     one, unfiltered = parameters.segmentation == "none", parameters.filter_labels == "none"
-    if parameters.initialization not in FROM_UNIFIED:
-        unused |= {"warm_start_lr_factor"}
     if one:  # negatives of the only segment have no code at all, and for one origin all definitions of beta agree
         unused |= {"eta", "beta"}
     if unfiltered:
@@ -103,11 +82,6 @@ def inactive_parameters(parameters: Parameters) -> set[str]:
     if one and unfiltered:  # the corpus holds no note without a code, so there are no negatives
         unused |= {"negatives_per_positive", "undersampling", "max_negative_weight"}
     return unused
-
-
-def with_origins(wanted: list[Variant]) -> list[Variant]:
-    """These variants, then the models that they start from, each once."""
-    return list({v.folder: v for v in (*wanted, *(v.origin for v in wanted if v.origin))}.values())
 
 
 def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
@@ -139,13 +113,9 @@ def read_segments(run_folder: Path, variant: Variant) -> pd.DataFrame:
     return pd.read_parquet(run_folder / variant.folder / "segments.parquet")
 
 
-def core_seconds(run_folder: Path, *models: Variant) -> float:
-    """CPU core-seconds (on GPUs: GPU-seconds) that training took, whenever that was.
-
-    Sum over all segments of these models and of the models that they start from, each once.
-    """
-    trained = [record for variant in with_origins(list(models)) for record in read_records(run_folder, variant)]
-    return round(sum(map(core_seconds_of, trained)), 1)
+def core_seconds(run_folder: Path, variant: Variant) -> float:
+    """CPU core-seconds (on GPUs: GPU-seconds) that training all its segments took, whenever that was."""
+    return round(sum(map(core_seconds_of, read_records(run_folder, variant))), 1)
 
 
 def computed(run_folder: Path, models: list[Variant]) -> list[dict[str, Any]]:

@@ -107,9 +107,7 @@ def _train_segment(k: int, plan: Plan, corpus: Corpus, prepared: feature_cache.F
 
     def build(prior: NDArray) -> segment_model.SegmentModel:
         net = fresh(base, prior, parameters)
-        if plan.origin:
-            initialization.from_unified(net, plan.origin, _codes_of(plan.origin), codes)
-        elif parameters.initialization == "label_embedding":
+        if parameters.initialization == "label_embedding":
             initialization.set_head(net, *_description_head(prior, prepared, corpus, plan, k))
         return net
 
@@ -176,14 +174,6 @@ def fresh(base: nn.Module, prior: NDArray, parameters: Parameters) -> segment_mo
     )
 
 
-def _codes_of(unified: Path) -> list[str]:
-    """Codes of the trained model in the folder `unified`; FileNotFoundError if it holds none."""
-    try:
-        return SegmentRecord.read(unified).codes
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{unified} holds no unified model to start from: run 03_train first") from None
-
-
 def _description_head(
     prior: NDArray, prepared: feature_cache.FeatureCache, corpus: Corpus, plan: Plan, k: int
 ) -> tuple[NDArray, NDArray]:
@@ -199,8 +189,8 @@ def _description_head(
 def _main(path: str) -> None:
     config = json.loads(Path(path).read_text(encoding="utf-8"))
     folder, wanted = Path(config["folder"]), VARIANTS.validate_python(config["variants"])
-    corpus, ordered = corpora.read(folder), sorted(wanted, key=lambda v: bool(v.origin))  # after what they start from
-    train(folder, jobs.plan(folder, ordered, corpus), corpus, **config["how"])
+    corpus = corpora.read(folder)
+    train(folder, jobs.plan(folder, wanted, corpus), corpus, **config["how"])
 
 
 if __name__ == "__main__":

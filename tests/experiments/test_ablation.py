@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import PROJECT
-from made_up import experiments, invented, invented_plan, invented_record
+from made_up import experiments, invented_plan, invented_record
 
-from shl_utils.evaluation import results
-from shl_utils.experiments import ablation, measure, tuning
+from shl_utils.experiments import ablation, tuning
 from shl_utils.experiments import grid as grids
 from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import check, training_parameters
-from shl_utils.reporting import plots, tables
+from shl_utils.reporting import tables
 from shl_utils.runs import parameter_file
 from shl_utils.training import variants
 
@@ -27,11 +26,6 @@ SEEDS = "- loss: [bce, sh]\n  training_seed: [0, 1]\n- loss: [focal]\n  training
 
 def names(found):
     return [one.name for one in found]
-
-
-def by_id(found):
-    """A table without columns, as `results.table` has its rows."""
-    return pd.DataFrame(index=[one.id for one in found])
 
 
 def test_the_grid_of_the_demo_reuses_what_was_trained_alike():
@@ -47,12 +41,12 @@ def test_the_grid_of_the_demo_reuses_what_was_trained_alike():
 
 def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
     found = ablation.experiments("factorial", check({"ablation_epochs": 1}))
-    assert len(found) == 4 * 2 * 3 * 2
+    assert len(found) == 4 * 2 * 3 * 2 + 2, "and two under beta R3"
     assert {len(one.models) for one in found} == {3}
-    assert len(ablation.models(found)) == 4 * 2 * 2 * 3
+    assert len(ablation.models(found)) == (4 * 2 * 2 + 2) * 3
     models = {one.name: one.models for one in found}
     assert models["segments, sh, filter on test too"] == models["segments, sh, filter"]
-    assert sum(one.comparable for one in found) == 4 * 2 * 2
+    assert sum(one.comparable for one in found) == 4 * 2 * 2 + 2
 
 
 @pytest.mark.parametrize(
@@ -63,7 +57,7 @@ def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
         ("- loss: bce", "expected blocks of"),
         ("- loss: []", "expected blocks of"),
         ("- loss: [dice]", "got 'dice'"),
-        ("- scoring: [mine]", "scoring: use one of union, oracle_routing, stacked"),
+        ("- scoring: [mine]", "scoring: use one of union, oracle_routing, got 'mine'"),
         ("- max_tokens: [64]", "add `filter_labels: [none]`"),
         ("- lr_lora: [1e-3]", "write 1.0e-5"),
         ("- loss: [bce\n", "not valid YAML"),
@@ -74,10 +68,7 @@ def test_the_factorial_shares_models_between_what_is_only_measured_otherwise():
         ("- loss: [bce]\n  tune: [{loss: bce}]", "loss is a factor of the same block"),
         ("- loss: [bce]\n  tune: [{lr_head: 7.0}]", "lr_head"),
         ("- loss: [bce]\n  tuen: [{lr_head: 0.1}]", "unknown factor 'tuen', did you mean 'tune'?"),
-        ("- scoring: [stacked]\n  training_seed: [first]", "grid.yaml: training_seed"),
-        # no seed is left for a partner: too high, or its own partner; the same seeds are fine without one
-        ("- scoring: [stacked]\n  training_seed: [1000000]", "training_seed"),
-        ("- scoring: [stacked]\n  training_seed: [0, 1000]", "training_seed"),
+        ("- loss: [bce]\n  training_seed: [first]", "grid.yaml: training_seed"),
         # another number of seeds, and other ones, which cannot be paired
         (SEEDS + "[0, 1, 2]", "give all the same training_seed"),
         (SEEDS + "[2, 3]", "give all the same training_seed"),
@@ -98,12 +89,12 @@ def test_a_missing_grid_is_named():
 def test_every_grid_of_the_project_can_be_run(path):
     files = sorted(file for file in PARAMS.rglob("*.yaml") if file.parent != grids.FOLDER)
     runs = [check(parameter_file.load(file)) for file in files]
-    run = next((run for run in runs if path.stem in (run.grid, run.sensitivity)), check({}))
+    run = next((run for run in runs if path.stem == run.grid), check({}))
     found = ablation.experiments(path.stem, run)
     assert REFERENCE in [one.id for one in found]
-    used = [v for one in tuning.trials(found) or found for v in (*one.models, *one.partners)]
+    used = [v for one in tuning.trials(found) or found for v in one.models]
     known: dict[str, tuple] = {}
-    for v in variants.with_origins(used) + used:
+    for v in used:
         key = v.parameters.model_dump(
             include=training_parameters(v.parameters) | {"encoder"} - variants.inactive_parameters(v.parameters)
         )
@@ -113,14 +104,14 @@ def test_every_grid_of_the_project_can_be_run(path):
 
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"initialization": "label_embedding+warm_start"}, {"initialization": "label_embedding", "loss": "sh"}],
+    [{}, {"initialization": "label_embedding", "loss": "sh"}],
 )
 @pytest.mark.parametrize("name", ["smoke", "losses", "factorial"])
 def test_all_that_an_experiment_predicts_with_is_predicted(name, changed):
     """By `04_evaluate` or for the ablation."""
     parameters = check(changed | {"pooling": "attention"})
     found = [replace(one, options=one.options[:1]) for one in ablation.experiments(name, parameters)]
-    used = {v.folder for one in found for v in (*one.models, *one.partners)}
+    used = {v.folder for one in found for v in one.models}
     held = {v.folder for v in (*ablation.models(found), *variants.compared(parameters))}
     assert used <= held
 
@@ -133,8 +124,8 @@ def test_experiments_are_paired_by_seed_whatever_their_order(tmp_path):
 
 
 def test_extensions_are_told_from_what_is_the_papers(tmp_path):
-    text = "- loss: [bce, sh]\n  max_negative_weight: [1.0]\n- scoring: [stacked, oracle_routing]\n"
-    text += "- pooling: [attention]\n- initialization: [warm_start]"
+    text = "- loss: [bce, sh]\n  max_negative_weight: [1.0]\n- scoring: [oracle_routing]\n"
+    text += "- pooling: [attention]\n- initialization: [label_embedding]"
     assert [one.name for one in experiments(tmp_path, text) if not one.extension] == [
         "one model, bce, no filter",
         "segments, bce, filter",
@@ -142,15 +133,12 @@ def test_extensions_are_told_from_what_is_the_papers(tmp_path):
     ]
 
 
-def test_the_cost_of_partners_counts_too(tmp_path):
-    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [union, stacked]\n"
-    text += "  initialization: [label_embedding]\n  training_seed: [0, 1]"
-    found = experiments(tmp_path, text)[1:]
-    for v in {v.folder: v for one in found for v in (*one.models, *one.partners)}.values():
-        seconds = 10 if v.parameters.loss == "bce" else 1
-        invented_record(seconds=seconds).write(tmp_path / v.folder / "segments" / "0")
-    seconds = ablation.core_seconds(tmp_path, found)
-    assert seconds.to_dict() == dict(zip((one.id for one in found), (10, 20, 1, 11)))
+def test_core_seconds_are_means_over_seeds(tmp_path):
+    (_, one) = experiments(tmp_path, "- loss: [sh]\n  filter_labels: [none]\n  training_seed: [0, 1]")
+    for seconds, model in zip((10, 20), one.models):
+        for segment in ("0", "1"):
+            invented_record(seconds=seconds).write(tmp_path / model.folder / "segments" / segment)
+    assert ablation.core_seconds(tmp_path, [one]).to_dict() == {one.id: 30}
 
 
 def test_gradients_are_means_over_epochs_segments_and_seeds(tmp_path):
@@ -164,47 +152,6 @@ def test_gradients_are_means_over_epochs_segments_and_seeds(tmp_path):
     assert found.loc[one.id].to_dict() == {"gradient_norm": 1.5, "clipped": 0.25}
     table = found.assign(row="a row")
     assert tables.gradients(table).loc["a row"].tolist() == ["1.5", "25%"]
-
-
-def test_single_factors_are_curves_over_their_levels(tmp_path):
-    found = experiments(tmp_path, "- eta: [0.5, 1.0]\n- gamma: [2.0, 3.0]")
-    assert found[1].models[0].folder == ".", "the level that the run itself has is not trained again"
-    curves = measure.one_factor(by_id(found).assign(micro_f1=range(len(found))), found)
-    assert curves["eta"]["level"].tolist() == [0.5, 1.0]
-    assert curves["eta"]["micro_f1"].tolist() == [1, 2], "after the reference"
-    assert curves["gamma"]["micro_f1"].tolist() == [1, 3], "the run's own level is the same experiment"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("- filter_by: [cosine]\n  filter_threshold: [0.2, 0.3]", {"filter_threshold (filter_by cosine)": [0.2, 0.3]}),
-        ("- training_seed: [0, 1]", {}),
-        (  # in the order of the grid, without what has no effect
-            "- eta: [0.1, 0.5, 1.0]\n- gamma: [3.0, 2.0]\n- loss: [bce, sh]\n  beta: [R2, R1]",
-            {"eta": [0.1, 0.5, 1.0], "gamma": [3.0, 2.0], "beta (loss sh)": ["R2", "R1"]},
-        ),
-    ],
-    ids=["held", "no factor", "order"],
-)
-def test_the_last_factor_of_a_combination_is_a_curve(tmp_path, text, expected):
-    found = experiments(tmp_path, text)
-    curves = measure.one_factor(by_id(found), found)
-    assert {name: curve["level"].tolist() for name, curve in curves.items()} == expected
-
-
-def test_levels_of_a_curve_are_drawn_and_printed(tmp_path):
-    found = experiments(tmp_path, "- eta: [0.5, 1.0]\n- gamma: [3.0]")
-    measured = {one.id: invented(0.5 + 0.1 * i) for i, one in enumerate(found)}
-    table = results.table(measured, times=10, seed=0, reference=REFERENCE)
-    curves = measure.one_factor(table, found)
-    shown = tables.sensitivity(measure.all_levels(curves))
-    assert shown.index.tolist() == ["eta", "eta", "gamma"]
-    assert shown["level"].tolist() == ["0.5", "1", "3"]
-    assert shown["micro-F1"].iloc[2] == "80.0 [78.7, 81.7]"
-    assert shown["macro gain"].iloc[2] == "+30.0 [+30.0, +30.0]"
-    panels = [ax for ax in plots.sensitivity(curves, table.loc[REFERENCE]).axes if ax.get_visible()]
-    assert [ax.get_xlabel() for ax in panels] == ["eta", "gamma"]
 
 
 def test_combinations_that_differ_in_nothing_with_an_effect_are_one_experiment(tmp_path):
@@ -226,7 +173,7 @@ def test_settings_that_come_to_the_same_are_tried_once(tmp_path):
 
 MANY = "- loss: [bce, sh]\n  filter_labels: [none]\n  beta: [R1, R3]\n  negatives_per_positive: [1000.0]\n"
 MANY += "  lr_lora: [1.0e-5]\n  filter_threshold: [0.3]\n  max_negative_weight: [0.0, 2.5]\n"
-MANY += "  warm_start_lr_factor: [0.1]\n  lora_rank: [8]"
+MANY += "  gamma_negative: [2.0]\n  lora_rank: [8]"
 COMMON = "negatives_per_positive 1000, lr_lora 1e-05"
 
 
@@ -293,7 +240,6 @@ INACTIVE = {
     "max_positive_weight": [{"loss": loss} for loss in LOSSES if loss != "weighted_bce"],
     "gamma_negative": [{"loss": loss} for loss in LOSSES if loss != "asymmetric"],
     "negative_margin": [{"loss": loss} for loss in LOSSES if loss != "asymmetric"],
-    "warm_start_lr_factor": [{"initialization": "prior"}, {"initialization": "label_embedding"}],
     "eta": [{"segmentation": "none"}],
     "filter_by": [{"filter_labels": "none"}],
     "filter_threshold": [{"filter_labels": "none"}],
@@ -304,15 +250,9 @@ INACTIVE = {
 
 @pytest.mark.parametrize("name", [n for n in grids.VARIED if n not in ("scoring", grids.SEED)])
 def test_what_changes_nothing_by_hand(name):
-    """For every factor of a grid, and every loss, segmentation, filter and initialization: only what INACTIVE says."""
-    for loss, segmentation, labels, initialization in itertools.product(
-        LOSSES,
-        ("none", "eta"),
-        ("none", "train", "all"),
-        ("prior", "label_embedding", "warm_start", "label_embedding+warm_start"),
-    ):
+    """For every factor of a grid, and every loss, segmentation and filter: only what INACTIVE says."""
+    for loss, segmentation, labels in itertools.product(LOSSES, ("none", "eta"), ("none", "train", "all")):
         given = {"loss": loss, "segmentation": segmentation, "filter_labels": labels}
-        given |= {"initialization": initialization}
         expected = any(case.items() <= given.items() for case in INACTIVE.get(name, []))
         assert (name in variants.inactive_parameters(check(given))) == expected, given
 
@@ -364,34 +304,9 @@ def test_what_no_encoder_does_is_said_before_any_training(tmp_path, changed):
 
 def test_an_initialization_is_named_and_the_reference_stays_plain(tmp_path):
     text = "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]"
-    plain, warm = experiments(tmp_path, text, initialization="warm_start")
+    plain, described = experiments(tmp_path, text, initialization="label_embedding")
     assert (plain.id, plain.name, plain.models[0].folder) == (REFERENCE, "one model, bce, no filter", "reference")
-    assert warm.name == "one model, bce, no filter, initialization warm_start"
-    assert warm.models[0].origin.folder == "reference"
-
-
-def test_the_origin_of_a_warm_start_has_the_same_settings_and_is_trained_too(tmp_path):
-    text = "- lora_rank: [2]\n  initialization: [warm_start, label_embedding+warm_start]\n  training_seed: [0, 1]"
-    _, *found = experiments(tmp_path, text)
-    for one, initialization in zip(found, ("prior", "label_embedding")):
-        for seed, model in enumerate(one.models):
-            origin = model.origin.parameters
-            assert (origin.loss, origin.segmentation, origin.filter_labels) == ("bce", "none", "none")
-            assert origin.initialization == initialization
-            assert (origin.lora_rank, origin.training_seed) == (2, seed)
-            assert model.origin.folder in {other.folder for other in ablation.models(found)}
-
-
-def test_a_partner_is_a_single_model_of_a_seed_of_its_own(tmp_path):
-    text = "- loss: [bce, sh]\n  segmentation: [none]\n  filter_labels: [none]\n  scoring: [stacked]\n"
-    text += "  initialization: [label_embedding]\n  training_seed: [0, 1, 2]"
-    _, plain, other = found = experiments(tmp_path, text)
-    like = [v.parameters.model_copy(update={"training_seed": 0}) for v in plain.partners]
-    assert like == [plain.models[0].parameters] * 3
-    assert other.partners == plain.partners
-    used = [v.folder for one in found for v in one.models]
-    assert not {v.folder for v in plain.partners} & set(used)
-    assert {v.folder for v in plain.partners} <= {v.folder for v in ablation.models([other])}
+    assert described.name == "one model, bce, no filter, initialization label_embedding"
 
 
 def test_one_seed_can_be_paired_with_several(tmp_path):

@@ -35,16 +35,14 @@ def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
 
 
 def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
-    text = "- loss: [bce, sh]\n  max_negative_weight: [0.0, 1.0]\n  scoring: [union, stacked]\n"
+    text = "- loss: [bce, sh]\n  max_negative_weight: [0.0, 1.0]\n"
     text += "  segmentation: [eta]\n  filter_labels: [none]"
     found = experiments(tmp_path, text)
     value = {("bce", 0.0): 0.5, ("bce", 1.0): 0.5, ("sh", 0.0): 0.3, ("sh", 1.0): 0.6}
     worth = {one.id: value[one.parameters.loss, one.parameters.max_negative_weight] for one in found}
-    measured = {one.id: invented(worth[one.id] + 0.01 * (one.scoring == "stacked")) for one in found}
-    table = effects.on_average(measured, found)["micro_f1"]
+    table = effects.on_average({key: invented(f1) for key, f1 in worth.items()}, found)["micro_f1"]
     assert table["sh for bce (loss)"] == pytest.approx(-0.2)
     assert table["sh with max_negative_weight 1 for bce (loss)"] == pytest.approx(0.1)
-    assert table["stacked for union (scoring)"] == pytest.approx(0.01), "never capped against not"
     assert table["1 for 0 (max_negative_weight)"] == pytest.approx(0.3)
 
 
@@ -121,22 +119,6 @@ def test_interactions_by_hand(tmp_path):
     assert tables.effects(table)["pairs"].tolist() == [2, 2, 2]
 
 
-def test_shares_by_hand_add_up_to_the_gain(factorial):
-    found, measured = factorial
-    parts = effects.shares(measured, found, loss="sh_focal")["micro_f1"]
-    assert parts["sh_focal"] == pytest.approx(-0.1)
-    assert parts["oracle routing"] == pytest.approx(0.2)
-    assert parts["segments"] == pytest.approx(0.02 + 0.03), "an interaction is shared half and half"
-    assert parts["filter on test too"] == pytest.approx(0.05 + 0.03)
-    assert parts["all together"] == pytest.approx(0.23) == parts.iloc[:-1].sum()
-
-
-def test_shares_need_all_experiments_between(factorial):
-    found, measured = factorial
-    assert effects.shares(measured, found[:-1], loss="sh_focal").empty
-    assert effects.shares(measured, ablation.experiments("demo", check({})), loss="sh_focal").empty
-
-
 def test_experiments_over_another_by_hand(factorial):
     found, measured = factorial
     table = effects.over(measured | {"linear": invented(0.45)}, found, "linear")
@@ -161,9 +143,9 @@ def test_one_by_one_names_both_experiments():
 def test_all_tables_are_saved_in_one(factorial):
     found, measured = factorial
     kinds = {"average": effects.on_average(measured, found), "single": effects.one_by_one(measured, found)}
-    kinds |= {"shares": effects.shares(measured, found, loss="sh"), "over_linear": kinds["single"][:0]}
+    kinds |= {"over_linear": kinds["single"][:0]}
     kinds |= {"interactions": effects.interactions(measured, found)}
     saved = effects.combine(**kinds)
     assert saved["kind"].value_counts().to_dict() == {"average": 4, "single": 4, "interactions": 1}
-    with pytest.raises(ValueError, match="give all of average, interactions, over_linear, shares, single, not average"):
+    with pytest.raises(ValueError, match="give all of average, interactions, over_linear, single, not average"):
         effects.combine(average=kinds["average"])

@@ -1,6 +1,5 @@
 """An ablation's metrics, from predictions made up so that they can be worked out beside it."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -178,18 +177,6 @@ def test_intervals_over_three_seeds_are_a_little_narrow(other, covered):
         low, high = resampling.interval(draws)
         hits += low <= 0 <= high
     assert hits / 2000 == pytest.approx(covered, abs=0.02)
-
-
-def test_a_code_that_only_the_partner_knows_is_a_segment_of_its_own():
-    corpus = corpus_of(train="ab ab ab abc", validation="abc", test="a b c ac")
-    probabilities = np.full((5, 3), 0.5)
-    found = Predictions(np.arange(4, 9), probabilities * [1, 1, 0], np.array([0, 1, -1]))
-    partner = Predictions(np.arange(4, 9), probabilities, np.zeros(3, dtype=int))
-    joined = measure.stack(corpus, corpus.labels, found, partner)
-    assert joined.segments.tolist() == [0, 1, 2]
-    assert joined.probabilities[:, 2] == pytest.approx(0.5)
-    nobody = replace(partner, segments=np.array([0, 0, -1]))
-    assert measure.stack(corpus, corpus.labels, found, nobody).segments.tolist() == [0, 1, -1]
 
 
 def test_oracle_masks_mark_the_notes_with_a_code_of_the_segment():

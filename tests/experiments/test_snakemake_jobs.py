@@ -97,15 +97,6 @@ def test_models_are_listed_by_id_with_what_they_are(tmp_path):
     assert len(lines) == len(found.models) == 4
 
 
-def test_a_warm_started_model_waits_for_its_origin(tmp_path):
-    text = "- loss: [bce, sh]\n  segmentation: [eta]\n  initialization: [warm_start]\n  pooling: [attention]\n"
-    found = batch(tmp_path, text)
-    origins = {origin for model in found.models for origin in found.before(model)}
-    assert len(origins) == 1
-    assert origins < set(found.models)
-    assert not found.before(*origins)
-
-
 def batch(tmp_path, text):
     """The batch of a run with this grid."""
     (tmp_path / "g.yaml").write_text(text)

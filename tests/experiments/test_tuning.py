@@ -36,12 +36,6 @@ def test_every_experiment_tries_every_setting_with_the_first_seed(tmp_path):
     assert sorted(v.parameters.lr_head for v in models) == [0.01, 0.01, 0.02, 0.02, 0.04, 0.04]
 
 
-def test_a_partner_has_no_trials(tmp_path):
-    stacked = GRID.replace("oracle_routing", "stacked").replace("lr_head: 4.0e-2", "pooling: attention")
-    found = experiments(tmp_path, stacked)
-    assert {v.parameters.training_seed for v in ablation.models(tuning.trials(found))} == {0}
-
-
 def test_an_experiment_cannot_be_measured_before_its_setting_is_chosen(tmp_path):
     found = experiments(tmp_path, GRID)
     with pytest.raises(ValueError, match="segments, focal, no filter: one of 3 settings is to be chosen first"):

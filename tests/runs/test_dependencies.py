@@ -115,7 +115,7 @@ def test_who_looks_in_a_registry_depends_on_all_that_is_in_it(user, registry, fo
 
 
 def test_what_a_loss_takes_counts_for_it_alone():
-    assert jobs._code("bce", "prior") != jobs._code("bce", "warm_start")
+    assert jobs._code("bce", "prior") != jobs._code("bce", "label_embedding")
 
 
 @pytest.mark.parametrize(

@@ -223,12 +223,12 @@ def test_private_notes_are_taken_over_into_a_closed_folder(tmp_path):
 def test_what_another_stage_has_made_stays_where_one_is_forced(tmp_path):
     for name in stages.STAGES[:5]:
         stage(name, tmp_path)
-    made = tmp_path / "origin" / "segments" / "0"
+    made = tmp_path / "reference" / "segments" / "0"
     made.mkdir(parents=True)
     (made / "head").write_text("of 03")
-    stages.begin("03_train", {"run": str(tmp_path)}).finish("origin/segments")
+    stages.begin("03_train", {"run": str(tmp_path)}).finish("reference/segments")
     stages.begin("04_evaluate", {"run": str(tmp_path)}).finish()
-    stages.begin("05_ablate", {"run": str(tmp_path)}).finish("origin")
+    stages.begin("05_ablate", {"run": str(tmp_path)}).finish("reference")
     stages.forget(tmp_path, "05_ablate")
     assert (made / "head").exists()
     stages.forget(tmp_path, "03_train")

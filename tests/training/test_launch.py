@@ -54,8 +54,8 @@ def test_torchrun_leaves_the_first_error_of_its_processes_even_if_they_could_not
 
 
 def test_worker_processes_get_the_variants_that_were_asked_for():
-    warm, tuned = check({"initialization": "warm_start", "eta": 0.7}), check({"column_names": {"text": "note"}})
-    asked = [variants.main(warm), variants.reference(warm), variants.Variant("ablation/1", tuned)]
+    run, tuned = check({"initialization": "label_embedding", "eta": 0.7}), check({"column_names": {"text": "note"}})
+    asked = [variants.main(run), variants.reference(run), variants.Variant("ablation/1", tuned)]
     plain = variants.VARIANTS.dump_python(asked, mode="json")
     assert variants.VARIANTS.validate_python(json.loads(json.dumps(plain))) == asked
 

@@ -299,14 +299,6 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
 
 
 @pytest.mark.long
-@side_by_side
-def test_a_trainer_that_fails_beside_others_names_the_cause(small_run, tmp_path):
-    folder, parameters = copy_run(small_run, tmp_path / "no reference")
-    with pytest.raises(RuntimeError, match=r"exit code 1; FileNotFoundError: .* holds no unified model to start from"):
-        train(folder, parameters, parallel_models=2, initialization="warm_start")
-
-
-@pytest.mark.long
 @two_devices
 def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     """Two launches that meet at a port, as on two machines that share the folder."""
@@ -355,14 +347,10 @@ def test_models_train_side_by_side_where_all_that_is_asked_for_is_worth_it(train
     assert launch._n_parallel(plans) == n
 
 
-def test_core_seconds_are_of_a_model_and_what_it_starts_from(tmp_path):
-    parameters = check({"initialization": "warm_start"})
-    main = variants.main(parameters)
-    for folder, seconds in ((variants.MAIN, 5), (variants.REFERENCE, 2)):
-        invented_record(seconds=seconds, threads=3).write(tmp_path / folder / "segments" / "0")
-    assert variants.core_seconds(tmp_path, main) == 21
-    assert variants.core_seconds(tmp_path, main, main.origin) == 21, "each once"
-    assert variants.core_seconds(tmp_path, variants.reference(parameters)) == 6
+def test_core_seconds_are_seconds_times_threads_of_all_segments(tmp_path):
+    for segment, seconds in ((0, 5), (1, 2)):
+        invented_record(seconds=seconds, threads=3).write(tmp_path / "segments" / str(segment))
+    assert variants.core_seconds(tmp_path, variants.main(check({}))) == 21
 
 
 @pytest.mark.long

@@ -1,1 +1,1 @@
-"""Our extensions, not the paper's: other initializations, attention heads, stacking."""
+"""Our extensions, not the paper's: another initialization, attention heads."""

@@ -1,22 +1,15 @@
-"""Initialization of a segment's model. "prior" stands for the paper's; the others are our extensions.
+"""Initialization of a segment's head. "prior" stands for the paper's; the other is our extension.
 
-"prior": adapter at zero, head bias at the codes' priors.
+"prior": head bias at the codes' priors.
 "label_embedding": the head's weights are the embeddings of the codes' descriptions. A code with a handful of notes is
 then also recognised by its name.
-"warm_start": adapter and head of one BCE model of all codes. A segment of rare codes then need not learn from so few
-notes what a report looks like. Its learning rates are lower (`warm_start_lr_factor`).
-"label_embedding+warm_start": the same, from a BCE model that was itself initialized with label embeddings.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, logit
 from torch import nn
@@ -50,20 +43,3 @@ def set_head(net: nn.Module, weight: NDArray, bias: NDArray) -> None:
     with torch.no_grad():
         net.head.weight.copy_(torch.tensor(weight))
         net.head.bias.copy_(torch.tensor(bias))
-
-
-def from_unified(net: nn.Module, folder: Path, known: list[str], codes: list[str]) -> None:
-    """Copy into `net`, in place, the adapter and the head rows of `codes` from the unified model in `folder`.
-
-    known: the codes of that model, in the order of its head's rows. ValueError if it lacks one of `codes`.
-    """
-    from peft import set_peft_model_state_dict
-
-    rows = pd.Index(known).get_indexer(codes)
-    if missing := [code for code, row in zip(codes, rows) if row < 0]:
-        raise ValueError(f"the unified model in {folder} lacks {len(missing)} codes, such as {missing[0]}")
-    set_peft_model_state_dict(net.encoder, load_file(folder / "adapter_model.safetensors"))
-    head = load_file(folder / "head.safetensors")
-    with torch.no_grad():
-        for name, values in net.head.named_parameters():
-            values.copy_(head[name][rows])
