@@ -85,7 +85,7 @@ def test_figures_are_complete_and_measured_on_given_labels(smoke):
         assert 0 <= row["micro_f1_low"] <= row["micro_f1"] <= row["micro_f1_high"] <= 1
         assert 0 < row["threshold"] < 1
     table = pd.read_parquet(smoke[0] / "ablation.parquet")
-    assert len(table) == 7
+    assert len(table) == 5
     assert "TF-IDF + logistic" in table["row"].tolist()
     assert "| one model, bce, no filter |" in smoke[1].stdout
     assert "\r" not in smoke[1].stderr, "bars are lines where no terminal is"

@@ -25,6 +25,7 @@ DEFINITIONS = {
     "false_positives": "predicted pairs that are not true",
     "predicted_on_absent_codes": "false alarms on codes without a positive: the mean over present codes ignores them",
 }
+COUNTS = {"codes_present", "codes_all", "positives", "false_positives", "predicted_on_absent_codes"}
 BINS = (1, 5, 10, 50, 100, np.inf)  # lower ends of the frequency bins, in training notes
 
 

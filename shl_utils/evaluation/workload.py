@@ -17,8 +17,8 @@ def table(
     """One row per target: the threshold for all codes that meets it on validation, and what it gives on test.
 
     validation, test: gold labels of 0 and 1 and probabilities, (notes, codes) each. Columns: `threshold`, `recall`,
-    `precision`, and `suggestions`, predicted codes per note. A recall is met by the highest threshold that has it, a
-    precision by the lowest one from which on it holds; NaN where none does.
+    `precision`, `suggestions`, predicted codes per note, and `silent`, share of notes without one. A recall is met by
+    the highest threshold that has it, a precision by the lowest one from which on it holds; NaN where none does.
     """
     positives, values, precision = _by_threshold(*validation)
     found = {}
@@ -40,6 +40,8 @@ def _by_threshold(truth: NDArray, probabilities: NDArray) -> tuple[NDArray, NDAr
 
 
 def _at(threshold: float, truth: NDArray, probabilities: NDArray) -> dict[str, float]:
+    if np.isnan(threshold):
+        return dict.fromkeys(("threshold", "recall", "precision", "suggestions", "silent"), np.nan)
     predicted = (probabilities >= threshold).astype(truth.dtype)
     scores = label_metrics.scores(truth, predicted)
     return {
@@ -47,4 +49,5 @@ def _at(threshold: float, truth: NDArray, probabilities: NDArray) -> dict[str, f
         "recall": scores["micro_recall"],
         "precision": scores["micro_precision"],
         "suggestions": predicted.sum() / len(truth),
+        "silent": (~predicted.any(axis=1)).mean(),
     }

@@ -73,4 +73,6 @@ def _line(line: pd.Series) -> str:
         else f"{line['code']}: {line['description']}"
     )
     segment = line["segment"] if line["segment"] >= 0 else "none"
-    return f"{line['probability']:11.2f}  {line['threshold']:9.2f}  {segment:>7}  {named}"
+    given, limit = line["probability"], line["threshold"]
+    digits = 2 if f"{given:.2f}" != f"{limit:.2f}" else 4  # a near miss is not shown as equal
+    return f"{given:11.{digits}f}  {limit:9.{digits}f}  {segment:>7}  {named}"

@@ -68,6 +68,22 @@ def denied(coder: coding.Coder) -> pd.DataFrame:
     return table[table["affirmed"] >= table["threshold"]].reset_index(drop=True)
 
 
+def said_twice(coder: coding.Coder, asserted: pd.DataFrame) -> pd.DataFrame:
+    """Probability of a code for a note that says it in two sentences, without either, and without both.
+
+    The code is the most probable one of `asserted`, a table of `denied`; an empty table gives an empty one.
+    """
+    if asserted.empty:
+        return pd.DataFrame({"probability": []})
+    line = asserted.loc[asserted["affirmed"].idxmax()]
+    said, lead = line["description"].lower(), "A note was written."
+    first, second = f"There is {said}.", f"{said.capitalize()} is seen."
+    texts = [f"{lead} {first} {second}", f"{lead} {second}", f"{lead} {first}", lead]
+    own = (coder.codes["code"] == line["code"]).to_numpy()
+    found = coding.probabilities(coder, texts, [int(coder.codes.loc[own, "segment"].iloc[0])])[:, own].ravel()
+    return pd.DataFrame({"note": texts, f"probability of {said}": found}).set_index("note")
+
+
 def _names(sentence: str, description: str) -> bool:
     words = set(WORD.findall(description.lower()))
     return bool(words) and len(words & set(WORD.findall(sentence.lower()))) >= ENOUGH * len(words)

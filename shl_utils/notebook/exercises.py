@@ -16,7 +16,13 @@ from shl_utils.notebook.answers import ANSWERS
 
 RIGHT, WRONG, OPEN = ("✓", "#1a7f37"), ("✗", "#b35900"), ("…", "#57606a")  # mark, and colour of the box's edge
 KEY = "SHL_ANSWERS"  # a variable that shows every answer, for a teacher's key
-SAME = {"yes": ("y", "true"), "no": ("n", "false")}  # other spellings of a choice
+# other spellings of a choice
+SAME = {
+    "yes": ("y", "true"),
+    "no": ("n", "false"),
+    "segmentation": ("segment", "segments"),
+    "filter_labels": ("filter", "filters"),
+}
 _missed: dict[str, set[str]] = {}  # wrong answers so far, by question
 _guesses: dict[str, Any] = {}
 
@@ -89,9 +95,12 @@ def recall(question: str, *known: Any) -> Feedback:
 
 def numbers(text: Any, unit: str = "") -> list[float]:
     """What a reader's number may mean: of 98, numpy's 98.0, "98", "98 %", "98 codes" or "0,98" one; of "2,597" two,
-    since a comma parts thousands or decimals; none where it is no number. unit: that may stand after it."""
+    since a comma parts thousands or decimals; none where it is no number. 0,98 without quotes is a pair in Python.
+    unit: that may stand after it."""
     if isinstance(text, bool):
         return []
+    if isinstance(text, tuple) and len(text) == 2:
+        text = ",".join(map(str, text))
     if isinstance(text, Real):
         return [float(text)]
     word = str(text).strip().removesuffix("%").removesuffix(unit).strip()

@@ -18,7 +18,9 @@ from shl_utils.notebook import style
 
 FRAMES = "application/vnd.shl.frames+json"
 STEPS = {1: 8, 2: 4}  # of a slider with frames, at least, by the number of controls
-Range = tuple[float, float, float]  # initial value, minimum and maximum; whole numbers only if all three are ints
+Range = tuple[
+    float, ...
+]  # initial value, minimum, maximum, and others to be reached; whole numbers only if all are ints
 Control = Range | Sequence[str]
 
 
@@ -74,15 +76,18 @@ def frames(picture: Picture, controls: dict[str, Control]) -> dict[str, Any]:
 
 
 def stops(control: Control, steps: int) -> list[Any]:
-    """Every value of a menu. Of a range, its initial value and the multiples of a round step, at least so many."""
+    """Every value of a menu. Of a range, the values that it names and the multiples of a round step, at least so many.
+
+    A minimum that is no such multiple is reached too.
+    """
     if isinstance(control[0], str):
         return list(control)
-    start, least, most = control
+    start, least, most, *also = control
     step = round_step(most - least, steps)
     if is_whole(control):
         step = max(int(step), 1)
     multiples = range(ceil(least / step - 1e-9), floor(most / step + 1e-9) + 1)
-    return sorted({start, *(round(step * i, 10) for i in multiples)})
+    return sorted({start, least, *also, *(round(step * i, 10) for i in multiples)})
 
 
 def round_step(width: float, steps: int) -> float:

@@ -34,6 +34,9 @@ def confusion(threshold: float, ax: Axes) -> Axes:
     precision = f"{tp}/{tp + fp}" if tp + fp else "undefined"
     ax.set(xlabel="note", ylabel="probability given to the code", ylim=(0, 1.05), xticks=[])
     ax.set(title=f"precision {precision}, recall {tp}/{tp + fn}, F1 {2 * tp / (2 * tp + fp + fn):.2f}")
+    cells = [[f"TP {tp}", f"FN {fn}"], [f"FP {fp}", f"TN {found['TN']}"]]
+    heads = {"rowLabels": ["has it", "has it not"], "colLabels": ["predicted", "not"]}
+    ax.table(cells, **heads, bbox=(0.62, 0.45, 0.36, 0.3), cellLoc="center")
     ax.legend()
     return ax
 

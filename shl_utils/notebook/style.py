@@ -51,7 +51,9 @@ def _refused(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_
 
 def verbatim(text: str) -> HTML:
     """A text as it is, its lines broken where they must; unlike what is printed, slides show it."""
-    return HTML(f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>')
+    return HTML(
+        f'<pre style="white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere">{html.escape(text)}</pre>'
+    )
 
 
 def alt(figure: Figure) -> str:

@@ -19,7 +19,7 @@ TOY_NOTES = 20
 TOY_SEGMENTS = np.array([2, 1, 1, 0, 0])  # of these codes with eta = 0.5, 0 the rarest
 TOY_TEXT = "Fever and cough for three days. The film shows no fracture."
 # what TOY_TEXT says of each code
-SAYS = {"says so": ["cough", "fever"], "denies it": ["fracture"], "does not speak of it": ["sepsis", "situs inversus"]}
+SAYS = {"says so": ["cough", "fever"], "denies it": ["fracture"], "does not mention it": ["sepsis", "situs inversus"]}
 
 
 def toy_labels() -> pd.DataFrame:

@@ -34,7 +34,7 @@ def show(draw: Callable[..., Any], *, interactive: bool, panels: int = 1, **cont
         return None
     import ipywidgets as widgets
 
-    wide = {"width": "100%", "max_width": f"{min(int(picture.figure.bbox.width), WIDEST)}px"}
+    wide = {"width": "calc(100% - 4px)", "max_width": f"{min(int(picture.figure.bbox.width), WIDEST)}px"}
     image = widgets.Image(value=first, format="png", layout=wide)
     words = widgets.HTML(_unseen(picture))  # an image of ipywidgets has no alternative text
     moved = {name: _control(widgets, name, values, wide) for name, values in controls.items()}
@@ -58,7 +58,7 @@ def _control(widgets: Any, name: str, values: Control, wide: dict[str, str]) -> 
     label = {"description": name, "style": {"description_width": "initial"}}
     if isinstance(values[0], str):
         return widgets.ToggleButtons(options=list(values), value=values[0], **label)
-    start, least, most = values
+    start, least, most = values[:3]
     if pictures.is_whole(values):
         return widgets.IntSlider(value=start, min=least, max=most, layout=wide, **label)
     step = pictures.round_step(most - least, 50)

@@ -36,7 +36,7 @@ def training(found: Mapping[str, Any]) -> pd.DataFrame:
             "thousand weights": f"{way['trainable_parameters'] / 1000:.0f}",
             "MB kept": f"{own['bytes'].mean() / 1e6:.1f}",
             "10^12 FLOPs": f"{way['flops'] / 1e12:.0f}",
-            "of matrix rate": f"{way['flops'] / own['seconds'].mean() / found['matrix_rate']:.0%}",
+            "of peak": f"{way['flops'] / own['seconds'].mean() / found['matrix_rate']:.0%}",
             "validation": _over_seeds(own["validation_ranking"]),
             "micro-F1": _over_seeds(own["micro_f1"]),
             "macro-F1": _over_seeds(own["macro_f1_present"]),
@@ -107,7 +107,7 @@ def steps(found: Mapping[str, Any]) -> pd.DataFrame:
             "precision": table["precision"],
             "notes per second": text(table["notes_per_second"], "{:.0f}"),
             "10^9 FLOPs per note": text(table["flops_per_note"] / 1e9, "{:.2f}"),
-            "of matrix rate": text(table["share"], "{:.0%}"),
+            "of peak": text(table["share"], "{:.0%}"),
         }
     )
 

@@ -35,6 +35,7 @@ HEADING = re.compile(r"^#+ +(.+)")
 ASKED = "*Before you run on:*"  # begins a question whose answer follows
 UNSHOWN = ("Exercises", "Checks")  # sections that slides leave out, with what follows
 SHORT, ROWS = 80, 10  # most characters of a text that leaves room on a slide, most rows of a table that shares one
+LONG = 900  # most characters of text on a slide
 
 
 def site(folder: Path, target: Path, *, primer: Callable[[], nbformat.NotebookNode]) -> Path:
@@ -212,12 +213,24 @@ def _shown(cells: Iterable[nbformat.NotebookNode]) -> Iterator[nbformat.Notebook
             if part.partition("\n")[0].removeprefix("## ") in UNSHOWN:
                 return
             before, asked, question = part.partition(ASKED)
-            if before.strip():
-                yield nbformat.v4.new_markdown_cell(before.strip())
+            for piece in _pieces(before.strip()):
+                yield nbformat.v4.new_markdown_cell(piece)
             if asked:
                 question = question.strip().partition("\n\n")[0]
                 question = f"**{question[:1].upper()}{question[1:]}**"
                 yield nbformat.v4.new_markdown_cell(question, metadata={"asked": True})
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The paragraphs of a text in pieces that a slide holds, each under the text's heading."""
+    heading, piece = HEADING.match(text), ""
+    for paragraph in filter(None, text.split("\n\n")):
+        if piece and len(piece) + len(paragraph) > LONG:
+            yield piece
+            piece = heading[0] if heading else ""
+        piece += "\n\n" * bool(piece) + paragraph
+    if piece:
+        yield piece
 
 
 def _needs_kernel(cell: nbformat.NotebookNode) -> bool:

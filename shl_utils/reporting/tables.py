@@ -74,8 +74,20 @@ def described(facts: Mapping[str, float]) -> pd.DataFrame:
 def all_metrics(table: pd.DataFrame) -> pd.DataFrame:
     """Every metric (rows) of every model (columns), with its definition last. table: from `results.compare`."""
     definitions = label_metrics.DEFINITIONS | score_metrics.DEFINITIONS
-    values = table[list(definitions)].T.astype(float).round(3)
-    return values.assign(definition=pd.Series(definitions)).rename_axis("metric")
+    values = metrics(table[list(definitions)]).T
+    return values.assign(definition=list(definitions.values())).rename_axis("metric")
+
+
+def metrics(table: pd.DataFrame) -> pd.DataFrame:
+    """Metrics (columns) as printed: counts as whole numbers, all else x 100."""
+    whole = label_metrics.COUNTS
+    shown = {
+        name.replace("_f1", "-F1"): text(
+            column if name in whole else 100 * column, "{:.0f}" if name in whole else "{:.1f}"
+        )
+        for name, column in table.items()
+    }
+    return spaced(pd.DataFrame(shown, index=table.index))
 
 
 def ablation(table: pd.DataFrame) -> pd.DataFrame:

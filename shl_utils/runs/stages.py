@@ -250,7 +250,7 @@ def finished(folder: Path, stage: str) -> tuple[Parameters, stamps.Stamp]:
         stamp = stamps.read_valid(folder, name)
         merged |= stamps.parameters_of(stamp)
         facts |= stamp | {"files": facts["files"] | stamp["files"]}
-    return check(merged | {"run": str(folder)}), facts
+    return check(merged | {"run": str(folder)}, origin=f"{folder} is a run of another version; run it again"), facts
 
 
 def is_done(stage: str, parameters: Parameters) -> bool:

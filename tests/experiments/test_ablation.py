@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import PROJECT
 from made_up import experiments, invented_plan, invented_record

@@ -56,6 +56,20 @@ def test_what_is_denied_is_asked_as_a_note_of_its_own(finished):
         assert first[column] == pytest.approx(given, abs=1e-3)
 
 
+def test_what_is_said_twice_is_left_out_once_and_twice(finished):
+    coder = finished[1]
+    asserted = sentence_audit.denied(coder)
+    table = sentence_audit.said_twice(coder, asserted)
+    column = table.columns.item()
+    surest = asserted.loc[asserted["affirmed"].idxmax()]
+    assert column == f"probability of {surest['description'].lower()}"
+    for text, probability in table[column].items():
+        alone = coding.code(coder, text, sentences=False).codes.set_index("code")["probability"]
+        assert probability == pytest.approx(alone[surest["code"]], abs=1e-3)
+    assert [text.count(".") for text in table.index] == [3, 2, 2, 1]
+    assert sentence_audit.said_twice(coder, asserted[:0]).empty
+
+
 def test_probabilities_and_codes_are_those_of_the_run(finished):
     folder, _, notes, row, coded = finished
     (theirs,) = predictions.read(folder / "predictions.parquet", notes).select([row])

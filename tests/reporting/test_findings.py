@@ -15,8 +15,14 @@ def test_the_lessons_sentences_are_computed():
         "makes 78%. A model that never names a code is right on 97.9% of the pairs."
     )
     own, random = np.array([0.1, 0.3, 0.5, 0.7]), np.array([0.0, 0.1, 0.2, 0.4])
-    assert "keeps 75% of the notes' own codes, and would keep 25% of others" in findings.summarize_filter(
-        own, random, 0.3
+    said = findings.summarize_filter(own, random, 0.3)
+    assert "keeps 75% of the notes' own codes, and would keep 25% of others" in said
+    assert "the former is more alike to its note in 78% of the cases" in said, "12.5 of 16 pairs, a tie counts half"
+    index = pd.MultiIndex.from_product([["a", "b"], ["1 to 4", "5 to 9", "10 to 49"]])
+    by_bin = pd.DataFrame({"micro_f1": [0.1, 0.9, 0.7, 0.2, 0.1, 0.6], "positives": [3, 4, 50] * 2}, index)
+    assert findings.summarize_bins(by_bin) == (
+        "The best micro-F1 of codes with 1 to 4 training notes (3 positives): b, 20.0; with 10 to 49 training notes "
+        "(50 positives): a, 70.0."
     )
     table = pd.DataFrame({"segment": [0, 0, 1], "train_count": [3, 4, 1363]})
     said = findings.summarize_segments(table)

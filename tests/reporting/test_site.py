@@ -96,6 +96,13 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
     assert 'href="00_imbalance.html"' in (tmp_path / "slides" / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_long_text_is_on_several_slides_under_its_heading():
+    first, second, third = (letter * 400 for letter in "abc")
+    cells = [new_markdown_cell(f"## Training\n\n{first}\n\n{second}\n\n{third}")]
+    shown = [cell.source for cell in site._shown(cells)]
+    assert shown == [f"## Training\n\n{first}\n\n{second}", f"## Training\n\n{third}"]
+
+
 def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
     answered = new_output("execute_result", {"text/html": "<div>97</div>"}, metadata={"answered": True})
     cells = [

@@ -33,6 +33,15 @@ def notebook_copy(tmp_path, monkeypatch):
     return replace
 
 
+def test_a_run_of_a_version_with_other_parameters_is_named(tmp_path):
+    stage("00_imbalance", tmp_path)
+    path = tmp_path / "stages" / "00_imbalance.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"parameters": facts["parameters"] | {"gone": 1}}))
+    with pytest.raises(ValueError, match=r"is a run of another version; run it again: unknown parameter 'gone'"):
+        stages.finished(tmp_path, "00_imbalance")
+
+
 def test_a_missing_stage_and_a_missing_file_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="has no finished 00_imbalance: run 00_imbalance first"):
         stage("01_filter", tmp_path / "a b")
