@@ -245,24 +245,26 @@ def _as_slides(cells: Sequence[nbformat.NotebookNode]) -> Iterator[nbformat.Note
     and tables have a slide each, under the heading of their section, but for a short text above. Sentences follow what
     they describe. Cells without visible output are left out, with the text that leads to them."""
     room = filled = False  # whether the slide has room for a picture or table, and whether it has one
-    heading = ""
+    heading, size = "", 0  # characters of text on the slide
     for cell, following in itertools.pairwise([*cells, None]):
         kind = "skip"
         if cell.cell_type != "code":
             heading = title[1] if (title := HEADING.match(cell.source)) else heading
             asked = "asked" in cell.metadata
-            kind = "slide" if title else "subslide" if filled or asked else "-"
+            full = filled or asked or size + len(cell.source) > LONG
+            kind = "slide" if title else "subslide" if full else "-"
             if cell.source.endswith(":") and following is not None and not _seen(following):
                 kind = "skip"
             else:
                 room, filled = len(cell.source) < SHORT and not asked, asked
+                size = len(cell.source) + (size if kind == "-" else 0)
         elif outputs := _seen(cell):
             sentence = all("text/markdown" in output.data for output in outputs)
             long = any(output.data.get("text/html", "").count("<tr") > ROWS for output in outputs)
             kind = "-"
             if not sentence and (long or not room):
                 yield _marked(nbformat.v4.new_markdown_cell(f"### {heading}"), "subslide")
-            cell.outputs, room, filled = outputs, False, True
+            cell.outputs, room, filled, size = outputs, False, True, 0
         yield _marked(cell, kind)
 
 

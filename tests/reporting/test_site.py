@@ -101,6 +101,9 @@ def test_a_long_text_is_on_several_slides_under_its_heading():
     cells = [new_markdown_cell(f"## Training\n\n{first}\n\n{second}\n\n{third}")]
     shown = [cell.source for cell in site._shown(cells)]
     assert shown == [f"## Training\n\n{first}\n\n{second}", f"## Training\n\n{third}"]
+    cells = [new_markdown_cell(text) for text in (f"## Training\n\n{first}", second, third)]
+    kinds = [cell.metadata["slideshow"]["slide_type"] for cell in site._as_slides(list(site._shown(cells)))]
+    assert kinds == ["slide", "-", "subslide"]
 
 
 def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
