@@ -486,7 +486,7 @@ def test_a_code_without_a_training_note_has_no_model_and_still_counts(table_run)
         assert {row[unseen] for row in table["probability"].to_pylist()} == {0}
     models = json.loads((folder / "metrics.json").read_text())["models"]
     assert {model["codes_present"] for model in models.values()} == {len(SYMPTOMS) + 1}
-    assert len(pd.read_parquet(folder / "ablation.parquet")) == 7
+    assert len(pd.read_parquet(folder / "ablation.parquet")) == 5
 
 
 @pytest.mark.long

@@ -1,6 +1,6 @@
 """What is right, and why, for every question that a notebook asks. Keys: the notebook's number and the question's.
 
-Each function takes what it needs of the run, and returns None where the run has nothing to ask.
+An answer that depends on the run is a function of what it needs. It returns None where the run has nothing to ask.
 """
 
 from __future__ import annotations
@@ -61,13 +61,11 @@ def _() -> Answer:
     )
 
 
-@ANSWERS.add("pr-2")
-def _() -> Answer:
-    return Answer(
-        8 * (384 + 384),
-        "r (d_in + d_out) = 8 (384 + 384), in place of 384 x 384 = 147,456: a twenty-fourth.",
-        "B has 384 rows and 8 columns, A 8 rows and 384 columns.",
-    )
+ANSWERS["pr-2"] = Answer(
+    8 * (384 + 384),
+    "r (d_in + d_out) = 8 (384 + 384), in place of 384 x 384 = 147,456: a twenty-fourth.",
+    "B has 384 rows and 8 columns, A 8 rows and 384 columns.",
+)
 
 
 @ANSWERS.add("00-guess")
@@ -86,18 +84,14 @@ def _(prevalences: dict[str, float]) -> Answer:
     )
 
 
-@ANSWERS.add("00-push")
-def _() -> Answer:
-    return Answer((2600 - 3) / 3, "2,597 notes push down, 3 up. Losses for imbalance change this ratio.")
+ANSWERS["00-push"] = Answer((2600 - 3) / 3, "2,597 notes push down, 3 up. Losses for imbalance change this ratio.")
 
 
-@ANSWERS.add("00-1")
-def _() -> Answer:
-    return Answer(
-        0,
-        "Nothing is predicted, so nothing is right: TP = 0. F1 sees what accuracy hides.",
-        "F1 = 2 TP / (2 TP + FP + FN). How many true positives has it?",
-    )
+ANSWERS["00-1"] = Answer(
+    0,
+    "Nothing is predicted, so nothing is right: TP = 0. F1 sees what accuracy hides.",
+    "F1 = 2 TP / (2 TP + FP + FN). How many true positives has it?",
+)
 
 
 @ANSWERS.add("00-2")
@@ -138,15 +132,13 @@ def _(random: NDArray, chosen: float) -> Answer:
     )
 
 
-@ANSWERS.add("01-2")
-def _() -> Answer:
-    return Answer(
-        "rise",
-        "The labels that go are those that resemble the text least, and a model of the text misses those most. No note "
-        "is coded any better: the gold standard was rewritten.",
-        "Which labels go: those that the model finds, or those that it misses?",
-        choices=("rise", "fall"),
-    )
+ANSWERS["01-2"] = Answer(
+    "rise",
+    "The labels that go are those that resemble the text least, and a model of the text misses those most. No note "
+    "is coded any better: the gold standard was rewritten.",
+    "Which labels go: those that the model finds, or those that it misses?",
+    choices=("rise", "fall"),
+)
 
 
 @ANSWERS.add("01-3")
@@ -170,14 +162,12 @@ def _() -> Answer:
     return Answer(n, why, unit="segments")
 
 
-@ANSWERS.add("02-1")
-def _() -> Answer:
-    return Answer(
-        2,
-        "4, 5, 6, 9 stay below 0.5 x 4 = 2; with the 12 it would be 2.93.",
-        "A segment ends where its deviation would exceed 0.5 times its smallest count, here 0.5 x 4.",
-        unit="segments",
-    )
+ANSWERS["02-1"] = Answer(
+    2,
+    "4, 5, 6, 9 stay below 0.5 x 4 = 2; with the 12 it would be 2.93.",
+    "A segment ends where its deviation would exceed 0.5 times its smallest count, here 0.5 x 4.",
+    unit="segments",
+)
 
 
 @ANSWERS.add("02-2")
@@ -202,29 +192,25 @@ def _(counts: NDArray, chosen: float) -> Answer:
     )
 
 
-@ANSWERS.add("03-guess")
-def _() -> Answer:
-    return Answer("no, by the paper's loss", "Negatives from frequent segments are many, so each weighs little.")
+ANSWERS["03-guess"] = Answer(
+    "no, by the paper's loss", "Negatives from frequent segments are many, so each weighs little."
+)
 
 
-@ANSWERS.add("03-1")
-def _() -> Answer:
-    return Answer(
-        0.05,
-        "N_s / N_r = 40 / 800: all 800 together weigh as much as the 40.",
-        "All 800 together shall weigh as much as the 40 positives.",
-        within=0.001,
-    )
+ANSWERS["03-1"] = Answer(
+    0.05,
+    "N_s / N_r = 40 / 800: all 800 together weigh as much as the 40.",
+    "All 800 together shall weigh as much as the 40 positives.",
+    within=0.001,
+)
 
 
-@ANSWERS.add("03-2")
-def _() -> Answer:
-    return Answer(
-        20,
-        "800 / 40: one note that happens to hold a rare code pulls like twenty. `max_negative_weight` bounds it, which "
-        "is ours; `max_grad_norm` clips the gradient that follows.",
-        "Now the 40 together shall weigh as much as the 800.",
-    )
+ANSWERS["03-2"] = Answer(
+    20,
+    "800 / 40: one note that happens to hold a rare code pulls like twenty. `max_negative_weight` bounds it, which "
+    "is ours; `max_grad_norm` clips the gradient that follows.",
+    "Now the 40 together shall weigh as much as the 800.",
+)
 
 
 @ANSWERS.add("03-3")
@@ -263,15 +249,13 @@ def _(low: float, high: float) -> Answer:
     )
 
 
-@ANSWERS.add("04-2")
-def _() -> Answer:
-    return Answer(
-        100 / 17,
-        "One of 17. Read the number of positives beside any score of the tail.",
-        "Recall is the share of the true pairs that is found.",
-        within=0.6,
-        unit="points",
-    )
+ANSWERS["04-2"] = Answer(
+    100 / 17,
+    "One of 17. Read the number of positives beside any score of the tail.",
+    "Recall is the share of the true pairs that is found.",
+    within=0.6,
+    unit="points",
+)
 
 
 @ANSWERS.add("04-3")
@@ -324,9 +308,9 @@ def _(rows: int, permutations: int) -> Answer:
     )
 
 
-@ANSWERS.add("06-guess")
-def _() -> Answer:
-    return Answer("the layers below the trained ones", "They are frozen, so every model needs the same states of them.")
+ANSWERS["06-guess"] = Answer(
+    "the layers below the trained ones", "They are frozen, so every model needs the same states of them."
+)
 
 
 @ANSWERS.add("06-1")
@@ -368,23 +352,19 @@ def _(tested: pd.DataFrame) -> Answer:
     return Answer(gains, f"Of {len(tested)} tested lines this many gain; micro- and macro-F1 are counted separately.")
 
 
-@ANSWERS.add("07-1")
-def _() -> Answer:
-    return Answer(
-        1,
-        "20 x 0.05. A list of verdicts needs a correction, or doubt.",
-        "An interval of 95% misses the truth five times in a hundred.",
-    )
+ANSWERS["07-1"] = Answer(
+    1,
+    "20 x 0.05. A list of verdicts needs a correction, or doubt.",
+    "An interval of 95% misses the truth five times in a hundred.",
+)
 
 
-@ANSWERS.add("07-2")
-def _() -> Answer:
-    return Answer(
-        9,
-        "A width falls with the root of the notes, where they are all that varies. Seeds and codes do not grow with "
-        "them, so more.",
-        "A width falls with the square root of the number of notes.",
-    )
+ANSWERS["07-2"] = Answer(
+    9,
+    "A width falls with the root of the notes, where they are all that varies. Seeds and codes do not grow with "
+    "them, so more.",
+    "A width falls with the square root of the number of notes.",
+)
 
 
 @ANSWERS.add("08-toy")
@@ -428,11 +408,9 @@ def _(heard: pd.DataFrame) -> Answer | None:
     )
 
 
-@ANSWERS.add("08-2")
-def _() -> Answer:
-    return Answer(
-        "no",
-        "Each stands in for the other. Only without both would the code fall.",
-        "What would happen without both?",
-        choices=YES_NO,
-    )
+ANSWERS["08-2"] = Answer(
+    "no",
+    "Each stands in for the other. Only without both would the code fall.",
+    "What would happen without both?",
+    choices=YES_NO,
+)

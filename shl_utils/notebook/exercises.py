@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from shl_utils.notebook.answers import ANSWERS
+from shl_utils.notebook.answers import ANSWERS, Answer
 
 RIGHT, WRONG, OPEN = ("✓", "#1a7f37"), ("✗", "#b35900"), ("…", "#57606a")  # mark, and colour of the box's edge
 KEY = "SHL_ANSWERS"  # a variable that shows every answer, for a teacher's key
@@ -47,7 +47,7 @@ class Feedback:
 
 def check(question: str, guess: Any, *known: Any) -> Feedback:
     """Hold an answer against the right one. question: a key of `answers.ANSWERS`; known: what that takes of the run."""
-    answer = ANSWERS[question](*known)
+    answer = _answer(question, *known)
     if answer is None:
         return Feedback(OPEN, "There is nothing to ask of this run.")
     if os.environ.get(KEY):
@@ -76,6 +76,11 @@ def check(question: str, guess: Any, *known: Any) -> Feedback:
     return Feedback(WRONG, f"Not quite: it is {answer.shown}. {answer.why}", answered=True)
 
 
+def _answer(question: str, *known: Any) -> Answer | None:
+    found = ANSWERS[question]
+    return found if isinstance(found, Answer) else found(*known)
+
+
 def guess(question: str, mine: Any) -> Feedback:
     """Keep a guess until `recall` sets it beside the result."""
     _guesses[question] = mine
@@ -86,7 +91,7 @@ def guess(question: str, mine: Any) -> Feedback:
 
 def recall(question: str, *known: Any) -> Feedback:
     """The guess beside the result."""
-    answer, mine = ANSWERS[question](*known), _guesses.get(question)
+    answer, mine = _answer(question, *known), _guesses.get(question)
     if answer is None:
         return Feedback(OPEN, "This run does not answer it.")
     guessed = "" if mine is None or not str(mine).strip() else f"Your guess: {mine}. "

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from shl_utils.hints import nearest
 from shl_utils.notebook import style
-from shl_utils.publication import code_tables, corpora, page_parts, results_file
+from shl_utils.publication import code_tables, page_parts, results_file, segment_rule
 from shl_utils.reporting import cost_tables, plots, tables
 from shl_utils.runs import provenance, storage
 
@@ -52,7 +52,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
 }
 # of the code, or of many published runs together
 WHOLE = {name: getattr(code_tables, name) for name in ("commands", "parameters", "runs", "grids")}
-WHOLE |= {"corpora": corpora.table, "rule": corpora.rule}
+WHOLE |= {"corpora": segment_rule.table, "rule": segment_rule.rule}
 PICTURE = "picture"
 
 

@@ -27,7 +27,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def sorting() -> str:
     """The script and style with which pandas tables can be sorted by a click on a column header."""
-    return Path(__file__).with_name("tables.html").read_text(encoding="utf-8")
+    return Path(__file__).with_name("sorting.html").read_text(encoding="utf-8")
 
 
 def heading(text: str) -> str:

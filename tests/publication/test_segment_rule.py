@@ -7,7 +7,7 @@ import pytest
 from conftest import PROJECT
 
 from shl_utils.evaluation.linear_baseline import LINEAR
-from shl_utils.publication import corpora
+from shl_utils.publication import segment_rule
 
 
 def judged(**lines):
@@ -27,24 +27,24 @@ MADE |= {"synthetic": (0.8, "loses"), "codiesp": (0.9, "loses")}
     ],
 )
 def test_the_cut_lies_halfway_and_others_test_it(others, right, judgement):
-    text = corpora.said(judged(**MADE, **others))
+    text = segment_rule.said(judged(**MADE, **others))
     assert "The cut is at 60% of shared notes" in text
     assert f"Of {len(others)} other corpora {right} of them as the cut says: {judgement}." in text
 
 
 def test_no_rule_is_made_of_an_overlap_or_of_one_side():
-    text = corpora.said(judged(**MADE | {"openi_top20": (0.3, "loses")}))
+    text = segment_rule.said(judged(**MADE | {"openi_top20": (0.3, "loses")}))
     assert text == "There is no rule: segments gain at up to 40% of shared notes, and lose from 30%."
-    text = corpora.said(judged(openi=(0.4, "gains"), codiesp=(0.9, "equivalent"), reuters=(0.9, "loses")))
+    text = segment_rule.said(judged(openi=(0.4, "gains"), codiesp=(0.9, "equivalent"), reuters=(0.9, "loses")))
     assert text == "There is no rule: of 2 corpora segments gain on 1 and lose on 0."
 
 
 @pytest.mark.slow
 def test_until_all_have_run_the_page_says_so(published, results_folder):
-    assert corpora.table() == corpora.rule() == "Not run yet: 0 of 9 corpora."
+    assert segment_rule.table() == segment_rule.rule() == "Not run yet: 0 of 9 segment_rule."
     (run,) = published["runs"].values()
     (results_folder / "small.json").write_text(json.dumps({"runs": {"x": run | {"file": "params/corpora/openi.yaml"}}}))
-    assert corpora.table() == "Not run yet: 1 of 9 corpora."
+    assert segment_rule.table() == "Not run yet: 1 of 9 segment_rule."
 
 
 @pytest.mark.slow
@@ -60,13 +60,13 @@ def test_every_corpus_has_a_line_with_its_facts_and_gains(published, results_fol
         one["file"], one["tables"]["ablation"] = f"params/corpora/{name}.yaml", kept
         one["described"]["share of shared notes"] = 1 - number / 10
     (results_folder / "small.json").write_text(json.dumps({"runs": runs}))
-    table = corpora.table()
+    table = segment_rule.table()
     assert list(table.index) == [path.stem for path in files][::-1], "fewest shared notes first"
     assert table.loc["openi", "rule"] == "made"
     assert table.loc["reuters", "rule"] == "tested"
     assert table["micro gain"].str.startswith(f"{100 * kept[1]['micro_f1_gain']:+.1f} [").all()
-    assert corpora.rule().startswith("There is no rule")
+    assert segment_rule.rule().startswith("There is no rule")
     runs["openi"]["tables"]["ablation"] = rows
     (results_folder / "small.json").write_text(json.dumps({"runs": runs}))
     with pytest.raises(ValueError, match=r"corpora/openi\.yaml has \d rows beside one model"):
-        corpora.table()
+        segment_rule.table()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shl_utils.evaluation import results
-from shl_utils.experiments import published
+from shl_utils.experiments import literature
 from shl_utils.parameters import check
 
 
@@ -19,7 +19,7 @@ def test_groups_and_seeds_by_hand():
     measured = results.measured_on(
         truth, [found, half], check({"bootstrap_draws": 100}), patients=np.arange(len(truth))
     )
-    table = published.beside("reuters", {"id": replace(measured, name="ours")}, counts)
+    table = literature.beside("reuters", {"id": replace(measured, name="ours")}, counts)
     assert "macro (over all codes" in table.index.name, "other tables have another macro"
     assert table.columns.tolist() == ["all (90)", "head (30)", "medium (30)", "tail (30)"]
     micro = [2 * 60 / 150, 2 * 45 / 135]
@@ -32,4 +32,4 @@ def test_groups_and_seeds_by_hand():
 
 @pytest.mark.parametrize(("source", "codes"), [("openi", 90), ("reuters", 60)])
 def test_other_codes_have_nothing_beside_them(source, codes):
-    assert published.beside(source, {}, np.ones(codes)) is None
+    assert literature.beside(source, {}, np.ones(codes)) is None
