@@ -4,6 +4,7 @@ its figure, and a click sorts a table.
 make test-browser    needs Debian's chromium and chromium-driver, or others on the path; pictures land in runs/browser/
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -57,6 +58,13 @@ const slider = document.getElementById(arguments[0]);
 slider.value = arguments[1];
 slider.dispatchEvent(new Event('input'));
 """
+
+# by how many pixels the present slide is too small, across and down; the zoom of its tables
+OVER = """
+const slide = Reveal.getCurrentSlide();
+return [slide.scrollWidth - slide.clientWidth, slide.scrollHeight - slide.clientHeight];
+"""
+ZOOMS = "return [...Reveal.getCurrentSlide().querySelectorAll('table')].map(table => Number(table.style.zoom))"
 
 SLIDERS_OF_A_PAGE = """
 from shl_utils.notebook import style, widgets
@@ -157,9 +165,35 @@ def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):
         assert macro == pytest.approx(100 * found["macro_f1_present"], abs=0.051)
         rows = browser.find_elements(By.CSS_SELECTOR, "#segments tr")
         assert len(rows) == segment(counts[kept], eta=eta).max() + 1
+    named = [browser.find_element(By.ID, name).accessible_name for name in ("eta", "threshold", "model")]
+    assert [name.split()[0] for name in named] == ["eta", "threshold", "model"], "for a screen reader"
+    for width in (400, 1366):
+        browser.set_window_size(width, 900)
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    browser.set_window_size(1400, 2400)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (1366, "dark")])
+def test_tables_of_slides_fit_and_every_frame_is_reached_by_one_key(browser, tmp_path):
+    code = "import pandas as pd\npd.DataFrame(1.25, index=range({}), columns=[f'column {{i}}' for i in range({})])"
+    tables = [nbformat.v4.new_code_cell(code.format(*shape)) for shape in ((4, 14), (24, 4))]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A deck"), *tables])
+    NotebookClient(notebook).execute()
+    site.copy_reveal(tmp_path)
+    site.write_deck(notebook, tmp_path / "deck.html")
+    browser.get((tmp_path / "deck.html").as_uri())
+    _wait(lambda: browser.execute_script("return window.Reveal && Reveal.isReady()"), 20, "the slides")
+    slides = browser.execute_script("return Reveal.getTotalSlides()")
+    shrunk = []
+    for _ in range(slides):
+        time.sleep(0.5)
+        assert browser.execute_script(OVER) == [0, 0], "more than the slide holds"
+        shrunk += browser.execute_script(ZOOMS)
+        browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+    assert len(shrunk) == 2
+    assert all(0.5 <= zoom < 1 for zoom in shrunk), shrunk
+
+
+@pytest.mark.parametrize(("width", "scheme"), list(itertools.product((400, 1366), ("light", "dark"))))
 def test_a_slider_of_a_page_shows_frames(browser, tmp_path, width, scheme):
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_markdown_cell("# A page"), nbformat.v4.new_code_cell(SLIDERS_OF_A_PAGE)]

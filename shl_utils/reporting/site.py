@@ -73,23 +73,32 @@ def slides(folder: Path, target: Path, *, primer: Callable[[], nbformat.Notebook
     primer: executes it, which belongs to no run. Returns the path of the index. Raises as `site` does, and ValueError
     where reveal.js is missing.
     """
-    reveal = importlib.util.find_spec("sphinx_revealjs")  # contains reveal.js; it is not imported
-    if reveal is None:
-        raise ValueError("reveal.js is missing: `pip install -e '.[site]'` brings it")
     found = _notebooks(folder)
-    hidden = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
-    # the theme is one whose fonts lie beside it
-    exporter = SlidesExporter(reveal_url_prefix="reveal", reveal_theme="white", **hidden, **_by("deck.html.j2"))
     with _pages(folder, target) as partial:
-        shutil.copytree(Path(reveal.origin).parent / "_static/revealjs/dist", partial / "reveal" / "dist")
+        copy_reveal(partial)
         found = {PRIMER: primer()} | found
         page = html_page.page(f"shl: slides of run {folder.name}", [_contents(found)])
         (partial / "index.html").write_text(page, encoding="utf-8")
         for name, notebook in found.items():
-            last = nbformat.v4.new_markdown_cell(f"{_links(name)}\n\n{_credit(folder)}")
-            notebook.cells = [*_as_slides([*_shown(notebook.cells), last])]
-            _write(exporter, notebook, partial / f"{name}.html")
+            write_deck(notebook, partial / f"{name}.html", links=f"{_links(name)}\n\n{_credit(folder)}")
     return target / "index.html"
+
+
+def copy_reveal(folder: Path) -> None:
+    """Copy reveal.js, by which slides move, into `folder`; ValueError where it is missing."""
+    found = importlib.util.find_spec("sphinx_revealjs")  # contains it, and is not imported
+    if found is None:
+        raise ValueError("reveal.js is missing: `pip install -e '.[site]'` brings it")
+    shutil.copytree(Path(found.origin).parent / "_static/revealjs/dist", folder / "reveal" / "dist")
+
+
+def write_deck(notebook: nbformat.NotebookNode, path: Path, *, links: str = "") -> None:
+    """Write one executed notebook as slides, beside reveal.js. links: Markdown of the last slide."""
+    hidden = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
+    # the theme is one whose fonts lie beside it
+    exporter = SlidesExporter(reveal_url_prefix="reveal", reveal_theme="white", **hidden, **_by("deck.html.j2"))
+    notebook.cells = [*_as_slides([*_shown(notebook.cells), nbformat.v4.new_markdown_cell(links)])]
+    _write(exporter, notebook, path)
 
 
 def _credit(folder: Path) -> str:
