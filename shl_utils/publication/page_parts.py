@@ -47,6 +47,12 @@ def conditions(found: Found) -> pd.DataFrame:
     return pd.DataFrame({"": lines}).rename_axis("made with")
 
 
+def seconds(found: Found) -> pd.DataFrame:
+    """Seconds of the first run's notebooks in their last attempt, without the start of their kernels, and together."""
+    took = _first(found)["seconds"]
+    return pd.DataFrame({"seconds": took | {"all": sum(took.values())}}).round().astype(int).rename_axis("notebook")
+
+
 def ablation(found: Found) -> pd.DataFrame:
     """The ablation's table, as `results.table` makes it; of several splits as `splits.pool` does."""
     parts = [pd.DataFrame(run["tables"]["ablation"]).set_index("id") for run in found["runs"].values()]

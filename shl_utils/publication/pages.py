@@ -37,6 +37,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     # of published runs
     "notice": page_parts.notice,
     "made with": page_parts.conditions,
+    "seconds": page_parts.seconds,
     "primary": page_parts.primary,
     "gains": page_parts.gains,
     "definitions": page_parts.definitions,

@@ -94,6 +94,11 @@ def record(path: Path) -> dict[str, Any]:
             stage: {"seconds": stamp["seconds_of_last_attempt"], "code": storage.short(stamp["code"])} | stamp["git"]
             for stage, stamp in facts.items()
         },
+        "seconds": {
+            stage: stamps.read(folder, stage)["seconds_of_last_attempt"]
+            for stage, state in stamps.states(folder).items()
+            if state.done
+        },
         "core_seconds": round(float(cost.segments(folder)["core_seconds"].sum()), 1),  # of all trainings, kept or not
         "computed": [line for stamp in facts.values() for line in stamp["computed"]],
         "hardware": {name: last["hardware"][name] for name in ("model", "cores", "memory_gb", "gpus")},

@@ -9,7 +9,7 @@ from conftest import PROJECT
 from matplotlib import pyplot as plt
 
 from shl_utils.experiments.ablation import REFERENCE
-from shl_utils.parameters import Parameters
+from shl_utils.parameters import STAGES, Parameters
 from shl_utils.publication import code_tables, page_parts, pages, results_file
 from shl_utils.runs import leak_scan
 
@@ -69,12 +69,13 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     table = pd.read_parquet(smoke[0] / "ablation.parquet").set_index("id")
     assert page_parts.ablation(published)["micro_f1"].tolist() == pytest.approx(table["micro_f1"].tolist())
     parts = ("notice", "made with", "primary", "gains", "definitions", "verdicts", "changes", "tuning")
-    parts += ("precision and recall", "gradients", "weights", "pairs", "by frequency")
+    parts += ("precision and recall", "seconds", "gradients", "weights", "pairs", "by frequency")
     text = pages.rendered("".join(f"<!-- small: {part} --><!-- end -->" for part in parts), tmp_path / "page.md")
     assert "The study's primary comparison was not tested." in text
     assert f"| {table.loc[REFERENCE, 'row']} | {100 * table.loc[REFERENCE, 'micro_f1']:.1f} |" in text
     assert "| command | shl run params/smoke.yaml |" in text
     assert "Old" not in text
+    assert page_parts.seconds(published).index.tolist() == [*STAGES, "all"]
     assert "No row was tuned." in text
     assert "two one-sided tests" in text
 
