@@ -24,18 +24,17 @@ from shl_utils.runs import stages, stamps
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 NO_ROWS = "no such rows"  # in the grid
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
-PAPER = {"papers": True, "comparable": True, "primary": False}
+PAPER = {"comparable": True, "primary": False}
 PRIMARY = PAPER | {"primary": True}  # as docs/study.md has it; all else is exploratory
-EASIER = {"papers": False, "comparable": False, "primary": False}  # what an easier protocol would bring
+EASIER = {"comparable": False, "primary": False}  # what an easier protocol would bring
 Found = tuple[str, dict[str, float]]  # name of what measured a claim, and the change as `effects.mean_change` gives it
 
 
 def measure(measured: dict[str, Measured], experiments: list[Experiment], run: Parameters) -> pd.DataFrame:
     """One row per claim and metric, with the measured gain and its 95% interval.
 
-    Columns: `claim`, `papers` and `comparable` (both False for claims about easier protocols), `primary` (True for one
-    claim), `measured` (names of the experiments), `metric`, and `gain`, `low` and `high`, which are NaN where the grid
-    has no such experiments.
+    Columns: `claim`, `comparable` (False for claims about easier protocols), `primary` (True for one claim), `measured`
+    (names of the experiments), `metric`, and `gain`, `low` and `high`, which are NaN where the grid has none.
     measured: metrics of all `experiments`, and of LINEAR, by id. run: its loss, if harmonic, is taken as the paper's,
     and so is its beta where a claim names none. The paper's claims are judged only on experiments without extensions.
     """

@@ -154,7 +154,7 @@ def summarize_primary(lines: pd.DataFrame) -> str:
 
 def summarize_verdicts(lines: pd.DataFrame) -> str:
     """How many of the paper's tested claims hold, by metric and verdict. lines: from `claims.judge_runs`."""
-    theirs = lines[lines["papers"]]
+    theirs = lines[lines["comparable"].astype(bool)]
     runs = theirs["run"].nunique()
     tested = theirs[theirs["verdict"] != verdicts.UNTESTED]
     parts = []

@@ -53,7 +53,7 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     said = ["gains", "loses", "not tested", "not tested", "gains", "gains"]
     lines = pd.DataFrame({"metric": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
     lines.index = [claim for claim in claims for _ in range(2)]
-    lines["papers"] = [True] * 4 + [False] * 2
+    lines["comparable"] = [True] * 4 + [False] * 2
     text = findings.summarize_verdicts(lines)
     assert text.startswith(
         "Of 2 comparisons that ask for the paper's claims, 1 were tested: in micro-F1 1 gain, 0 lose, "
