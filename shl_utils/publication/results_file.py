@@ -144,8 +144,8 @@ def _without_seed(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The names whose values differ."""
-    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    """The names whose values differ, where one that is GONE counts as it was without effect."""
+    return [n for n in {**one, **other} if one.get(n, GONE.get(n)) != other.get(n, GONE.get(n))]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -171,8 +171,7 @@ def outdated(found: Found) -> list[str]:
     for name, run in found["runs"].items():
         path = provenance.PROJECT / run["file"]
         today = _parameters(path) if path.exists() else None
-        then = {name: value for name, value in run["parameters"].items() if GONE.get(name, ...) != value}
-        pairs = ((_said(today), then), (_grids(today), run["grids"])) if today else ()
+        pairs = ((_said(today), run["parameters"]), (_grids(today), run["grids"])) if today else ()
         changed = [part for pair in pairs for part in differ(*pair)] if today else [f"{run['file']} is gone"]
         reasons += [f"{name}: {', '.join(changed)}"] if changed else []
     return reasons

@@ -96,11 +96,14 @@ def test_a_weight_is_the_harmonic_one_times_what_a_drawn_note_stands_for():
 @pytest.mark.slow
 def test_results_that_would_come_out_otherwise_today_say_so(published):
     (run,) = published["runs"].values()
+    run["parameters"]["warm_start_lr_factor"] = 0.25
+    assert results_file.outdated(published) == [], "it is gone, and at this value it changed nothing"
+    run["parameters"]["warm_start_lr_factor"] = 0.5
     run["parameters"]["epochs"] += 1
     run["grids"]["grid"] = "another"
-    assert results_file.outdated(published) == ["params/smoke: epochs, grid"]
+    assert results_file.outdated(published) == ["params/smoke: warm_start_lr_factor, epochs, grid"]
     assert page_parts.notice(published).startswith(
-        "**Old**: made with other parameters than today's (params/smoke: epochs"
+        "**Old**: made with other parameters than today's (params/smoke: warm_start_lr_factor, epochs"
     )
     run["file"] = "params/gone.yaml"
     assert results_file.outdated(published) == ["params/smoke: params/gone.yaml is gone"]
