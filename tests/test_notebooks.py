@@ -85,7 +85,7 @@ def test_figures_are_complete_and_measured_on_given_labels(smoke):
         assert 0 <= row["micro_f1_low"] <= row["micro_f1"] <= row["micro_f1_high"] <= 1
         assert 0 < row["threshold"] < 1
     table = pd.read_parquet(smoke[0] / "ablation.parquet")
-    assert len(table) == 5
+    assert len(table) == 6
     assert "TF-IDF + logistic" in table["row"].tolist()
     assert "| one model, bce, no filter |" in smoke[1].stdout
     assert "\r" not in smoke[1].stderr, "bars are lines where no terminal is"
@@ -486,7 +486,7 @@ def test_a_code_without_a_training_note_has_no_model_and_still_counts(table_run)
         assert {row[unseen] for row in table["probability"].to_pylist()} == {0}
     models = json.loads((folder / "metrics.json").read_text())["models"]
     assert {model["codes_present"] for model in models.values()} == {len(SYMPTOMS) + 1}
-    assert len(pd.read_parquet(folder / "ablation.parquet")) == 5
+    assert len(pd.read_parquet(folder / "ablation.parquet")) == 6
 
 
 @pytest.mark.long

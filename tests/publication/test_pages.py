@@ -101,9 +101,9 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
     run["parameters"]["warm_start_lr_factor"] = 0.5
     run["parameters"]["epochs"] += 1
     run["grids"]["grid"] = "another"
-    assert results_file.outdated(published) == ["params/smoke: warm_start_lr_factor, epochs, grid"]
+    assert results_file.outdated(published) == ["params/smoke: epochs, warm_start_lr_factor, grid"]
     assert page_parts.notice(published).startswith(
-        "**Old**: made with other parameters than today's (params/smoke: warm_start_lr_factor, epochs"
+        "**Old**: made with other parameters than today's (params/smoke: epochs, warm_start_lr_factor"
     )
     run["file"] = "params/gone.yaml"
     assert results_file.outdated(published) == ["params/smoke: params/gone.yaml is gone"]

@@ -41,10 +41,10 @@ def test_no_rule_is_made_of_an_overlap_or_of_one_side():
 
 @pytest.mark.slow
 def test_until_all_have_run_the_page_says_so(published, results_folder):
-    assert segment_rule.table() == segment_rule.rule() == "Not run yet: 0 of 9 segment_rule."
+    assert segment_rule.table() == segment_rule.rule() == "Not run yet: 0 of 9 corpora."
     (run,) = published["runs"].values()
     (results_folder / "small.json").write_text(json.dumps({"runs": {"x": run | {"file": "params/corpora/openi.yaml"}}}))
-    assert segment_rule.table() == "Not run yet: 1 of 9 segment_rule."
+    assert segment_rule.table() == "Not run yet: 1 of 9 corpora."
 
 
 @pytest.mark.slow
