@@ -31,7 +31,7 @@ def test_seconds_are_compared_seed_by_seed_at_the_chosen_rates():
     assert line["x one"] == "0.50 (0.50 to 0.50)"
     assert line["x segments"] == "0.11 (0.10 to 0.12)", "50 of 400, 60 of 600"
     assert line["seconds"] == "55"
-    assert line["of matrix rate"] == "36%", "2 10^12 in 55 s"
+    assert line["of peak"] == "36%", "2 10^12 in 55 s"
     assert line[["micro gain", "micro verdict"]].tolist() == ["+1.0 [-2.0, +3.0]", "inconclusive"]
     assert line["micro-F1"] == "80.0 ±0.0"
     alone = bench(ours=trained({(1.0, 0): 50}))

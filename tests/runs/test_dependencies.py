@@ -20,13 +20,14 @@ from shl_utils.parameters import STAGES, Parameters, _of, check, training_parame
 from shl_utils.runs import dependencies, stamps
 from shl_utils.training import jobs, variants
 
-FOCAL, BCE = "segments, sh_focal, filter", {"one model, bce, no filter", "segments, bce, no filter"}
-MODELS = {FOCAL, *BCE}
+FOCAL, SH = "segments, sh_focal, filter", "segments, sh, no filter"
+BCE = {"one model, bce, no filter", "segments, bce, no filter"}
+MODELS = {FOCAL, SH, *BCE}
 # file, a line of it, the same otherwise, the stages whose own code that is, the models that depend on it
 CHANGES = [
     ("method/segmentation", "    start, name = 0, 0", "    start, name = 0, 1 - 1", {"02", "03", "05"}, set()),
-    ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0.0]", {"03", "05"}, {FOCAL}),
-    ("method/losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE),
+    ("method/harmonic_weights", "ratios[ratios > 0]", "ratios[ratios > 0.0]", {"03", "05"}, {FOCAL, SH}),
+    ("method/losses", "_average(-_log_q(logits", "_average(-1 * _log_q(logits", {"03", "05"}, BCE | {SH}),
     ("method/losses", "    return _average(_focused(", "    return 1 * _average(_focused(", {"03", "05"}, {FOCAL}),
     ("method/losses", "_average(losses.unsqueeze(1)", "_average(1 * losses.unsqueeze(1)", {"03", "05"}, set()),
     ("method/label_filter", "= split[table[", "= 1 * split[table[", {"01", "02", "03", "04", "05"}, set()),
