@@ -64,7 +64,8 @@ def resemblance(table: pd.DataFrame, threshold: float, ax: Axes) -> Axes:
         ax.barh(ordered.index, part, color=colour, hatch=hatch, edgecolor="white", label=f"the note {says}")
     ax.axvline(threshold, color=BOUND, linestyle="--")
     says = next(says for says, codes in SAYS.items() if ordered.index[-1] in codes)
-    ax.set(xlabel=f"cosine of note and description; dashed: {threshold:g}", xlim=(0, 1.6 * threshold))  # room for the legend
+    ax.set(xlabel=f"cosine of note and description; dashed: {threshold:g}")
+    ax.set_xlim(right=2 * threshold)  # room for the legend
     ax.set(title=f"The most similar is {ordered.index[-1]}: the note {says}")
     ax.legend(loc="lower right")
     return ax
