@@ -173,7 +173,7 @@ def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):
     browser.set_window_size(1400, 2400)
 
 
-def test_tables_of_slides_fit_and_every_frame_is_reached_by_one_key(browser, tmp_path):
+def test_tables_of_slides_fit_and_every_slide_is_reached_by_one_key(browser, tmp_path):
     code = "import pandas as pd\npd.DataFrame(1.25, index=range({}), columns=[f'column {{i}}' for i in range({})])"
     tables = [nbformat.v4.new_code_cell(code.format(*shape)) for shape in ((4, 14), (24, 4))]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A deck"), *tables])
@@ -189,6 +189,7 @@ def test_tables_of_slides_fit_and_every_frame_is_reached_by_one_key(browser, tmp
         assert browser.execute_script(OVER) == [0, 0], "more than the slide holds"
         shrunk += browser.execute_script(ZOOMS)
         browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+    assert browser.execute_script("return Reveal.isLastSlide()")
     assert len(shrunk) == 2
     assert all(0.5 <= zoom < 1 for zoom in shrunk), shrunk
 

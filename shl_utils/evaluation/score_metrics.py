@@ -21,6 +21,7 @@ DEFINITIONS = {
     "calibration_error": "mean distance of probability and share of positives, in 15 bins of probability",
     "expected_over_found": "sum of the probabilities over positives: 1 if calibrated on the whole",
 }
+RATIOS = {"expected_over_found"}  # that are no shares
 
 
 def scores(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> dict[str, float]:

@@ -41,7 +41,7 @@ def _by_threshold(truth: NDArray, probabilities: NDArray) -> tuple[NDArray, NDAr
 
 def _at(threshold: float, truth: NDArray, probabilities: NDArray) -> dict[str, float]:
     if np.isnan(threshold):
-        return dict.fromkeys(("threshold", "recall", "precision", "suggestions", "silent"), np.nan)
+        return {}
     predicted = (probabilities >= threshold).astype(truth.dtype)
     scores = label_metrics.scores(truth, predicted)
     return {

@@ -47,6 +47,7 @@ class Answer:
 
 
 YES_NO = ("yes", "no")
+FACTORS = {"segmentation": "segments", "filter_labels": "filter"}  # what a reader calls them
 
 
 @ANSWERS.add("pr-1")
@@ -290,11 +291,11 @@ def _most_moved(average: pd.DataFrame, metric: str, title: str) -> Answer | None
     most = table[metric].abs().idxmax()
     low, value, high = (100 * table.loc[most, column] for column in (f"{metric}_low", metric, f"{metric}_high"))
     return Answer(
-        table.loc[most, "factor"],
+        FACTORS.get(table.loc[most, "factor"], table.loc[most, "factor"]),
         f"Of the averages, {most} moves {title} most: {value:+.1f} [{low:+.1f}, {high:+.1f}] points. "
         f"{'Its interval holds zero, though.' if low < 0 < high else ''}".rstrip(),
         "The table of averages above has it; better or worse alike.",
-        choices=tuple(dict.fromkeys(table["factor"])),
+        choices=tuple(dict.fromkeys(FACTORS.get(factor, factor) for factor in table["factor"])),
     )
 
 

@@ -16,13 +16,7 @@ from shl_utils.notebook.answers import ANSWERS, Answer
 
 RIGHT, WRONG, OPEN = ("✓", "#1a7f37"), ("✗", "#b35900"), ("…", "#57606a")  # mark, and colour of the box's edge
 KEY = "SHL_ANSWERS"  # a variable that shows every answer, for a teacher's key
-# other spellings of a choice
-SAME = {
-    "yes": ("y", "true"),
-    "no": ("n", "false"),
-    "segmentation": ("segment", "segments"),
-    "filter_labels": ("filter", "filters"),
-}
+SAME = {"yes": ("y", "true"), "no": ("n", "false")}  # other spellings of a choice
 _missed: dict[str, set[str]] = {}  # wrong answers so far, by question
 _guesses: dict[str, Any] = {}
 

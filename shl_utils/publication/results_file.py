@@ -70,8 +70,9 @@ def record(path: Path) -> dict[str, Any]:
     since or the run is outdated, FileNotFoundError if it is not finished."""
     wanted = _parameters(path)
     folder = stages.folder_of(wanted.run)
-    for stage, state in stamps.states(folder, until=STAGE).items():
-        if not state.done:
+    states = stamps.states(folder)
+    for stage in stamps.up_to(STAGE):
+        if not (state := states[stage]).done:
             kind = ValueError if stamps.read(folder, stage) else FileNotFoundError
             raise kind(f"{folder}: {stage} is {state}: shl run {path}")
     parameters, _ = stages.finished(folder, STAGE)
@@ -96,7 +97,7 @@ def record(path: Path) -> dict[str, Any]:
         },
         "seconds": {
             stage: stamps.read(folder, stage)["seconds_of_last_attempt"]
-            for stage, state in stamps.states(folder).items()
+            for stage, state in states.items()
             if state.done
         },
         "core_seconds": round(float(cost.segments(folder)["core_seconds"].sum()), 1),  # of all trainings, kept or not

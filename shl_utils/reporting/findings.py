@@ -20,6 +20,7 @@ TRUTH = (
     "## Against the truth\n\nThese notes were written from their codes, so it is known which assignments lack evidence "
     "in them. *Precision*: of what the filter removed, how much did? *Recall*: of what did, how much was removed?"
 )
+FAILED = "Trainings that failed (`03_train` says when that is, and what to do). Their rows say little of the loss:"
 RARE = 10  # training notes, below which a code is called rare
 NAMES = {metric: f"{title}-F1" for metric, title in HEADLINE_METRICS.items()}
 

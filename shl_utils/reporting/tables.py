@@ -79,12 +79,10 @@ def all_metrics(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def metrics(table: pd.DataFrame) -> pd.DataFrame:
-    """Metrics (columns) as printed: counts as whole numbers, all else x 100."""
-    whole = label_metrics.COUNTS
+    """Metrics (columns) as printed: counts as whole numbers, ratios as they are, all else x 100."""
+    plain = dict.fromkeys(label_metrics.COUNTS, "{:.0f}") | dict.fromkeys(score_metrics.RATIOS, "{:.2f}")
     shown = {
-        name.replace("_f1", "-F1"): text(
-            column if name in whole else 100 * column, "{:.0f}" if name in whole else "{:.1f}"
-        )
+        name.replace("_f1", "-F1"): text(column, plain[name]) if name in plain else text(100 * column, "{:.1f}")
         for name, column in table.items()
     }
     return spaced(pd.DataFrame(shown, index=table.index))

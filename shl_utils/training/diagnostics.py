@@ -14,7 +14,6 @@ from shl_utils.training.variants import Variant
 DIVERGED = "weights that are no longer numbers"
 NO_FALL = "loss never below that of the first epoch"
 BLIND = "no better than the codes' frequencies"
-FAILED = "Trainings that failed (`03_train` says when that is, and what to do). Their rows say little of the loss:"
 
 
 def failed_segments(folder: Path, models: Iterable[Variant]) -> pd.DataFrame:

@@ -96,6 +96,8 @@ def test_every_metric_stands_beside_its_whole_definition(corpus, found):
     assert shown["definition"].tolist() == list((label_metrics.DEFINITIONS | score_metrics.DEFINITIONS).values())
     assert shown.loc["micro-F1", "m"] == f"{100 * table.loc['m', 'micro_f1']:.1f}"
     assert shown.loc["codes all", "m"] == f"{table.loc['m', 'codes_all']:.0f}", "counts are whole"
+    ratio = f"{table.loc['m', 'expected_over_found']:.2f}"
+    assert shown.loc["expected over found", "m"] == ratio, "1 if calibrated, not 100"
     style.setup_notebook()
     displayed = shown._repr_html_()
     assert all(text in displayed for text in shown["definition"]), "pandas cuts long text in notebooks by default"
