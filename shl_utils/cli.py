@@ -113,12 +113,12 @@ def show_status(runs: Sequence[str], as_json: bool) -> int:
 def compare_runs(runs: Sequence[str], out: Path | None) -> None:
     """Compare finished runs on the same data, with paired intervals."""
     from shl_utils.experiments import compare
-    from shl_utils.reporting import tables
+    from shl_utils.reporting import formats
 
     found = compare.compare_runs(_begun(runs))
     for table in filter(len, (found.shown, found.settings)):
-        print(f"{tables.markdown(table)}\n")
-    print(tables.listed(found.definitions))
+        print(f"{formats.markdown(table)}\n")
+    print(formats.listed(found.definitions))
     if out:
         print("Written to " + ", ".join(map(str, compare.write(found, out))))
 
@@ -162,10 +162,10 @@ def publish(name: str, files: Sequence[Path]) -> None:
 def check_run(file: Path) -> int:
     """Compare a finished run with its published scores. Exit code 1 if one is far off."""
     from shl_utils.publication import reproduction
-    from shl_utils.reporting import tables
+    from shl_utils.reporting import formats
 
     table = reproduction.compare(file)
-    print(f"{tables.markdown(reproduction.shown(table))}\n\nF1 x 100 and gain; {reproduction.DEFINITION}")
+    print(f"{formats.markdown(reproduction.shown(table))}\n\nF1 x 100 and gain; {reproduction.DEFINITION}")
     return 0 if reproduction.agrees(table) else 1
 
 
@@ -261,7 +261,7 @@ def bench(
         if not runner.one(values, full, until="02_segment", force=False):
             return 1
         from benchmarks import steps, training_cost
-        from shl_utils.reporting import cost_tables, tables
+        from shl_utils.reporting import cost_tables, formats
 
         if only_steps:
             table, path = cost_tables.steps, steps.bench(folder, full)
@@ -270,7 +270,7 @@ def bench(
             table = cost_tables.segments if segments else cost_tables.training
             how = {"factors": rates or [1.0], "seeds": seeds or [full.training_seed]}
             path = training_cost.bench(folder, full, ways, **how, name="segments" if segments else "training")
-        print(f"\n{tables.markdown(table(json.loads(path.read_text(encoding='utf-8'))))}\n\nWritten to {path}")
+        print(f"\n{formats.markdown(table(json.loads(path.read_text(encoding='utf-8'))))}\n\nWritten to {path}")
     return 0
 
 

@@ -36,6 +36,7 @@ OURS = training_cost.WAYS[3]
 @pytest.mark.long
 def test_both_ways_see_the_same_notes_and_are_measured_alike(place, monkeypatch):
     folder, parameters = place
+    parameters = parameters.model_copy(update={"max_tokens": 16, "chunk_tokens": 16})
     ways = [training_cost.BASE, OURS]
     path = training_cost.bench(folder, parameters, ways, factors=[0.5], seeds=[0])
     found = json.loads(path.read_text())

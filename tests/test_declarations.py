@@ -30,7 +30,7 @@ from shl_utils import cli
 from shl_utils.data import corpus, sources
 from shl_utils.method import loss_factory, thresholds
 from shl_utils.parameters import check, training_parameters
-from shl_utils.reporting import tables
+from shl_utils.reporting import training_tables
 from shl_utils.runs import dependencies
 from shl_utils.training import jobs, variants
 
@@ -59,7 +59,7 @@ print(json.dumps({
     "value": value.item(),
     "gradient": logits.grad[0].tolist(),
     "derived": {name: taken.tolist() for name, taken in loss_factory.derived("toy", labels, asked).items()},
-    "label": tables.LABELS["share"],
+    "label": training_tables.LABELS["share"],
     "training": sorted(training_parameters(asked) & {"damping", "least_share"}),
     "unused": [sorted({"damping", "least_share", "gamma", "beta"} & unused) for unused in (ours, bce)],
     "limits": thresholds.choose("mean", found, **asked.model_dump()).tolist(),

@@ -36,7 +36,7 @@ class Experiment:
     """One configuration of the grid, a row of the results table.
 
     id: made of its levels, those of NAMED and those that differ from the run's; tuning does not change it.
-    places: number of a combination in the grid to its levels {factor: level}, without the seed; none if it was added.
+    factors: those that the grid varies in it, without the seed; None if it was added to the grid.
     scoring: "union" (every segment predicts for every note) or "oracle_routing". There a segment predicts only for
     notes that hold one of its codes by gold. It is a reading of the paper, not a way to code a note.
     settings: full parameters, several where `tuning` has yet to choose one. options: per setting, one model per seed.
@@ -44,7 +44,7 @@ class Experiment:
     """
 
     id: str
-    places: dict[int, dict[str, Any]]
+    factors: tuple[str, ...] | None
     scoring: str
     settings: tuple[Parameters, ...]
     options: tuple[tuple[Variant, ...], ...]
@@ -72,7 +72,7 @@ class Experiment:
     @property
     def choices(self) -> dict[str, Any]:
         """Level of every factor that the grid varies in this experiment and that has an effect in it."""
-        return self.levels(factor for place in self.places.values() for factor in place)
+        return self.levels(self.factors or ())
 
     def levels(self, factors: Iterable[str]) -> dict[str, Any]:
         """Levels of these factors, each varied somewhere in the grid, without those that have no effect here."""
@@ -108,14 +108,14 @@ def experiments(name: str, parameters: Parameters) -> list[Experiment]:
     """
     found: dict[str, Experiment] = {}
     combinations = list(grid.combinations(name, parameters))
-    for number, combination in enumerate(combinations):
-        new = _experiment({number: combination.choices}, combination, parameters)
+    for combination in combinations:
+        new = _experiment(tuple(combination.choices), combination, parameters)
         found[new.id] = _merge(found[new.id], new) if new.id in found else new
     if REFERENCE not in found:
         changed = variants.PLAIN | {"initialization": "prior", "epochs": parameters.ablation_epochs}
         seeds = dict.fromkeys(seed for combination in combinations for seed in combination.seeds)
         plain = grid.Combination({}, (parameters.model_copy(update=changed),), tuple(seeds))
-        found = {REFERENCE: _experiment({}, plain, parameters)} | found
+        found = {REFERENCE: _experiment(None, plain, parameters)} | found
     _check_seeds(found, grid.path_of(name))
     return list(found.values())
 
@@ -130,23 +130,24 @@ def _check_seeds(found: dict[str, Experiment], path: Path) -> None:
             raise ValueError(f"{path}: {one.name} has {n} seeds and {base.name} {known}: give all the same {grid.SEED}")
 
 
-def _experiment(places: dict[int, dict[str, Any]], combination: grid.Combination, run: Parameters) -> Experiment:
+def _experiment(factors: tuple[str, ...] | None, combination: grid.Combination, run: Parameters) -> Experiment:
     scoring = combination.choices.get("scoring", "union")
     # each once: a setting without effect here is no setting to choose from
     every = [_without(_inactive(full, scoring), full, like=run) for full in combination.settings]
     settings = tuple(full for i, full in enumerate(every) if full not in every[:i])
     options = tuple(_by_seed(tuple(_model(full, seed, run) for seed in combination.seeds)) for full in settings)
-    found = Experiment("", places, scoring, settings, options, run)
+    found = Experiment("", factors, scoring, settings, options, run)
     named = {factor: getattr(found.parameters, factor, scoring) for factor in NAMED}
     return replace(found, id=_id(named | found.departures))
 
 
 def _merge(known: Experiment, new: Experiment) -> Experiment:
-    """Two experiments that differ only in their seeds and places in the grid, as one."""
+    """Two experiments that differ only in their seeds and the factors that their blocks vary, as one."""
     if known.settings != new.settings:
         raise ValueError(f"{new.name}: two blocks of the grid hold this row with other settings; leave one out")
     options = tuple(_by_seed((*a, *b)) for a, b in zip(known.options, new.options))
-    return replace(known, options=options, places=known.places | new.places)
+    factors = tuple(dict.fromkeys((*known.factors, *new.factors)))
+    return replace(known, options=options, factors=factors)
 
 
 def _by_seed(models: tuple[Variant, ...]) -> tuple[Variant, ...]:

@@ -16,7 +16,7 @@ from shl_utils.data.corpus import Corpus
 from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics
 from shl_utils.evaluation.results import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
-from shl_utils.reporting import tables
+from shl_utils.reporting import formats, tables
 from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import similarities, variants
 
@@ -88,7 +88,7 @@ def write(compared: Compared, target: Path) -> list[Path]:
     """Write `target`.md and `target`.json, and return their paths."""
     files = [target.with_name(target.name + end) for end in (".md", ".json")]
     target.parent.mkdir(parents=True, exist_ok=True)
-    tables.write_markdown(files[0], compared.shown, compared.settings, definitions=compared.definitions)
+    formats.write_markdown(files[0], compared.shown, compared.settings, definitions=compared.definitions)
     storage.write_json(files[1], {"models": json.loads(compared.table.set_index("row").to_json(orient="index"))})
     return files
 

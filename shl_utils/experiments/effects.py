@@ -146,7 +146,7 @@ def _comparable(pair: Pair) -> bool:
 
 def _levels(experiments: list[Experiment]) -> dict[str, Choices]:
     """Id to levels of the grid's experiments; one that was added to the grid is excluded."""
-    given = [one for one in experiments if one.places]
+    given = [one for one in experiments if one.factors is not None]
     factors = dict.fromkeys(factor for one in given for factor in one.choices)
     return {one.id: one.levels(factors) for one in given}
 

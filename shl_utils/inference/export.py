@@ -15,7 +15,7 @@ from shl_utils.encoder.weight_files import PUBLISHED
 from shl_utils.inference import predict_template
 from shl_utils.inference.coding import STAGE
 from shl_utils.parameters import PATHS, PLACEMENT, Parameters, owned_by
-from shl_utils.reporting import tables
+from shl_utils.reporting import formats
 from shl_utils.runs import stages, stamps, storage
 from shl_utils.training import segment_model, variants
 from shl_utils.training.segment_record import SegmentRecord
@@ -104,7 +104,7 @@ def _card(folder: Path, parameters: Parameters, facts: dict[str, Any], known: di
         licence=facts["licence"],
         private=PRIVATE if facts["private"] else "",
         metrics="\n".join(
-            f"| {name} | {tables.interval(row, 'micro_f1')} | {tables.interval(row, 'macro_f1_present')} |"
+            f"| {name} | {formats.interval(row, 'micro_f1')} | {formats.interval(row, 'macro_f1_present')} |"
             for name, row in models.items()
         ),
         threshold=parameters.threshold,

@@ -15,7 +15,7 @@ from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, TIGHT, TIGHT
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
-from shl_utils.reporting import cost_tables, findings, tables
+from shl_utils.reporting import cost_tables, findings, formats, tables, training_tables
 
 
 def notice(found: Found) -> str:
@@ -76,7 +76,7 @@ def definitions(found: Found) -> str:
             "±": "deviation between seeds of training",
             MARK: f"{MARKED}; of a single split p is of a permutation",
         }
-    return f"\n\n{tables.listed(lines)}\n\n"
+    return f"\n\n{formats.listed(lines)}\n\n"
 
 
 def verdicts(found: Found) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def precision_and_recall(found: Found) -> pd.DataFrame:
 
 def gradients(found: Found) -> pd.DataFrame:
     """Norm of the gradient and share of clipped steps by row, of the first split."""
-    return tables.gradients(_rows(found))
+    return training_tables.gradients(_rows(found))
 
 
 def weights(found: Found) -> pd.DataFrame:
@@ -158,9 +158,9 @@ def weights(found: Found) -> pd.DataFrame:
             "positives": f"{one['positives']:,}",
             "negatives drawn": f"{one['negatives_per_pass']:,} of {one['negatives']:,}",
             **{name: f"{value:.3g}" if one["negatives"] else "" for name, value in weighed.items()},
-            **tables.steps(one["history"]),
+            **training_tables.steps(one["history"]),
         }
-    return tables.spaced(pd.DataFrame(lines).T).rename_axis("segment")
+    return formats.spaced(pd.DataFrame(lines).T).rename_axis("segment")
 
 
 def tuning(found: Found) -> pd.DataFrame | str:

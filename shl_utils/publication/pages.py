@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from shl_utils.hints import nearest
 from shl_utils.notebook import style
 from shl_utils.publication import code_tables, page_parts, results_file, segment_rule
-from shl_utils.reporting import cost_tables, plots, tables
+from shl_utils.reporting import cost_tables, formats, plots
 from shl_utils.runs import provenance, storage
 
 HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^;>]+?)(?P<cell>;[^>]+?)?) -->"
@@ -105,7 +105,7 @@ def _value(file: str, part: str, cell: list[str], page: Path) -> str:
 
 
 def _shown(found: pd.DataFrame | str) -> str:
-    return found if isinstance(found, str) else f"\n\n{tables.markdown(found)}\n\n"
+    return found if isinstance(found, str) else f"\n\n{formats.markdown(found)}\n\n"
 
 
 def _known(parts: Mapping[str, Any], part: str) -> Any:

@@ -10,7 +10,7 @@ import pandas as pd
 from shl_utils.evaluation import cost, results
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import verdict
-from shl_utils.reporting.tables import change, text
+from shl_utils.reporting.formats import change, text
 
 
 def training(found: Mapping[str, Any]) -> pd.DataFrame:

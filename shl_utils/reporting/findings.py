@@ -13,7 +13,7 @@ from scipy import stats
 
 from shl_utils.evaluation import verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.reporting import tables
+from shl_utils.reporting import formats
 from shl_utils.training.segment_record import SegmentRecord
 
 TRUTH = (
@@ -116,7 +116,7 @@ def summarize_gains(table: pd.DataFrame) -> str:
 
 def summarize_row(table: pd.DataFrame, key: str) -> str:
     """Gains of the row with this id, in points of F1 with their intervals."""
-    gains = [f"{tables.changes(table.loc[[key]], f'{metric}_gain').item()} {name}" for metric, name in NAMES.items()]
+    gains = [f"{formats.changes(table.loc[[key]], f'{metric}_gain').item()} {name}" for metric, name in NAMES.items()]
     return f"{table.loc[key, 'row']}: {', '.join(gains)}."
 
 
@@ -146,7 +146,7 @@ def summarize_primary(lines: pd.DataFrame) -> str:
     tested = lines[lines["primary"] & (lines["verdict"] != verdicts.UNTESTED)]
     if tested.empty:
         return "The study's primary comparison was not tested."
-    said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(tables.change, axis=1)
+    said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(formats.change, axis=1)
     parts = [
         f"*{claim}* ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])
     ]

@@ -17,7 +17,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from shl_utils.evaluation import results
-from shl_utils.reporting import tables
+from shl_utils.reporting import formats
 
 HATCHES = ("", "///", "...", "xx")  # of neighbouring bars
 MARKS = "osD^vP*X"  # of points
@@ -208,7 +208,7 @@ def verdict(lines: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.axvline(0, color="#333333", linewidth=1)
         ax.set(yticks=np.arange(len(claims))[::-1], xlabel="points of F1")
         ax.set_title(title)
-    axes[0].set_yticklabels(map(_wrapped, tables.marked(claims, comparable[claims])))
+    axes[0].set_yticklabels(map(_wrapped, formats.marked(claims, comparable[claims])))
     axes[1].set_yticklabels([])
     if len(runs) > 1:
         axes[1].legend(fontsize=10)

@@ -1,53 +1,20 @@
-"""Readable tables and text: what was trained, and points of F1 (x 100) with their intervals."""
+"""Readable tables of results: points of F1 (x 100) with their intervals, gains and verdicts."""
 
 from __future__ import annotations
 
-import re
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import pandas as pd
 
-from shl_utils.declarations import DERIVED
 from shl_utils.evaluation import label_metrics, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.training.segment_record import SegmentRecord
+from shl_utils.reporting.formats import change, changes, intervals, marked, spaced, text
 
 DEFINITIONS = {
     "micro": f"F1 x 100 {label_metrics.DEFINITIONS['micro_f1']}",
     "macro": f"the same, {label_metrics.DEFINITIONS['macro_f1_present']}",
     "[low, high]": results.INTERVAL,
 }
-TRAINED = ["positives", "negatives_per_pass", "passes_per_epoch", "best_epoch", "trainable_parameters", "seconds"]
-STEPS = {"gradient_norm": "{:.2g}", "clipped": "{:.0%}"}  # means over epochs
-# what losses derive from the training notes: the harmonic weights, and their own arguments
-LABELS = {"weights": "weight of a negative"} | {name: taken.label for name, taken in DERIVED.items()}
-
-
-def segments(records: Sequence[SegmentRecord]) -> pd.DataFrame:
-    """Per segment: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone; norm of
-    the gradient before clipping and share of steps that were clipped, means over epochs; and how many negatives a drawn
-    one stands for, by which its weight is multiplied.
-
-    The other columns are what its loss derived from the training notes (LABELS), as minimum / median / maximum.
-    """
-    shown = [_trained(record) for record in records]
-    texts = [{LABELS[name]: _spread(values) for name, values in record.derived.items()} for record in records]
-    table = pd.DataFrame([row | text for row, text in zip(shown, texts)], index=[r.segment for r in records])
-    return spaced(table.fillna("")).rename_axis("segment")
-
-
-def rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """The table with so many decimals, and none where a column holds whole numbers."""
-    return table.round(digits).convert_dtypes()
-
-
-def spaced(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with column and row names that can wrap, for narrow pages."""
-    heads = {name: str(name).replace("_", " ") for name in table.columns}
-    return table.rename(columns=heads, index=lambda name: re.sub(r",(?! )", ", ", str(name)))
 
 
 def models(table: pd.DataFrame) -> pd.DataFrame:
@@ -139,12 +106,6 @@ def precision_and_recall(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(table["row"])
 
 
-def gradients(table: pd.DataFrame) -> pd.DataFrame:
-    """Norm of the gradient before clipping, and share of the steps that were clipped, by experiment."""
-    columns = {name.replace("_", " "): text(table[name], form) for name, form in STEPS.items()}
-    return pd.DataFrame(columns).set_axis(table["row"])[table["gradient_norm"].notna().to_numpy()]
-
-
 def _p(table: pd.DataFrame, metric: str) -> pd.Series:
     """p, raw and by Holm's method where that is known."""
     names = [name for name in (f"{metric}_p", f"{metric}_p_holm") if name in table]
@@ -164,11 +125,6 @@ def _tight(table: pd.DataFrame, metric: str) -> list[str]:
 def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
     ends = table[[f"{metric}_gain_low", f"{metric}_gain_high", f"{metric}_p"]].to_numpy(dtype=float)
     return [verdicts.disagree(*line) for line in ends]
-
-
-def marked(names: Iterable[str], comparable: Iterable[bool]) -> list[str]:
-    """Names as printed: in parentheses where they are not comparable."""
-    return [name if plain else f"({name})" for name, plain in zip(names, comparable)]
 
 
 def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
@@ -261,69 +217,3 @@ def _wide(lines: pd.DataFrame, columns: str) -> pd.DataFrame:
     """One row per experiment in the order of `lines`, by its name; cells hold their `text`."""
     wide = lines.pivot(index="id", columns=columns, values="text")
     return wide.reindex(lines["id"].unique()).set_axis(lines.drop_duplicates("id")["row"])
-
-
-def write_markdown(path: Path, *tables: pd.DataFrame, definitions: dict[str, str]) -> None:
-    """Write tables as Markdown text, for a terminal or a report, followed by the definitions of their columns."""
-    texts = [markdown(table) for table in tables]
-    path.write_text("\n\n".join([*texts, listed(definitions)]) + "\n", encoding="utf-8")
-
-
-def listed(definitions: dict[str, str]) -> str:
-    """Definitions as a Markdown list, one line each."""
-    return "\n".join(f"- {name}: {text}" for name, text in definitions.items())
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A Markdown table with the index as its first column."""
-    table = table.rename_axis(table.index.name or "row").reset_index()
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def text(values: pd.Series, form: str) -> pd.Series:
-    """Numbers formatted with `form`, and "" where there is none."""
-    return values.astype(float).map(form.format, na_action="ignore").astype(object).fillna("")
-
-
-def _trained(record: SegmentRecord) -> dict[str, Any]:
-    best = record.best_epoch
-    reached = {
-        "validation_ap": None if best is None else record.history[best]["validation_ap"],
-        "frequency_ap": record.frequency_ap,
-    }
-    texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()} | steps(record.history)
-    texts["a negative stands for"] = f"{record.stands_for:.3g}" if record.negatives else ""
-    texts["best_epoch"] = "" if best is None else str(best + 1)  # counted from 1, as curves are drawn
-    return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}
-
-
-def steps(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Norm of the gradient and share of clipped steps, as means over the epochs that did not diverge."""
-    done = [epoch for epoch in history if epoch["loss"] is not None]
-    return {name: form.format(statistics.fmean(e[name] for e in done)) if done else "" for name, form in STEPS.items()}
-
-
-def _spread(values: dict[str, float] | float) -> str:
-    """Numbers as "0.5 / 1 / 10"."""
-    return " / ".join(f"{value:g}" for value in (values.values() if isinstance(values, dict) else [values]))
-
-
-def interval(row: Mapping[str, float] | pd.Series, metric: str) -> str:
-    """A metric x 100 with its interval, as "82.9 [80.8, 84.7]"."""
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[f"{metric}{end}"] for end in results.ENDS))
-
-
-def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
-    """`interval` of every row."""
-    return table.apply(interval, axis=1, metric=metric)
-
-
-def changes(table: pd.DataFrame, metric: str) -> pd.Series:
-    """Signed differences x 100 with their intervals, as "+1.2 [-0.3, +2.8]"."""
-    return table.apply(change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
-
-
-def change(row: pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:
-    """A signed difference x 100 with its interval, from these columns of a row."""
-    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * row[column] for column in columns))

@@ -15,7 +15,7 @@ from shl_utils.experiments import grid as grids
 from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.method.losses import LOSSES
 from shl_utils.parameters import check, training_parameters
-from shl_utils.reporting import tables
+from shl_utils.reporting import training_tables
 from shl_utils.runs import parameter_file
 from shl_utils.training import variants
 
@@ -150,7 +150,7 @@ def test_gradients_are_means_over_epochs_segments_and_seeds(tmp_path):
     found = ablation.gradients(tmp_path, [one])
     assert found.loc[one.id].to_dict() == {"gradient_norm": 1.5, "clipped": 0.25}
     table = found.assign(row="a row")
-    assert tables.gradients(table).loc["a row"].tolist() == ["1.5", "25%"]
+    assert training_tables.gradients(table).loc["a row"].tolist() == ["1.5", "25%"]
 
 
 def test_combinations_that_differ_in_nothing_with_an_effect_are_one_experiment(tmp_path):

@@ -16,7 +16,7 @@ from shl_utils.evaluation.predictions import Predictions
 from shl_utils.experiments import measure
 from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.parameters import check
-from shl_utils.reporting import tables
+from shl_utils.reporting import formats, tables
 
 GRID = """
 - loss: [bce, focal, class_balanced]
@@ -133,7 +133,7 @@ def test_what_is_shown_is_defined_below_it_by_the_package_itself(ablated, tmp_pa
     assert label_metrics.DEFINITIONS["macro_f1_present"] in definitions["macro"]
     assert definitions["mAP"] == score_metrics.DEFINITIONS["map"]
     assert definitions["gain"].startswith("over one model, bce, no filter, paired")
-    tables.write_markdown(tmp_path / "t.md", tables.ablation(table), definitions=definitions)
+    formats.write_markdown(tmp_path / "t.md", tables.ablation(table), definitions=definitions)
     rows, below = (tmp_path / "t.md").read_text(encoding="utf-8").split("\n\n")
     assert below.splitlines() == [f"- {name}: {text}" for name, text in definitions.items()]
     for name in definitions.keys() - {"[low, high]", "(row)"}:

@@ -4,7 +4,7 @@ import pandas as pd
 from made_up import invented_record
 
 from shl_utils.evaluation import results
-from shl_utils.reporting import html_page, tables
+from shl_utils.reporting import html_page, tables, training_tables
 
 
 def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable_in_parentheses():
@@ -39,7 +39,7 @@ def test_precision_and_recall_leave_out_what_is_not_comparable():
 
 
 def test_the_best_epoch_is_counted_as_curves_are_drawn():
-    shown = tables.segments([invented_record(), invented_record(segment=1, best_epoch=None)])
+    shown = training_tables.segments([invented_record(), invented_record(segment=1, best_epoch=None)])
     assert shown["best epoch"].tolist() == ["1", ""]
 
 

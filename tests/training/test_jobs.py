@@ -9,7 +9,7 @@ from scipy import sparse
 
 from shl_utils.method import harmonic_weights
 from shl_utils.method.losses import LOSSES
-from shl_utils.reporting import tables
+from shl_utils.reporting import training_tables
 from shl_utils.training import worker
 
 # codes a, b in segment 0; c in 1; d in 2; e has no training note
@@ -102,14 +102,15 @@ def test_a_segment_without_negatives_has_no_weights_to_tell():
 
 def test_the_table_of_segments_shows_what_each_loss_took():
     took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
-    table = tables.segments([invented_record(derived=took), invented_record(segment=1)])
+    table = training_tables.segments([invented_record(derived=took), invented_record(segment=1)])
     assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]
     assert table["offset of R-BCE"].tolist() == ["0.9", ""]
     assert table["codes"].tolist() == [2, 2]
     assert table.index.tolist() == ["0", "1"]
     silent = [{"epoch": 0, "loss": None, "validation_ap": None}]
-    alone = tables.segments([invented_record(), invented_record(segment=1, history=silent, frequency_ap=None)])
-    shown = [*tables.TRAINED, "validation_ap", "frequency_ap", *tables.STEPS, "a negative stands for", "codes"]
+    alone = training_tables.segments([invented_record(), invented_record(segment=1, history=silent, frequency_ap=None)])
+    named = ["validation_ap", "frequency_ap", *training_tables.STEPS, "a negative stands for", "codes"]
+    shown = [*training_tables.TRAINED, *named]
     assert list(alone.columns) == [name.replace("_", " ") for name in shown], "nothing taken"
     assert alone[["validation ap", "frequency ap"]].to_numpy().tolist() == [["0.250", "0.125"], ["", ""]]
     assert alone[["gradient norm", "clipped", "a negative stands for"]].to_numpy().tolist()[0] == ["2", "75%", "1"]
@@ -117,7 +118,7 @@ def test_the_table_of_segments_shows_what_each_loss_took():
 
 def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():
     taken = {key for name in LOSSES for key in plan(loss=name).derived(0)}
-    assert taken == set(tables.LABELS)
+    assert taken == set(training_tables.LABELS)
 
 
 def test_processes_share_the_largest_segments_first_and_read_features_once(tmp_path):

@@ -23,7 +23,7 @@ from shl_utils.evaluation import predictions
 from shl_utils.method import losses
 from shl_utils.method.extensions import heads
 from shl_utils.parameters import check
-from shl_utils.reporting import tables
+from shl_utils.reporting import training_tables
 from shl_utils.runs import mixed_precision
 from shl_utils.training import diagnostics, jobs, launch, loop, segment_model, segment_record, variants, worker
 from shl_utils.training.sampling import TrainingSet, batches
@@ -163,7 +163,7 @@ def test_a_training_that_diverges_ends_as_it_began_and_is_named(small_run, tmp_p
     assert set(diagnostics.failed_segments(folder, [steep])["why"]) == {diagnostics.DIVERGED}
     (predicted,) = predictions.compute(folder, [steep])
     assert np.isfinite(predicted.probabilities).all()
-    assert (tables.segments(records(folder))["validation ap"] == "").all()
+    assert (training_tables.segments(records(folder))["validation ap"] == "").all()
 
 
 def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
@@ -222,16 +222,6 @@ def test_killed_at_any_moments_it_ends_in_the_same_models(trained, small_run, tm
         print(f"after {delay} s: {sorted(path.name for path in folder.glob('segments/*'))}")
     train(folder, parameters)
     assert weights(folder) == weights(trained[0])
-
-
-@pytest.mark.long
-@two_devices
-def test_two_processes_give_the_numbers_of_one(trained, small_run, tmp_path):
-    folder, parameters = copy_run(small_run, tmp_path / "two")
-    main = variants.main(parameters.model_copy(update={"processes": 2}))
-    launch._train_distributed(folder, [*jobs.plan(folder, [main], corpus.read(folder))], world=2)
-    assert_alike(trained[0], folder, world=2)
-    assert [two.best_epoch for two in records(folder)] == [one.best_epoch for one in records(trained[0])]
 
 
 @pytest.mark.long
@@ -300,7 +290,7 @@ def test_a_killed_launch_side_by_side_leaves_no_trainer_and_goes_on(trained, sma
 
 @pytest.mark.long
 @two_devices
-def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
+def test_two_processes_on_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     """Two launches that meet at a port, as on two machines that share the folder."""
     folder, parameters = copy_run(small_run, tmp_path / "nodes")
     with socket.socket() as probe:
@@ -317,6 +307,7 @@ def test_two_machines_give_the_numbers_of_one(trained, small_run, tmp_path):
     second = subprocess.run(command, env=env, check=False)
     assert (first.wait(), second.returncode) == (0, 0)
     assert_alike(trained[0], folder, world=2)
+    assert [two.best_epoch for two in records(folder)] == [one.best_epoch for one in records(trained[0])]
 
 
 @pytest.mark.long
@@ -449,20 +440,24 @@ def test_frozen_layers_are_computed_once_and_again_only_for_other_notes(small_ru
 
 @pytest.mark.filterwarnings("ignore:BertModel cannot be split")
 @pytest.mark.long
-@pytest.mark.parametrize(("exact", "error"), [(True, 1e-4), (False, 1e-2)], ids=["float32", "16 bits"])
-def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch, exact, error):
+def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
     """States that are kept in 16 bits move a probability by less than a hundredth."""
-    predicted = []
-    if exact:
-        monkeypatch.setattr(mixed_precision.Computing, "kept", property(lambda by: by.dtype))
-    for name in ("kept", "whole"):
+
+    def ends(name):
         folder, parameters = copy_run(small_run, tmp_path / name)
-        if name == "whole":
-            monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
         main = train(folder, parameters, lora_layers=2, epochs=1, precision="fp32")
-        predicted += [found.probabilities for found in predictions.compute(folder, [main])]
-    assert predicted[0] == pytest.approx(predicted[1], abs=error)
-    assert predicted[0].std() > 0.01
+        (found,) = predictions.compute(folder, [main])
+        return found.probabilities
+
+    kept = ends("16 bits")
+    with monkeypatch.context() as exactly:
+        exactly.setattr(mixed_precision.Computing, "kept", property(lambda by: by.dtype))
+        exact = ends("float32")
+    monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
+    whole = ends("whole")
+    assert exact == pytest.approx(whole, abs=1e-4)
+    assert kept == pytest.approx(whole, abs=1e-2)
+    assert whole.std() > 0.01
 
 
 def test_an_encoder_that_does_not_divide_says_so(small_run, tmp_path, monkeypatch):
