@@ -15,7 +15,7 @@ from shl_utils.evaluation import results
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.results import Measured
-from shl_utils.evaluation.verdicts import verdict
+from shl_utils.evaluation.verdicts import MARK, disagree, verdict
 from shl_utils.experiments import effects
 from shl_utils.experiments.ablation import DEFAULTS, REFERENCE, Experiment, change_name, level_name
 from shl_utils.parameters import STAGES, Parameters, check
@@ -70,7 +70,7 @@ def _claims(
         name = f"{said}, {len(pairs)} pair{'s' * (len(pairs) > 1)}"
         return name, effects.mean_change(measured, [(a.id, b.id) for a, b in pairs])
 
-    for beta in sorted({"R1", "R3", run.beta}):  # the default, the most favourable on openi, and the run's own
+    for beta in sorted({"R1", "R3", run.beta}):  # the default, the study's other one, and the run's own
         for rival, reference in (("one BCE model", REFERENCE), ("a linear model", LINEAR)):
             whole, unfiltered = (over(reference, beta=beta, filter_labels=labels) for labels in ("train", "none"))
             yield f"With beta {beta}, the whole method beats {rival}", PAPER, whole
@@ -103,7 +103,7 @@ def _harmonic(run: Parameters) -> str:
 
 
 def judge_run(folder: Path) -> pd.DataFrame:
-    """The claims measured in the run in `folder`, indexed by claim, with a column `verdict`.
+    """The claims measured in the run in `folder`, indexed by claim, as `judged` gives them.
 
     FileNotFoundError where the run has no ablation.
     """
@@ -111,12 +111,25 @@ def judge_run(folder: Path) -> pd.DataFrame:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
     lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
-    return judged(lines)
+    return judged(lines, pd.read_parquet(folder / "ablation.parquet"))
 
 
-def judged(lines: pd.DataFrame) -> pd.DataFrame:
-    """Claims with their `verdict`, read off `low` and `high`."""
-    return lines.assign(verdict=[verdict(*line) for line in zip(lines["low"], lines["high"], lines["metric"])])
+def judged(lines: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Claims with their `verdict`, read off `low` and `high`, and a `mark` where p disagrees with the primary one.
+
+    table: of `results.table`, with the p of each row.
+    """
+    rows = table.set_index("row")
+    marks = [
+        MARK if primary and found in rows.index and disagree(low, high, rows.loc[found, f"{metric}_p"]) else ""
+        for primary, found, low, high, metric in lines[["primary", "measured", "low", "high", "metric"]].to_numpy()
+    ]
+    return lines.assign(verdict=said(lines), mark=marks)
+
+
+def said(lines: pd.DataFrame) -> list[str]:
+    """The verdict on each line, read off `low` and `high`."""
+    return [verdict(*line) for line in zip(lines["low"], lines["high"], lines["metric"])]
 
 
 def run_folders(names: list[str]) -> dict[str, Path]:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from shl_utils.evaluation import resampling, results
+from shl_utils.evaluation import resampling, results, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.experiments import claims
 
@@ -34,7 +34,7 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
         pooled[metric] = _values(tables, pooled.index, metric).mean(axis=0)
         gains = _values(tables, pooled.index, f"{metric}_gain")
         pooled[[f"{metric}_gain{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
-        pooled[f"{metric}_gain_tight"] = _tight(tables, pooled, f"{metric}_gain")
+        pooled[f"{metric}_gain_tight"] = _tight(tables, pooled, f"{metric}_gain_low", f"{metric}_gain_high")
         p = pd.Series([_p(column, test_to_train) for column in gains.T], index=pooled.index)
         tested = p[pooled["comparable"].astype(bool) & ~pooled["reference"].astype(bool)]
         pooled[f"{metric}_p"], pooled[f"{metric}_p_holm"] = tested, pd.Series(resampling.holm(tested.to_dict()))
@@ -53,16 +53,18 @@ def pool_changes(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.
     for metric in HEADLINE_METRICS:
         gains = _values(tables, pooled.index, metric)
         pooled[[f"{metric}{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
-        pooled[f"{metric}_tight"] = _tight(tables, pooled, metric)
+        pooled[f"{metric}_tight"] = _tight(tables, pooled, f"{metric}_low", f"{metric}_high")
     return pooled
 
 
 def pool_claims(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
-    """The same for tables of `claims.judge_run`, with verdicts on the intervals over splits."""
+    """The same for tables of `claims.measure`, with a `verdict` on the interval over splits, and a `mark` if tight."""
     by_metric = [table.set_index("metric", append=True) for table in tables]
     pooled = _common(by_metric)
     pooled[["gain", "low", "high"]] = _intervals(_values(by_metric, pooled.index, "gain"), test_to_train)
-    return claims.judged(pooled.reset_index("metric")).assign(run=f"{len(tables)} splits")
+    pooled["mark"] = _tight(by_metric, pooled, "low", "high").map({True: verdicts.TIGHT, False: ""})
+    pooled = pooled.reset_index("metric")
+    return pooled.assign(verdict=claims.said(pooled), run=f"{len(tables)} splits")
 
 
 def _common(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -83,11 +85,10 @@ def _intervals(gains: NDArray, test_to_train: float) -> NDArray[np.float64]:
     return np.stack([mean, mean - half, mean + half], axis=1)
 
 
-def _tight(tables: Sequence[pd.DataFrame], pooled: pd.DataFrame, column: str) -> pd.Series:
-    """Whether the pooled interval of a column is tight."""
-    low, high = (_values(tables, pooled.index, f"{column}{end}") for end in ("_low", "_high"))
-    width = pooled[f"{column}_high"] - pooled[f"{column}_low"]
-    return width < (high - low).mean(axis=0) / math.sqrt(len(tables))
+def _tight(tables: Sequence[pd.DataFrame], pooled: pd.DataFrame, low: str, high: str) -> pd.Series:
+    """Whether a pooled interval is tight. low, high: the columns of its ends."""
+    widths = _values(tables, pooled.index, high) - _values(tables, pooled.index, low)
+    return pooled[high] - pooled[low] < widths.mean(axis=0) / math.sqrt(len(tables))
 
 
 def _deviation(gains: NDArray, test_to_train: float) -> NDArray[np.float64]:

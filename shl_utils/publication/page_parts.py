@@ -72,10 +72,9 @@ def definitions(found: Found) -> str:
         test = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003)"
         lines |= {"[low, high]": f"95%, {test}; in tables of single splits {INTERVAL}"}
         lines |= {"p": f"{test}, then corrected by Holm's method over the rows", TIGHT: TIGHTENED}
-        lines |= {
-            "±": "deviation between seeds of training",
-            MARK: f"{MARKED}; of a single split p is of a permutation",
-        }
+        lines |= {MARK: f"{MARKED}; of a single split p is of a permutation"}
+    if _rows(found)["micro_f1_sd"].notna().any():
+        lines |= {"±": "deviation between seeds of training"}
     return f"\n\n{formats.listed(lines)}\n\n"
 
 
@@ -183,7 +182,7 @@ def _claims(found: Found) -> pd.DataFrame:
     ends = dict.fromkeys(("gain", "low", "high"), float)  # a column without a number comes back as None
     parts = [pd.DataFrame(run["claims"]).set_index("claim").astype(ends) for run in found["runs"].values()]
     if len(parts) == 1:
-        return claims.judged(parts[0]).assign(run=next(iter(found["runs"])))
+        return claims.judged(parts[0], _rows(found)).assign(run=next(iter(found["runs"])))
     return splits.pool_claims(parts, test_to_train=_test_to_train(found))
 
 

@@ -146,7 +146,7 @@ def summarize_primary(lines: pd.DataFrame) -> str:
     tested = lines[lines["primary"] & (lines["verdict"] != verdicts.UNTESTED)]
     if tested.empty:
         return "The study's primary comparison was not tested."
-    said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(formats.change, axis=1)
+    said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(formats.marked_change, axis=1)
     parts = [
         f"*{claim}* ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -65,6 +66,11 @@ def changes(table: pd.DataFrame, metric: str) -> pd.Series:
     return table.apply(change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
 
 
-def change(row: pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:
+def marked_change(line: Mapping[str, Any]) -> str:
+    """`change` with the `mark` of the line, if it has one."""
+    return f"{change(line)} {line['mark']}".rstrip()
+
+
+def change(row: Mapping[str, Any] | pd.Series, columns: Sequence[str] = ("gain", "low", "high")) -> str:
     """A signed difference x 100 with its interval, from these columns of a row."""
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * row[column] for column in columns))

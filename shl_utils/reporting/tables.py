@@ -8,7 +8,7 @@ import pandas as pd
 
 from shl_utils.evaluation import label_metrics, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.reporting.formats import change, changes, intervals, marked, spaced, text
+from shl_utils.reporting.formats import change, changes, intervals, marked, marked_change, spaced, text
 
 DEFINITIONS = {
     "micro": f"F1 x 100 {label_metrics.DEFINITIONS['micro_f1']}",
@@ -146,6 +146,11 @@ def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     )
 
 
+def verdict_definitions(lines: pd.DataFrame) -> dict[str, str]:
+    """Definitions of what `verdict` shows of these lines, by name."""
+    return DEFINITIONS | ({verdicts.MARK: verdicts.MARKED} if (lines["mark"] == verdicts.MARK).any() else {})
+
+
 def named(prints: dict[str, str]) -> str:
     """Fingerprints in one line of text."""
     return ", ".join(f"{name} {value}" for name, value in prints.items())
@@ -195,7 +200,7 @@ def verdict(lines: pd.DataFrame) -> pd.DataFrame:
     never = lines[~lines.index.isin(tested.index)].assign(run="none").reset_index().drop_duplicates([*keys, "metric"])
     shown = pd.concat([tested, never.set_index("claim")]).loc[lines.index.unique()].reset_index()
     known = (dict(line) for _, line in shown.iterrows())
-    texts = [line["verdict"] + (f", {change(line)}" if line["gain"] == line["gain"] else "") for line in known]
+    texts = [line["verdict"] + (f", {marked_change(line)}" if line["gain"] == line["gain"] else "") for line in known]
     shown = shown.assign(text=texts, metric=shown["metric"].map(HEADLINE_METRICS))
     wide = shown.pivot(index=keys, columns="metric", values="text")
     wide = wide.reindex(index=shown.set_index(keys).index.unique(), columns=[*HEADLINE_METRICS.values()])

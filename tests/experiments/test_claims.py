@@ -142,6 +142,19 @@ def test_a_verdict_is_where_the_interval_lies(tmp_path):
     assert said.to_dict() == dict(zip(FOUND, (["loses"], ["gains"], ["inconclusive", "equivalent"], ["not tested"])))
 
 
+def test_a_primary_comparison_whose_p_disagrees_has_a_mark(tmp_path):
+    lines = pd.read_parquet(write(tmp_path) / "claims.parquet").set_index("claim")
+    rows = pd.DataFrame({"row": ["a row", "another"], "micro_f1_p": 0.2, "macro_f1_present_p": 0.01})
+    first = lines.index == next(iter(FOUND))  # it loses, by its interval
+    found = claims.judged(lines.assign(primary=first), rows)
+    assert found.loc[first, ["metric", "mark"]].to_numpy().tolist() == [["micro_f1", "†"], ["macro_f1_present", ""]]
+    assert not found.loc[~first, "mark"].any(), "p is known of single rows only"
+    shown = tables.verdict(found.assign(run="a"))
+    assert shown.iloc[0].tolist() == ["loses, -10.0 [-12.0, -8.0] †", "loses, -10.0 [-12.0, -8.0]"]
+    assert "†" in tables.verdict_definitions(found)
+    assert "†" not in tables.verdict_definitions(found[~first])
+
+
 def test_runs_stand_side_by_side(tmp_path):
     folders = {name: write(tmp_path / name, beta=beta) for name, beta in (("first", "R1"), ("second", "R3"))}
     lines = claims.judge_runs(folders)

@@ -72,10 +72,11 @@ def test_changes_over_splits_by_hand():
 
 def test_claims_over_splits_have_verdicts_of_their_own():
     def lines(gain):
-        metrics = {"metric": ["micro_f1", "macro_f1_present"], "gain": [gain, np.nan], "low": 0.0, "high": 0.0}
+        metrics = {"metric": ["micro_f1", "macro_f1_present"], "gain": [gain, np.nan], "low": 0.0, "high": 0.2}
         return pd.DataFrame(metrics | {"verdict": "inconclusive"}, index=pd.Index(["it gains"] * 2, name="claim"))
 
     found = splits.pool_claims([lines(0.10), lines(0.11), lines(0.12)], test_to_train=0.2)
     assert found["gain"].tolist() == pytest.approx([0.11, np.nan], nan_ok=True)
     assert found["verdict"].tolist() == ["gains", "not tested"]
+    assert found["mark"].tolist() == ["‡", ""], "narrower than 0.2 over the root of 3"
     assert set(found["run"]) == {"3 splits"}

@@ -70,10 +70,10 @@ def test_a_sentence_counts_claims_by_their_verdicts():
 def test_the_primary_comparison_is_said_first_with_its_verdicts():
     ends = {"gain": [-0.1, 0.0], "low": [-0.2, -0.1], "high": [-0.05, 0.1]}
     lines = pd.DataFrame(ends | {"metric": ["micro_f1", "macro_f1_present"], "verdict": ["loses", "inconclusive"]})
-    lines = lines.set_axis(["It beats one BCE model"] * 2).assign(run="a (R1)", primary=True)
+    lines = lines.set_axis(["It beats one BCE model"] * 2).assign(run="a (R1)", primary=True, mark=["†", ""])
     assert findings.summarize_primary(lines) == (
         "The study's primary comparison, *It beats one BCE model* (a (R1)): "
-        "micro-F1 loses, -10.0 [-20.0, -5.0]; macro-F1 inconclusive, +0.0 [-10.0, +10.0]."
+        "micro-F1 loses, -10.0 [-20.0, -5.0] †; macro-F1 inconclusive, +0.0 [-10.0, +10.0]."
     )
     assert findings.summarize_primary(lines.assign(primary=False)) == "The study's primary comparison was not tested."
 
