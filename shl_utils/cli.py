@@ -128,7 +128,6 @@ def compare_runs(runs: Sequence[str], out: Path | None) -> None:
 @TARGET
 def write_site(run: str, target: Path) -> None:
     """Write a run's notebooks as web pages, for use offline."""
-    from shl_utils import runner
     from shl_utils.reporting import site
 
     print(f"Written: {site.site(*_begun([run]), target, primer=runner.execute_primer)}")
@@ -139,7 +138,6 @@ def write_site(run: str, target: Path) -> None:
 @TARGET
 def write_slides(run: str, target: Path) -> None:
     """Write a run's notebooks as slides, for use offline."""
-    from shl_utils import runner
     from shl_utils.reporting import site
 
     print(f"Written: {site.slides(*_begun([run]), target, primer=runner.execute_primer)}")

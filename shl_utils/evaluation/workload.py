@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
 
 from shl_utils.evaluation import label_metrics
 
@@ -20,23 +21,16 @@ def table(
     `precision`, `suggestions`, predicted codes per note, and `silent`, share of notes without one. A recall is met by
     the highest threshold that has it, a precision by the lowest one from which on it holds; NaN where none does.
     """
-    positives, values, precision = _by_threshold(*validation)
+    truth, probabilities = validation
+    precision, recall, values = precision_recall_curve(truth.ravel(), probabilities.ravel())  # from the lowest value up
     found = {}
-    for recall in TARGETS["recall"]:
-        met = np.flatnonzero(positives / positives[-1] >= recall - 1e-12)
-        found[f"find {recall:.0%} of the codes"] = values[met[0]]
+    for share in TARGETS["recall"]:
+        met = np.flatnonzero(recall[:-1] >= share - 1e-12)
+        found[f"find {share:.0%} of the codes"] = values[met[-1]]
     for share in TARGETS["precision"]:
-        met = np.flatnonzero(precision >= share)
-        found[f"be right in {share:.0%} of the suggestions"] = values[met[-1]] if len(met) else np.nan
+        met = np.flatnonzero(precision[:-1] >= share)  # the last point, 1, has no threshold
+        found[f"be right in {share:.0%} of the suggestions"] = values[met[0]] if len(met) else np.nan
     return pd.DataFrame({name: _at(threshold, *test) for name, threshold in found.items()}).T.rename_axis("to")
-
-
-def _by_threshold(truth: NDArray, probabilities: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """True positives, threshold and precision at every distinct probability, from the highest down."""
-    order = np.argsort(-probabilities, axis=None, kind="stable")
-    values, right = probabilities.ravel()[order], truth.ravel()[order].cumsum()
-    last = np.flatnonzero(np.append(np.diff(values) != 0, True))  # pairs of equal probability go together
-    return right[last], values[last], right[last] / (last + 1)
 
 
 def _at(threshold: float, truth: NDArray, probabilities: NDArray) -> dict[str, float]:

@@ -78,7 +78,7 @@ def record(path: Path) -> dict[str, Any]:
     parameters, _ = stages.finished(folder, STAGE)
     facts = {stage: stamps.read(folder, stage) for stage in stamps.up_to(STAGE)}
     last = facts[STAGE]
-    grids = {name: last["read"].get(outside(file)) for name, file in _grid_files(parameters).items()}
+    grids = {"grid": last["read"].get(outside(grid.path_of(parameters.grid)))}
     edited = differ(_said(wanted), _said(parameters)) + differ(_grids(wanted), grids)
     if edited:
         raise ValueError(f"{path} was edited after its run ({', '.join(edited)}): shl run {path}")
@@ -130,14 +130,9 @@ def _said(parameters: Parameters) -> dict[str, Any]:
     return parameters.model_dump(exclude=UNSAID) | {"encoder": Path(parameters.encoder).name}
 
 
-def _grid_files(parameters: Parameters) -> dict[str, Path]:
-    """The grid files, by the parameter that names them."""
-    return {"grid": grid.path_of(parameters.grid)}
-
-
 def _grids(parameters: Parameters) -> dict[str, str]:
-    """Digests of `_grid_files` as they are."""
-    return {name: storage.digest(path) for name, path in _grid_files(parameters).items()}
+    """Digest of the grid's file as it is, by the parameter that names it."""
+    return {"grid": storage.digest(grid.path_of(parameters.grid))}
 
 
 def _without_seed(said: Mapping[str, Any]) -> dict[str, Any]:

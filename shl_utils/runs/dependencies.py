@@ -30,15 +30,7 @@ BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
         *("parameters", "declarations", "hints", "experiments.label_check", "training.adapter_check"),
-        *(
-            "runs.cell_bar",
-            "runs.dependencies",
-            "runs.progress",
-            "runs.provenance",
-            "runs.stages",
-            "runs.stamps",
-            "runs.storage",
-        ),
+        *(f"runs.{module}" for module in ("dependencies", "progress", "provenance", "stages", "stamps", "storage")),
     )
 }
 UNCOUNTED = {"parameters", "further-parameters", "exercise"}  # tags of excluded notebook cells

