@@ -19,7 +19,7 @@ def table(
 
     validation, test: gold labels of 0 and 1 and probabilities, (notes, codes) each. Columns: `threshold`, `recall`,
     `precision`, `suggestions`, predicted codes per note, and `silent`, share of notes without one. A recall is met by
-    the highest threshold that has it, a precision by the lowest one from which on it holds; NaN where none does.
+    the highest threshold that has it, a precision by the lowest; NaN where none does.
     """
     truth, probabilities = validation
     precision, recall, values = precision_recall_curve(truth.ravel(), probabilities.ravel())  # from the lowest value up

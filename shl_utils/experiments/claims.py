@@ -23,6 +23,7 @@ from shl_utils.runs import stages, stamps
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 NO_ROWS = "no such rows"  # in the grid
+ROUNDED = 1e-9  # published numbers have ten decimals
 FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
 PAPER = {"comparable": True, "primary": False}
 PRIMARY = PAPER | {"primary": True}  # as docs/study.md has it; all else is exploratory
@@ -115,16 +116,18 @@ def judge_run(folder: Path) -> pd.DataFrame:
 
 
 def judged(lines: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Claims with their `verdict`, read off `low` and `high`, and a `mark` where p disagrees with the primary one.
+    """Claims with their `verdict`, read off `low` and `high`, and a `mark` where the p of this very gain disagrees.
 
-    table: of `results.table`, with the p of each row.
+    table: of `results.table`, with gain and p of each row. A claim over another reference, or over pairs, has no p.
     """
     rows = table.set_index("row")
-    marks = [
-        MARK if primary and found in rows.index and disagree(low, high, rows.loc[found, f"{metric}_p"]) else ""
-        for primary, found, low, high, metric in lines[["primary", "measured", "low", "high", "metric"]].to_numpy()
-    ]
-    return lines.assign(verdict=said(lines), mark=marks)
+
+    def doubted(found: str, metric: str, gain: float, low: float, high: float) -> bool:
+        own = found in rows.index and abs(rows.loc[found, f"{metric}_gain"] - gain) <= ROUNDED
+        return own and disagree(low, high, rows.loc[found, f"{metric}_p"])
+
+    known = lines[["measured", "metric", "gain", "low", "high"]].to_numpy()
+    return lines.assign(verdict=said(lines), mark=[MARK if doubted(*line) else "" for line in known])
 
 
 def said(lines: pd.DataFrame) -> list[str]:

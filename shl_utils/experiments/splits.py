@@ -58,7 +58,7 @@ def pool_changes(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.
 
 
 def pool_claims(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFrame:
-    """The same for tables of `claims.measure`, with a `verdict` on the interval over splits, and a `mark` if tight."""
+    """The same for tables of `claims.measure`, by claim: with a `verdict` over the splits, and a `mark` if tight."""
     by_metric = [table.set_index("metric", append=True) for table in tables]
     pooled = _common(by_metric)
     pooled[["gain", "low", "high"]] = _intervals(_values(by_metric, pooled.index, "gain"), test_to_train)

@@ -105,7 +105,7 @@ def record(path: Path) -> dict[str, Any]:
         "hardware": {name: last["hardware"][name] for name in ("model", "cores", "memory_gb", "gpus")},
         "versions": last["versions"],
         "finished": last["finished"],
-        "claims": _records(claims.judge_run(folder).drop(columns="verdict").reset_index()),
+        "claims": _records(claims.judge_run(folder).drop(columns=["verdict", "mark"]).reset_index()),
         "tables": {name: _records(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES},
         "trained": [_trained(one) for one in segment_record.read_all(folder / "segments")],
     }

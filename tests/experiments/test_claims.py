@@ -142,13 +142,13 @@ def test_a_verdict_is_where_the_interval_lies(tmp_path):
     assert said.to_dict() == dict(zip(FOUND, (["loses"], ["gains"], ["inconclusive", "equivalent"], ["not tested"])))
 
 
-def test_a_primary_comparison_whose_p_disagrees_has_a_mark(tmp_path):
+def test_a_claim_on_a_row_whose_p_disagrees_has_a_mark(tmp_path):
     lines = pd.read_parquet(write(tmp_path) / "claims.parquet").set_index("claim")
     rows = pd.DataFrame({"row": ["a row", "another"], "micro_f1_p": 0.2, "macro_f1_present_p": 0.01})
     first = lines.index == next(iter(FOUND))  # it loses, by its interval
-    found = claims.judged(lines.assign(primary=first), rows)
+    found = claims.judged(lines, rows.assign(micro_f1_gain=-0.1, macro_f1_present_gain=-0.1))
     assert found.loc[first, ["metric", "mark"]].to_numpy().tolist() == [["micro_f1", "†"], ["macro_f1_present", ""]]
-    assert not found.loc[~first, "mark"].any(), "p is known of single rows only"
+    assert not found.loc[~first, "mark"].any(), "their gains are not the row's"
     shown = tables.verdict(found.assign(run="a"))
     assert shown.iloc[0].tolist() == ["loses, -10.0 [-12.0, -8.0] †", "loses, -10.0 [-12.0, -8.0]"]
     assert "†" in tables.verdict_definitions(found)
