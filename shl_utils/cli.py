@@ -93,7 +93,8 @@ def shl() -> None:
 @click.option("--json", "as_json", type=_path, metavar="FILE", help="Write the status of each run, as `status --json`.")
 def run(files: Sequence[Path], until: str, force: bool, as_json: Path | None) -> int:
     """Run the notebooks of parameter files; unchanged stages are kept."""
-    done = runner.run(runner.read_all(files), until=until, force=force, as_json=as_json)
+    with runner.reserve() as ready:
+        done = runner.run(runner.read_all(files), ready, until=until, force=force, as_json=as_json)
     return 0 if done else 1
 
 
@@ -256,8 +257,9 @@ def bench(
 
             print(f"Written to {scaling.bench(folder, full, sizes)}")
             return 0
-        if not runner.one(values, full, until="02_segment", force=False):
-            return 1
+        with runner.reserve() as ready:
+            if not runner.one(values, full, ready, until="02_segment", force=False):
+                return 1
         from benchmarks import steps, training_cost
         from shl_utils.reporting import cost_tables, formats
 

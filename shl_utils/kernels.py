@@ -34,23 +34,29 @@ PAUSE = 0.05  # seconds
 QUIET = "--IPKernelApp.log_level=40"  # no warning about the unencrypted connection
 MODULE = (sys.executable, "-m", "shl_utils.kernels")
 # What most notebooks import: seconds of work. Nothing of this package, which may be edited while a process waits
-LIBRARIES = (
-    *("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn", "pandas", "scipy.stats", "sklearn.linear_model"),
-    *("torch", "transformers", "peft", "accelerate"),
-)
+LIBRARIES = ("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn", "pandas", "scipy.stats", "torch")
+LATER = ("sklearn.linear_model", "transformers", "peft", "accelerate")  # `00_imbalance` needs none of these
 FORKS = sys.platform == "linux" and hasattr(os, "fork")  # on macOS some libraries do not survive it
 RESERVE = """
-import importlib, json, os, runpy, signal, sys, warnings
-forks, me = sys.argv[1] == "True", os.getpid()
+import gc, importlib, json, os, runpy, select, signal, sys, warnings
+gc.disable()  # else it goes through all that has been imported, again and again
+asked = json.loads(sys.argv[1])
+forks, later, me = asked["forks"], asked["later"], os.getpid()
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as ipykernel does, but before the import
 if forks:
     os.environ["JPY_PARENT_PID"] = str(me)  # ipykernel reads it when it is imported
-for name in sys.argv[2:]:
+for name in asked["first"]:
     importlib.import_module(name)
 if forks:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of a kernel that has ended
 sys.stdout.flush()
-for line in sys.stdin:  # no more, if the command that would use this process has ended
+while True:
+    while later and not (forks and select.select([0], [], [], 0)[0]):
+        importlib.import_module(later.pop(0))
+    line = sys.stdin.readline()
+    if not line:  # the command that would use this process has ended
+        break
+    gc.freeze()
     if forks:
         with warnings.catch_warnings():  # Python 3.12 warns of threads that libraries have started; none holds a lock
             warnings.simplefilter("ignore")
@@ -59,6 +65,7 @@ for line in sys.stdin:  # no more, if the command that would use this process ha
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
+    gc.enable()
     os.write(0, f"{os.getpid()}\\n".encode())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     use = json.loads(line)
@@ -72,8 +79,9 @@ for line in sys.stdin:  # no more, if the command that would use this process ha
 
 
 class Reserve:
-    """A process that has imported `LIBRARIES`. On Linux each kernel is a fork of it, so they are imported once for all.
-    On macOS it becomes the next kernel itself, and the one after is made ready meanwhile.
+    """A process that has imported `LIBRARIES` and, as soon as nobody waits for a kernel, `LATER`. On Linux each kernel
+    is a fork of it, so they are imported once for all. On macOS it becomes the next kernel itself, and the one after is
+    made ready meanwhile.
 
     variables: its environment. Without one, as on Windows, a kernel starts as usual. A context manager: the process
     ends with the block.
@@ -95,7 +103,8 @@ class Reserve:
         if self._process is None and sys.platform != "win32":
             self._end()
             self._line, its = socket.socketpair()
-            command = [sys.executable, "-c", RESERVE, str(FORKS), *LIBRARIES]
+            asked = json.dumps({"forks": FORKS, "first": LIBRARIES, "later": LATER})
+            command = [sys.executable, "-c", RESERVE, asked]
             with its, suppress(OSError):  # no memory for one more: the kernel starts when it is needed
                 self._process = subprocess.Popen(command, env=self.variables, stdin=its, start_new_session=True)
 

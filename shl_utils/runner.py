@@ -60,18 +60,27 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
+def reserve() -> kernels.Reserve:
+    """Where all kernels of this command come from, to be closed after it: libraries are imported from now on."""
+    from shl_utils import kernels
+
+    found = kernels.Reserve(environment_variables.closed(os.environ))
+    found.fill()
+    return found
+
+
+def run(runs: Sequence[Read], ready: kernels.Reserve, *, until: str, force: bool, as_json: Path | None = None) -> bool:
     """Run all, one after the other, up to the stage `until`; return whether all are done.
 
-    A run that fails does not stop the next one. force: run every stage again. as_json: file for the status of each run,
-    also written if this is interrupted. ValueError if another process uses one of these runs.
+    A run that fails does not stop the next one. ready: see `reserve`. force: run every stage again. as_json: file for
+    the status of each run, also written if this is interrupted. ValueError if another process uses one of these runs.
     """
     folders = [stages.folder_of(full.run) for _, full in runs]
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(stages.exclusive_run(folder))
         try:
-            done = [one(values, full, until=until, force=force) for values, full in runs]
+            done = [one(values, full, ready, until=until, force=force) for values, full in runs]
         finally:
             summaries = [status.summarize(folder, until=until) for folder in folders]
             if as_json:
@@ -81,18 +90,15 @@ def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None =
     return all(done)
 
 
-def one(values: dict, full: Parameters, *, until: str, force: bool) -> bool:
+def one(values: dict, full: Parameters, ready: kernels.Reserve, *, until: str, force: bool) -> bool:
     """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
-    from shl_utils import kernels
-
     folder = stages.folder_of(full.run)
     started = time.monotonic()
-    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
-        for stage in stamps.up_to(until):
-            if _has_results(stage, full, force=force):
-                continue
-            if not _run_stage(stage, values, full, reserve, more=stage != until):
-                return False
+    for stage in stamps.up_to(until):
+        if _has_results(stage, full, force=force):
+            continue
+        if not _run_stage(stage, values, full, ready, more=stage != until):
+            return False
     if until == STAGES[-1]:
         print("\n" + (folder / "ablation.md").read_text(encoding="utf-8"))
     print(f"{time.monotonic() - started:.0f} s. Results, figures and provenance: {folder}")
@@ -119,12 +125,12 @@ def _has_results(stage: str, full: Parameters, *, force: bool) -> bool:
     return False
 
 
-def _run_stage(stage: str, values: dict, full: Parameters, reserve: kernels.Reserve, *, more: bool) -> bool:
+def _run_stage(stage: str, values: dict, full: Parameters, ready: kernels.Reserve, *, more: bool) -> bool:
     """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
-    items left out, and the warning. reserve, more: see `_execute`."""
+    items left out, and the warning. ready, more: see `_execute`."""
     folder = stages.folder_of(full.run)
     started, before = time.monotonic(), stamps.read(folder, stage)
-    error = _execute(stage, values, folder, reserve, more=more)
+    error = _execute(stage, values, folder, ready, more=more)
     state, stamp = stamps.states(folder, full, until=stage)[stage], stamps.read(folder, stage)
     if not error and stamp == before:
         error = "it ended without its stamp"
@@ -154,10 +160,10 @@ def execute_primer() -> NotebookNode:
         return papermill.execute_notebook(stamps.notebook("primer"), None, **asked, km=kernel, start_timeout=wait)
 
 
-def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *, more: bool) -> str:
+def _execute(stage: str, values: dict, folder: Path, ready: kernels.Reserve, *, more: bool) -> str:
     """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none.
 
-    reserve: gives the kernel. more: whether another notebook follows, for which it is made ready meanwhile.
+    ready: gives the kernel. more: whether another notebook follows, for which one is made ready meanwhile.
     """
     import nbformat
     import papermill
@@ -171,10 +177,10 @@ def _execute(stage: str, values: dict, folder: Path, reserve: kernels.Reserve, *
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         target.parent.mkdir(exist_ok=True)
-        reserve.fill()  # where that is done already, as on Linux after the first notebook, it does nothing
-        with kernels.started(environment_variables.closed(os.environ), reserve) as kernel:
+        ready.fill()  # where that is done already, as on Linux, it does nothing
+        with kernels.started(environment_variables.closed(os.environ), ready) as kernel:
             if more:
-                reserve.fill()
+                ready.fill()
             executed = papermill.execute_notebook(
                 stamps.notebook(stage),
                 target,

@@ -21,6 +21,11 @@ IMPORTS = "import os, signal; from shl_utils import kernels; from shl_utils.runs
 START = "with kernels.started(environment_variables.closed(os.environ)): "
 
 
+@pytest.fixture(autouse=True)
+def none_later(monkeypatch):
+    monkeypatch.setattr(kernels, "LATER", ())
+
+
 def ask(code, variables=None, reserve=None):
     """What a fresh kernel prints to `code`."""
     said = []
@@ -35,13 +40,12 @@ def ask(code, variables=None, reserve=None):
 
 
 @pytest.mark.long
-def test_thirty_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
+def test_ten_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        for _ in range(3):
-            command = [sys.executable, "-c", f"{IMPORTS}for _ in range(5):\n    {START}print('up', flush=True)"]
-            pair = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-            assert [process.communicate()[0].split() for process in pair] == [["up"] * 5] * 2
+        command = [sys.executable, "-c", f"{IMPORTS}for _ in range(5):\n    {START}print('up', flush=True)"]
+        pair = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        assert [process.communicate()[0].split() for process in pair] == [["up"] * 5] * 2
     finally:
         busy.kill()
         busy.wait()
@@ -181,6 +185,16 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch, forks):
             assert len({pid, again, str(waiting.pid)}) == 3, "each is a process of its own"
 
 
+@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+def test_the_first_kernel_does_not_wait_for_what_later_ones_need(monkeypatch):
+    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
+    monkeypatch.setattr(kernels, "LATER", ("torch",))
+    code = "import sys, time; time.sleep({}); print('torch' in sys.modules)"
+    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
+        reserve.fill()
+        assert [ask(code.format(seconds), reserve=reserve) for seconds in (1, 0)] == ["False", "True"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
 def test_a_forked_kernel_is_told_of_its_own_children(monkeypatch):
@@ -226,7 +240,8 @@ def test_what_is_gone_takes_signals():
 @pytest.mark.slow
 @pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
 def test_a_forked_kernel_ends_when_the_command_is_killed(short_place):
-    code = f"{IMPORTS}kernels.LIBRARIES = ('ipykernel.kernelapp',)\nv = environment_variables.closed(os.environ)\n"
+    code = f"{IMPORTS}kernels.LIBRARIES, kernels.LATER = ('ipykernel.kernelapp',), ()\n"
+    code += "v = environment_variables.closed(os.environ)\n"
     code += "with kernels.Reserve(v) as r:\n    r.fill()\n    with kernels.started(v, r) as m:\n"
     code += "        open('pid', 'w').write(str(m.provisioner.pid)); os.kill(os.getpid(), signal.SIGKILL)"
     command = [sys.executable, "-c", code]
@@ -244,7 +259,8 @@ def test_what_waits_ends_with_the_command(monkeypatch):
         reserve.fill()
         waiting = reserve._process
     assert waiting.returncode == -9
-    code = f"{IMPORTS}kernels.LIBRARIES = (); reserve = kernels.Reserve(dict(os.environ)); reserve.fill()\n"
+    code = f"{IMPORTS}kernels.LIBRARIES = kernels.LATER = ()\n"
+    code += "reserve = kernels.Reserve(dict(os.environ)); reserve.fill()\n"
     code += "print(reserve._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed:
         pid = int(killed.stdout.readline())
@@ -267,4 +283,4 @@ def test_one_that_has_ended_is_replaced(monkeypatch, ends):
 
 
 def test_nothing_of_the_package_is_imported_ahead():
-    assert not [name for name in kernels.LIBRARIES if name.startswith("shl_")]
+    assert not [name for name in kernels.LIBRARIES + kernels.LATER if name.startswith("shl_")]
