@@ -28,6 +28,7 @@ hypothesis.settings.register_profile("busy", deadline=None)  # 200 ms are soon o
 hypothesis.settings.load_profile("busy")
 
 PROJECT = Path(__file__).parents[1]
+LACKING = os.pathsep.join([str(Path(__file__).with_name("as_on_windows")), str(PROJECT)])  # see sitecustomize.py there
 SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train", "06_cost")  # the notebooks that have some
 SETTINGS = {
     "depth": 1,

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import faults
 import pytest
 from conftest import PROJECT, shl
 
@@ -53,15 +52,3 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert done.returncode == 2
     assert str(tmp_path / "file") in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.long
-def test_blanks_and_other_scripts_in_paths(tmp_path):
-    place = tmp_path / "Köln 発熱 notes"
-    place.mkdir()
-    (place / "my notes.csv").write_bytes(faults.table()["notes.csv"])
-    path = place / "my parameters é.yaml"
-    path.write_text(f"run: mein Lauf ü\nsource: table\ntable: '{place}/my notes.csv'", encoding="utf-8")
-    done = shl("run", path, "--until", "00_imbalance", SHL_RUNS=str(place / "my runs"))
-    assert done.returncode == 0, done.stderr
-    assert shl("status", "mein Lauf ü", SHL_RUNS=str(place / "my runs")).stdout.startswith("mein Lauf ü: 01_filter")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from conftest import shl
 
 from shl_utils.data import corpus
 from shl_utils.encoder import weight_files
@@ -114,17 +113,17 @@ def test_words_that_training_notes_lack_are_said(finished):
 
 
 @pytest.mark.long
-def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
+def test_the_command_reads_files_tables_and_its_input(finished, command, tmp_path):
     folder, _, notes, row, coded = finished
     text = notes.notes["text"].iloc[row]
     (tmp_path / "note.txt").write_text(text, encoding="utf-8")
-    done = shl("predict", folder, tmp_path / "note.txt")
+    done = command("predict", folder, tmp_path / "note.txt")
     assert done.returncode == 0, done.stderr
     first, end, without = next(s for s in coded.codes["sentences"] if s)[0]
     assert f"{without:.2f} without: {text[first:end]}" in done.stdout
     lines = [json.dumps({"id": str(i), "text": text}) for i in range(2)]
     (tmp_path / "notes.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = shl("predict", folder, tmp_path / "notes.jsonl", "--json")
+    done = command("predict", folder, tmp_path / "notes.jsonl", "--json")
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["note"] for line in found] == ["0", "1"]
     assert found[0]["codes"] == found[1]["codes"]
@@ -132,8 +131,8 @@ def test_the_command_reads_files_tables_and_its_input(finished, tmp_path):
     sentence = next(line["sentences"] for line in found[0]["codes"] if line["sentences"])[0]
     assert list(sentence) == ["start", "end", "probability_without"]
     assert (sentence["start"], sentence["end"]) == (first, end)
-    command = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
-    done = subprocess.run(command, input=" ", capture_output=True, text=True)
+    piped = [sys.executable, "-m", "shl_utils.cli", "predict", str(folder), "-", "--quick"]
+    done = subprocess.run(piped, input=" ", capture_output=True, text=True)
     assert done.returncode == 2
     assert "standard input: the note is blank" in done.stderr
 
@@ -162,13 +161,13 @@ def cleaned(finished, tmp_path_factory):
     return folder
 
 
-def test_what_nobody_sees_changes_no_code(finished, cleaned, tmp_path):
+def test_what_nobody_sees_changes_no_code(finished, cleaned, command, tmp_path):
     """In a table, in a file, and in the exported script, with the notes that training would have seen."""
     text = HEADED + finished[2].notes["text"].iloc[finished[3]]
     notes = {"as it is": text} | {name: change(text) for name, change in UNSEEN.items()}
     lines = [json.dumps({"id": name, "text": note}) for name, note in notes.items()]
     (tmp_path / "notes.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = shl("predict", cleaned, tmp_path / "notes.jsonl", "--json", "--encoding", "utf-8")
+    done = command("predict", cleaned, tmp_path / "notes.jsonl", "--json", "--encoding", "utf-8")
     assert done.returncode == 0, done.stderr
     first, *others = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(others) == len(UNSEEN)
@@ -239,7 +238,7 @@ def test_what_is_not_there_is_named(finished, command, tmp_path):
     assert f"{tmp_path} is a folder: give a file" in done.stderr
 
 
-def test_a_private_run_shows_places_instead_of_sentences(finished, tmp_path):
+def test_a_private_run_shows_places_instead_of_sentences(finished, command, tmp_path):
     folder, _, notes, row, _ = finished
     private = tmp_path / "private"
     shutil.copytree(folder, private)
@@ -247,7 +246,7 @@ def test_a_private_run_shows_places_instead_of_sentences(finished, tmp_path):
     stamp.write_text(stamp.read_text().replace('"private": false', '"private": true'))
     text = notes.notes["text"].iloc[row]
     (tmp_path / "note.txt").write_text(text, encoding="utf-8")
-    done = shl("predict", private, tmp_path / "note.txt")
+    done = command("predict", private, tmp_path / "note.txt")
     assert done.returncode == 0, done.stderr
     assert "without: characters" in done.stdout
     sentences = [text[first:end] for first, end in coding.sentences_of(text)]

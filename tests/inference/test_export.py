@@ -58,7 +58,7 @@ def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_
     shutil.copytree(weight_files.location(weight_files.MINILM), place / "own-encoder")
     (place / "grid.yaml").write_text((PROJECT / "params" / "grids" / "smoke.yaml").read_text())
     asked = {"run": str(place / "run"), "encoder": str(place / "own-encoder"), "grid": str(place / "grid.yaml")}
-    asked |= {"source": "synthetic", "synthetic_notes": 200, "epochs": 1, "min_steps": 0, "max_tokens": 16}
+    asked |= {"source": "synthetic", "synthetic_notes": 100, "epochs": 1, "min_steps": 0, "max_tokens": 16}
     asked |= {"chunk_tokens": 16}
     (place / "own.yaml").write_text(yaml.safe_dump(asked, allow_unicode=True), encoding="utf-8")
     done = shl("run", place / "own.yaml", "--until", "04_evaluate")
