@@ -32,20 +32,21 @@ def test_a_style_that_the_user_has_set_changes_no_figure(monkeypatch, tmp_path):
 
 def test_what_a_reader_can_mend_is_shown_in_a_line_and_other_errors_as_they_come():
     code = "from shl_utils import parameters; from shl_utils.notebook import style; style.setup_notebook()\n"
-    cells = {"parameters.check({'etta': 1})": "did you mean 'eta'", "guess = yes": 'A word needs quotes: "yes"'}
-    for cell, remedy in cells.items():
-        (line,) = ask(code + cell)["traceback"]
-        assert remedy in line
-    for cell in ("int('x')", "open('/nowhere')"):
-        assert len(ask(code + cell)["traceback"]) > 1
+    cells = [code + "parameters.check({'etta': 1})", "guess = yes", "int('x')", "open('/nowhere')"]
+    misspelt, unquoted, *others = errors(cells)
+    assert len(misspelt) == len(unquoted) == 1
+    assert "did you mean 'eta'" in misspelt[0]
+    assert 'A word needs quotes: "yes"' in unquoted[0]
+    assert all(len(lines) > 1 for lines in others)
 
 
-def ask(code):
-    """What a kernel answers."""
+def errors(cells):
+    """The lines by which a kernel tells the error of each cell."""
     with kernels.started(environment_variables.closed(os.environ)) as manager:
         client = manager.client()
         client.start_channels()
-        reply = run_sync(client.execute_interactive)(code, output_hook=lambda message: None, timeout=600)
+        ask = run_sync(client.execute_interactive)
+        replies = [ask(cell, output_hook=lambda message: None, timeout=600)["content"] for cell in cells]
         client.stop_channels()
-    assert reply["content"]["status"] == "error"
-    return reply["content"]
+    assert {reply["status"] for reply in replies} == {"error"}
+    return [reply["traceback"] for reply in replies]

@@ -4,11 +4,11 @@ import base64
 import json
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
-from conftest import shl
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from shl_utils import runner
 from shl_utils.data import corpus
@@ -24,8 +24,8 @@ ELSEWHERE = re.compile(
 )
 
 
-def test_pages_hold_all_and_fetch_nothing(smoke, tmp_path):
-    done = shl("site", smoke[0], tmp_path / "site")
+def test_pages_hold_all_and_fetch_nothing(smoke, command, tmp_path):
+    done = command("site", smoke[0], tmp_path / "site")
     assert done.returncode == 0, done.stderr
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     for stage in site.NAMES:
@@ -72,8 +72,8 @@ def test_the_tail_page_has_the_runs_labels_and_probabilities(smoke, tmp_path):
         assert abs(found[:, code].T - packed[:, i] / 65_535).max(axis=1).min() < 1e-5, "one of those so called"
 
 
-def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, tmp_path):
-    done = shl("slides", smoke[0], tmp_path / "slides")
+def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, command, tmp_path):
+    done = command("slides", smoke[0], tmp_path / "slides")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "slides" / "reveal" / "dist" / "reveal.js").is_file()
     for stage in site.NAMES:
@@ -140,10 +140,11 @@ def test_text_of_a_private_note_or_an_unfinished_run_is_not_shown(smoke, tmp_pat
     shutil.copytree(smoke[0], folder)
     stamp = folder / "stages" / "00_imbalance.json"
     stamp.write_text(stamp.read_text().replace('"private": false', '"private": true'))
+    primer = partial(new_notebook, cells=[new_markdown_cell("# Primer\n\n**Question.** What?")])
     for write in (site.site, site.slides):  # 08_one_note was made while the source was open
         with pytest.raises(ValueError, match=r"would show text of \d+ notes"):
-            write(folder, tmp_path / "shown", primer=runner.execute_primer)
+            write(folder, tmp_path / "shown", primer=primer)
         assert not list(tmp_path.glob("shown*"))
     (folder / "stages" / "08_one_note.json").unlink()
     with pytest.raises(ValueError, match="08_one_note is not run"):
-        site.slides(folder, tmp_path / "slides", primer=runner.execute_primer)
+        site.slides(folder, tmp_path / "slides", primer=primer)

