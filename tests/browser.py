@@ -28,7 +28,7 @@ from shl_utils.evaluation import label_metrics
 from shl_utils.method.segmentation import segment
 from shl_utils.notebook.lab import SETTINGS
 from shl_utils.parameters import STAGES
-from shl_utils.reporting import site, tail_page
+from shl_utils.reporting import notebook_html, tail_page
 
 SMOKE = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 PICTURES = PROJECT / "runs" / "browser"
@@ -178,8 +178,8 @@ def test_tables_of_slides_fit_and_every_slide_is_reached_by_one_key(browser, tmp
     tables = [nbformat.v4.new_code_cell(code.format(*shape)) for shape in ((4, 14), (24, 4))]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A deck"), *tables])
     NotebookClient(notebook).execute()
-    site.copy_reveal(tmp_path)
-    site.write_deck(notebook, tmp_path / "deck.html")
+    notebook_html.copy_reveal(tmp_path)
+    notebook_html.write_deck(notebook, tmp_path / "deck.html")
     browser.get((tmp_path / "deck.html").as_uri())
     _wait(lambda: browser.execute_script("return window.Reveal && Reveal.isReady()"), 20, "the slides")
     slides = browser.execute_script("return Reveal.getTotalSlides()")
@@ -200,7 +200,7 @@ def test_a_slider_of_a_page_shows_frames(browser, tmp_path, width, scheme):
         cells=[nbformat.v4.new_markdown_cell("# A page"), nbformat.v4.new_code_cell(SLIDERS_OF_A_PAGE)]
     )
     NotebookClient(notebook).execute()
-    site.write_page(notebook, tmp_path / "page.html")
+    notebook_html.write_page(notebook, tmp_path / "page.html")
     browser.set_window_size(width, 900)
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_markdown_cell, new_notebook
 
 from shl_utils import runner
 from shl_utils.data import corpus
@@ -94,45 +94,6 @@ def test_slides_hold_pictures_without_code_and_fetch_nothing(smoke, command, tmp
     assert "stages.open_run" not in first
     assert '<a href="01_filter.html">' in first
     assert 'href="00_imbalance.html"' in (tmp_path / "slides" / "index.html").read_text(encoding="utf-8")
-
-
-def test_a_long_text_is_on_several_slides_under_its_heading():
-    first, second, third = (letter * 400 for letter in "abc")
-    cells = [new_markdown_cell(f"## Training\n\n{first}\n\n{second}\n\n{third}")]
-    shown = [cell.source for cell in site._shown(cells)]
-    assert shown == [f"## Training\n\n{first}\n\n{second}", f"## Training\n\n{third}"]
-    cells = [new_markdown_cell(text) for text in (f"## Training\n\n{first}", second, third)]
-    kinds = [cell.metadata["slideshow"]["slide_type"] for cell in site._as_slides(list(site._shown(cells)))]
-    assert kinds == ["slide", "-", "subslide"]
-
-
-def test_a_question_is_on_a_slide_before_its_answer_and_no_lead_is_left_alone():
-    answered = new_output("execute_result", {"text/html": "<div>97</div>"}, metadata={"answered": True})
-    cells = [
-        new_markdown_cell("# T\n\n| | |\n|---|---|\n| Reads | x |\n\n*Before you run on:* how many?"),
-        new_code_cell("guess", metadata={"tags": ["exercise"]}),
-        new_code_cell("recall", metadata={"tags": ["exercise"]}, outputs=[answered]),
-        new_code_cell("plot", outputs=[new_output("display_data", {"image/png": "x"})]),
-        new_markdown_cell("Not so.\n\n## Others"),
-        new_markdown_cell("What others would do:"),
-        new_code_cell("print(1)", outputs=[new_output("stream", text="1")]),
-        new_markdown_cell("## Exercises\n\n1. What?"),
-        new_code_cell("check"),
-    ]
-    found = site._as_slides(list(site._shown(cells)))
-    marks = [(cell.source, cell.metadata["slideshow"]["slide_type"]) for cell in found]
-    assert marks == [
-        ("# T", "slide"),
-        ("**How many?**", "subslide"),
-        ("### T", "subslide"),
-        ("recall", "-"),
-        ("### T", "subslide"),
-        ("plot", "-"),
-        ("Not so.", "subslide"),
-        ("## Others", "slide"),
-        ("What others would do:", "skip"),
-        ("print(1)", "skip"),
-    ]
 
 
 def test_text_of_a_private_note_or_an_unfinished_run_is_not_shown(smoke, tmp_path):
