@@ -20,7 +20,7 @@ from shl_utils.runs import environment_variables, parameter_file, stages, stamps
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-    from shl_utils import kernels
+    from shl_utils.kernels.reserve import Reserve
 
 Read = tuple[dict, Parameters]  # parameters that a file sets, and the full set
 
@@ -60,16 +60,16 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def reserve() -> kernels.Reserve:
+def reserve() -> Reserve:
     """Where all kernels of this command come from, to be closed after it: libraries are imported from now on."""
-    from shl_utils import kernels
+    from shl_utils.kernels.reserve import Reserve
 
-    found = kernels.Reserve(environment_variables.closed(os.environ))
+    found = Reserve(environment_variables.closed(os.environ))
     found.fill()
     return found
 
 
-def run(runs: Sequence[Read], ready: kernels.Reserve, *, until: str, force: bool, as_json: Path | None = None) -> bool:
+def run(runs: Sequence[Read], ready: Reserve, *, until: str, force: bool, as_json: Path | None = None) -> bool:
     """Run all, one after the other, up to the stage `until`; return whether all are done.
 
     A run that fails does not stop the next one. ready: see `reserve`. force: run every stage again. as_json: file for
@@ -90,7 +90,7 @@ def run(runs: Sequence[Read], ready: kernels.Reserve, *, until: str, force: bool
     return all(done)
 
 
-def one(values: dict, full: Parameters, ready: kernels.Reserve, *, until: str, force: bool) -> bool:
+def one(values: dict, full: Parameters, ready: Reserve, *, until: str, force: bool) -> bool:
     """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
     folder = stages.folder_of(full.run)
     started = time.monotonic()
@@ -125,7 +125,7 @@ def _has_results(stage: str, full: Parameters, *, force: bool) -> bool:
     return False
 
 
-def _run_stage(stage: str, values: dict, full: Parameters, ready: kernels.Reserve, *, more: bool) -> bool:
+def _run_stage(stage: str, values: dict, full: Parameters, ready: Reserve, *, more: bool) -> bool:
     """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
     items left out, and the warning. ready, more: see `_execute`."""
     folder = stages.folder_of(full.run)
@@ -152,15 +152,15 @@ def execute_primer() -> NotebookNode:
     """The primer, executed without widgets, for pages and slides; RuntimeError if its kernel does not start."""
     import papermill
 
-    from shl_utils import kernels
+    from shl_utils.kernels import manager
 
-    with kernels.started(environment_variables.closed(os.environ)) as kernel:
+    with manager.started(environment_variables.closed(os.environ)) as kernel:
         asked = {"parameters": {"interactive": False}, "kernel_name": "python3", "progress_bar": False}
-        wait = kernels.patience()
+        wait = manager.patience()
         return papermill.execute_notebook(stamps.notebook("primer"), None, **asked, km=kernel, start_timeout=wait)
 
 
-def _execute(stage: str, values: dict, folder: Path, ready: kernels.Reserve, *, more: bool) -> str:
+def _execute(stage: str, values: dict, folder: Path, ready: Reserve, *, more: bool) -> str:
     """Run one notebook, and write it into the run's folder; return the error as text, or "" if there was none.
 
     ready: gives the kernel. more: whether another notebook follows, for which one is made ready meanwhile.
@@ -170,7 +170,7 @@ def _execute(stage: str, values: dict, folder: Path, ready: kernels.Reserve, *, 
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from shl_utils import kernels
+    from shl_utils.kernels import manager
 
     target = folder / "notebooks" / f"{stage}.ipynb"
     # our own check is stricter than papermill's warning about parameters of other stages
@@ -178,7 +178,7 @@ def _execute(stage: str, values: dict, folder: Path, ready: kernels.Reserve, *, 
     try:
         target.parent.mkdir(exist_ok=True)
         ready.fill()  # where that is done already, as on Linux, it does nothing
-        with kernels.started(environment_variables.closed(os.environ), ready) as kernel:
+        with manager.started(environment_variables.closed(os.environ), ready) as kernel:
             if more:
                 ready.fill()
             executed = papermill.execute_notebook(
@@ -188,13 +188,13 @@ def _execute(stage: str, values: dict, folder: Path, ready: kernels.Reserve, *, 
                 kernel_name="python3",  # from this name, papermill knows how to write parameters
                 progress_bar=False,
                 km=kernel,
-                start_timeout=kernels.patience(),
+                start_timeout=manager.patience(),
             )
         executed.metadata[stamps.SHOWN] = stamps.identity(stamps.read(folder, stage))
         nbformat.write(executed, target)
     except PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue}"
-    except RuntimeError as error:  # from nbclient, or from `kernels` if the process does not start
+    except RuntimeError as error:  # from nbclient, or from `manager` if the process does not start
         dead = isinstance(error, DeadKernelError)
         why = "it was ended from outside, as it is when the machine runs out of memory" if dead else error
         return f"the notebook's process: {why}"

@@ -14,23 +14,26 @@ import psutil
 import pytest
 from jupyter_core.utils import run_sync
 
-from shl_utils import kernels, runner
+import shl_utils
+from shl_utils import runner
+from shl_utils.kernels import manager, reserve
 from shl_utils.runs import environment_variables, stamps
 
-IMPORTS = "import os, signal; from shl_utils import kernels; from shl_utils.runs import environment_variables\n"
-START = "with kernels.started(environment_variables.closed(os.environ)): "
+IMPORTS = "import os, signal; from shl_utils.kernels import manager, reserve\n"
+IMPORTS += "from shl_utils.runs import environment_variables\n"
+START = "with manager.started(environment_variables.closed(os.environ)): "
 
 
 @pytest.fixture(autouse=True)
 def none_later(monkeypatch):
-    monkeypatch.setattr(kernels, "LATER", ())
+    monkeypatch.setattr(reserve, "LATER", ())
 
 
-def ask(code, variables=None, reserve=None):
+def ask(code, ready=None, variables=None):
     """What a fresh kernel prints to `code`."""
     said = []
-    with kernels.started(environment_variables.closed(os.environ | (variables or {})), reserve) as manager:
-        client = manager.client()
+    with manager.started(environment_variables.closed(os.environ | (variables or {})), ready) as kernel:
+        client = kernel.client()
         client.start_channels()
         hear = lambda message: said.append(message["content"])  # noqa: E731
         reply = run_sync(client.execute_interactive)(code, output_hook=hear, timeout=600)
@@ -52,15 +55,15 @@ def test_ten_starts_in_pairs_from_one_folder_beside_a_busy_loop(tmp_path):
     assert not list(tmp_path.iterdir()), "nothing is left where the user stands"
 
 
-@pytest.mark.parametrize("way", sorted({*kernels.WAYS, "tcp"}))
+@pytest.mark.parametrize("way", sorted({*manager.WAYS, "tcp"}))
 def test_its_sockets_are_in_a_closed_folder_that_goes_with_it(monkeypatch, short_place, way):
     monkeypatch.setattr(tempfile, "tempdir", str(short_place))
-    monkeypatch.setattr(kernels, "WAYS", (way, way))
-    with kernels.started(environment_variables.closed(os.environ)) as manager:
+    monkeypatch.setattr(manager, "WAYS", (way, way))
+    with manager.started(environment_variables.closed(os.environ)) as kernel:
         (folder,) = short_place.iterdir()
         assert folder.stat().st_mode & 0o077 == 0
         assert len(list(folder.glob("s-*"))) == (5 if way == "ipc" else 0)
-        process = psutil.Process(manager.provisioner.pid)
+        process = psutil.Process(kernel.provisioner.pid)
     assert not list(short_place.iterdir())
     assert not process.is_running()
 
@@ -80,7 +83,7 @@ def test_what_a_killed_command_has_left_goes_with_the_next(short_place):
     run = short_place / "shl-kernel-mine"  # a run, wherever somebody keeps it
     run.mkdir()
     (run / "lock").touch()
-    for old in (left / kernels.IN_USE, run / "lock"):
+    for old in (left / manager.IN_USE, run / "lock"):
         os.utime(old, (1, 1))
     command = [sys.executable, "-c", f"{IMPORTS}{START}print(os.listdir())"]
     listed = subprocess.run(command, **here, capture_output=True, text=True, check=True).stdout
@@ -89,29 +92,29 @@ def test_what_a_killed_command_has_left_goes_with_the_next(short_place):
     assert list(short_place.iterdir()) == [run]
 
 
-@pytest.mark.parametrize("longest", [kernels.LONGEST, 1000])  # with the second it is tried, and then ports are
+@pytest.mark.parametrize("longest", [manager.LONGEST, 1000])  # with the second it is tried, and then ports are
 def test_a_place_that_is_too_long_for_a_socket_is_not_taken(monkeypatch, tmp_path, longest):
     place = tmp_path / ("long" * 20)
     place.mkdir()
-    monkeypatch.setattr(kernels, "LONGEST", longest)
+    monkeypatch.setattr(manager, "LONGEST", longest)
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     assert ask("print(1)") == "1"
     assert not list(place.iterdir())
 
 
 def test_a_process_that_never_answers_is_ended_and_said(monkeypatch):
-    monkeypatch.setattr(kernels, "patience", lambda: 1)
-    monkeypatch.setattr(kernels._Manager.kernel_spec, "argv", [sys.executable, "-c", "import time; time.sleep(600)"])
-    with pytest.raises(RuntimeError, match="did not answer"), kernels.started(dict(os.environ)):
+    monkeypatch.setattr(manager, "patience", lambda: 1)
+    monkeypatch.setattr(manager._Manager.kernel_spec, "argv", [sys.executable, "-c", "import time; time.sleep(600)"])
+    with pytest.raises(RuntimeError, match="did not answer"), manager.started(dict(os.environ)):
         pytest.fail("it has not answered")
     waiting = [p for p in psutil.Process().children() if "time.sleep(600)" in " ".join(p.cmdline())]
     assert not waiting
 
 
 def test_the_wait_grows_with_the_load(monkeypatch):
-    idle = kernels.patience()
+    idle = manager.patience()
     monkeypatch.setattr(psutil, "getloadavg", lambda: (60.0 * os.cpu_count(), 0, 0))
-    assert kernels.patience() > 10 * 60
+    assert manager.patience() > 10 * 60
     assert idle >= 60
 
 
@@ -151,7 +154,7 @@ def test_what_the_user_has_set_up_stays_outside(monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     code = "import random, sys, os, shl_utils; print('DATA' in globals(), sys.executable, shl_utils.__file__, "
     code += "sys.flags.optimize, os.environ['MPLBACKEND'], sys.warnoptions)"
-    expected = f"False {sys.executable} {Path(kernels.__file__).with_name('__init__.py')} 0 "
+    expected = f"False {sys.executable} {shl_utils.__file__} 0 "
     assert ask(code) == expected + "module://matplotlib_inline.backend_inline []"
 
 
@@ -162,72 +165,72 @@ def test_bars_go_to_where_the_command_speaks_and_not_into_the_notebook(capfd):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("forks", sorted({kernels.FORKS, False}))
+@pytest.mark.parametrize("forks", sorted({reserve.FORKS, False}))
 def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch, forks):
-    monkeypatch.setattr(kernels, "FORKS", forks)
-    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
+    monkeypatch.setattr(reserve, "FORKS", forks)
+    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
     variables = environment_variables.closed(os.environ)
     code = "import os, sys; ours = sorted(name for name in sys.modules if name.startswith('shl_'))\n"
     code += "print(os.getpid(), 'torch' in sys.modules, ours)"
-    with kernels.Reserve(variables) as reserve:
-        assert reserve.take([], {}) is None, "none before it is filled"
-        plain = ask(code, reserve=reserve).split(maxsplit=1)[1]
-        reserve.fill()
-        waiting = reserve._process
-        pid, rest = ask(code, reserve=reserve).split(maxsplit=1)
+    with reserve.Reserve(variables) as ready:
+        assert ready.take([], {}) is None, "none before it is filled"
+        plain = ask(code, ready).split(maxsplit=1)[1]
+        ready.fill()
+        waiting = ready._process
+        pid, rest = ask(code, ready).split(maxsplit=1)
         assert rest == plain.replace("False", "True"), "it has the libraries, and the package's modules as any other"
         assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
         assert (waiting.poll() is None) == forks, "it goes on if it was forked, and else ends with its notebook"
         assert (int(pid) == waiting.pid) == (not forks)
-        assert reserve.holds_one() == forks
+        assert ready.holds_one() == forks
         if forks:
-            again, _ = ask(code, reserve=reserve).split(maxsplit=1)
+            again, _ = ask(code, ready).split(maxsplit=1)
             assert len({pid, again, str(waiting.pid)}) == 3, "each is a process of its own"
 
 
-@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_the_first_kernel_does_not_wait_for_what_later_ones_need(monkeypatch):
-    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
-    monkeypatch.setattr(kernels, "LATER", ("torch",))
+    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp",))
+    monkeypatch.setattr(reserve, "LATER", ("torch",))
     code = "import sys, time; time.sleep({}); print('torch' in sys.modules)"
-    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
-        reserve.fill()
-        assert [ask(code.format(seconds), reserve=reserve) for seconds in (1, 0)] == ["False", "True"]
+    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
+        ready.fill()
+        assert [ask(code.format(seconds), ready) for seconds in (1, 0)] == ["False", "True"]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_a_forked_kernel_is_told_of_its_own_children(monkeypatch):
-    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
+    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
     code = "import os, subprocess, torch; print(subprocess.call(['false']), os.getsid(0) == os.getpid(), os.read(0, 1)"
     code += ", torch.cuda._is_in_bad_fork())"
-    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
-        reserve.fill()
-        assert ask(code, reserve=reserve) == "1 True b'' False"
+    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
+        ready.fill()
+        assert ask(code, ready) == "1 True b'' False"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("forks", sorted({kernels.FORKS, False}))
+@pytest.mark.parametrize("forks", sorted({reserve.FORKS, False}))
 def test_a_kernel_that_is_killed_is_said_and_the_next_one_starts(monkeypatch, tmp_path, forks):
-    monkeypatch.setattr(kernels, "FORKS", forks)
-    monkeypatch.setattr(kernels, "LIBRARIES", ("ipykernel.kernelapp",))
+    monkeypatch.setattr(reserve, "FORKS", forks)
+    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp",))
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("import os; os.kill(os.getpid(), 9)")],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     )
     nbformat.write(notebook, tmp_path / "dies.ipynb")
     monkeypatch.setattr(stamps, "notebook", lambda _: tmp_path / "dies.ipynb")
-    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
-        said = runner._execute("00_imbalance", {}, tmp_path, reserve, more=True)
+    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
+        said = runner._execute("00_imbalance", {}, tmp_path, ready, more=True)
         assert "it was ended from outside" in said
-        assert ask("print(1)", reserve=reserve) == "1"
+        assert ask("print(1)", ready) == "1"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_what_is_gone_takes_signals():
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    forked = kernels.Forked(ended.pid)
+    forked = reserve.Forked(ended.pid)
     assert forked.poll() is None
     ended.communicate()
     assert forked.poll() == 0
@@ -238,11 +241,11 @@ def test_what_is_gone_takes_signals():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not kernels.FORKS, reason="only Linux forks")
+@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_a_forked_kernel_ends_when_the_command_is_killed(short_place):
-    code = f"{IMPORTS}kernels.LIBRARIES, kernels.LATER = ('ipykernel.kernelapp',), ()\n"
+    code = f"{IMPORTS}reserve.LIBRARIES, reserve.LATER = ('ipykernel.kernelapp',), ()\n"
     code += "v = environment_variables.closed(os.environ)\n"
-    code += "with kernels.Reserve(v) as r:\n    r.fill()\n    with kernels.started(v, r) as m:\n"
+    code += "with reserve.Reserve(v) as r:\n    r.fill()\n    with manager.started(v, r) as m:\n"
     code += "        open('pid', 'w').write(str(m.provisioner.pid)); os.kill(os.getpid(), signal.SIGKILL)"
     command = [sys.executable, "-c", code]
     subprocess.run(command, cwd=short_place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
@@ -254,14 +257,14 @@ def test_a_forked_kernel_ends_when_the_command_is_killed(short_place):
 
 @pytest.mark.long
 def test_what_waits_ends_with_the_command(monkeypatch):
-    monkeypatch.setattr(kernels, "LIBRARIES", ())
-    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
-        reserve.fill()
-        waiting = reserve._process
+    monkeypatch.setattr(reserve, "LIBRARIES", ())
+    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
+        ready.fill()
+        waiting = ready._process
     assert waiting.returncode == -9
-    code = f"{IMPORTS}kernels.LIBRARIES = kernels.LATER = ()\n"
-    code += "reserve = kernels.Reserve(dict(os.environ)); reserve.fill()\n"
-    code += "print(reserve._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    code = f"{IMPORTS}reserve.LIBRARIES = reserve.LATER = ()\n"
+    code += "ready = reserve.Reserve(dict(os.environ)); ready.fill()\n"
+    code += "print(ready._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed:
         pid = int(killed.stdout.readline())
         killed.wait(timeout=60)
@@ -273,14 +276,14 @@ def test_what_waits_ends_with_the_command(monkeypatch):
 
 @pytest.mark.parametrize("ends", ["before", "while it imports"])
 def test_one_that_has_ended_is_replaced(monkeypatch, ends):
-    monkeypatch.setattr(kernels, "LIBRARIES", ("no_such_library",))
-    with kernels.Reserve(environment_variables.closed(os.environ)) as reserve:
-        reserve.fill()
-        waiting = reserve._process
+    monkeypatch.setattr(reserve, "LIBRARIES", ("no_such_library",))
+    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
+        ready.fill()
+        waiting = ready._process
         if ends == "before":
             waiting.wait(timeout=60)
-        assert ask("import os; print(os.getpid())", reserve=reserve) != str(waiting.pid)
+        assert ask("import os; print(os.getpid())", ready) != str(waiting.pid)
 
 
 def test_nothing_of_the_package_is_imported_ahead():
-    assert not [name for name in kernels.LIBRARIES + kernels.LATER if name.startswith("shl_")]
+    assert not [name for name in reserve.LIBRARIES + reserve.LATER if name.startswith("shl_")]

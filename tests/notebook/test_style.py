@@ -5,7 +5,7 @@ import os
 import matplotlib.pyplot as plt
 from jupyter_core.utils import run_sync
 
-from shl_utils import kernels
+from shl_utils.kernels import manager
 from shl_utils.notebook import style
 from shl_utils.runs import environment_variables
 
@@ -42,8 +42,8 @@ def test_what_a_reader_can_mend_is_shown_in_a_line_and_other_errors_as_they_come
 
 def errors(cells):
     """The lines by which a kernel tells the error of each cell."""
-    with kernels.started(environment_variables.closed(os.environ)) as manager:
-        client = manager.client()
+    with manager.started(environment_variables.closed(os.environ)) as kernel:
+        client = kernel.client()
         client.start_channels()
         ask = run_sync(client.execute_interactive)
         replies = [ask(cell, output_hook=lambda message: None, timeout=600)["content"] for cell in cells]

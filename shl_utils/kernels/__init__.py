@@ -1,0 +1,1 @@
+"""The processes in which the notebooks of `shl run` are executed."""
