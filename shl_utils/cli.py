@@ -93,8 +93,7 @@ def shl() -> None:
 @click.option("--json", "as_json", type=_path, metavar="FILE", help="Write the status of each run, as `status --json`.")
 def run(files: Sequence[Path], until: str, force: bool, as_json: Path | None) -> int:
     """Run the notebooks of parameter files; unchanged stages are kept."""
-    with runner.reserve() as ready:
-        done = runner.run(runner.read_all(files), ready, until=until, force=force, as_json=as_json)
+    done = runner.run(runner.read_all(files), until=until, force=force, as_json=as_json)
     return 0 if done else 1
 
 
@@ -249,17 +248,17 @@ def bench(
         raise click.UsageError(
             "--segments, --sizes and --steps exclude each other; the last two have no rates or seeds"
         )
-    ((values, full),) = runner.read_all([file])
+    runs = runner.read_all([file])
+    full = runs[0][1]
     folder = stages.folder_of(full.run)
+    if not sizes and not runner.run(runs, until="02_segment", force=False):
+        return 1
     with stages.exclusive_run(folder):
         if sizes:
             from benchmarks import scaling
 
             print(f"Written to {scaling.bench(folder, full, sizes)}")
             return 0
-        with runner.reserve() as ready:
-            if not runner.one(values, full, ready, until="02_segment", force=False):
-                return 1
         from benchmarks import steps, training_cost
         from shl_utils.reporting import cost_tables, formats
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shl_utils import parameters
+from shl_utils.declarations import LOSSES
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
@@ -38,8 +39,6 @@ def read(file: Path) -> Read:
 
 def read_all(files: Sequence[Path]) -> list[Read]:
     """`read` every file, and check all that can be checked before anything runs; one ValueError lists all mistakes."""
-    from shl_utils.runs import mixed_precision  # torch takes a second to import
-
     found, errors = [], []
     for file in files:
         try:
@@ -48,7 +47,7 @@ def read_all(files: Sequence[Path]) -> list[Read]:
             if full.based_on not in {other.run for _, other in found[:-1]}:  # which will exist by then
                 stages.base_of(full.based_on, stages.folder_of(full.run))
             for combination in grid.combinations(full.grid, full):  # else a mistake would show after an hour
-                mixed_precision.check(combination.settings[0])
+                _check_machine(combination.settings[0])
         except (ValueError, OSError) as error:
             errors.append(str(error))
     folders = Counter(stages.folder_of(full.run) for _, full in found)
@@ -60,27 +59,29 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     return found
 
 
-def reserve() -> Reserve:
-    """Where all kernels of this command come from, to be closed after it: libraries are imported from now on."""
-    from shl_utils.kernels.reserve import Reserve
+def _check_machine(asked: Parameters) -> None:
+    """`mixed_precision.check`, left out where it would find nothing, since torch takes seconds to import."""
+    if asked.precision == "fp16" or asked.processes or LOSSES[asked.loss].whole_batch:
+        from shl_utils.runs import mixed_precision
 
-    found = Reserve(environment_variables.closed(os.environ))
-    found.fill()
-    return found
+        mixed_precision.check(asked)
 
 
-def run(runs: Sequence[Read], ready: Reserve, *, until: str, force: bool, as_json: Path | None = None) -> bool:
+def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:
     """Run all, one after the other, up to the stage `until`; return whether all are done.
 
-    A run that fails does not stop the next one. ready: see `reserve`. force: run every stage again. as_json: file for
-    the status of each run, also written if this is interrupted. ValueError if another process uses one of these runs.
+    A run that fails does not stop the next one. force: run every stage again. as_json: file for the status of each run,
+    also written if this is interrupted. ValueError if another process uses one of these runs.
     """
+    from shl_utils.kernels.reserve import Reserve
+
     folders = [stages.folder_of(full.run) for _, full in runs]
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(stages.exclusive_run(folder))
+        ready = stack.enter_context(Reserve(environment_variables.closed(os.environ)))
         try:
-            done = [one(values, full, ready, until=until, force=force) for values, full in runs]
+            done = [_one(values, full, ready, until=until, force=force) for values, full in runs]
         finally:
             summaries = [status.summarize(folder, until=until) for folder in folders]
             if as_json:
@@ -90,7 +91,7 @@ def run(runs: Sequence[Read], ready: Reserve, *, until: str, force: bool, as_jso
     return all(done)
 
 
-def one(values: dict, full: Parameters, ready: Reserve, *, until: str, force: bool) -> bool:
+def _one(values: dict, full: Parameters, ready: Reserve, *, until: str, force: bool) -> bool:
     """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
     folder = stages.folder_of(full.run)
     started = time.monotonic()
@@ -165,6 +166,7 @@ def _execute(stage: str, values: dict, folder: Path, ready: Reserve, *, more: bo
 
     ready: gives the kernel. more: whether another notebook follows, for which one is made ready meanwhile.
     """
+    ready.fill()  # first of all: it takes seconds. It is done already after the first notebook on Linux
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -177,7 +179,6 @@ def _execute(stage: str, values: dict, folder: Path, ready: Reserve, *, more: bo
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         target.parent.mkdir(exist_ok=True)
-        ready.fill()  # where that is done already, as on Linux, it does nothing
         with manager.started(environment_variables.closed(os.environ), ready) as kernel:
             if more:
                 ready.fill()

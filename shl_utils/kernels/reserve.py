@@ -15,8 +15,9 @@ import psutil
 
 PROCESS = Path(__file__).with_name("reserve_process.py")
 # what most notebooks import: seconds of work
-LIBRARIES = ("ipykernel.kernelapp", "matplotlib.pyplot", "seaborn", "pandas", "scipy.stats", "torch")
-LATER = ("sklearn.linear_model", "transformers", "peft", "accelerate")  # `00_imbalance` needs none of these
+LIBRARIES = ("ipykernel.kernelapp", "matplotlib.pyplot", "pandas", "scipy.sparse", "torch")
+# `00_imbalance` needs none of these
+LATER = ("scipy.stats", "transformers", "sklearn.linear_model", "peft", "accelerate", "seaborn")
 FORKS = sys.platform == "linux" and hasattr(os, "fork")  # on macOS some libraries do not survive it
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from shl_utils.declarations import LOSSES
@@ -42,7 +42,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
     prevalences: code to its share of the notes, the most frequent first. axes: two.
     """
     wrong = np.concatenate([np.geomspace(1e-15, 0.01, 200), np.linspace(0.01, 1, 200)])
-    found = stats.norm.sf(stats.norm.isf(wrong) - separation)
+    found = ndtr(separation + ndtri(wrong))
     axes[0].plot([0, 1], [0, 1], ":", color=CHANCE)
     axes[0].plot(wrong, found, color="#333333")
     for (name, share), colour in zip(prevalences.items(), colours(len(prevalences))[::-1]):
@@ -50,7 +50,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
         axes[1].plot(found, precision, color=colour, linestyle="-", label=f"{name}: {share:.1%} of the notes")
     axes[0].set(xlabel="false alarms among notes without the code", ylabel="found, of notes with it")
     axes[1].set(xlabel="recall: found, of notes with the code", ylabel="precision: right, of predicted")
-    axes[0].set(title=f"ROC: area {stats.norm.cdf(separation / 2**0.5):.2f}, whatever the code", xlim=(-0.02, 1))
+    axes[0].set(title=f"ROC: area {ndtr(separation / 2**0.5):.2f}, whatever the code", xlim=(-0.02, 1))
     axes[1].set(title="Precision and recall: not so", xlim=(0, 1), ylim=(0, 1.02))
     axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return axes
@@ -58,7 +58,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
 
 def precision_at_half(prevalence: float, separation: float) -> float:
     """Precision of the scorer of `pr_and_roc` where half of the notes with the code are found."""
-    found, wrong = prevalence / 2, (1 - prevalence) * stats.norm.sf(separation)
+    found, wrong = prevalence / 2, (1 - prevalence) * ndtr(-separation)
     return float(found / (found + wrong))
 
 

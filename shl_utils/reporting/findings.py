@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from shl_utils.evaluation import verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
@@ -41,6 +40,8 @@ def _share(part: NDArray, whole: NDArray) -> str:
 
 def summarize_filter(own: NDArray[np.floating], random: NDArray[np.floating], limit: float) -> str:
     """What a threshold keeps. own, random: similarities of notes to their own codes, and to codes drawn at random."""
+    from scipy import stats  # takes a second to import, needed here only
+
     kept, by_chance = (own >= limit).mean(), (random >= limit).mean()
     area = stats.mannwhitneyu(own, random).statistic / (len(own) * len(random))  # that under the ROC curve
     return (
