@@ -46,6 +46,7 @@ def read_all(files: Sequence[Path]) -> list[Read]:
             full = found[-1][1]
             if full.based_on not in {other.run for _, other in found[:-1]}:  # which will exist by then
                 stages.base_of(full.based_on, stages.folder_of(full.run))
+            _check_machine(full)
             for combination in grid.combinations(full.grid, full):  # else a mistake would show after an hour
                 _check_machine(combination.settings[0])
         except (ValueError, OSError) as error:
@@ -60,7 +61,7 @@ def read_all(files: Sequence[Path]) -> list[Read]:
 
 
 def _check_machine(asked: Parameters) -> None:
-    """`mixed_precision.check`, left out where it would find nothing, since torch takes seconds to import."""
+    """`mixed_precision.check`, left out where that asks nothing of the machine: torch takes seconds to import."""
     if asked.precision == "fp16" or asked.processes or LOSSES[asked.loss].whole_batch:
         from shl_utils.runs import mixed_precision
 

@@ -169,6 +169,7 @@ FAULTS = [
     Fault("no notes left for training", "validation_share: 0.45\ntest_share: 0.48", "less than a tenth of the notes"),
     Fault("fp16 without a GPU", "precision: fp16", "needs a GPU"),
     Fault("two ways of several processes", "parallel_models: 2\nprocesses: 2", "leave processes and nodes at 1"),
+    Fault("a loss of whole batches in two processes", "loss: two_way\nprocesses: 2", "compares all notes of a batch"),
     Fault("a meeting place without port", "rendezvous: host", "rendezvous: String should match"),
     Fault("one code alone", "top_codes: 1", "at least two codes are needed"),
     Fault("an unknown grid", "grid: factorail", "factorail.yaml is missing"),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import PROJECT
 
 from shl_utils import cli
 
@@ -52,6 +53,8 @@ def test_every_command_explains_itself(name, command):
 
 
 def test_it_starts_without_the_libraries_of_training():
-    code = "import sys; from shl_utils import cli; cli.main(['--help']); print({'torch', 'pandas'} & set(sys.modules))"
+    demo = str(PROJECT / "params" / "demo.yaml")
+    code = "import sys, pathlib; from shl_utils import cli, runner; cli.main(['--help'])\n"
+    code += f"runner.read_all([pathlib.Path({demo!r})]); print({{'torch', 'pandas'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")

@@ -189,6 +189,18 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch, forks):
 
 
 @pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
+def test_a_library_that_fails_ends_no_kernel_at_work(monkeypatch):
+    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp",))
+    monkeypatch.setattr(reserve, "LATER", ("no_such_library", "wave"))
+    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
+        ready.fill()
+        waiting = ready._process
+        assert ask("import time; time.sleep(2); print('up')", ready) == "up"
+        assert waiting.poll() is None
+        assert ask("import sys; print('wave' in sys.modules)", ready) == "True"
+
+
+@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_the_first_kernel_does_not_wait_for_what_later_ones_need(monkeypatch):
     monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp",))
     monkeypatch.setattr(reserve, "LATER", ("torch",))

@@ -308,6 +308,7 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "E50" in pd.read_parquet(run / "codes.parquet")["code"].tolist()
     used = tmp_path / "a" / "notes.csv"
+    assert asked["b"].table == str(tmp_path / "b" / "notes.csv")
     assert stamps.states(run, asked["b"])["00_imbalance"].why == f"made with table = '{used}'"
     used.unlink()
     assert stamps.states(run, asked["a"])["00_imbalance"].why == f"{used} changed"
@@ -440,8 +441,10 @@ def table_rows():
 
 @pytest.fixture(scope="module")
 def table_run(tmp_path_factory):
-    """The rows above through all stages as source `table`, private as it is by default, with trainers side by side, in
-    a folder whose name is in several scripts, and without what Windows lacks."""
+    """The rows above through all stages as source `table`, private as it is by default.
+
+    With trainers side by side, in a folder whose name is in several scripts, and without what Windows lacks.
+    """
     root = tmp_path_factory.mktemp("Köln 発熱 notes")
     pd.DataFrame(table_rows()).to_csv(root / "my notes.csv", index=False)
     lines = ["run: mein Lauf ü", "source: table", f"table: '{root / 'my notes.csv'}'", "min_notes: 1", "eta: 0.2"]
@@ -453,8 +456,9 @@ def table_run(tmp_path_factory):
 
 
 @pytest.mark.long
-def test_a_table_in_any_script_goes_through_all_stages(table_run):
+def test_a_table_in_any_script_goes_through_all_stages(table_run, command):
     folder, done = table_run
+    assert command("status", folder.name, SHL_RUNS=str(folder.parent)).returncode == 0
     assert all(f"{stage}: done" in done.stdout for stage in STAGES)
     assert (folder / "launch.1.log").exists(), "there were two trainers"
     given, notes = pd.DataFrame(table_rows()), pd.read_parquet(folder / "corpus.parquet")
@@ -492,3 +496,14 @@ def test_no_text_of_a_table_in_any_script_reaches_an_output(table_run):
     assert leaks(folder, *SECRETS, *said) == ["corpus.parquet"]
     assert not [text for text in (*SECRETS, *said) if text in done.stdout + done.stderr]
     assert folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.long
+def test_a_table_in_a_wrong_encoding_shows_no_text(tmp_path):
+    rows = [row | {"text": f"Ñuflo {row['id']}: {SYMPTOMS['N17'][0]}"} for row in table_rows()]
+    pd.DataFrame(rows)[["id", "text", "codes"]].to_csv(tmp_path / "notes.csv", index=False, encoding="latin-1")
+    done = started(tmp_path, f"run: own\nsource: table\ntable: '{tmp_path / 'notes.csv'}'\n")
+    assert done.returncode == 1
+    assert "notes.csv, line 2: not utf-8: set `encoding`, such as latin-1" in done.stderr
+    assert "uflo" not in done.stdout + done.stderr
+    assert leaks(tmp_path / "runs", "uflo", "Insuficiencia") == []

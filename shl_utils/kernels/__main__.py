@@ -18,6 +18,7 @@ class Bare(IPKernelApp):
         pass
 
 
-with suppress(OSError):  # stderr may be closed; a copy, since IPython takes the original for the notebook's outputs
-    progress.ASIDE = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
-Bare.launch_instance()
+if __name__ == "__main__":
+    with suppress(OSError):  # stderr may be closed; a copy, since IPython takes the original for the notebook's outputs
+        progress.ASIDE = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+    Bare.launch_instance()

@@ -22,9 +22,9 @@ FORKS = sys.platform == "linux" and hasattr(os, "fork")  # on macOS some librari
 
 
 class Reserve:
-    """A process that has imported `LIBRARIES` and, as soon as nobody waits for a kernel, `LATER`. On Linux each kernel
-    is a fork of it, so they are imported once for all. On macOS it becomes the next kernel itself, and the one after is
-    made ready meanwhile.
+    """A process that has imported `LIBRARIES`, and imports `LATER` too. On Linux each kernel is a fork of it, and it
+    goes on importing while nobody waits for one. On macOS it imports all first, and becomes the next kernel itself; the
+    one after is made ready meanwhile.
 
     variables: its environment. Without one, as on Windows, a kernel starts as usual. A context manager: the process
     ends with the block.
@@ -45,11 +45,12 @@ class Reserve:
         """Start the process, if there is none and the system can hand one over."""
         if self._process is None and sys.platform != "win32":
             self._end()
-            self._line, its = socket.socketpair()
             asked = json.dumps({"forks": FORKS, "first": LIBRARIES, "later": LATER})
             command = [sys.executable, str(PROCESS), asked]
-            with its, suppress(OSError):  # no memory for one more: the kernel starts when it is needed
-                self._process = subprocess.Popen(command, env=self.variables, stdin=its, start_new_session=True)
+            with suppress(OSError):  # no memory for one more: the kernel starts when it is needed
+                self._line, its = socket.socketpair()
+                with its:
+                    self._process = subprocess.Popen(command, env=self.variables, stdin=its, start_new_session=True)
 
     def holds_one(self) -> bool:
         """Whether there is a process, alive or not."""
@@ -80,6 +81,7 @@ class Reserve:
             process.wait()
         if self._line:
             self._line.close()
+            self._line = None
 
 
 class Forked(psutil.Process):

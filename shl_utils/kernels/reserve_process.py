@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import warnings
+from contextlib import suppress
 
 
 def main(*, forks: bool, first: list[str], later: list[str]) -> None:
@@ -26,14 +27,15 @@ def main(*, forks: bool, first: list[str], later: list[str]) -> None:
         importlib.import_module(name)
     if forks:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of a kernel that has ended
-    sys.stdout.flush()
     while True:
         while later and not (forks and _is_asked()):
-            importlib.import_module(later.pop(0))
+            with suppress(Exception):  # a notebook that needs it will say so; kernels at work would end with this one
+                importlib.import_module(later.pop(0))
         line = sys.stdin.readline()
         if not line:  # the command that would use this process has ended
             return
         gc.freeze()
+        sys.stdout.flush()
         if not forks or _is_child():
             break
     gc.enable()

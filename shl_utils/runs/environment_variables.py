@@ -32,6 +32,9 @@ ON_RECORD = (
     *("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TOKENIZERS_", "USE_", "JOBLIB_", "LOKY_", "SKLEARN_", "SCIPY_"),
     *("PYTHON", "IPYTHON", "MPL", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_", "MALLOC_"),
 )
+# Without these glibc returns memory to the system after each training step, and asks for it again at the next. So a
+# process keeps blocks of less than 32 MB, which is the most that glibc takes. Other systems ignore the variables
+ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30)}
 SECRET = re.compile("TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -39,11 +42,12 @@ LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 def closed(variables: Mapping[str, str]) -> dict[str, str]:
     """`variables` for a process that we start: without those shut out, and without imports from the working folder.
 
-    The process imports the same `shl_utils` as this one. A random.py in the working folder would hide the library's.
+    The process imports the same `shl_utils` as this one. A random.py in the working folder would hide the library's. It
+    keeps the memory that it has (ALLOCATION), unless `variables` say otherwise.
     """
     kept = {name: value for name, value in variables.items() if not name.startswith(SHUT_OUT)}
     paths = [str(PROJECT), *(path for path in kept.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path))]
-    return kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONSAFEPATH": "1"}
+    return ALLOCATION | kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONSAFEPATH": "1"}
 
 
 def close() -> None:

@@ -66,7 +66,10 @@ def cores() -> int:
 
 
 def check(parameters: Parameters) -> None:
-    """Raise ValueError, before anything is computed, if this machine cannot train as the parameters request."""
+    """Raise ValueError, before anything is computed, if this machine cannot train as the parameters request.
+
+    `runner` calls it only for what can fail here: fp16, `processes`, and a loss of whole batches.
+    """
     resolve(parameters.precision)
     have = torch.cuda.device_count()
     if have and parameters.processes > have:

@@ -39,6 +39,13 @@ def test_a_process_of_ours_sees_none_of_it(outside):
     assert environment_variables.closed(os.environ)["PATH"] == os.environ["PATH"]
 
 
+def test_memory_is_kept_unless_the_user_says_otherwise(monkeypatch):
+    name = "MALLOC_TRIM_THRESHOLD_"
+    monkeypatch.delenv(name, raising=False)
+    assert int(environment_variables.closed(os.environ)[name]) > 2**30
+    assert environment_variables.closed(os.environ | {name: "0"})[name] == "0"
+
+
 def test_for_a_while_this_one_sees_none_of_it_either(outside):
     before = dict(os.environ)
     with environment_variables.shut():

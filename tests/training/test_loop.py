@@ -284,6 +284,11 @@ def test_two_processes_on_two_machines_give_the_numbers_of_one(trained, small_ru
     assert [two.best_epoch for two in records(folder)] == [one.best_epoch for one in records(trained[0])]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="PyTorch lacks it there")
+def test_two_trainings_at_once_cannot_meet(small_run):
+    assert "--standalone" in launch._meeting(small_run[1], node=0), "by this, torchrun takes any free port"
+
+
 @pytest.mark.long
 @two_devices
 def test_a_failing_process_names_the_root_cause(small_run, tmp_path):
@@ -415,7 +420,7 @@ def test_frozen_layers_are_computed_once_and_again_only_for_other_notes(small_ru
 @pytest.mark.filterwarnings("ignore:BertModel cannot be split")
 @pytest.mark.long
 def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run, tmp_path, monkeypatch):
-    """States that are kept in 16 bits move a probability by less than a hundredth."""
+    """Kept in float32; `test_feature_cache` bounds what 16 bits round."""
 
     def ends(name):
         folder, parameters = copy_run(small_run, tmp_path / name)
@@ -423,10 +428,12 @@ def test_on_cached_states_a_training_ends_where_the_whole_encoder_ends(small_run
         (found,) = predictions.compute(folder, [main])
         return found.probabilities
 
-    kept = ends("16 bits")
+    with monkeypatch.context() as exactly:
+        exactly.setattr(mixed_precision.Computing, "kept", property(lambda by: by.dtype))
+        cached = ends("cached")
     monkeypatch.setattr(frozen_layers, "_equal_whole", lambda *_: False)
     whole = ends("whole")
-    assert kept == pytest.approx(whole, abs=1e-2)
+    assert cached == pytest.approx(whole, abs=1e-4)
     assert whole.std() > 0.01
 
 
