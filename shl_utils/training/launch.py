@@ -112,15 +112,17 @@ def _train_distributed(folder: Path, plans: list[Plan], *, world: int, above: fl
 
 @contextmanager
 def _described(folder: Path, plans: list[Plan], due: list[tuple[Plan, int]], how: dict[str, Any]) -> Iterator[None]:
-    """Keep a file of what is to be trained for the worker processes, and show how many of the segments `due` they have.
+    """Keep a file of what is to be trained for the worker processes, and show how much of the segments `due` they have,
+    counted in notes to see.
 
     how: further arguments of `worker.train`. Each process has a progress bar of its own in its log.
     """
-    waiting = list(due)
+    waiting = [(plan, k, plan.notes_of(k)) for plan, k in due]
+    whole = sum(notes for *_, notes in waiting)
 
     def share() -> float:
-        waiting[:] = [(plan, k) for plan, k in waiting if not plan.holds(k)]  # those trained are read once
-        return 100 * (1 - len(waiting) / len(due))
+        waiting[:] = [one for one in waiting if not one[0].holds(one[1])]  # those trained are read once
+        return 100 * (1 - sum(notes for *_, notes in waiting) / whole)
 
     variants = VARIANTS.dump_python([plan.variant for plan in plans], mode="json")
     storage.write_json(folder / CONFIG, {"folder": str(folder), "variants": variants, "how": how})

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -282,6 +284,23 @@ def test_two_processes_on_two_machines_give_the_numbers_of_one(trained, small_ru
     assert (first.wait(), second.returncode) == (0, 0)
     assert_alike(trained[0], folder, world=2)
     assert [two.best_epoch for two in records(folder)] == [one.best_epoch for one in records(trained[0])]
+
+
+def test_progress_is_counted_in_notes(trained, small_run, tmp_path, monkeypatch):
+    folder, parameters = copy_run(small_run, tmp_path / "half")
+    shutil.copytree(trained[0] / "segments", folder / "segments")
+    seen = []
+    monkeypatch.setattr(launch.progress, "watched", lambda share, label: nullcontext(seen.append(share())))
+    (plan,) = plans = list(jobs.plan(folder, [variants.main(parameters)], corpus.read(folder)))
+    due = [(plan, k) for k in range(plan.n)]
+    for left in ([], [0]):
+        for k in left:
+            (plan.place / str(k) / "segment.json").unlink()
+        with launch._described(folder, plans, due, {}):
+            pass
+        missing = sum(plan.notes_of(k) for k in left)
+        assert seen[-1] == pytest.approx(100 * (1 - missing / plan.notes_to_see()))
+    assert 0 < seen[-1] < 100
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="PyTorch lacks it there")
