@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shl_utils import parameters
-from shl_utils.declarations import LOSSES
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
@@ -46,9 +45,9 @@ def read_all(files: Sequence[Path]) -> list[Read]:
             full = found[-1][1]
             if full.based_on not in {other.run for _, other in found[:-1]}:  # which will exist by then
                 stages.base_of(full.based_on, stages.folder_of(full.run))
-            _check_machine(full)
+            stages.check_machine(full)
             for combination in grid.combinations(full.grid, full):  # else a mistake would show after an hour
-                _check_machine(combination.settings[0])
+                stages.check_machine(combination.settings[0])
         except (ValueError, OSError) as error:
             errors.append(str(error))
     folders = Counter(stages.folder_of(full.run) for _, full in found)
@@ -58,14 +57,6 @@ def read_all(files: Sequence[Path]) -> list[Read]:
     if errors:
         raise ValueError("\n".join(errors))
     return found
-
-
-def _check_machine(asked: Parameters) -> None:
-    """`mixed_precision.check`, left out where that asks nothing of the machine: torch takes seconds to import."""
-    if asked.precision == "fp16" or asked.processes or LOSSES[asked.loss].whole_batch:
-        from shl_utils.runs import mixed_precision
-
-        mixed_precision.check(asked)
 
 
 def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None = None) -> bool:

@@ -68,7 +68,7 @@ def cores() -> int:
 def check(parameters: Parameters) -> None:
     """Raise ValueError, before anything is computed, if this machine cannot train as the parameters request.
 
-    `runner` calls it only for what can fail here: fp16, `processes`, and a loss of whole batches.
+    `stages.check_machine` calls it only for what can fail here: fp16, `processes`, and a loss of whole batches.
     """
     resolve(parameters.precision)
     have = torch.cuda.device_count()

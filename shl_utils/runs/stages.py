@@ -20,7 +20,7 @@ from uuid import uuid4
 import psutil
 
 from shl_utils import __version__
-from shl_utils.declarations import SOURCES
+from shl_utils.declarations import LOSSES, SOURCES
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
 from shl_utils.runs import dependencies, locations, provenance, stamps, storage
 from shl_utils.runs.parameter_file import from_namespace, resolved
@@ -171,13 +171,19 @@ def begin(stage: str, values: dict[str, Any]) -> Run:
         merged |= stamps.parameters_of(stamp)
     parameters = check(merged | values, origin=stage)
     if stage in TRAINS_LATER:
-        from shl_utils.runs import mixed_precision  # torch takes a second to import
-
-        mixed_precision.check(parameters)
+        check_machine(parameters)
     create(folder)
     if stage == STAGES[0] and SOURCES[parameters.source].private:
         folder.chmod(0o700)  # it may have existed, open to others
     return Run(folder, stage, parameters, upstream=stamps.id_before(folder, stage), code=_trace(stage))
+
+
+def check_machine(asked: Parameters) -> None:
+    """`mixed_precision.check`, left out where that asks nothing of the machine: torch takes seconds to import."""
+    if asked.precision == "fp16" or asked.processes or LOSSES[asked.loss].whole_batch:
+        from shl_utils.runs import mixed_precision
+
+        mixed_precision.check(asked)
 
 
 def _trace(stage: str) -> dependencies.Code:

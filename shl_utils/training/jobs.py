@@ -101,7 +101,11 @@ class Plan:
 
     def notes_of(self, k: int) -> int:
         """Number of notes that segment `k` sees over all epochs, each as often as it is seen."""
-        return self.variant.parameters.epochs * self.training_set(k).size
+        return self._sizes[k]
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [self.variant.parameters.epochs * self.training_set(k).size for k in range(self.n)]
 
     def notes_to_see(self) -> int:
         """Sum of `notes_of` over all segments, whether already trained or not."""

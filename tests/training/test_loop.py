@@ -181,6 +181,15 @@ def test_done_segments_are_kept_and_missing_ones_come_out_the_same(trained):
 
 
 @pytest.mark.long
+def test_kill_9_then_the_same_command_ends_in_the_same_models(trained, small_run, tmp_path):
+    folder, parameters = copy_run(small_run, tmp_path / "killed run")
+    killed(started(folder), (folder / "segments" / "0" / "segment.json").exists)
+    assert len(records(folder)) < len(records(trained[0])), "all was done before the kill"
+    train(folder, parameters)
+    assert weights(folder) == weights(trained[0])
+
+
+@pytest.mark.long
 def test_a_segment_goes_on_from_its_last_epoch(trained, small_run, tmp_path, monkeypatch):
     folder, parameters = copy_run(small_run, tmp_path / "stopped")
     whole, seen = loop._epoch, []
