@@ -35,7 +35,7 @@ from shl_utils.evaluation.predictions import Predictions
 from shl_utils.method.segmentation import segment
 from shl_utils.parameters import Parameters, check
 from shl_utils.runs import dependencies, mixed_precision, provenance, storage
-from shl_utils.training import jobs, launch, segment_model, variants, worker
+from shl_utils.training import jobs, launch, segment_model, similarities, variants, worker
 from shl_utils.training.variants import PLAIN, Variant
 
 FOLDER = "bench"
@@ -86,7 +86,9 @@ def segment_counts(folder: Path, parameters: Parameters, numbers: Iterable[int])
     """Ways of ours with as many segments as `numbers` say, or the next fewer that any eta makes; by the run's own eta
     where that makes so many."""
     corpus, main = corpora.read(folder), variants.main(parameters)
-    counts = np.asarray(variants.training_labels(corpus, main, folder)[corpus.rows("train")].sum(axis=0)).astype(int)
+    counts = np.asarray(
+        similarities.read_labels(folder, corpus, main.parameters)[corpus.rows("train")].sum(axis=0)
+    ).astype(int)
     etas: dict[int, float] = {}
     for eta in (parameters.eta, *np.geomspace(1000, 0.001, 601)):  # then fewest segments first
         eta = float(f"{eta:.4g}")
@@ -272,7 +274,7 @@ def _decided(corpus: Corpus, found: Predictions, parameters: Parameters) -> np.n
 def _add_gains(folder: Path, parameters: Parameters, found: dict[str, Any]) -> None:
     """Add `gain` to every way: in F1 over Trainer's segments, means over the seeds of both, with paired intervals.
 
-    A way has none, or keeps an earlier one, where predictions are not there any more.
+    A way has none where predictions are not there any more, but for one that was measured at the same rates.
     """
     corpus, base = corpora.read(folder), found["ways"].get(BASE.key)
     truth, patients = results.test_truth(corpus, corpus.labels), results.test_patients(corpus)
@@ -284,11 +286,14 @@ def _add_gains(folder: Path, parameters: Parameters, found: dict[str, Any]) -> N
         return results.measured_on(truth, predicted, parameters, patients=patients)
 
     for key, way in found["ways"].items() if base else ():
+        rates = [way["factor"], base["factor"]]
+        if way.get("gain", {}).get("rates") != rates:
+            way.pop("gain", None)
         seeds = cost.at_chosen_rates(way).index.intersection(cost.at_chosen_rates(base).index).tolist()
         if key != BASE.key and seeds:
             with suppress(FileNotFoundError):
                 gain = results.difference(measured(key, seeds), measured(BASE.key, seeds))
-                way["gain"] = results.summarize(gain) | {"seeds": seeds}
+                way["gain"] = results.summarize(gain) | {"seeds": seeds, "rates": rates}
 
 
 def _operations(folder: Path, parameters: Parameters) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -38,6 +38,9 @@ def _exit_code(arguments: list[str]) -> int:
         print(f"shl: {error.format_message()}\nSee `{command} --help`.", file=sys.stderr)
     except (ValueError, OSError) as error:
         print(f"shl: {error}", file=sys.stderr)
+    except RuntimeError as error:  # of a training or notebook that failed
+        print(f"shl: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nshl: interrupted; the same command resumes here", file=sys.stderr)
         return 130
@@ -203,29 +206,29 @@ def scan(paths: Sequence[Path], runs: Sequence[str]) -> int:
         print(
             f"{leak.file}: {leak.shingles} sequences of {leak_scan.WORDS} words from {leak.notes} notes of {leak.run}"
         )
-    print(f"{len(leaks)} files with text of notes, of {len(folders)} runs")
+    print(f"{len({leak.file for leak in leaks})} files with text of notes, of {len(folders)} runs")
     return 1 if leaks else 0
 
 
 @shl.command("model")
 @FILE
 @click.argument("model", help="Its id, the name of its folder under ablation/; an unknown one lists all.")
-def train_model(file: Path, model: str) -> int:
+def train_model(file: Path, model: str) -> None:
     """Train one model of an ablation, as workflow/Snakefile does."""
     from shl_utils.experiments import snakemake_jobs
 
-    return _trained(lambda: snakemake_jobs.read_batch(file, runner.read(file)[1]).train(model))
+    snakemake_jobs.read_batch(file, runner.read(file)[1]).train(model)
 
 
 @shl.command("join")
 @FILE
-@click.option("--node", type=int, required=True, help="Rank of this machine, from 1.")
-def join(file: Path, node: int) -> int:
+@click.option("--node", type=COUNT, required=True, help="Rank of this machine, from 1.")
+def join(file: Path, node: int) -> None:
     """On another machine: join the training of a run."""
     from shl_utils.training import launch
 
     _, full = runner.read(file)
-    return _trained(lambda: launch.join(stages.folder_of(full.run), full, node=node))
+    launch.join(stages.folder_of(full.run), full, node=node)
 
 
 @shl.command("bench")
@@ -309,19 +312,20 @@ def predict(run: str, note: str, encoding: str, as_json: bool, quick: bool, text
     from shl_utils.inference import coding, render
 
     parameters, _ = stages.finished(folder, coding.STAGE)
-    notes = _notes(note, encoding, parameters)
+    # positions of sentences refer to the plain text
+    plain = {name: cleaning.plain(raw) for name, raw in _notes(note, encoding, parameters).items()}
+    seen = {name: cleaning.clean(text, parameters.clean_text) for name, text in plain.items()}
+    if blank := [name for name, text in seen.items() if not text.strip()]:
+        more = f", and {len(blank) - 1} more" if blank[1:] else ""
+        raise ValueError(f"{blank[0]}{more}: the note is blank: there is nothing to code")
     coder = coding.load(folder)
-    for name, raw in notes.items():
-        plain = cleaning.plain(raw)  # positions of sentences refer to this text
-        try:
-            seen = cleaning.clean(plain, parameters.clean_text)
-            coded = coding.code(coder, seen, sentences=not quick)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+    for name, note_seen in seen.items():
+        coded = coding.code(coder, note_seen, sentences=not quick)
         if as_json:
-            print(json.dumps({"note": name, "run": str(folder)} | render.as_dict(coded, plain), ensure_ascii=False))
+            said = {"note": name, "run": str(folder)} | render.as_dict(coded, plain[name])
+            print(json.dumps(said, ensure_ascii=False))
         else:
-            print(f"{name}: {render.text_of(coded, plain, show=text or not coder.private)}\n")
+            print(f"{name}: {render.text_of(coded, plain[name], show=text or not coder.private)}\n")
     if not as_json:
         print(render.CAUTION)
 
@@ -348,23 +352,23 @@ def fetch(what: str) -> None:
 
 def _begun(names: Sequence[str]) -> list[Path]:
     """Folders of the runs called `names`, or of all; FileNotFoundError lists the existing runs if one is missing."""
-    there = sorted(path.parent for path in stages.root().rglob("stages"))
-    known = ", ".join(str(folder.relative_to(stages.root())) for folder in there) or f"none below {stages.root()}"
+    root = stages.root()
+    there = [path.parent for path in sorted(root.rglob("stages")) if "bench" not in path.relative_to(root).parts]
+    known = ", ".join(str(folder.relative_to(root)) for folder in there) or f"none below {root}"
     for name in names:
         if not stages.folder_of(name).is_dir():
             raise FileNotFoundError(f"no run {name}; there are: {known}")
     if not names and not there:
-        raise FileNotFoundError(f"there is no run below {stages.root()}")
+        raise FileNotFoundError(f"there is no run below {root}")
     return [stages.folder_of(name) for name in names] or there
 
 
 def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
     """Name to text: of standard input, of one file, or of each row of a table with the column names of the run."""
     from shl_utils.data import columns
-    from shl_utils.inference import coding
 
     if given == "-":
-        return {"standard input": coding.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
+        return {"standard input": columns.decoded(sys.stdin.buffer.read(), "standard input", encoding or "utf-8")}
     path = Path(given)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "missing"
@@ -374,16 +378,7 @@ def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:
 
         names = parameters.column_names
         return custom_table.texts(path, column_names=names, encoding=encoding or parameters.encoding)
-    return {given: coding.decoded(path.read_bytes(), str(path), encoding or "utf-8")}
-
-
-def _trained(train: Callable[[], None]) -> int:
-    try:
-        train()
-    except RuntimeError as error:
-        print(f"shl: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return {given: columns.decoded(path.read_bytes(), str(path), encoding or "utf-8")}
 
 
 if __name__ == "__main__":

@@ -43,8 +43,12 @@ def read_all(files: Sequence[Path]) -> list[Read]:
         try:
             found.append(read(file))
             full = found[-1][1]
-            if full.based_on not in {other.run for _, other in found[:-1]}:  # which will exist by then
+            before = {other.run for _, other in found[:-1]}  # which will exist by then
+            if full.based_on not in before:
                 stages.base_of(full.based_on, stages.folder_of(full.run))
+            for name in full.compare_with:
+                if name not in before and not stamps.read(stages.folder_of(name), "05_ablate"):
+                    raise ValueError(f"{file}: compare_with: {name} has no finished 05_ablate: run its file first")
             stages.check_machine(full)
             for combination in grid.combinations(full.grid, full):  # else a mistake would show after an hour
                 stages.check_machine(combination.settings[0])

@@ -131,6 +131,7 @@ FAULTS = [
     Fault("a misspelt parameter", "epocs: 3", "unknown parameter 'epocs', did you mean 'epochs'?"),
     Fault("a parameter twice", "epochs: 3\nepochs: 4", "given more than once: epochs"),
     Fault("a tab in YAML", "\tepochs: 3", "not valid YAML"),
+    Fault("a run that is not there, to compare with", "compare_with: [demmo]", "demmo has no finished 05_ablate"),
     Fault("an unclosed bracket", "compare_with: [a", "not valid YAML"),
     Fault("an empty parameter file", b"", "`run` is missing"),
     Fault("no name of a run", b"epochs: 3\n", "`run` is missing"),

@@ -106,7 +106,7 @@ def test_saved_thresholds_are_those_that_validation_gives(smoke):
     folder, _ = smoke
     parameters = check(provenance(folder)["parameters"])
     notes = corpus.read(folder)
-    gold = similarities.read_labels(folder / "filter.parquet", notes, parameters)
+    gold = similarities.read_labels(folder, notes, parameters)
     for place in (folder, folder / "reference", folder / "tfidf"):
         found = predictions.read(place / "predictions.parquet", notes)
         saved = pd.read_parquet(place / "thresholds.parquet")

@@ -11,7 +11,6 @@ from conftest import shl
 
 from shl_utils.evaluation import filter_audit, label_metrics, results
 from shl_utils.experiments import label_check
-from shl_utils.notebook import mechanisms
 from shl_utils.parameters import STAGES, check
 
 WORDS = ("swollen ankle", "cough and wheeze", "blurred vision", "broken wrist", "fever with chills", "skin rash")
@@ -75,8 +74,8 @@ def test_a_table_goes_through_the_stages(tmp_path, monkeypatch, made, until):
 
 def test_what_the_lesson_expects_is_said_where_data_are_otherwise():
     truth = np.array([[1, 0], [1, 1]])
-    assert mechanisms.explain_accuracy(label_metrics.trivial_baselines(truth)) == ""
-    said = mechanisms.explain_accuracy(label_metrics.trivial_baselines(np.ones((3, 2), int)))
+    assert label_metrics.warn_of_full(label_metrics.trivial_baselines(truth)) == ""
+    said = label_metrics.warn_of_full(label_metrics.trivial_baselines(np.ones((3, 2), int)))
     assert "every validation note has every code" in said
     near, far = np.array([0.5, 0.6]), np.array([0.1, 0.2])
     assert filter_audit.warn_of_chance(near, far, check({})) == ""

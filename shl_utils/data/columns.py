@@ -119,6 +119,17 @@ def checked(encoding: str) -> str:
     return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
+def decoded(data: bytes, name: str, encoding: str) -> str:
+    """Text of the bytes of the note file `name`; ValueError for another encoding, with one that it may be in."""
+    codec = checked(encoding)
+    try:
+        return data.decode(codec)
+    except UnicodeError:
+        pass
+    # raised here, so that the decoder's error, which contains the note, is not chained to this one
+    raise ValueError(f"{name} is not {encoding}: give `--encoding {likely(data)}`, or what it was saved in")
+
+
 def undecodable(path: Path, encoding: str, remedy: str) -> str:
     """Error message for a file that is not in this encoding: its first such line, and an encoding that it may be in."""
     data = path.read_bytes()

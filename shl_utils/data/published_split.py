@@ -37,8 +37,9 @@ def apply(notes: pd.DataFrame, files: Mapping[str, str]) -> tuple[pd.DataFrame, 
     splits = _read(files)
     known = splits.index.isin(notes["note"])
     _refuse_changed(splits.index[~known], set(notes["note"]), files)
-    if not known.any():
-        raise ValueError(f"split_files: none of the {len(splits)} ids is that of a note; for MIMIC they are HADM_IDs")
+    there = set(splits[known])
+    if absent := [split for split in dict.fromkeys(["train", "test", *splits]) if split not in there]:
+        raise ValueError(f"split_files: no id of {' or '.join(absent)} is that of a note; for MIMIC they are HADM_IDs")
     named = notes["note"].isin(splits.index)
     found = notes[named].assign(split=splits.loc[notes["note"][named]].to_numpy()).reset_index(drop=True)
     return found, {

@@ -8,7 +8,6 @@ from bisect import bisect
 from functools import cache
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from shl_utils.encoder import frozen_layers, tokens
@@ -35,7 +34,7 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
     source = str(local(name) or name)  # a hub name stays as it is: there may be a newer version to download
     try:
         given = {"local_files_only": not download, "trust_remote_code": False}  # left out, it would prompt and wait
-        tokenizer = AutoTokenizer.from_pretrained(source, **given)
+        tokenizer = AutoTokenizer.from_pretrained(source, truncation_side="right", **given)
         model, info = AutoModel.from_pretrained(
             source,
             dtype=torch.float32,
@@ -44,8 +43,8 @@ def load(name: str, *, download: bool = False) -> tuple[object, nn.Module]:
             attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
             **given,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        cause = str(error).splitlines()[0]
+    except Exception as error:  # the tokenizers raise no narrower one
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
             f"encoder {name!r} could not be loaded: {_remedy(name, str(error), download)} ({cause})"
         ) from None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shl_utils.method.harmonic_weights import note_sources
+from shl_utils.method.harmonic_weights import note_origins
 
 
 def describe(labels: sparse.csr_array, segments: NDArray[np.int64]) -> dict[str, float]:
@@ -15,7 +15,7 @@ def describe(labels: sparse.csr_array, segments: NDArray[np.int64]) -> dict[str,
     labels: (training notes, codes) of 0 and 1. segments: (codes,), as from `segment`. A *shared* note has codes of more
     than one segment: each of these sees it as a positive, and no other code of it.
     """
-    held = note_sources(labels, segments)[:, :-1]  # (notes, segments)
+    held = note_origins(labels, segments)[:, :-1]  # (notes, segments)
     per_note = held.sum(axis=1)
     coded = per_note > 0
     return {

@@ -25,6 +25,7 @@ from shl_utils.training.segment_record import FILE, SegmentRecord
 
 # files in `results/` of the project, by what `benches` calls them
 PUBLISHED = {"training": "cost_bf16", "segments": "segments_bf16", "steps": "steps_bf16", "sizes": "sizes_bf16"}
+MAIN = "main"  # what tables call the run's own model
 # of the products of `lora_linear`: PyTorch's counter knows addmm only where it is not in place
 IN_PLACE = {torch.ops.aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1]}
 
@@ -50,7 +51,8 @@ def segments(folder: Path) -> pd.DataFrame:
     found = (path.parent for path in folder.glob(f"**/segments/*/{FILE}"))
     for place in (place for place in found if "bench" not in place.relative_to(folder).parts):
         with suppress(ValueError):  # leftovers of an earlier version are no longer part of this run
-            line = {"model": _model(folder, place), "disk_mb": disk.size(place) / 1e6}
+            model = named(place.parents[1].relative_to(folder).as_posix())
+            line = {"model": model, "disk_mb": disk.size(place) / 1e6}
             lines.append(line | _cost(SegmentRecord.read(place)))
     return pd.DataFrame(lines).sort_values(["model", "segment"], ignore_index=True)
 
@@ -63,12 +65,13 @@ def models(lines: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(notes_per_core_second=sums["notes"] / sums["core_seconds"])
 
 
-def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int) -> pd.Series:
+def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int, reference: str) -> pd.Series:
     """Cost of the main model's segments as a multiple of the cost of one model of all codes.
 
     Returns a series: "models", "notes seen in training", "FLOPs" and "core seconds of training".
-    lines: table from `segments`. per_note: FLOPs per note, a row of `growth`. notes: number of training notes. The
-    frozen layers run once for each, whatever is trained on them; core seconds exclude that.
+    lines: table from `segments`. per_note: FLOPs per note, a row of `growth`. notes: number of training notes.
+    reference: folder of that one model, which may be the main model. The frozen layers run once for each note, whatever
+    is trained on them; core seconds exclude that.
     """
     sums = models(lines)
 
@@ -83,7 +86,7 @@ def against_one(lines: pd.DataFrame, per_note: pd.Series, *, notes: int) -> pd.S
             }
         )
 
-    return taken("main") / taken("reference" if "reference" in sums.index else "main")
+    return taken(MAIN) / taken(named(reference))
 
 
 def benches(folder: Path) -> dict[str, Any]:
@@ -153,10 +156,9 @@ def operations(base: nn.Module, parameters: Parameters, notes: Ragged, *, codes:
     return {"frozen": below.get_total_flops() / len(notes), "trained": above.get_total_flops() / len(notes)}
 
 
-def _model(folder: Path, place: Path) -> str:
-    """Folder of the model whose segment lies in `place`, relative to the run; "main" for the run's own."""
-    name = place.parents[1].relative_to(folder).as_posix()
-    return "main" if name == "." else name
+def named(place: str) -> str:
+    """A model by its folder in the run; MAIN for the run's own, which lies in the run itself."""
+    return MAIN if place == variants.MAIN else place
 
 
 def _cost(record: SegmentRecord) -> dict[str, float]:

@@ -92,6 +92,19 @@ def trivial_baselines(truth: NDArray[np.integer]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def warn_of_full(baselines: pd.DataFrame) -> str:
+    """Why accuracy does not favour a model that predicts no code here, if so; "" otherwise.
+
+    baselines: from `trivial_baselines`.
+    """
+    if baselines.loc["no code, ever", "accuracy"] > baselines.loc["no code, ever", "micro-F1"]:
+        return ""
+    return (
+        "Here the illusion fails: every validation note has every code. Nothing can be chosen by such notes; take more "
+        "codes (`top_codes`, `min_notes`, `separator`)."
+    )
+
+
 def by_group(truth: NDArray[np.integer], predicted: NDArray[np.integer], groups: pd.Series) -> pd.DataFrame:
     """`scores` within each group of codes (a segment, a frequency bin), one row per group that has codes.
 

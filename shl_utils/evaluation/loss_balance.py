@@ -41,17 +41,17 @@ def shares(plan: Plan, k: int, *, losses: Sequence[str]) -> pd.DataFrame:
             # the loss is linear in the weights, so its gradient by them is each note's loss
             lines.append(torch.stack([each.grad * each.detach(), logits.grad.abs().sum(dim=1)], dim=1))
         found = {"notes": 1.0} | dict(zip(("loss", "gradient"), torch.cat(lines).numpy().T))
-        table = pd.DataFrame(found).groupby(_origins(own.sources, k), sort=False).sum()
+        table = pd.DataFrame(found).groupby(_origin_names(own.origins, k), sort=False).sum()
         parts[name] = table / table.sum()
     found = pd.concat(parts, names=["under", "origin"])
     return found.reindex(_order(plan), level="origin")
 
 
-def _origins(sources: NDArray[np.bool_], k: int) -> NDArray[np.str_]:
-    """The origin of every training note. sources: from `harmonic_weights.note_sources`."""
-    names = np.array([*(f"segment {r}" for r in range(sources.shape[1] - 1)), "no code"])
-    one = names[sources.argmax(axis=1)]
-    return np.where(sources[:, k], "positives", np.where(sources.sum(axis=1) > 1, "several segments", one))
+def _origin_names(origins: NDArray[np.bool_], k: int) -> NDArray[np.str_]:
+    """The origin of every training note. origins: from `harmonic_weights.note_origins`."""
+    names = np.array([*(f"segment {r}" for r in range(origins.shape[1] - 1)), "no code"])
+    one = names[origins.argmax(axis=1)]
+    return np.where(origins[:, k], "positives", np.where(origins.sum(axis=1) > 1, "several segments", one))
 
 
 def _order(plan: Plan) -> list[str]:

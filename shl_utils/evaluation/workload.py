@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve
 
 from shl_utils.evaluation import label_metrics
+from shl_utils.method.score_counts import curve
 
 TARGETS = {"recall": (0.5, 0.8, 0.9, 0.95), "precision": (0.9, 0.95)}
 
@@ -22,14 +22,15 @@ def table(
     the highest threshold that has it, a precision by the lowest; NaN where none does.
     """
     truth, probabilities = validation
-    precision, recall, values = precision_recall_curve(truth.ravel(), probabilities.ravel())  # from the lowest value up
+    found_at = curve(truth, probabilities)  # from the lowest score up
+    recall, precision = found_at.true_positives / truth.sum(), found_at.true_positives / found_at.predicted
     found = {}
     for share in TARGETS["recall"]:
-        met = np.flatnonzero(recall[:-1] >= share - 1e-12)
-        found[f"find {share:.0%} of the codes"] = values[met[-1]]
+        met = np.flatnonzero(recall >= share - 1e-12)
+        found[f"find {share:.0%} of the codes"] = found_at.scores[met[-1]]
     for share in TARGETS["precision"]:
-        met = np.flatnonzero(precision[:-1] >= share)  # the last point, 1, has no threshold
-        found[f"be right in {share:.0%} of the suggestions"] = values[met[0]] if len(met) else np.nan
+        met = np.flatnonzero(precision >= share)
+        found[f"be right in {share:.0%} of the suggestions"] = found_at.scores[met[0]] if len(met) else np.nan
     return pd.DataFrame({name: _at(threshold, *test) for name, threshold in found.items()}).T.rename_axis("to")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -18,13 +17,13 @@ from shl_utils.evaluation.results import Measured
 from shl_utils.evaluation.verdicts import MARK, disagree, verdict
 from shl_utils.experiments import effects
 from shl_utils.experiments.ablation import DEFAULTS, REFERENCE, Experiment, change_name, level_name
-from shl_utils.parameters import STAGES, Parameters, check
+from shl_utils.parameters import STAGES, Parameters
 from shl_utils.runs import stages, stamps
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 NO_ROWS = "no such rows"  # in the grid
+STAGE = "05_ablate"  # that measures the claims
 ROUNDED = 1e-9  # published numbers have ten decimals
-FILES = ("claims.parquet", "ablation.parquet", "provenance.json")  # of a run, for its verdicts
 PAPER = {"comparable": True, "primary": False}
 PRIMARY = PAPER | {"primary": True}  # as docs/study.md has it; all else is exploratory
 EASIER = {"comparable": False, "primary": False}  # what an easier protocol would bring
@@ -104,13 +103,7 @@ def _harmonic(run: Parameters) -> str:
 
 
 def judge_run(folder: Path) -> pd.DataFrame:
-    """The claims measured in the run in `folder`, indexed by claim, as `judged` gives them.
-
-    FileNotFoundError where the run has no ablation.
-    """
-    for name in FILES:
-        if not (folder / name).exists():
-            raise FileNotFoundError(f"{folder / name} is missing: run 05_ablate of that run first")
+    """The claims measured in the run in `folder`, indexed by claim, as `judged` gives them."""
     lines = pd.read_parquet(folder / "claims.parquet").set_index("claim")
     return judged(lines, pd.read_parquet(folder / "ablation.parquet"))
 
@@ -145,20 +138,21 @@ def run_folders(names: list[str]) -> dict[str, Path]:
 
 
 def judge_runs(folders: dict[str, Path]) -> pd.DataFrame:
-    """`judge_run` of every run in one table, claim by claim. The column `run` holds the run's name and its own beta."""
-    found = {name: judge_run(folder) for name, folder in folders.items()}
-    lines = pd.concat([part.assign(run=f"{name} ({_beta(folders[name])})") for name, part in found.items()])
+    """`judge_run` of every run in one table, claim by claim. The column `run` holds the run's name and its own beta.
+
+    FileNotFoundError or ValueError name a run that has not finished its ablation, or was altered since.
+    """
+    parts = []
+    for name, folder in folders.items():
+        parameters, _ = stages.finished(folder, STAGE)
+        parts.append(judge_run(folder).assign(run=f"{name} ({parameters.beta})"))
+    lines = pd.concat(parts)
     return lines.loc[lines.index.unique()]
 
 
 def fingerprints(folders: dict[str, Path]) -> dict[str, dict[str, str]]:
     """Of every run's data, by the run's name: where they differ, more differs than the models."""
     return {name: stamps.read(folder, STAGES[0]).get("fingerprints", {}) for name, folder in folders.items()}
-
-
-def _beta(folder: Path) -> str:
-    path = folder / "provenance.json"
-    return check(json.loads(path.read_text(encoding="utf-8"))["parameters"], origin=str(path)).beta
 
 
 def failed(folders: dict[str, Path]) -> pd.DataFrame:

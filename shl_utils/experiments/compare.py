@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from shl_utils.evaluation.results import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
 from shl_utils.reporting import formats, tables
 from shl_utils.runs import stages, stamps, storage
-from shl_utils.training import similarities, variants
+from shl_utils.training import diagnostics, similarities, variants
 
 STAGE = "04_evaluate"
 IRRELEVANT_FOR_IDENTITY = {
@@ -52,13 +53,15 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Model:
-    """A model of a run on the test notes. truth, predicted: (test notes, codes). mean_ap: mean average precision."""
+    """A model of a run on the test notes. truth, predicted: (test notes, codes). mean_ap: mean average precision.
+    failed: trainings of its segments that failed."""
 
     name: str
     truth: NDArray[np.int8]
     predicted: NDArray[np.int8]
     mean_ap: float
     core_seconds: float
+    failed: int
 
 
 def compare_runs(folders: Sequence[Path]) -> Compared:
@@ -74,10 +77,10 @@ def compare_runs(folders: Sequence[Path]) -> Compared:
     if len(set(names)) < len(names):
         raise ValueError(f"two of the runs {', '.join(names)} have the same name: rename the folder of one")
     _refuse_other_data(loaded)
-    measured, core_seconds = _measure(loaded)
+    measured, trained = _measure(loaded)
     times, seed = loaded[0].parameters.permutations, loaded[0].parameters.seed
     table = results.table(measured, reference=next(iter(measured)), times=times, seed=seed)
-    table = table.assign(core_seconds=core_seconds, failed=0)
+    table = table.join(trained)
     definitions = tables.definitions(table, times=times)
     definitions |= tables.identify_data({run.name: run.fingerprints for run in loaded})
     del definitions["(row)"]  # all rows are comparable
@@ -112,17 +115,17 @@ def _refuse_other_data(loaded: list[_Run]) -> None:
         raise ValueError(f"{'; '.join(faults)}: no difference can be told; name runs on the same data")
 
 
-def _measure(loaded: list[_Run]) -> tuple[dict[str, Measured], dict[str, float]]:
-    """Metrics and core-seconds of every model, by an id: the first of its runs, and its folder there. Names hold those
-    of the runs. A model that predicts exactly what another does, such as the linear model of runs on the same data,
-    appears once."""
+def _measure(loaded: list[_Run]) -> tuple[dict[str, Measured], pd.DataFrame]:
+    """Metrics of every model, its `core_seconds` (mean over seeds) and `failed`, by an id: the first of its runs, and
+    its folder there. Names hold those of the runs. A model that predicts exactly what another does, such as the linear
+    model of runs on the same data, appears once."""
     first = loaded[0]
     order, patients = first.corpus.notes["note"].iloc[first.corpus.rows("test")], results.test_patients(first.corpus)
     groups: dict[str, dict[int, _Run]] = {}
     for run in loaded:
         same = json.dumps(run.parameters.model_dump(exclude=IRRELEVANT_FOR_IDENTITY), sort_keys=True)
         groups.setdefault(same, {}).setdefault(run.parameters.training_seed, run)
-    measured, core_seconds = {}, {}
+    measured, trained = {}, {}
     for group in (list(seeds.values()) for seeds in groups.values()):
         by_run = [_models(run, order) for run in group]
         for place in by_run[0]:
@@ -138,16 +141,21 @@ def _measure(loaded: list[_Run]) -> tuple[dict[str, Measured], dict[str, float]]
                 key = f"{group[0].name}/{place}"
                 runs = ", ".join(run.name for run in group[: len(seeds)])
                 measured[key] = replace(found, name=f"{seeds[0].name} ({runs})")
-                core_seconds[key] = float(sum(model.core_seconds for model in seeds))
-    return measured, core_seconds
+                trained[key] = {
+                    "core_seconds": float(np.mean([model.core_seconds for model in seeds])),
+                    "failed": sum(model.failed for model in seeds),
+                }
+    return measured, pd.DataFrame(trained).T.astype({"failed": int})
 
 
 def _models(run: _Run, order: pd.Series) -> dict[str, _Model]:
     """The models of a run by their folders. order: ids of the test notes; another run may hold them in another one."""
-    gold = similarities.read_labels(run.folder / "filter.parquet", run.corpus, run.parameters)
+    gold = similarities.read_labels(run.folder, run.corpus, run.parameters)
     truth, rows = results.test_truth(run.corpus, gold), run.corpus.rows("test")
     places = pd.Index(run.corpus.notes["note"].iloc[rows]).get_indexer(order)
-    names = {variant.folder: variant.name for variant in variants.compared(run.parameters)}
+    compared = variants.compared(run.parameters)
+    names = {variant.folder: variant.name for variant in compared}
+    failed = Counter(diagnostics.failed_segments(run.folder, compared)["model"])
     models = {}
     for folder, name in (names | {linear_baseline.FOLDER: linear_baseline.LINEAR}).items():
         found = predictions.read(run.folder / folder / "predictions.parquet", run.corpus)
@@ -155,7 +163,7 @@ def _models(run: _Run, order: pd.Series) -> dict[str, _Model]:
         predicted = results.binarize(run.corpus, found, limits)
         mean_ap = score_metrics.mean_average_precision(truth, found.select(rows))
         seconds = run.core_seconds.get(folder, np.nan)
-        models[folder] = _Model(name, truth[places], predicted[places], mean_ap, seconds)
+        models[folder] = _Model(name, truth[places], predicted[places], mean_ap, seconds, failed[folder])
     return models
 
 

@@ -27,7 +27,7 @@ def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predic
     linear: predictions of the linear model, measured in place of the experiment's models, on its labels.
     """
     parameters = experiment.parameters
-    gold = similarities.read_labels(folder / "filter.parquet", corpus, parameters)
+    gold = similarities.read_labels(folder, corpus, parameters)
     truth = results.test_truth(corpus, gold)
     predicted, mean_ap = [], []
     for found in [linear] if linear else _predictions(folder, corpus, experiment, gold):
@@ -60,5 +60,5 @@ def oracle_mask(
     table = variants.segment_table(corpus, gold, segmentation="eta", eta=parameters.eta)
     segments = variants.segment_of_code(table, corpus)
     modelled = segments >= 0
-    holds = harmonic_weights.note_sources(sparse.csr_array(gold[rows][:, modelled]), segments[modelled])
+    holds = harmonic_weights.note_origins(sparse.csr_array(gold[rows][:, modelled]), segments[modelled])
     return holds[:, segments] & modelled

@@ -12,7 +12,7 @@ from shl_utils.evaluation import predictions, score_metrics
 from shl_utils.experiments import grid
 from shl_utils.experiments.ablation import Experiment
 from shl_utils.parameters import Parameters
-from shl_utils.training import variants
+from shl_utils.training import similarities, variants
 from shl_utils.training.variants import Variant
 
 
@@ -54,7 +54,7 @@ def choose(folder: Path, corpus: Corpus, experiments: list[Experiment]) -> tuple
 def _score(folder: Path, corpus: Corpus, variant: Variant) -> float:
     """Validation score on the labels that the variant's filter leaves there; test labels are not used."""
     validation = corpus.rows("validation")
-    truth = variants.training_labels(corpus, variant, folder)[validation].toarray()
+    truth = similarities.read_labels(folder, corpus, variant.parameters)[validation].toarray()
     return score_metrics.validation_score(truth, predictions.read_variant(folder, variant, corpus).select(validation))
 
 

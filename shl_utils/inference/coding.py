@@ -98,19 +98,6 @@ def load(folder: Path) -> Coder:
     return Coder(parameters, facts["private"], codes, tokenizer, known, parts.frozen, nets)
 
 
-def decoded(data: bytes, name: str, encoding: str) -> str:
-    """Text of the bytes of the note file `name`; ValueError for another encoding, with one that it may be in."""
-    from shl_utils.data import columns
-
-    codec = columns.checked(encoding)
-    try:
-        return data.decode(codec)
-    except UnicodeError:
-        pass
-    # raised here, so that the decoder's error, which contains the note, is not chained to this one
-    raise ValueError(f"{name} is not {encoding}: give `--encoding {columns.likely(data)}`, or what it was saved in")
-
-
 def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
     """All codes for one note with their probabilities, from the models of all segments; ValueError for a blank note.
 

@@ -28,12 +28,12 @@ def probabilities(text, encoder=None):
         text = re.sub(pattern, instead, text)
     for pattern in about["blanked"]:
         text = re.sub(pattern, lambda found: " " * len(found.group()), text)
-    seen = AutoTokenizer.from_pretrained(encoder)(
+    seen = AutoTokenizer.from_pretrained(encoder, truncation_side="right")(
         text, truncation=True, max_length=about["max_tokens"], return_tensors="pt"
     )
     found = {}
     for part, codes in about["segments"].items():
-        net = PeftModel.from_pretrained(AutoModel.from_pretrained(encoder), HERE / part).eval()
+        net = PeftModel.from_pretrained(AutoModel.from_pretrained(encoder, dtype=torch.float32), HERE / part).eval()
         head = load_file(HERE / part / "head.safetensors")
         with torch.no_grad():
             hidden = net(**seen).last_hidden_state[0]

@@ -10,7 +10,7 @@ import pandas as pd
 from shl_utils.inference.coding import Coded
 
 CAUTION = "Not for clinical use: a code is often given where the note denies it (notebook 08_one_note, exercise 1)."
-NEAR = 5  # codes below their threshold that are listed
+NEAR = 5  # codes that are not predicted and are listed
 STRANGE = 0.2  # share of unknown words above which a reader is warned
 
 
@@ -23,7 +23,7 @@ def as_dict(coded: Coded, text: str) -> dict[str, Any]:
 
 
 def text_of(coded: Coded, text: str, *, show: bool) -> str:
-    """For readers: the predicted codes with their most influential sentences, then the nearest others.
+    """For readers: the predicted codes with their most influential sentences, then the most probable of the others.
 
     show: whether to print the sentences themselves instead of their positions.
     """
@@ -41,7 +41,7 @@ def text_of(coded: Coded, text: str, *, show: bool) -> str:
         for start, end, without in line["sentences"]:
             place = text[start:end] if show else f"characters {start} to {end}"
             lines.append(f"{'':31}{without:.2f} without: {place}")
-    lines += ["", "the nearest below their thresholds", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
+    lines += ["", "the most probable of the others", *(_line(line) for _, line in rest.head(NEAR).iterrows())]
     return "\n".join(lines)
 
 

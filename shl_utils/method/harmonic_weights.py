@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 
-def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
+def note_origins(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(notes, segments + 1): of which segments (codes,) a note has labels (notes, codes); last, whether of none."""
     n_segments = int(segments.max()) + 1
     membership = sparse.csr_array(
@@ -17,25 +17,25 @@ def note_sources(labels: sparse.csr_array | NDArray, segments: NDArray[np.int64]
     return np.column_stack([holds, ~holds.any(axis=1)])
 
 
-def betas(sources: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
+def betas(origins: NDArray[np.bool_], segment: int) -> NDArray[np.float64]:
     """beta_{r,s} = N_r / N_s of every origin segment r for segment s, (segments + 1,).
 
-    N_s counts the notes with a code of s, N_r those without one but with a code of r. sources: from `note_sources`. An
+    N_s counts the notes with a code of s, N_r those without one but with a code of r. origins: from `note_origins`. An
     entry is 0 where no note comes from r, and for s itself. Raises ValueError if no note has a code of s.
     """
-    positive = sources[:, segment]
+    positive = origins[:, segment]
     if not positive.any():
         raise ValueError(f"segment {segment} has no training note: drop its codes")
-    return sources[~positive].sum(axis=0) / positive.sum()
+    return origins[~positive].sum(axis=0) / positive.sum()
 
 
-def inverse_betas(sources: NDArray[np.bool_]) -> NDArray[np.float64]:
+def inverse_betas(origins: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(segments, segments + 1): 1/beta_{r,s} of segment s (row) and origin segment r; NaN where no note is from r."""
-    rows = [betas(sources, s) for s in range(sources.shape[1] - 1)]
+    rows = [betas(origins, s) for s in range(origins.shape[1] - 1)]
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 
 
-def weights(sources: NDArray[np.bool_], segment: int, *, beta: str, largest: float = 0.0) -> NDArray[np.float64]:
+def weights(origins: NDArray[np.bool_], segment: int, *, beta: str, largest: float = 0.0) -> NDArray[np.float64]:
     """Weight of every training note for one segment, (notes,): 1 with a code of it, 1/beta without (negative notes).
 
     Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions.
@@ -49,15 +49,15 @@ def weights(sources: NDArray[np.bool_], segment: int, *, beta: str, largest: flo
     may follow what is accidental in them: `params/ablations/gradient_clipping.yaml` asks. The bound is ours, not the
     paper's.
     """
-    positive = sources[:, segment]
-    ratios = betas(sources, segment)
-    result = np.ones(len(sources))
+    positive = origins[:, segment]
+    ratios = betas(origins, segment)
+    result = np.ones(len(origins))
     if positive.all():
         return result
     present = ratios[ratios > 0]
     if beta == "R1":
         inverse = np.divide(1.0, ratios, out=np.zeros_like(ratios), where=ratios > 0)
-        negatives = sources[~positive]
+        negatives = origins[~positive]
         result[~positive] = negatives @ inverse / negatives.sum(axis=1)
     elif beta == "R2":
         result[~positive] = np.mean(1.0 / present)

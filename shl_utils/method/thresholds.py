@@ -93,7 +93,7 @@ def best(truth: NDArray, probabilities: NDArray) -> float:
         raise ValueError("validation has no positive label: no threshold can be chosen; use more notes")
     found = curve(truth, probabilities)
     f1 = np.where(found.scores > 0, found.f1, 0)
-    score = found.scores[np.argmax(f1)]
+    score = float(found.scores[np.argmax(f1)])  # in double precision, so that halves of neighbours are between them
     if not f1.any():
         return 1.0  # no threshold above 0 finds a positive
     # midway to the next lower score, so that rounding of the scores flips no prediction

@@ -228,7 +228,7 @@ def _(came_from: NDArray[np.bool_], chosen: str) -> Answer:
 
 @ANSWERS.add("04-guess")
 def _(by_bin: pd.DataFrame) -> Answer | None:
-    rare = by_bin[by_bin.index.get_level_values("group").isin(["1-4", "5-9"])]
+    rare = by_bin[by_bin.index.get_level_values("group").isin(["0", "1-4", "5-9"])]
     if not rare["positives"].sum():
         return None
     found = rare.assign(right=rare["micro_recall"] * rare["positives"]).groupby("model", sort=False)

@@ -17,7 +17,7 @@ from shl_utils.notebook.answers import ANSWERS, Answer
 RIGHT, WRONG, OPEN = ("✓", "#1a7f37"), ("✗", "#b35900"), ("…", "#57606a")  # mark, and colour of the box's edge
 KEY = "SHL_ANSWERS"  # a variable that shows every answer, for a teacher's key
 SAME = {"yes": ("y", "true"), "no": ("n", "false")}  # other spellings of a choice
-_missed: dict[str, set[str]] = {}  # wrong answers so far, by question
+_missed: dict[tuple[str, str], set[str]] = {}  # wrong answers so far, by question and what is right
 _guesses: dict[str, Any] = {}
 
 
@@ -63,7 +63,7 @@ def check(question: str, guess: Any, *known: Any) -> Feedback:
             return Feedback(OPEN, "Do you mean per cent? Write it in per cent.")
     if good:
         return Feedback(RIGHT, f"Right: {answer.shown}. {answer.why}", answered=True)
-    missed = _missed.setdefault(question, set())
+    missed = _missed.setdefault((question, answer.shown), set())
     missed.add(str(read))
     if len(missed) == 1:
         return Feedback(WRONG, f"{direction} {answer.hint} Try once more.")

@@ -16,19 +16,6 @@ from shl_utils.method.segmentation import segment
 from shl_utils.reporting.plots import BOUND, CHANCE, HATCHES, colours
 
 
-def explain_accuracy(scores: pd.DataFrame) -> str:
-    """Why accuracy does not favour a model that predicts no code here, if so; "" otherwise.
-
-    scores: from `label_metrics.trivial_baselines`.
-    """
-    if scores.loc["no code, ever", "accuracy"] > scores.loc["no code, ever", "micro-F1"]:
-        return ""
-    return (
-        "Here the illusion fails: every validation note has every code. Nothing can be chosen by such notes; take more "
-        "codes (`top_codes`, `min_notes`, `separator`)."
-    )
-
-
 def three_codes(counts: NDArray[np.int64], n_notes: int) -> dict[str, float]:
     """The most frequent code, the median one and the rarest, each with its share of the notes. counts: (codes,)."""
     ordered = np.sort(counts)[::-1] / n_notes
@@ -143,13 +130,13 @@ def _loss_and_gradient(loss, logits: Tensor, weight: float, given: dict[str, flo
     return torch.func.vmap(total)(logits).numpy(), len(logits) * moved.grad.numpy()
 
 
-def weights(sources: NDArray[np.bool_], beta: str, ax: Axes) -> Axes:
+def weights(origins: NDArray[np.bool_], beta: str, ax: Axes) -> Axes:
     """Plot of the weights of each segment's negatives: from the least to the largest, and their sum over that of the
-    positives. sources: (notes, segments + 1), from `harmonic_weights.note_sources`."""
-    n = sources.shape[1] - 1
+    positives. origins: (notes, segments + 1), from `harmonic_weights.note_origins`."""
+    n = origins.shape[1] - 1
     for s, colour in zip(range(n), colours(n)):
-        negatives = ~sources[:, s]
-        given = harmonic_weights.weights(sources, s, beta=beta)[negatives]
+        negatives = ~origins[:, s]
+        given = harmonic_weights.weights(origins, s, beta=beta)[negatives]
         if len(given) == 0:
             continue
         ax.plot([given.min(), given.max()], [s, s], color=colour, linestyle="-", linewidth=4)

@@ -47,10 +47,10 @@ def publish(name: str, files: Sequence[Path]) -> Path:
     known = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {"runs": {}}
     if "runs" not in known:
         raise ValueError(f"{target} holds what a bench measured: take another name")
-    new = {Path(outside(path)).with_suffix("").as_posix(): record(path) for path in files}
+    new = {Path(run["file"]).with_suffix("").as_posix(): run for run in map(record, files)}
     runs = dict(sorted((known["runs"] | new).items()))
-    alike = [(_without_seed(run["parameters"]), run["grids"]) for run in runs.values()]
-    if any(one != alike[0] for one in alike):
+    first, *others = ((run["parameters"] | {"seed": None}, run["grids"]) for run in runs.values())
+    if any(differ(*pair) for other in others for pair in zip(first, other)):
         remedy = f"take another name, or delete {target} and publish all anew"
         raise ValueError(f"{', '.join(runs)} differ in more than `seed`: {remedy}")
     if len({json.dumps(_names(run)) for run in runs.values()}) > 1:
@@ -133,10 +133,6 @@ def _said(parameters: Parameters) -> dict[str, Any]:
 def _grids(parameters: Parameters) -> dict[str, str]:
     """Digest of the grid's file as it is, by the parameter that names it."""
     return {"grid": storage.digest(grid.path_of(parameters.grid))}
-
-
-def _without_seed(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name != "seed"}
 
 
 def differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

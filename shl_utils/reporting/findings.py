@@ -86,7 +86,7 @@ def summarize_bins(table: pd.DataFrame) -> str:
     parts = []
     for name in dict.fromkeys((bins[0], bins[-1])):
         own = table[bins == name]
-        held, best = int(own["positives"].iloc[0]), own["micro_f1"].idxmax()[0]
+        held, best = int(own["positives"].iloc[0]), own["micro_f1"].idxmax()[0] if own["micro_f1"].any() else "no model"
         parts.append(f"{name} training notes ({held} positives): {best}, {100 * own['micro_f1'].max():.1f}")
     return f"The best micro-F1 of codes with {'; with '.join(parts)}."
 

@@ -76,11 +76,12 @@ def needs_kernel(cell: nbformat.NotebookNode) -> bool:
 
 def _pieces(text: str) -> Iterator[str]:
     """The paragraphs of a text in pieces that a slide holds, each under the text's heading."""
-    heading, piece = HEADING.match(text), ""
+    heading = match[0] if (match := HEADING.match(text)) else ""
+    piece = ""
     for paragraph in filter(None, text.split("\n\n")):
-        if piece and len(piece) + len(paragraph) > LONG:
+        if piece not in ("", heading) and len(piece) + len(paragraph) > LONG:
             yield piece
-            piece = heading[0] if heading else ""
+            piece = heading
         piece += "\n\n" * bool(piece) + paragraph
     if piece:
         yield piece

@@ -138,7 +138,7 @@ def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
             "gain": f"over {table.loc[table['reference'], 'row'].iloc[0]}, paired: both on the same draws",
             "p": results.definition_of_p(table, times=times),
             "mAP": score_metrics.DEFINITIONS["map"],
-            "core seconds": "seconds of training times cores, with all models that a row needs",
+            "core seconds": "seconds of training times cores, with all models that a row needs; mean over seeds",
             "(row)": "not comparable: not measured on all pairs of the labels that the source has",
         }
         | (failed if table["failed"].any() else {})

@@ -25,7 +25,7 @@ def write(folder: Path, parameters: Parameters, path: Path) -> None:
     descriptions."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation")
-    filtered = similarities.read_labels(folder / "filter.parquet", corpus, parameters)
+    filtered = similarities.read_labels(folder, corpus, parameters)
     counts = np.asarray(filtered[corpus.rows("train")].sum(axis=0)).astype(np.int64)
     models = {
         model.name: predictions.read_variant(folder, model, corpus).select(rows)

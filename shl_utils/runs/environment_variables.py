@@ -29,7 +29,7 @@ ON_RECORD = (
     *SHUT_OUT,
     *("TORCH", "PYTORCH_", "ATEN_", "CUDA", "CUBLAS_", "CUDNN_", "NVIDIA_", "NCCL_", "GLOO_", "HIP_", "ROCR_", "XLA_"),
     *("OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "VECLIB_", "BLIS_", "DNNL_", "ONEDNN_", "NPY_", "NUMEXPR_"),
-    *("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TOKENIZERS_", "USE_", "JOBLIB_", "LOKY_", "SKLEARN_", "SCIPY_"),
+    *("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "USE_", "JOBLIB_", "LOKY_", "SKLEARN_", "SCIPY_"),
     *("PYTHON", "IPYTHON", "MPL", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_", "MALLOC_"),
 )
 # Without these glibc returns memory to the system after each training step, and asks for it again at the next. So a

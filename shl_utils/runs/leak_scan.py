@@ -5,6 +5,7 @@ Text in pictures, and in files that are neither text nor Parquet, is not found.
 
 from __future__ import annotations
 
+import codecs
 import html
 import json
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 WORDS = 8  # consecutive words that a file shares with a note
 WORD = re.compile(r"[^\W_]+")
@@ -72,13 +74,15 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 def _texts(path: Path) -> Iterator[str]:
     """Texts of a file: strings of JSON and notebooks, HTML without tags, cells of Parquet, or else all of it."""
     if path.suffix == ".parquet":
-        table = pd.read_parquet(path)
-        yield from _strings(table.select_dtypes(exclude="number").to_numpy().ravel().tolist())
+        for column in pq.read_table(path).itercolumns():
+            if "string" in str(column.type):  # in lists and structs too
+                yield from _strings(column.to_pylist())
         return
     data = path.read_bytes()
-    if BINARY in data[:BLOCK]:
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes
+    if not wide and BINARY in data[:BLOCK]:
         return
-    text = data.decode("utf-8", errors="replace")
+    text = data.decode("utf-16" if wide else "utf-8", errors="replace")
     if path.suffix in (".ipynb", ".json", ".jsonl"):
         try:
             for line in text.splitlines() if path.suffix == ".jsonl" else [text]:

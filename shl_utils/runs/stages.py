@@ -279,7 +279,7 @@ def base_of(based_on: str, folder: Path) -> Path | None:
 def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> str:
     """Copy a done stage of the run in `base`, if its parameters and its earlier stages match; else return why not.
 
-    Returns "" after a copy. Models and states of the frozen layers, which `base` replaces only if it must, are linked.
+    Returns "" after a copy. States of the frozen layers, and models of stages not taken over, are linked.
     """
     stamp, state = stamps.read(base, stage), stamps.states(base, until=stage)[stage]
     if not state.done:
@@ -318,8 +318,8 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
     except OSError:  # another file system, or one without links
         link = False
     if not link:
-        target.unlink(missing_ok=True)
-        shutil.copy(source, target)
+        with storage.atomic(target) as partial:  # what is there at the next attempt is whole
+            shutil.copy(source, partial)
 
 
 def forget(folder: Path, stage: str) -> None:

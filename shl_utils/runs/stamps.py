@@ -145,12 +145,16 @@ def identity(stamp: Stamp) -> dict[str, str]:
 def is_shown(folder: Path, stage: str) -> bool:
     """Whether the executed notebook shows the stage's current result; True if there is no notebook.
 
-    The stage may have been run by hand since, with other results or other code.
+    The stage may have been run by hand since, with other results or other code, or the notebook's writing cut short.
     """
     path, stamp = folder / "notebooks" / f"{stage}.ipynb", read(folder, stage)
     if not path.exists():
         return True
-    return bool(stamp) and json.loads(path.read_text(encoding="utf-8"))["metadata"].get(SHOWN) == identity(stamp)
+    try:
+        shown = json.loads(path.read_text(encoding="utf-8"))["metadata"].get(SHOWN)
+    except ValueError:
+        return False
+    return bool(stamp) and shown == identity(stamp)
 
 
 def assignments(parameters: dict[str, Any]) -> str:

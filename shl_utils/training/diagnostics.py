@@ -11,7 +11,7 @@ from shl_utils.training import variants
 from shl_utils.training.segment_record import SegmentRecord
 from shl_utils.training.variants import Variant
 
-DIVERGED = "weights that are no longer numbers"
+DIVERGED = "loss or weights that are no longer numbers"
 NO_FALL = "loss never below that of the first epoch"
 BLIND = "no better than the codes' frequencies"
 

@@ -20,7 +20,7 @@ from shl_utils.method import harmonic_weights, loss_factory, losses
 from shl_utils.method.extensions import initialization
 from shl_utils.parameters import Parameters, training_parameters
 from shl_utils.runs import dependencies, mixed_precision, storage
-from shl_utils.training import segment_model, variants
+from shl_utils.training import segment_model, similarities, variants
 from shl_utils.training.sampling import TrainingSet
 from shl_utils.training.segment_record import SegmentRecord
 from shl_utils.training.variants import Variant
@@ -71,8 +71,8 @@ class Plan:
         parameters, weights = self.variant.parameters, np.ones(self.labels.shape[0])
         if LOSSES[parameters.loss].harmonic:
             largest = parameters.max_negative_weight
-            weights[self.train] = harmonic_weights.weights(self.sources, k, beta=parameters.beta, largest=largest)
-        positive = self.sources[:, k]
+            weights[self.train] = harmonic_weights.weights(self.origins, k, beta=parameters.beta, largest=largest)
+        positive = self.origins[:, k]
         found = TrainingSet(
             self.train[positive],
             self.train[~positive],
@@ -83,10 +83,10 @@ class Plan:
         return found.repeated(batch_size=parameters.batch_size, min_steps=parameters.min_steps)
 
     @cached_property
-    def sources(self) -> NDArray[np.bool_]:
-        """Of which segments each training note has labels, see `harmonic_weights.note_sources`."""
+    def origins(self) -> NDArray[np.bool_]:
+        """Of which segments each training note has labels, see `harmonic_weights.note_origins`."""
         modelled = self.segments >= 0
-        return harmonic_weights.note_sources(self.labels[self.train][:, modelled], self.segments[modelled])
+        return harmonic_weights.note_origins(self.labels[self.train][:, modelled], self.segments[modelled])
 
     def derived(self, k: int) -> dict[str, dict[str, float] | float]:
         """Values that the loss of segment `k` derives from the training labels, by argument name, for the record.
@@ -116,7 +116,7 @@ def plan(folder: Path, wanted: Iterable[Variant], corpus: Corpus) -> Iterator[Pl
     """Yield one plan per variant."""
     digest, train = storage.digest(folder / "corpus.parquet"), corpus.rows("train")
     for variant in wanted:
-        labels = variants.training_labels(corpus, variant, folder)
+        labels = similarities.read_labels(folder, corpus, variant.parameters)
         segments = variants.segment_of_code(variants.read_segments(folder, variant), corpus)
         place = folder / variant.folder / "segments"
         place.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def fit(
     for epoch in range(len(state.history), task.epochs):
         facts = _epoch(training, on_step)
         weights = trainable_weights(net)
-        if not all(values.isfinite().all() for values in weights.values()):
+        # in fp16 no step follows such a loss, so that the weights stay numbers
+        if not math.isfinite(facts["loss"]) or not all(values.isfinite().all() for values in weights.values()):
             state.history.append({"epoch": epoch, "loss": None, "validation_ap": None})
             break
         state.add(facts, _validate(net, task, accelerator), weights)

@@ -1,4 +1,4 @@
-"""The label filter, the paper's step 1: a code stays a label of a note only if its description resembles the note."""
+"""Similarities of notes and descriptions of codes, kept in a run's folder, and the labels that the filter leaves."""
 
 from __future__ import annotations
 
@@ -95,11 +95,12 @@ def write(table: pd.DataFrame, corpus: Corpus, path: Path) -> None:
     named.to_parquet(path, index=False)
 
 
-def read_labels(path: Path, corpus: Corpus, parameters: Parameters) -> sparse.csr_array:
-    """Labels (notes, codes), float32 0 or 1, that the filter keeps by `parameters` and the similarities in `path`."""
+def read_labels(folder: Path, corpus: Corpus, parameters: Parameters) -> sparse.csr_array:
+    """Labels (notes, codes), float32 0 or 1, that the filter keeps by `parameters` and by the similarities in a run's
+    folder. Training and every choice use them; test metrics use labels of their own."""
     if parameters.filter_labels == "none":
         return corpus.labels
-    named = pd.read_parquet(path, columns=["note", "code", "similarity"])
+    named = pd.read_parquet(folder / "filter.parquet", columns=["note", "code", "similarity"])
     rows = pd.Index(corpus.notes["note"]).get_indexer(named["note"])
     columns = pd.Index(corpus.codes["code"]).get_indexer(named["code"])
     table, _ = label_filter.apply(named.assign(note=rows, code=columns), corpus.split, parameters)

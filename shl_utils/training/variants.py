@@ -84,11 +84,6 @@ def inactive_parameters(parameters: Parameters) -> set[str]:
     return unused
 
 
-def training_labels(corpus: Corpus, variant: Variant, run_folder: Path) -> sparse.csr_array:
-    """(notes, codes): the labels that training and every choice use. Test metrics use labels of their own."""
-    return similarities.read_labels(run_folder / "filter.parquet", corpus, variant.parameters)
-
-
 def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str, eta: float) -> pd.DataFrame:
     """One row per code with a training note: `code`, `description`, `train_count`, `segment` (0 holds the rarest)."""
     counts = np.asarray(labels[corpus.rows("train")].sum(axis=0)).astype(int)
@@ -101,8 +96,8 @@ def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str
 def write_segments(run_folder: Path, corpus: Corpus, wanted: list[Variant]) -> None:
     """Write `segments.parquet` into the folder of every variant; for the main variant, 02_segment does so."""
     for variant in wanted:
-        labels = training_labels(corpus, variant, run_folder)
         parameters = variant.parameters
+        labels = similarities.read_labels(run_folder, corpus, parameters)
         table = segment_table(corpus, labels, segmentation=parameters.segmentation, eta=parameters.eta)
         (run_folder / variant.folder).mkdir(parents=True, exist_ok=True)
         table.to_parquet(run_folder / variant.folder / "segments.parquet", index=False)

@@ -16,11 +16,11 @@ def lists(folder, **splits):
 
 
 def test_lists_of_admissions(tmp_path):
-    files = lists(tmp_path, train=[100003, 100001], validation=[100002], test=[199999])
+    files = lists(tmp_path, train=[100003, 100001], validation=[100002], test=[100004, 199999])
     found, counted = published_split.apply(NOTES, files)
-    assert found["note"].tolist() == ["100001", "100002", "100003"]
-    assert found["split"].tolist() == ["train", "validation", "train"]
-    assert list(counted.values()) == [1, 1]
+    assert found["note"].tolist() == ["100001", "100002", "100003", "100004"]
+    assert found["split"].tolist() == ["train", "validation", "train", "test"]
+    assert list(counted.values()) == [0, 1]
 
 
 @pytest.mark.parametrize("kind", ["feather", "parquet", "csv"])
@@ -47,7 +47,7 @@ def test_without_files_the_notes_stay_as_they_are():
         ("", "is empty"),
         ("100001\n100001\n", "1 ids occur twice"),
         ("hadm_id,split\n100001,train\n", "line 1: one id is expected per line"),
-        ("5\n6\n", "none of the 3 ids is that of a note"),
+        ("5\n6\n", "no id of train or test is that of a note"),
     ],
 )
 def test_a_wrong_list_is_named(tmp_path, text, message):
@@ -55,6 +55,11 @@ def test_a_wrong_list_is_named(tmp_path, text, message):
     (tmp_path / "train_full_hadm_ids.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         published_split.apply(NOTES, files)
+
+
+def test_a_list_of_another_release_is_refused_beside_right_ones(tmp_path):
+    with pytest.raises(ValueError, match="no id of validation is that of a note"):
+        published_split.apply(NOTES, lists(tmp_path, train=[100001], validation=[5, 6], test=[100002]))
 
 
 def test_a_note_in_two_splits_is_refused(tmp_path):

@@ -11,6 +11,7 @@ from shl_utils.encoder import encoder, weight_files
 from shl_utils.evaluation import cost, disk
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import findings
+from shl_utils.training import variants
 from shl_utils.training.segment_record import SegmentRecord
 
 pytestmark = pytest.mark.slow
@@ -42,12 +43,12 @@ def test_segments_against_one_model_by_hand():
     lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
     lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], disk_mb=1)
     a_note = pd.Series({"frozen": 5.0, "trained": 2.0})
-    ratios = cost.against_one(lines, a_note, notes=20)
+    ratios = cost.against_one(lines, a_note, notes=20, reference="reference")
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]
     said = "2 models instead of the one plain BCE model: 2.0 times the notes seen in training, 1.4 "
     assert findings.summarize_costs(ratios).startswith(said)
-    alone = cost.against_one(lines[:1], a_note, notes=20)
-    assert alone.tolist() == [1, 1, 1, 1], "a main model that is the reference"
+    alone = cost.against_one(lines, a_note, notes=20, reference=variants.MAIN)
+    assert alone.tolist() == [1, 1, 1, 1], "a main model that is the reference, beside one of earlier parameters"
     assert findings.summarize_costs(alone * [1, 2, 2, 2]).startswith(
         "One model instead of the one plain BCE model: 2.0 "
     )

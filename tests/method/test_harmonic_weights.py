@@ -27,13 +27,13 @@ LABELS = sparse.csr_array(
 
 
 def test_sources_of_notes():
-    sources = harmonic_weights.note_sources(LABELS, SEGMENTS)
-    assert sources.sum(axis=0).tolist() == [2, 4, 2, 1]
-    assert sources[4].tolist() == [False, True, True, False]
+    origins = harmonic_weights.note_origins(LABELS, SEGMENTS)
+    assert origins.sum(axis=0).tolist() == [2, 4, 2, 1]
+    assert origins[4].tolist() == [False, True, True, False]
 
 
 def test_betas_by_hand():
-    assert harmonic_weights.betas(harmonic_weights.note_sources(LABELS, SEGMENTS), 0).tolist() == [0, 1.5, 1.0, 0.5]
+    assert harmonic_weights.betas(harmonic_weights.note_origins(LABELS, SEGMENTS), 0).tolist() == [0, 1.5, 1.0, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def test_betas_by_hand():
     ],
 )
 def test_weights_by_hand(beta, expected):
-    sources = harmonic_weights.note_sources(LABELS, SEGMENTS)
-    assert harmonic_weights.weights(sources, 0, beta=beta).tolist() == pytest.approx(expected)
+    origins = harmonic_weights.note_origins(LABELS, SEGMENTS)
+    assert harmonic_weights.weights(origins, 0, beta=beta).tolist() == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=40).filter(lambda s: 0 in s))
-def test_r1_gives_each_source_the_weight_of_the_positives(source_of_note):
+def test_r1_gives_each_source_the_weight_of_the_positives(origin_of_note):
     # notes from one source each; source 3 is "no code"
-    sources = np.eye(4, dtype=bool)[source_of_note]
-    weights = harmonic_weights.weights(sources, 0, beta="R1")
-    positives = source_of_note.count(0)
-    for r in set(source_of_note):
-        assert weights[np.array(source_of_note) == r].sum() == pytest.approx(positives)
+    origins = np.eye(4, dtype=bool)[origin_of_note]
+    weights = harmonic_weights.weights(origins, 0, beta="R1")
+    positives = origin_of_note.count(0)
+    for r in set(origin_of_note):
+        assert weights[np.array(origin_of_note) == r].sum() == pytest.approx(positives)
 
 
 @given(st.integers(1, 5), st.integers(0, 30), st.sampled_from(["R1", "R2", "R3"]))
@@ -64,17 +64,17 @@ def test_any_mix_is_finite_and_positive(n_segments, seed, beta):
     rng = np.random.default_rng(seed)
     labels = sparse.csr_array((rng.random((30, n_segments + 2)) < 0.2).astype(float))
     segments = np.append(np.arange(n_segments), [0, n_segments - 1])
-    sources = harmonic_weights.note_sources(labels, segments)
-    for s in np.flatnonzero(sources[:, :-1].any(axis=0)):
-        weights = harmonic_weights.weights(sources, s, beta=beta)
+    origins = harmonic_weights.note_origins(labels, segments)
+    for s in np.flatnonzero(origins[:, :-1].any(axis=0)):
+        weights = harmonic_weights.weights(origins, s, beta=beta)
         assert np.isfinite(weights).all()
         assert (weights > 0).all()
-        assert (weights[sources[:, s]] == 1).all()
+        assert (weights[origins[:, s]] == 1).all()
 
 
 def test_a_cap_holds_negatives_only():
-    sources = harmonic_weights.note_sources(LABELS, SEGMENTS)
-    capped = harmonic_weights.weights(sources, 0, beta="R1", largest=0.7)
+    origins = harmonic_weights.note_origins(LABELS, SEGMENTS)
+    capped = harmonic_weights.weights(origins, 0, beta="R1", largest=0.7)
     assert capped.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7])
 
 

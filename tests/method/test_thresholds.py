@@ -95,6 +95,11 @@ def test_best_threshold_is_that_of_the_whole_curve(seed, levels):
     assert np.isclose(thresholds.best(truth, scores), equals).any()
 
 
+def test_a_threshold_lies_between_neighbours():
+    scores = np.array([[np.nextafter(np.float32(0.5), np.float32(1)), 0.5]], dtype=np.float32)
+    assert (scores >= np.array([thresholds.best(np.array([[1, 0]]), scores)])).tolist() == [[True, False]]
+
+
 def test_a_threshold_needs_positives():
     with pytest.raises(ValueError, match="validation has no positive label"):
         thresholds.best(np.zeros((3, 2), int), np.ones((3, 2)))

@@ -69,6 +69,13 @@ def test_a_first_miss_gets_a_hint_and_a_second_the_answer():
     assert (right.kind, right.text) == (RIGHT, "Right: 97.9 %. why")
 
 
+def test_another_choice_is_another_question():
+    counts = np.array([3, 40, 41, 100])
+    assert exercises.check("00-2", 20, counts, 40).kind == WRONG
+    assert not exercises.check("00-2", 20, counts, 100).answered
+    assert exercises.check("00-2", 30, counts, 100).answered
+
+
 def test_what_cannot_be_meant_is_asked_for_and_no_miss():
     assert exercises.check("share", 0.98).text == "Do you mean per cent? Write it in per cent."
     assert exercises.check("share", "nearly all").text == "Write a number."
@@ -133,3 +140,8 @@ def test_answers_by_hand():
     assert ANSWERS["04-1"](-0.01, 0.02).right == "no"
     assert ANSWERS["04-3"](10, 20).right == "fewer"
     assert ANSWERS["02-guess"]().right == 7
+    groups = pd.MultiIndex.from_product([["a", "b"], ["0", "1-4", "50-99"]], names=["model", "group"])
+    by_bin = pd.DataFrame(
+        {"positives": [5, 5, 9] * 2, "false_positives": 0, "micro_recall": [0, 0.2, 1, 0, 0.4, 1]}, groups
+    )
+    assert ANSWERS["04-guess"](by_bin).why.startswith("Micro-F1 there: a 18.2, b 33.3."), "10 positives, 1 or 2 found"

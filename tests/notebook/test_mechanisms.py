@@ -54,15 +54,15 @@ def test_who_finds_divides_the_true_pairs():
 
 def test_the_sums_of_weights_stay_within_the_figure_when_beta_changes():
     """The layout is made for the first beta alone."""
-    sources = np.zeros((400, 4), bool)
+    origins = np.zeros((400, 4), bool)
     for number, share in enumerate((0.02, 0.3, 0.9)):
-        sources[: int(400 * share), number] = True
-    sources[-3:, 0] = True
-    sources[:, 3] = ~sources.any(axis=1)
+        origins[: int(400 * share), number] = True
+    origins[-3:, 0] = True
+    origins[:, 3] = ~origins.any(axis=1)
     picture, ax = plots.plt.subplots(figsize=(8, 4), layout="constrained")
     for beta in ("R1", "R2", "R3"):
         ax.clear()
-        mechanisms.weights(sources, beta, ax)
+        mechanisms.weights(origins, beta, ax)
         picture.canvas.draw()
         picture.set_layout_engine("none")
         texts = [text.get_window_extent() for text in ax.texts]

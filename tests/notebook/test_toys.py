@@ -30,13 +30,13 @@ def test_the_toy_s_segments_are_those_of_eta():
 
 
 def test_the_toy_s_weights_are_those_of_the_text():
-    sources = harmonic_weights.note_sources(toys.toy_labels().to_numpy(), toys.TOY_SEGMENTS)
-    inverse = harmonic_weights.inverse_betas(sources)
+    origins = harmonic_weights.note_origins(toys.toy_labels().to_numpy(), toys.TOY_SEGMENTS)
+    inverse = harmonic_weights.inverse_betas(origins)
     assert inverse[0, 1:3].tolist() == pytest.approx([3 / 9, 3 / 11])
     assert inverse[2, 1] == pytest.approx(14 / 6), "of the six notes without a cough each has a fracture or a fever"
     assert np.isnan(inverse[2, 0]), "and none has a code of segment 0 alone"
-    both = sources[:, 1] & sources[:, 2] & ~sources[:, 0]
-    assert harmonic_weights.weights(sources, 0, beta="R1")[both] == pytest.approx((3 / 9 + 3 / 11) / 2)
+    both = origins[:, 1] & origins[:, 2] & ~origins[:, 0]
+    assert harmonic_weights.weights(origins, 0, beta="R1")[both] == pytest.approx((3 / 9 + 3 / 11) / 2)
 
 
 def test_the_toy_s_filter_keeps_what_is_denied_before_what_is_there():

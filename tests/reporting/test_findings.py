@@ -24,6 +24,7 @@ def test_the_lessons_sentences_are_computed():
         "The best micro-F1 of codes with 1 to 4 training notes (3 positives): b, 20.0; with 10 to 49 training notes "
         "(50 positives): a, 70.0."
     )
+    assert "(3 positives): no model, 0.0" in findings.summarize_bins(by_bin.assign(micro_f1=0.0))
     table = pd.DataFrame({"segment": [0, 0, 1], "train_count": [3, 4, 1363]})
     said = findings.summarize_segments(table)
     assert said.startswith("2 segments: from 2 codes of 3 to 4 training notes to 1 code of 1,363 training notes.")

@@ -10,6 +10,8 @@ def test_a_long_text_is_on_several_slides_under_its_heading():
     cells = [new_markdown_cell(f"## Training\n\n{first}\n\n{second}\n\n{third}")]
     shown = [cell.source for cell in slides.shown(cells)]
     assert shown == [f"## Training\n\n{first}\n\n{second}", f"## Training\n\n{third}"]
+    whole = f"## Training\n\n{'d' * slides.LONG}"
+    assert [cell.source for cell in slides.shown([new_markdown_cell(whole)])] == [whole], "no heading by itself"
     cells = [new_markdown_cell(text) for text in (f"## Training\n\n{first}", second, third)]
     kinds = [cell.metadata["slideshow"]["slide_type"] for cell in slides.as_slides(list(slides.shown(cells)))]
     assert kinds == ["slide", "-", "subslide"]

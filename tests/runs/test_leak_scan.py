@@ -42,6 +42,7 @@ def run(tmp_path):
         ("m.json", json.dumps({"text": NOTE})),
         ("broken.json", f"{{ {NOTE}"),
         ("latin.txt", NOTE.encode("latin-1")),
+        ("wide.txt", NOTE.encode("utf-16")),
         ("lines.jsonl", "\n".join(json.dumps({"text": text}) for text in ("x", NOTE.replace(" ", "\n")))),
         ("shown.ipynb", json.dumps({"text": f"WBC < 1.0, {PART}, SBP > 180"})),
         ("corpus.parquet.txt", NOTE),
@@ -63,8 +64,9 @@ def test_a_corpus_that_was_copied_elsewhere_is_found(run, tmp_path):
     assert leak.file == tmp_path / "share" / "corpus.parquet"
 
 
-def test_text_in_a_table_is_found(run, tmp_path):
-    pd.DataFrame({"n": [1], "words": [NOTE]}).to_parquet(tmp_path / "t.parquet")
+@pytest.mark.parametrize("table", [{"words": [NOTE]}, {"words": [[PART, "x"]]}, pd.DataFrame({"n": 1}, index=[NOTE])])
+def test_text_in_a_table_is_found(run, tmp_path, table):
+    pd.DataFrame(table).to_parquet(tmp_path / "t.parquet")
     assert leak_scan.find_leaks([tmp_path / "t.parquet"], [run])
 
 

@@ -52,6 +52,19 @@ def test_a_failure_is_forgotten_once_the_stage_is_done(folder):
     assert states(folder)[3] == "outdated"
 
 
+def test_a_notebook_whose_writing_was_cut_short_shows_nothing(folder):
+    path = folder / "notebooks" / f"{STAGES[0]}.ipynb"
+    path.parent.mkdir()
+    path.write_text("")
+    assert not stamps.is_shown(folder, STAGES[0])
+
+
+def test_what_a_bench_runs_is_no_run_of_its_own(folder, command, monkeypatch):
+    (folder / "bench" / "sizes" / "1000" / "run" / "stages").mkdir(parents=True)
+    monkeypatch.setenv("SHL_RUNS", str(folder.parent))
+    assert [run["run"] for run in json.loads(command("status", "--json").stdout)] == ["r"]
+
+
 def test_metrics_of_an_earlier_state_are_left_out(folder):
     row = dict.fromkeys(status.METRICS, 0.5)
     storage.write_json(folder / "metrics.json", {"models": {"m": row}})

@@ -91,7 +91,7 @@ def test_what_is_written_is_read_back(tmp_path):
     corpus = Corpus(notes, pd.DataFrame({"code": ["x", "y"], "description": ["x", "y"]}))
     kept, _ = label_filter.apply(table(), SPLIT, settings())
     similarities.write(kept, corpus, tmp_path / "filter.parquet")
-    labels = similarities.read_labels(tmp_path / "filter.parquet", corpus, settings())
+    labels = similarities.read_labels(tmp_path, corpus, settings())
     assert labels.toarray().tolist() == [[1, 0], [1, 0], [1, 0], [1, 0]]
     assert corpus.labels.toarray().tolist() == [[1, 1], [1, 0], [1, 0], [1, 0]]
 

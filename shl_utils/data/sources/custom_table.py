@@ -84,7 +84,7 @@ def load(
     encoding: str,
     descriptions: Path | None,
 ) -> RawCorpus:
-    """Read columns id, text and codes, and optionally group, split and description; no other column is read.
+    """Read columns id, text and codes, and optionally group, split and description; no other column is used.
 
     column_names: the file's own names, where they differ; a column that is named there must exist.
     separator: between the codes of a note, unless the cell is a list. A cell of text may also be a list as JSON, Python

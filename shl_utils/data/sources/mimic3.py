@@ -48,7 +48,7 @@ EXPECTED = {
 
 @SOURCES.add(private=True, needs={"folder": "the folder that holds NOTEEVENTS.csv.gz and the rest"})
 def mimic3(parameters: Parameters, run_folder: Path) -> RawCorpus:
-    return load(Path(parameters.folder))
+    return load(Path(parameters.folder), spill=run_folder)
 
 
 def files(parameters: Parameters) -> list[Path]:
@@ -56,16 +56,17 @@ def files(parameters: Parameters) -> list[Path]:
     return list(physionet.find_files([Path(parameters.folder)], COLUMNS, DOWNLOAD).values())
 
 
-def load(folder: Path, *, generated: bool = False) -> RawCorpus:
+def load(folder: Path, *, generated: bool = False, spill: Path | None = None) -> RawCorpus:
     """Read the six tables NAME.csv or NAME.csv.gz in `folder` (names and headers in upper or lower case).
 
     One note per admission: its reports, then its addenda, each by CHARTDATE, CHARTTIME and ROW_ID. They are joined by a
     line break and otherwise unchanged. `note` is the HADM_ID, `group` the SUBJECT_ID.
-    generated: the tables are not MIMIC's own, so identifiers outside MIMIC's ranges are accepted.
+    generated: the tables are not MIMIC's own, so identifiers outside MIMIC's ranges are accepted. spill: as in
+    `open_tables`.
     Raises FileNotFoundError for what is missing, ValueError for what is damaged or cannot be MIMIC-III. Where possible
     this is before the notes are parsed; the check of a gzip file reads it once.
     """
-    with physionet.open_tables([folder], COLUMNS, DOWNLOAD) as tables:
+    with physionet.open_tables([folder], COLUMNS, DOWNLOAD, spill=spill) as tables:
         titles = mimic.read_titles(tables, version=9)
         codes = mimic.read_codes(tables, version=9)
         mimic.read_admissions(tables, {} if generated else IDENTIFIERS)

@@ -66,7 +66,7 @@ PUBLISHED = {9: 209_326, 10: 122_279}  # notes with such a code, of v2.2, in the
     },
 )
 def mimic4(parameters: Parameters, run_folder: Path) -> RawCorpus:
-    return load(*_folders(parameters), version=parameters.icd_version)
+    return load(*_folders(parameters), version=parameters.icd_version, spill=run_folder)
 
 
 def files(parameters: Parameters) -> list[Path]:
@@ -83,17 +83,18 @@ def _places(folder: Path, notes_folder: Path) -> list[Path]:
     return [folder, folder / "hosp", folder / "note", notes_folder, notes_folder / "note"]
 
 
-def load(folder: Path, notes_folder: Path, *, version: int) -> RawCorpus:
+def load(folder: Path, notes_folder: Path, *, version: int, spill: Path | None = None) -> RawCorpus:
     """Read the five `hosp` tables and `discharge`, each NAME.csv or NAME.csv.gz.
 
     folder: the one with the tables, or with hosp/. notes_folder: the one with discharge, or with note/; it may be
-    `folder`. version: 9 or 10, the ICD version whose codes are read; stays without any are excluded.
+    `folder`. version: 9 or 10, the ICD version whose codes are read; stays without any are excluded. spill: as in
+    `physionet.open_tables`.
     One note per admission: its summaries, then its addenda, each by NOTE_SEQ. They are joined by a line break and
     otherwise unchanged. `note` is the hadm_id, `group` the subject_id. Raises as `mimic3.load` does.
     """
     if not notes_folder.is_dir():
         raise FileNotFoundError(f"{notes_folder} is not a folder: set `notes_folder` to that of note/, or {DOWNLOAD}")
-    with physionet.open_tables(_places(folder, notes_folder), COLUMNS, DOWNLOAD) as tables:
+    with physionet.open_tables(_places(folder, notes_folder), COLUMNS, DOWNLOAD, spill=spill) as tables:
         titles = mimic.read_titles(tables, version=version)
         codes = mimic.read_codes(tables, version=version)
         if codes.empty:

@@ -79,7 +79,7 @@ class Tables:
             long = "aximum line size" in str(error)
         # Raised outside the except block: DuckDB's message, which quotes lines, must not be kept as __context__.
         if full:
-            raise ValueError(f"{path} needs more than {MEMORY_LIMIT} and the free space of the temporary folder")
+            raise ValueError(f"{path} needs more than {MEMORY_LIMIT} and the free space of the run's folder")
         if encoded:
             raise ValueError(f"{path} is not utf-8, as PhysioNet ships it, but saved in another encoding: {AGAIN}")
         if long:
@@ -125,9 +125,12 @@ class Tables:
 
 
 @contextmanager
-def open_tables(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str) -> Iterator[Tables]:
+def open_tables(
+    folders: Sequence[Path], columns: dict[str, tuple[str, ...]], download: str, *, spill: Path | None = None
+) -> Iterator[Tables]:
     """The tables named by `columns`, from whichever folder has them, checked to be complete and to have these columns.
 
+    spill: folder for notes that do not fit into MEMORY_LIMIT, such as the run's; default: the system's temporary one.
     Raises FileNotFoundError for what is missing, ValueError for what is damaged.
     """
     found = find_files(folders, columns, download)
@@ -135,8 +138,8 @@ def open_tables(folders: Sequence[Path], columns: dict[str, tuple[str, ...]], do
         if path.suffix.lower() == ".gz":
             _check_gzip(path)
         _check_header(path, columns[name], download)
-    with tempfile.TemporaryDirectory(prefix="shl-") as spill:
-        limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": spill}
+    with tempfile.TemporaryDirectory(dir=spill, suffix=".part") as kept:  # `shl clean` removes what a kill leaves
+        limits = {"memory_limit": MEMORY_LIMIT, "threads": THREADS, "temp_directory": kept}
         with duckdb.connect(config=limits) as db:
             db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # for `progress`
             yield Tables(db, found, columns, download)

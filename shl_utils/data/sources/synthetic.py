@@ -11,7 +11,6 @@ import csv
 import gzip
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -25,6 +24,7 @@ from shl_utils.data.raw_corpus import SOURCES, RawCorpus
 from shl_utils.data.sources import icd, mimic3
 from shl_utils.data.sources.synthetic_text import FRAME, LONG, Parts, Writer, paraphrases
 from shl_utils.parameters import Parameters
+from shl_utils.runs import storage
 
 GENERATOR = "shl_utils.sources.synthetic"  # identifies tables of this kind, whatever the module is called
 VERSION = 1  # part of GENERATOR.json: raise it with every change of the tables
@@ -84,7 +84,8 @@ def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
     stamp |= {"full": True} if full else {}
     if _holds(folder, stamp):
         return
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    storage.remove(draft)  # of a killed process of this number
     draft.mkdir(parents=True)
     try:
         _write_tables(draft, notes, seed, full)
@@ -93,7 +94,7 @@ def write(folder: Path, *, notes: int, seed: int, full: bool = False) -> None:
             folder.rmdir()  # fails unless empty
         draft.rename(folder)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        storage.remove(draft)
 
 
 def _holds(folder: Path, stamp: dict[str, object]) -> bool:

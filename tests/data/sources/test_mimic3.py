@@ -171,6 +171,15 @@ def test_what_macos_and_spreadsheets_leave_beside_the_tables_is_no_table(tmp_pat
     assert len(mimic3.load(folder).notes) == 3
 
 
+def test_notes_that_do_not_fit_into_memory_stay_in_the_runs_folder(tmp_path):
+    folder, run = save(tmp_path / "m", tables_3()), tmp_path / "run"
+    run.mkdir()
+    with physionet.open_tables([folder], mimic3.COLUMNS, mimic3.DOWNLOAD, spill=run) as tables:
+        (kept,) = run.glob("*.part")
+        assert tables.db.execute("SELECT current_setting('temp_directory')").fetchone() == (str(kept),)
+    assert not any(run.iterdir())
+
+
 def test_codes_of_the_open_demo(open_data):
     folder = open_data / "mimic3_demo_tables"
     if not folder.is_dir():
