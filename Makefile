@@ -13,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/shl run params/demo.yaml
 
 # `make test` leaves out the long tests: runs that are killed and resumed, each source through all stages
-test-all: CHOSEN :=
+test-all: CHOSEN := --no-loadscope-reorder  # `tests/conftest.py` has an order of its own
 test: CHOSEN := -m "not long"
 test test-all: $(INSTALLED)-test
 	$(BIN)/shl fetch openi

@@ -194,19 +194,25 @@ def test_tables_of_slides_fit_and_every_slide_is_reached_by_one_key(browser, tmp
     assert all(0.5 <= zoom < 1 for zoom in shrunk), shrunk
 
 
-@pytest.mark.parametrize(("width", "scheme"), list(itertools.product((400, 1366), ("light", "dark"))))
-def test_a_slider_of_a_page_shows_frames(browser, tmp_path, width, scheme):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_markdown_cell("# A page"), nbformat.v4.new_code_cell(SLIDERS_OF_A_PAGE)]
     )
     NotebookClient(notebook).execute()
-    notebook_html.write_page(notebook, tmp_path / "page.html")
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    notebook_html.write_page(notebook, path)
+    return path
+
+
+@pytest.mark.parametrize(("width", "scheme"), list(itertools.product((400, 1366), ("light", "dark"))))
+def test_a_slider_of_a_page_shows_frames(browser, page, width, scheme):
     browser.set_window_size(width, 900)
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
     try:
-        browser.get((tmp_path / "page.html").as_uri())
+        browser.get(page.as_uri())
         n, kind = browser.find_elements(By.CSS_SELECTOR, ".frames input")
         image = browser.find_element(By.CSS_SELECTOR, ".frames img")
         assert image.get_attribute("alt") == "1 a."

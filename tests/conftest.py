@@ -1,16 +1,19 @@
-"""Shared by the slow tests: a small run folder of real reports, and slow and long tests last."""
+"""Shared by the tests: small runs on real reports, `shl` as a command, and the order of the tests."""
 
 import dataclasses
 import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import hypothesis
 import pytest
 from filelock import FileLock
+from nbformat.v4 import new_markdown_cell, new_notebook
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # those side by side share the cores; said before torch is imported
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
@@ -30,6 +33,7 @@ hypothesis.settings.load_profile("busy")
 PROJECT = Path(__file__).parents[1]
 LACKING = os.pathsep.join([str(Path(__file__).with_name("as_on_windows")), str(PROJECT)])  # see sitecustomize.py there
 SLIDERS = ("00_imbalance", "01_filter", "02_segment", "03_train", "06_cost")  # the notebooks that have some
+PRIMER = partial(new_notebook, cells=[new_markdown_cell("# Primer\n\n**Question.** What?")])  # in place of the long one
 SETTINGS = {
     "depth": 1,
     "min_notes": 4,
@@ -96,8 +100,13 @@ def published(smoke, results_folder, monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    late = ("slow", "long")
-    items.sort(key=lambda item: any(map(item.get_closest_marker, late)))
+    """Long tests last; where workers share the files, those with most of them first."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        n = Counter(item.path for item in long)
+        items.sort(key=lambda item: -n[item.path])
+    else:
+        items.sort(key=long.__contains__)
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +116,15 @@ def open_data():
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: set SHL_TEST_DATA to the folder that holds codiesp/ and nltk_data/")
     return folder
+
+
+def copy_run(small_run, target):
+    """A run folder of its own with the same corpus, labels and segments, and its parameters."""
+    source, parameters = small_run
+    target.mkdir(exist_ok=True)
+    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet", "parameters.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+    return target, parameters.model_copy(update={"run": str(target)})
 
 
 @pytest.fixture(scope="session")

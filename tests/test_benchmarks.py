@@ -19,8 +19,6 @@ from shl_utils.parameters import check
 from shl_utils.reporting import cost_tables
 from shl_utils.training import jobs, segment_record, variants, worker
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def place(small_run, tmp_path):

@@ -12,7 +12,7 @@ from shl_utils.runs import mixed_precision
 from shl_utils.training import launch, variants, worker
 from shl_utils.training.sampling import n_batches
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture

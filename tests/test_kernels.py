@@ -186,42 +186,23 @@ def test_one_that_waited_is_a_kernel_as_any_other(monkeypatch, forks):
         if forks:
             again, _ = ask(code, ready).split(maxsplit=1)
             assert len({pid, again, str(waiting.pid)}) == 3, "each is a process of its own"
+            own = "import os, subprocess, torch; print(subprocess.call(['false']), os.getsid(0) == os.getpid(), "
+            own += "os.read(0, 1), torch.cuda._is_in_bad_fork())"
+            assert ask(own, ready) == "1 True b'' False", "it is told of its own children, and has no input"
 
 
 @pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
-def test_a_library_that_fails_ends_no_kernel_at_work(monkeypatch):
+def test_what_later_kernels_need_comes_beside_the_first_and_ends_it_not_where_it_fails(monkeypatch):
     monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp",))
     monkeypatch.setattr(reserve, "LATER", ("no_such_library", "wave"))
     with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
         ready.fill()
         waiting = ready._process
-        assert ask("import time; time.sleep(2); print('up')", ready) == "up"
+        assert ask("import sys, time; time.sleep(2); print('wave' in sys.modules)", ready) == "False"
         assert waiting.poll() is None
         assert ask("import sys; print('wave' in sys.modules)", ready) == "True"
 
 
-@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
-def test_the_first_kernel_does_not_wait_for_what_later_ones_need(monkeypatch):
-    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp",))
-    monkeypatch.setattr(reserve, "LATER", ("torch",))
-    code = "import sys, time; time.sleep({}); print('torch' in sys.modules)"
-    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
-        ready.fill()
-        assert [ask(code.format(seconds), ready) for seconds in (1, 0)] == ["False", "True"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
-def test_a_forked_kernel_is_told_of_its_own_children(monkeypatch):
-    monkeypatch.setattr(reserve, "LIBRARIES", ("ipykernel.kernelapp", "torch"))
-    code = "import os, subprocess, torch; print(subprocess.call(['false']), os.getsid(0) == os.getpid(), os.read(0, 1)"
-    code += ", torch.cuda._is_in_bad_fork())"
-    with reserve.Reserve(environment_variables.closed(os.environ)) as ready:
-        ready.fill()
-        assert ask(code, ready) == "1 True b'' False"
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("forks", sorted({reserve.FORKS, False}))
 def test_a_kernel_that_is_killed_is_said_and_the_next_one_starts(monkeypatch, tmp_path, forks):
     monkeypatch.setattr(reserve, "FORKS", forks)
@@ -238,7 +219,6 @@ def test_a_kernel_that_is_killed_is_said_and_the_next_one_starts(monkeypatch, tm
         assert ask("print(1)", ready) == "1"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_what_is_gone_takes_signals():
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -252,7 +232,6 @@ def test_what_is_gone_takes_signals():
     forked.wait()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not reserve.FORKS, reason="only Linux forks")
 def test_a_forked_kernel_ends_when_the_command_is_killed(short_place):
     code = f"{IMPORTS}reserve.LIBRARIES, reserve.LATER = ('ipykernel.kernelapp',), ()\n"
@@ -295,6 +274,7 @@ def test_one_that_has_ended_is_replaced(monkeypatch, ends):
         if ends == "before":
             waiting.wait(timeout=60)
         assert ask("import os; print(os.getpid())", ready) != str(waiting.pid)
+        assert waiting.poll() is not None
 
 
 def test_nothing_of_the_package_is_imported_ahead():

@@ -15,18 +15,20 @@ import nbformat
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import LACKING, PROJECT, shl
+from conftest import LACKING, PRIMER, PROJECT, shl
+from safetensors.torch import load_file, save_file
 
 from shl_utils import runner
 from shl_utils.data import corpus
 from shl_utils.data.sources import synthetic
+from shl_utils.encoder import weight_files
 from shl_utils.evaluation import predictions, results
+from shl_utils.inference import coding, export
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import site, tables
 from shl_utils.runs import mixed_precision, stages, stamps
 from shl_utils.training import jobs, similarities, variants
 
-pytestmark = pytest.mark.slow
 SMOKE = PROJECT / "params" / "smoke.yaml"
 SECRET = "zqxfarnholm"
 
@@ -202,19 +204,6 @@ def papermill(stage, tmp_path, *words):
     return subprocess.run([*command, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.long
-def test_an_altered_result_is_made_again(smoke, tmp_path):
-    root = tmp_path / "runs"
-    shutil.copytree(smoke[0], root / "smoke")
-    head = root / "smoke" / "segments" / "0" / "head.safetensors"
-    head.unlink()
-    done = shl("run", SMOKE, "--until", "03_train", SHL_RUNS=str(root))
-    assert done.returncode == 0, done.stderr
-    assert "02_segment: done before, kept" in done.stdout
-    assert "03_train: running" in done.stdout
-    assert head.read_bytes() == (smoke[0] / "segments" / "0" / "head.safetensors").read_bytes()
-
-
 def test_the_stamp_comes_after_the_checks():
     for stage in STAGES:
         *_, checks, stamp = cells(PROJECT, stage)
@@ -223,14 +212,11 @@ def test_the_stamp_comes_after_the_checks():
 
 
 @pytest.mark.long
-def test_plain_papermill_says_what_is_wrong(tmp_path):
+def test_plain_papermill_stops_at_a_misspelt_parameter(tmp_path):
     done = papermill("00_imbalance", tmp_path, "-p", "min_note", "5")
     assert done.returncode == 1
     assert "unknown parameter 'min_note', did you mean 'min_notes'?" in done.stderr
     assert not (tmp_path / "runs").exists()
-    done = papermill("02_segment", tmp_path)
-    assert done.returncode == 1
-    assert "has no finished 00_imbalance: run 00_imbalance first" in done.stderr
 
 
 def test_plain_papermill_works_from_any_folder(smoke, tmp_path):
@@ -265,23 +251,6 @@ def test_another_eta_is_tried_in_a_run_of_its_own(smoke, tmp_path):
     assert pd.read_parquet(tmp_path / "runs" / "mine" / "segments.parquet")["segment"].nunique() > 2
 
 
-@pytest.mark.long
-def test_a_run_based_on_another_does_only_what_differs(smoke, tmp_path):
-    root = tmp_path / "runs"
-    shutil.copytree(smoke[0], root / "smoke")
-    lines = SMOKE.read_text(encoding="utf-8").replace("run: smoke", "run: p")
-    done = started(tmp_path, f"{lines}\nbased_on: smoke\nthreshold: half\n", "--until", "04_evaluate")
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if ": taken over from smoke" in line] == [
-        f"{stage}: taken over from smoke" for stage in STAGES[:4]
-    ]
-    assert "04_evaluate: not taken over from smoke, it was made with threshold = 'global'" in done.stdout
-    head = "segments/0/head.safetensors"
-    assert (root / "p" / head).read_bytes() == (root / "smoke" / head).read_bytes()
-    assert stamps.states(root / "smoke")["08_one_note"].done
-
-
-@pytest.mark.long
 def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     folder = shutil.copytree(smoke[0], tmp_path / "runs" / "smoke")
     parameters = check(provenance(folder)["parameters"] | {"run": str(folder)})
@@ -290,8 +259,8 @@ def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     stages.forget(folder, "03_train")
     variants.write_segments(folder, notes, [model for model in models if model.folder != variants.MAIN])
     assert all(len(plan.missing()) == plan.n for plan in jobs.plan(folder, models, notes))
-    done = shl("run", SMOKE, "--force", "--until", "00_imbalance", SHL_RUNS=str(folder.parent))
-    assert "00_imbalance: running" in done.stdout
+    assert runner._has_results("00_imbalance", parameters, force=False)
+    assert not runner._has_results("00_imbalance", parameters, force=True), "though it is done"
 
 
 @pytest.mark.long
@@ -315,14 +284,11 @@ def test_relative_paths_are_those_from_the_parameter_file(tmp_path):
 
 
 @pytest.mark.long
-def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
+def test_ctrl_c_and_a_full_disk_lose_nothing_and_what_is_missing_is_made_again(smoke, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(smoke[0], root / "smoke")
-    for stage in STAGES[3:]:
-        (root / "smoke" / "stages" / f"{stage}.json").unlink()
-    for name in ("reference", "segments"):  # every model is left to be trained
+    for name in ("reference", "segments", "trunk"):  # every model is left to be trained
         shutil.rmtree(root / "smoke" / name)
-    shutil.rmtree(root / "smoke" / "trunk")
     command = [sys.executable, "-m", "shl_utils.cli", "run", str(SMOKE), "--until", "03_train"]
     env = os.environ | {"SHL_RUNS": str(root)}
     # no file may grow beyond 1 MB: a write fails as it does on a full disk
@@ -331,6 +297,8 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
     done = subprocess.run([sys.executable, "-c", full, *command[3:]], env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert "File too large" in done.stderr
+    assert "02_segment: done before, kept" in done.stdout
+    assert "03_train: running" in done.stdout
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in a background job inherit a deaf ear
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, env=env, preexec_fn=heard, **pipes)
@@ -348,30 +316,10 @@ def test_ctrl_c_and_a_full_disk_lose_nothing(smoke, tmp_path):
         assert (root / "smoke" / heads).read_bytes() == (smoke[0] / heads).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def private_run(tmp_path_factory):
-    """MIMIC-III-shaped tables with a secret word in every note, through all stages as source `mimic3`."""
-    root = tmp_path_factory.mktemp("private")
-    tables = root / "tables"
-    synthetic.write(tables, notes=150, seed=1)
-    events = tables / "NOTEEVENTS.csv.gz"
-    with gzip.open(events, "rt", encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file))
-    text = header.index("TEXT")
-    for row in rows:
-        row[text] = row[text].replace(". ", f". {SECRET} ")
-    with gzip.open(events, "wt", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    lines = ["run: private", "source: mimic3", f"folder: '{tables}'", "max_tokens: 64", "epochs: 1", "min_steps: 0"]
-    done = started(root, "\n".join([*lines, "ablation_epochs: 1", "bootstrap_draws: 100"]))
-    assert done.returncode == 0, done.stderr
-    return root / "runs" / "private", done
-
-
 def leaks(folder, *secrets):
     """Files below `folder` that hold a secret, also as JSON escapes it; parquet is compressed, so its values are looked
     at."""
-    words = [form.encode() for secret in secrets or (SECRET,) for form in (secret, json.dumps(secret).strip('"'))]
+    words = [form.encode() for secret in secrets for form in (secret, json.dumps(secret).strip('"'))]
     found = []
     for path in (p for p in folder.rglob("*") if p.is_file()):
         data = path.read_bytes()
@@ -380,38 +328,6 @@ def leaks(folder, *secrets):
         if any(word in data for word in words):
             found.append(path.name)
     return found
-
-
-@pytest.mark.long
-def test_no_text_of_a_private_note_reaches_an_output(private_run, tmp_path):
-    folder, done = private_run
-    assert pd.read_parquet(folder / "corpus.parquet")["text"].str.contains(SECRET).mean() > 0.9
-    assert provenance(folder)["stages"]["00_imbalance"]["private"] is True
-    assert folder.stat().st_mode & 0o077 == 0, "closed to others"
-    assert SECRET not in done.stdout + done.stderr
-    assert leaks(folder) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
-    site.site(folder, tmp_path / "site", primer=runner.execute_primer)
-    assert leaks(tmp_path / "site") == []
-
-
-@pytest.mark.long
-def test_no_codes_of_a_single_private_note_are_shown(private_run):
-    (cell,) = (cell for cell in cells(private_run[0], "01_filter") if "filter_audit.example" in cell.source)
-    assert "no note is shown" in cell.outputs[0]["data"]["text/html"]
-    assert all(output.get("data", {}).get("text/plain", "''") == "''" for output in cell.outputs[1:])
-
-
-@pytest.mark.long
-def test_a_failing_stage_shows_no_text_and_keeps_what_was_done(private_run, tmp_path):
-    folder, _ = private_run
-    tables = folder.parent.parent / "tables"
-    lines = ["run: fails", "source: mimic3", f"folder: '{tables}'", "filter_by: cosine", "filter_threshold: 1.0"]
-    done = started(tmp_path, "\n".join([*lines, "max_tokens: 64"]))
-    assert done.returncode == 1
-    assert "01_filter: failed" in done.stderr
-    assert "the filter removes every training label" in done.stderr
-    assert SECRET not in done.stdout + done.stderr
-    assert leaks(tmp_path / "runs") == ["corpus.parquet"], "it is kept, and alone holds the notes"
 
 
 # what a note says of a code, a part of every note that must not leave it, and the code's description
@@ -443,13 +359,16 @@ def table_rows():
 def table_run(tmp_path_factory):
     """The rows above through all stages as source `table`, private as it is by default.
 
-    With trainers side by side, in a folder whose name is in several scripts, and without what Windows lacks.
+    With trainers side by side, an encoder and a grid of one's own, in a folder whose name is in several scripts, and
+    without what Windows lacks.
     """
     root = tmp_path_factory.mktemp("Köln 発熱 notes")
+    shutil.copytree(weight_files.location(weight_files.MINILM), root / "own-encoder")
+    shutil.copy(PROJECT / "params" / "grids" / "smoke.yaml", root / "grid.yaml")
     pd.DataFrame(table_rows()).to_csv(root / "my notes.csv", index=False)
     lines = ["run: mein Lauf ü", "source: table", f"table: '{root / 'my notes.csv'}'", "min_notes: 1", "eta: 0.2"]
-    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1", "grid: smoke"]
-    lines += ["parallel_models: 2", "bootstrap_draws: 100"]
+    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1"]
+    lines += ["parallel_models: 2", "bootstrap_draws: 100", "encoder: ./own-encoder", "grid: ./grid.yaml"]
     done = started(root, "\n".join(lines), PYTHONPATH=LACKING)
     assert done.returncode == 0, done.stderr
     return root / "runs" / "mein Lauf ü", done
@@ -489,21 +408,72 @@ def test_a_code_without_a_training_note_has_no_model_and_still_counts(table_run)
 
 
 @pytest.mark.long
-def test_no_text_of_a_table_in_any_script_reaches_an_output(table_run):
+def test_no_text_of_a_private_note_reaches_an_output(table_run, tmp_path):
     folder, done = table_run
     assert len(pd.read_parquet(folder / "corpus.parquet")) == 120
-    said = [sentence for sentence, _ in SYMPTOMS.values()]
-    assert leaks(folder, *SECRETS, *said) == ["corpus.parquet"]
-    assert not [text for text in (*SECRETS, *said) if text in done.stdout + done.stderr]
-    assert folder.stat().st_mode & 0o077 == 0
+    texts = [*SECRETS, *(sentence for sentence, _ in SYMPTOMS.values())]
+    assert leaks(folder, *texts) == ["corpus.parquet"], "the corpus alone holds the notes; anything else leaks"
+    assert not [text for text in texts if text in done.stdout + done.stderr]
+    assert folder.stat().st_mode & 0o077 == 0, "closed to others"
+    site.site(folder, tmp_path / "site", primer=PRIMER)
+    assert leaks(tmp_path / "site", *texts) == []
+    (cell,) = (cell for cell in cells(folder, "01_filter") if "filter_audit.example" in cell.source)
+    assert "no note is shown" in cell.outputs[0]["data"]["text/html"]
+    assert all(output.get("data", {}).get("text/plain", "''") == "''" for output in cell.outputs[1:])
 
 
 @pytest.mark.long
-def test_a_table_in_a_wrong_encoding_shows_no_text(tmp_path):
+def test_a_run_that_fails_shows_no_text_and_keeps_what_was_done(tmp_path):
     rows = [row | {"text": f"Ñuflo {row['id']}: {SYMPTOMS['N17'][0]}"} for row in table_rows()]
     pd.DataFrame(rows)[["id", "text", "codes"]].to_csv(tmp_path / "notes.csv", index=False, encoding="latin-1")
-    done = started(tmp_path, f"run: own\nsource: table\ntable: '{tmp_path / 'notes.csv'}'\n")
+    (tmp_path / "own.yaml").write_text("run: own\nsource: table\ntable: notes.csv\n")
+    synthetic.write(tmp_path / "tables", notes=150, seed=1)
+    events = tmp_path / "tables" / "NOTEEVENTS.csv.gz"
+    with gzip.open(events, "rt", encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    text = header.index("TEXT")
+    for row in rows:
+        row[text] = row[text].replace(". ", f". {SECRET} ")
+    with gzip.open(events, "wt", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    lines = ["run: mimic", "source: mimic3", "folder: tables", "filter_by: cosine", "filter_threshold: 1.0"]
+    (tmp_path / "mimic.yaml").write_text("\n".join([*lines, "max_tokens: 64"]))
+    runs = tmp_path / "runs"
+    done = shl("run", tmp_path / "own.yaml", tmp_path / "mimic.yaml", SHL_RUNS=str(runs))
     assert done.returncode == 1
     assert "notes.csv, line 2: not utf-8: set `encoding`, such as latin-1" in done.stderr
-    assert "uflo" not in done.stdout + done.stderr
-    assert leaks(tmp_path / "runs", "uflo", "Insuficiencia") == []
+    assert "mimic: 01_filter: failed" in done.stdout + done.stderr
+    assert "the filter removes every training label" in done.stderr
+    assert not [word for word in (SECRET, "uflo") if word in done.stdout + done.stderr]
+    assert leaks(runs, SECRET, "uflo", "Insuficiencia") == ["corpus.parquet"], "that of MIMIC is kept, and alone has it"
+
+
+@pytest.mark.long
+def test_an_encoder_that_is_a_folder_is_told_without_its_path_and_counts_by_its_content(table_run, tmp_path):
+    """Not as it is, nor as JSON or Windows would write it; a folder is told by its name and its content."""
+    folder, place = table_run[0], table_run[0].parents[1]
+    own = place / "own-encoder"
+    target = export.export(folder, tmp_path / "exported")
+    digest = weight_files.digest(str(own))
+    for path in (path for path in target.rglob("*") if path.is_file()):
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        for form in (str(place), str(place).replace("/", "\\"), json.dumps(str(place))[1:-1], place.name):
+            assert form not in text, path
+    card = (target / "README.md").read_text(encoding="utf-8")
+    assert f"own-encoder (a folder that is on no hub; the digest of its content is {digest}" in card
+    (tmp_path / "note.txt").write_text("fever")
+    command = [sys.executable, target / "predict.py", tmp_path / "note.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"name the folder of the encoder after the note: own-encoder, whose digest is {digest}\n"
+    done = subprocess.run([*command, own], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    weights = load_file(own / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layer.5.output.dense.weight"))
+    weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
+    found = stamps.states(folder)
+    assert found["00_imbalance"].done
+    assert str(found["01_filter"]) == f"outdated ({own / 'model.safetensors'} changed)"
+    with pytest.raises(ValueError, match=r"is not as .* used it"):
+        coding.load(folder)

@@ -92,7 +92,6 @@ def test_what_a_page_points_to_is_there(page):
             assert heading in [head.replace(" ", "-") for head in heads], target
 
 
-@pytest.mark.slow
 def test_the_pages_are_a_site_that_needs_no_network_and_has_no_broken_link(tmp_path):
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--conf-dir", "docs", ".", tmp_path]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

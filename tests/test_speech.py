@@ -21,7 +21,7 @@ def begun(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "shift_jis"])
+@pytest.mark.parametrize("encoding", ["ascii", "shift_jis"])
 def test_a_reader_of_another_encoding_is_told_all_it_can_read(begun, encoding):
     env = os.environ | {"PYTHONIOENCODING": encoding}
     told, as_json, missing = (
@@ -36,10 +36,9 @@ def test_a_reader_of_another_encoding_is_told_all_it_can_read(begun, encoding):
     assert b"; there are: " in missing.stderr
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 @pytest.mark.parametrize("unheard", ["stdout", "stderr"])
-def test_a_reader_that_leaves_changes_no_exit_code(begun, unheard, encoding):
-    env = os.environ | {"PYTHONIOENCODING": encoding}
+def test_a_reader_that_leaves_changes_no_exit_code(begun, unheard):
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
     read, write = os.pipe()
     os.close(read)
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | {unheard: write}
@@ -48,19 +47,6 @@ def test_a_reader_that_leaves_changes_no_exit_code(begun, unheard, encoding):
         assert done.returncode == code
         assert not done.stderr
     os.close(write)
-
-
-@pytest.mark.long
-def test_a_run_goes_on_when_nobody_listens(tmp_path):
-    (tmp_path / "p.yaml").write_text("run: p\nsource: synthetic\nsynthetic_notes: 100", encoding="utf-8")
-    env = os.environ | {"SHL_RUNS": str(tmp_path / "runs")}
-    read, write = os.pipe()
-    os.close(read)
-    command = [*SHL, "run", "p.yaml", "--until", "00_imbalance"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, stdout=write, stderr=write, check=False)
-    os.close(write)
-    assert done.returncode == 0
-    assert (tmp_path / "runs" / "p" / "corpus.parquet").exists()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full disk")

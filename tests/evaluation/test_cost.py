@@ -14,8 +14,6 @@ from shl_utils.reporting import findings
 from shl_utils.training import variants
 from shl_utils.training.segment_record import SegmentRecord
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_runs_cost_is_what_its_models_say(smoke):
     folder, _ = smoke

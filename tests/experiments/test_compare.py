@@ -10,26 +10,32 @@ from conftest import PROJECT, shl
 
 from shl_utils.evaluation import linear_baseline
 from shl_utils.experiments import compare
+from shl_utils.parameters import STAGES
 from shl_utils.runs import stamps, storage
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def other(smoke, tmp_path_factory):
-    """The finished run again, with thresholds for each code."""
+    """The finished run again, with thresholds for each code: its folder, and what the command said."""
     root = tmp_path_factory.mktemp("others")
     shutil.copytree(smoke[0], root / "smoke")
-    shutil.copytree(smoke[0], root / "labels")
     text = (PROJECT / "params" / "smoke.yaml").read_text()
-    (root / "labels.yaml").write_text(re.sub("run: .*", "run: labels\nthreshold: per_code", text))
+    (root / "labels.yaml").write_text(re.sub("run: .*", "run: labels\nbased_on: smoke\nthreshold: per_code", text))
     done = shl("run", root / "labels.yaml", "--until", "04_evaluate", SHL_RUNS=str(root))
     assert done.returncode == 0, done.stderr
-    return root
+    return root, done.stdout
 
 
 @pytest.mark.long
-def test_models_of_two_runs_stand_side_by_side(smoke, other):
+def test_a_run_based_on_another_does_only_what_differs_and_stands_beside_it(other):
+    other, said = other
+    assert [line for line in said.splitlines() if ": taken over from smoke" in line] == [
+        f"{stage}: taken over from smoke" for stage in STAGES[:4]
+    ]
+    assert "04_evaluate: not taken over from smoke, it was made with threshold = 'global'" in said
+    head = "segments/0/head.safetensors"
+    assert (other / "labels" / head).read_bytes() == (other / "smoke" / head).read_bytes()
+    assert stamps.states(other / "smoke")["08_one_note"].done
     found = compare.compare_runs([other / "smoke", other / "labels"])
     table = found.table.set_index("row")
     names = list(table.index)
@@ -94,26 +100,27 @@ def test_altered_predictions_are_named(smoke, tmp_path):
         compare.compare_runs([smoke[0], tmp_path / "altered"])
 
 
-def test_other_data_is_refused(smoke, tmp_path):
+def test_other_data_is_refused(smoke, command, tmp_path):
     def swap(notes):
         first, second = (notes.index[notes["split"] == side][0] for side in ("validation", "test"))
         notes.loc[[first, second], "split"] = ["test", "validation"]
         return notes
 
     other = changed(smoke, tmp_path / "changed", swap)
-    done = shl("compare", smoke[0], other)
+    done = command("compare", smoke[0], other)
     assert done.returncode == 2
     assert "changed has other notes and split than smoke: no difference can be told" in done.stderr
 
 
 @pytest.mark.long
-def test_the_command_writes_what_it_shows(other, tmp_path):
-    done = shl("compare", "smoke", "labels", "--out", tmp_path / "out" / "side", SHL_RUNS=str(other))
+def test_the_command_writes_what_it_shows(other, command, tmp_path):
+    runs = {"SHL_RUNS": str(other[0])}
+    done = command("compare", "smoke", "labels", "--out", tmp_path / "out" / "side", **runs)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "out" / "side.md").read_text()
     assert text.splitlines()[2] in done.stdout
     told = json.loads((tmp_path / "out" / "side.json").read_text())
     assert len(told["models"]) == 6
-    missing = shl("compare", "smoke", "nothing", SHL_RUNS=str(other))
+    missing = command("compare", "smoke", "nothing", **runs)
     assert missing.returncode == 2
     assert missing.stderr == "shl: no run nothing; there are: labels, smoke\n"

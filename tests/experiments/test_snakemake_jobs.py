@@ -79,7 +79,6 @@ def test_only_what_failed_or_was_killed_is_done_again(begun, smoke):
     pd.testing.assert_frame_equal(*(table.drop(columns="core_seconds") for table in tables))
 
 
-@pytest.mark.slow
 def test_a_model_waits_for_its_stage(begun):
     found = snakemake_jobs.read_batch(FILE, runner.read(FILE)[1])
     (begun / "stages" / "03_train.json").unlink()

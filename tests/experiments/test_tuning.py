@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conftest import copy_run
 from made_up import experiments, invented_record
 
 from shl_utils.data import corpus
@@ -48,11 +49,8 @@ def test_one_experiment_with_two_lists_of_settings_is_refused(tmp_path):
         experiments(tmp_path, text)
 
 
-@pytest.mark.slow
 def test_the_setting_that_ranks_validation_best_is_chosen_whatever_it_does_on_test(small_run, tmp_path):
-    source, parameters = small_run
-    for name in ("corpus.parquet", "codes.parquet", "filter.parquet"):
-        (tmp_path / name).write_bytes((source / name).read_bytes())
+    _, parameters = copy_run(small_run, tmp_path)
     notes = corpus.read(tmp_path)
     found = experiments(tmp_path, GRID, **parameters.model_dump())
     for place, seconds in zip(ablation.models(tuning.trials(found)), range(1, 7)):

@@ -14,8 +14,6 @@ from shl_utils.evaluation import predictions
 from shl_utils.inference import coding, export, render, sentence_audit
 from shl_utils.runs import stages, stamps
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def finished(smoke, tmp_path_factory):

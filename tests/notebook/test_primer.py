@@ -52,6 +52,5 @@ def test_toys_of_the_later_notebooks_count_as_they_say():
     assert [text.get_text().split(":")[0] for text in ax.texts] == ["gains", "loses", "equivalent", "inconclusive"]
 
 
-@pytest.mark.slow
 def test_the_primer_runs(tmp_path):
     papermill.execute_notebook(PROJECT / "notebooks" / "primer.ipynb", tmp_path / "primer.ipynb", progress_bar=False)

@@ -62,7 +62,6 @@ def test_a_forgotten_end_loses_no_prose(results_folder, tmp_path):
         pages.rendered(text, tmp_path / "page.md")
 
 
-@pytest.mark.slow
 def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, results_folder, published, tmp_path):
     assert leak_scan.find_leaks([results_folder], [smoke[0]]) == []
     assert str(smoke[0].parent) not in (results_folder / "small.json").read_text()
@@ -94,7 +93,6 @@ def test_a_weight_is_the_harmonic_one_times_what_a_drawn_note_stands_for():
     assert line[["one stands for", "largest weight", "clipped"]].tolist() == ["", "", ""]
 
 
-@pytest.mark.slow
 def test_results_that_would_come_out_otherwise_today_say_so(published):
     (run,) = published["runs"].values()
     run["parameters"]["warm_start_lr_factor"] = 0.25
@@ -110,7 +108,6 @@ def test_results_that_would_come_out_otherwise_today_say_so(published):
     assert results_file.outdated(published) == ["params/smoke: params/gone.yaml is gone"]
 
 
-@pytest.mark.slow
 def test_a_picture_belongs_to_its_file(results_folder, published, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "picture_of", lambda path: tmp_path / "docs" / f"{path.stem}.svg")
     page, others = tmp_path / "page.md", plt.get_fignums()
@@ -125,7 +122,6 @@ def test_a_picture_belongs_to_its_file(results_folder, published, tmp_path, monk
     assert pages.old_pictures() == [results_folder / "small.json"], "the file has changed"
 
 
-@pytest.mark.slow
 def test_runs_on_several_splits_are_pooled(published):
     (run,) = published["runs"].values()
     other = json.loads(json.dumps(run))
@@ -151,7 +147,6 @@ def test_runs_on_several_splits_are_pooled(published):
     assert by_split.iloc[0]["micro: one BCE model"].startswith(f"{100 * one.loc[REFERENCE, 'micro_f1']:.1f} [")
 
 
-@pytest.mark.slow
 def test_what_cannot_be_published_is_refused(smoke, results_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
     text = (PROJECT / "params" / "smoke.yaml").read_text()
@@ -174,7 +169,6 @@ def test_what_cannot_be_published_is_refused(smoke, results_folder, monkeypatch,
     assert list(results_folder.glob("x*")) == []
 
 
-@pytest.mark.slow
 def test_what_was_published_of_other_files_stays(smoke, results_folder, published, monkeypatch):
     monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
     (run,) = published["runs"].values()
@@ -200,7 +194,6 @@ def test_every_parameter_file_and_grid_is_listed_with_what_it_says():
     assert code_tables.runs().loc["`study/openi_101.yaml`", ["source", "grid"]].tolist() == ["openi", "study"]
 
 
-@pytest.mark.slow
 def test_splits_whose_rows_have_other_names_are_not_pooled(published, results_folder, tmp_path):
     path = results_folder / "small.json"
     (run,) = published["runs"].values()

@@ -10,7 +10,6 @@ from shl_utils.publication import reproduction, results_file
 from shl_utils.publication.reproduction import FAR, NEAR, SAME
 from shl_utils.runs import stamps
 
-pytestmark = pytest.mark.slow
 FILE = PROJECT / "params" / "smoke.yaml"
 
 

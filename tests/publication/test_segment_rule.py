@@ -39,7 +39,6 @@ def test_no_rule_is_made_of_an_overlap_or_of_one_side():
     assert text == "There is no rule: of 2 corpora segments gain on 1 and lose on 0."
 
 
-@pytest.mark.slow
 def test_until_all_have_run_the_page_says_so(published, results_folder):
     assert segment_rule.table() == segment_rule.rule() == "Not run yet: 0 of 9 corpora."
     (run,) = published["runs"].values()
@@ -47,7 +46,6 @@ def test_until_all_have_run_the_page_says_so(published, results_folder):
     assert segment_rule.table() == "Not run yet: 1 of 9 corpora."
 
 
-@pytest.mark.slow
 def test_every_corpus_has_a_line_with_its_facts_and_gains(published, results_folder):
     (run,) = published["runs"].values()
     rows = run["tables"]["ablation"]

@@ -66,7 +66,6 @@ def changed(tmp_path, monkeypatch):
     jobs._code.cache_clear()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("module", "old", "new", "outdated", "models"), CHANGES)
 def test_a_changed_line_outdates_exactly_what_it_made(smoke, changed, module, old, new, outdated, models):
     folder = smoke[0]

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from conftest import copy_run
 
 from shl_utils.runs import environment_variables, provenance
 from shl_utils.training import launch, variants, worker
@@ -80,17 +81,12 @@ def test_what_is_left_is_on_record_but_no_secret(monkeypatch):
 
 
 @pytest.mark.long
-@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="compares sums that a GPU rounds in any order")
 def test_training_is_the_same_whatever_accelerate_is_told_outside(small_run, tmp_path, monkeypatch):
     weights = []
     for name in ("plain", "outside"):
-        folder = tmp_path / name
-        for path in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
-            (folder / path).parent.mkdir(exist_ok=True)
-            (folder / path).write_bytes((small_run[0] / path).read_bytes())
-        changes = {"run": str(folder), "parallel_models": 1, "epochs": 1}
-        launch.train(folder, [variants.main(small_run[1].model_copy(update=changes))])
+        folder, parameters = copy_run(small_run, tmp_path / name)
+        launch.train(folder, [variants.main(parameters.model_copy(update={"parallel_models": 1, "epochs": 1}))])
         weights.append([path.read_bytes() for path in sorted(folder.glob("segments/*/*.safetensors"))])
         for variable, value in STRANGE.items():
             monkeypatch.setenv(variable, value)

@@ -10,7 +10,8 @@ from peft import PeftModel
 from shl_utils.parameters import check
 from shl_utils.training import adapter_check, segment_model, worker
 
-KINDS = ("bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deberta-v2", "albert", "xlnet", "gpt2")
+# no single list of layers, or no embeddings before them; or, in attention, no default of PEFT's
+REFUSED = [(kind, "all") for kind in ("albert", "xlnet", "gpt2")] + [("mpnet", "attention")]
 
 
 def fits(base, **changed):
@@ -22,15 +23,12 @@ def fits(base, **changed):
     return ""
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("layers", [1, -1])
-@pytest.mark.parametrize("targets", ["all", "attention"])
-def test_the_remedy_that_is_named_does(kind, layers, targets):
+@pytest.mark.parametrize(("kind", "targets"), REFUSED)
+def test_the_remedy_that_is_named_does(kind, targets):
     base = tiny(kind)
-    said = fits(base, lora_layers=layers, lora_targets=targets)
-    if said:
-        named = re.search(r"set `lora_layers: (-?\d+)` and `lora_targets: (\w+)`", said)
-        assert not fits(base, lora_layers=int(named[1]), lora_targets=named[2])
+    said = fits(base, lora_layers=1, lora_targets=targets)
+    named = re.search(r"set `lora_layers: (-?\d+)` and `lora_targets: (\w+)`", said)
+    assert not fits(base, lora_layers=int(named[1]), lora_targets=named[2])
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet", "distilbert", "modernbert", "electra", "deberta-v2"])

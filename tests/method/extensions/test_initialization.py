@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import copy_run
 from scipy.special import expit
 
 from shl_utils.method.extensions import initialization
@@ -33,9 +34,7 @@ def test_descriptions_that_say_nothing_are_ignored():
 
 @pytest.mark.long
 def test_a_head_starts_from_the_descriptions_or_the_priors(small_run, tmp_path):
-    source, parameters = small_run
-    for name in ("corpus.parquet", "codes.parquet", "filter.parquet", "segments.parquet"):
-        (tmp_path / name).write_bytes((source / name).read_bytes())
+    _, parameters = copy_run(small_run, tmp_path)
     heads = set()
     for start in ("prior", "label_embedding"):
         asked = {"run": str(tmp_path), "epochs": 1, "initialization": start}
