@@ -46,8 +46,7 @@ def weights(origins: NDArray[np.bool_], segment: int, *, beta: str, largest: flo
 
     largest: upper bound on the weights of negative notes, 0 for none. Under R1 the few notes of a rare origin segment
     together weigh about as much as all positives of a frequent segment. Each weighs many times a positive, and the loss
-    may follow what is accidental in them: `params/ablations/gradient_clipping.yaml` asks. The bound is ours, not the
-    paper's.
+    may follow what is accidental in them (docs/results/why.md). The bound is ours, not the paper's.
     """
     positive = origins[:, segment]
     ratios = betas(origins, segment)
