@@ -173,14 +173,14 @@ def check_run(file: Path) -> int:
 @shl.command("docs")
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit code 1 if a page says something else.")
 def fill_pages(only_check: bool) -> int:
-    """Fill the project's pages from results/."""
+    """Fill the project's pages from results/, params/ and the code."""
     from shl_utils.publication import pages
 
     pictures, texts = pages.old_pictures(), pages.stale()
     for path in pictures:
         print(f"{pages.picture_of(path)} is not what {path} says")
     for page, text in texts.items():
-        print(f"{page} is not what results/ say")
+        print(f"{page} is not what results/, params/ and the code say")
         if not only_check:
             page.write_text(text, encoding="utf-8")
     if not only_check:

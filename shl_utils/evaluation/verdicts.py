@@ -9,9 +9,7 @@ LEVEL = 0.05  # of tests and intervals
 MARK = "†"
 MARKED = "the interval of the gain and the uncorrected p disagree: take it as inconclusive"
 TIGHT = "‡"
-TIGHTENED = (
-    "narrower than the mean of so many intervals of single splits would be: that the splits agree so well is luck"
-)
+TIGHTENED = "narrower than so many independent splits would allow: that the splits agree so well is luck"
 DEFINITION = (
     "gains or loses where the 95% interval lies above or below zero; equivalent where it holds zero and lies within "
     f"{100 * MARGINS['micro_f1']:g} point of micro-F1 or {100 * MARGINS['macro_f1_present']:g} of macro-F1 of it "

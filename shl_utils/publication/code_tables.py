@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import click
 import pandas as pd
@@ -31,17 +32,23 @@ def commands() -> pd.DataFrame:
 
 
 def parameters() -> pd.DataFrame:
-    """Every parameter: the notebook that owns it, its default, and its meaning."""
+    """Every parameter: the notebook that owns it, its default, its meaning, and its values where they are a list."""
     lines = {
         name: {
             "notebook": field.json_schema_extra["stage"] or "all",
             "default": f"`{field.default!r}`",
-            "meaning": field.description,
+            "meaning": field.description + _choices(field.annotation),
         }
         for name, field in Parameters.model_fields.items()
     }
     table = pd.DataFrame(lines).T.rename_axis("parameter")
     return table.sort_values("notebook", kind="stable", key=lambda stages: stages.map(["all", *STAGES].index))
+
+
+def _choices(kind: Any) -> str:
+    """The values of a parameter that has a list of them, as text."""
+    kind = get_args(kind)[0] if get_origin(kind) in (list, dict) else kind
+    return f" ({', '.join(f'`{value}`' for value in get_args(kind))})" if get_origin(kind) is Literal else ""
 
 
 def runs() -> pd.DataFrame:

@@ -25,12 +25,12 @@ NAMES = {metric: f"{title}-F1" for metric, title in HEADLINE_METRICS.items()}
 
 
 def summarize_tail(counts: NDArray[np.integer], accuracy: float) -> str:
-    """How long the tail is, and the accuracy of a model that names no code. counts: (codes,), training notes."""
+    """How long the tail is, and the accuracy of a model that predicts no code. counts: (codes,), training notes."""
     rare, frequent = counts[counts < RARE], np.sort(counts)[-math.ceil(len(counts) / 10) :]
     return (
         f"Of {len(counts):,} codes, {len(rare):,} have fewer than {RARE} training notes; they make "
         f"{_share(rare, counts)} of the assignments. The most frequent tenth makes {_share(frequent, counts)}. A model "
-        f"that never names a code is right on {accuracy:.1%} of the pairs."
+        f"that never predicts a code is right on {accuracy:.1%} of the pairs."
     )
 
 
@@ -128,8 +128,8 @@ def summarize_errors(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> s
     before, after = (table.loc[list(ids), "false_positives"] for ids in zip(*pairs))
     fewer = int((after.to_numpy() < before.to_numpy()).sum())
     return (
-        f"Pairs of rows without the filter and with it: {len(pairs)}. In {fewer} of them there are fewer with it; on "
-        f"average {after.mean():,.0f} in place of {before.mean():,.0f}."
+        f"Pairs of rows without the filter and with it: {len(pairs)}. In {fewer} of them there are fewer false "
+        f"positives with it; on average {after.mean():,.0f} in place of {before.mean():,.0f}."
     )
 
 
@@ -146,7 +146,7 @@ def summarize_primary(lines: pd.DataFrame) -> str:
     """What each run found for the comparison that the study calls primary. lines: from `claims.judge_runs`."""
     tested = lines[lines["primary"] & (lines["verdict"] != verdicts.UNTESTED)]
     if tested.empty:
-        return "The study's primary comparison was not tested."
+        return "No run here tested the study's primary comparison."
     said = tested["metric"].map(NAMES) + " " + tested["verdict"] + ", " + tested.apply(formats.marked_change, axis=1)
     parts = [
         f"*{claim}* ({run}): {'; '.join(texts)}" for (claim, run), texts in said.groupby([tested.index, tested["run"]])

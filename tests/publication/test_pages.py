@@ -71,7 +71,7 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     parts = ("notice", "made with", "primary", "gains", "definitions", "verdicts", "changes", "tuning")
     parts += ("precision and recall", "seconds", "gradients", "weights", "pairs", "by frequency")
     text = pages.rendered("".join(f"<!-- small: {part} --><!-- end -->" for part in parts), tmp_path / "page.md")
-    assert "The study's primary comparison was not tested." in text
+    assert "No run here tested the study's primary comparison." in text
     assert f"| {table.loc[REFERENCE, 'row']} | {100 * table.loc[REFERENCE, 'micro_f1']:.1f} |" in text
     assert "| command | shl run params/smoke.yaml |" in text
     assert "Old" not in text

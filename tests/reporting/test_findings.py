@@ -12,7 +12,7 @@ def test_the_lessons_sentences_are_computed():
     counts = np.array([1, 2, 9, 10, 78])
     assert findings.summarize_tail(counts, 0.9789) == (
         "Of 5 codes, 3 have fewer than 10 training notes; they make 12% of the assignments. The most frequent tenth "
-        "makes 78%. A model that never names a code is right on 97.9% of the pairs."
+        "makes 78%. A model that never predicts a code is right on 97.9% of the pairs."
     )
     own, random = np.array([0.1, 0.3, 0.5, 0.7]), np.array([0.0, 0.1, 0.2, 0.4])
     said = findings.summarize_filter(own, random, 0.3)
@@ -76,11 +76,13 @@ def test_the_primary_comparison_is_said_first_with_its_verdicts():
         "The study's primary comparison, *It beats one BCE model* (a (R1)): "
         "micro-F1 loses, -10.0 [-20.0, -5.0] †; macro-F1 inconclusive, +0.0 [-10.0, +10.0]."
     )
-    assert findings.summarize_primary(lines.assign(primary=False)) == "The study's primary comparison was not tested."
+    assert (
+        findings.summarize_primary(lines.assign(primary=False)) == "No run here tested the study's primary comparison."
+    )
 
 
 def test_the_filter_is_judged_by_pairs_of_rows():
     table = pd.DataFrame({"false_positives": [137.0, 162.0, 150.0, 130.0]}, index=list("abcd"))
     said = findings.summarize_errors(table, [("a", "b"), ("c", "d")])
-    assert "with it: 2. In 1 of them there are fewer with it; on average 146 in place of 144." in said
+    assert "with it: 2. In 1 of them there are fewer false positives with it; on average 146 in place of 144." in said
     assert findings.summarize_errors(table, []) == "The grid has no row with and without the filter."
