@@ -23,8 +23,8 @@ NOT_YET = "{} of {} corpora have run; the rule waits for all."
 
 
 def table() -> pd.DataFrame | str:
-    """Facts of every corpus, and the gain of BCE in segments over one BCE model, fewest shared notes first; "" as
-    long as some are missing."""
+    """Facts of every corpus, and gains over one BCE model: of BCE in segments, and of a linear model. Fewest shared
+    notes first; "" as long as some corpora are missing."""
     runs = _runs()
     if isinstance(runs, str):
         return ""
@@ -80,22 +80,22 @@ def _runs() -> dict[str, dict[str, Any]] | str:
     return {run["file"].removeprefix(FOLDER).removesuffix(".yaml"): run for run in runs}
 
 
-def _segmented(run: dict[str, Any]) -> pd.DataFrame:
-    """The row of BCE in segments, as a table of one row; ValueError if there are others beside the reference."""
+def _compared(run: dict[str, Any]) -> pd.DataFrame:
+    """The rows of BCE in segments and of the linear model; ValueError if there are others beside the reference."""
     rows = pd.DataFrame(run["tables"]["ablation"]).set_index("id")
-    rows = rows[~rows["reference"].astype(bool) & (rows.index != LINEAR)]
-    if len(rows) != 1:
-        raise ValueError(f"{run['file']} has {len(rows)} rows beside one model: use the grid one_or_segments")
+    rows = rows[~rows["reference"].astype(bool)].sort_index(key=lambda ids: ids == LINEAR)
+    if len(rows) != 2:
+        raise ValueError(f"{run['file']} has {len(rows) - 1} rows beside one model: use the grid one_or_segments")
     return rows
 
 
 def _verdict(run: dict[str, Any]) -> str:
-    row = _segmented(run).iloc[0]
+    row = _compared(run).iloc[0]
     return verdict(row[f"{METRIC}_gain_low"], row[f"{METRIC}_gain_high"], METRIC)
 
 
 def _line(run: dict[str, Any]) -> dict[str, str]:
-    facts, (_, gains) = run["described"], next(tables.gains(_segmented(run)).iterrows())
+    facts, gains = run["described"], tables.gains(_compared(run))
     line = {
         "notes": f"{facts['training notes']:,}",
         "codes": f"{facts['codes']:,}",
@@ -104,4 +104,5 @@ def _line(run: dict[str, Any]) -> dict[str, str]:
         "notes per segment": f"{facts['training notes per segment, median']:,.0f}",
         "shared notes": f"{facts[SHARE]:.0%}",
     }
-    return line | {f"{name} gain": gains[f"{name} gain"] for name in HEADLINE_METRICS.values()}
+    line |= {f"{name} gain": gains[f"{name} gain"].iloc[0] for name in HEADLINE_METRICS.values()}
+    return line | {"linear model, micro gain": gains["micro gain"].iloc[1]}
