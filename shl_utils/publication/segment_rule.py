@@ -83,10 +83,11 @@ def _runs() -> dict[str, dict[str, Any]] | str:
 def _compared(run: dict[str, Any]) -> pd.DataFrame:
     """The rows of BCE in segments and of the linear model; ValueError if there are others beside the reference."""
     rows = pd.DataFrame(run["tables"]["ablation"]).set_index("id")
-    rows = rows[~rows["reference"].astype(bool)].sort_index(key=lambda ids: ids == LINEAR)
-    if len(rows) != 2:
-        raise ValueError(f"{run['file']} has {len(rows) - 1} rows beside one model: use the grid one_or_segments")
-    return rows
+    rows = rows[~rows["reference"].astype(bool)]
+    others = rows.drop(index=LINEAR)
+    if len(others) != 1:
+        raise ValueError(f"{run['file']} has {len(others)} rows beside one model: use the grid one_or_segments")
+    return rows.loc[[*others.index, LINEAR]]
 
 
 def _verdict(run: dict[str, Any]) -> str:
