@@ -30,7 +30,7 @@ from benchmarks import steps, trainer_baseline
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, feature_cache, tokens
-from shl_utils.evaluation import cost, label_metrics, predictions, results, score_metrics
+from shl_utils.evaluation import cost, label_metrics, measurement, predictions, results, score_metrics
 from shl_utils.evaluation.predictions import Predictions
 from shl_utils.method.segmentation import segment
 from shl_utils.parameters import Parameters, check
@@ -279,11 +279,11 @@ def _add_gains(folder: Path, parameters: Parameters, found: dict[str, Any]) -> N
     corpus, base = corpora.read(folder), found["ways"].get(BASE.key)
     truth, patients = results.test_truth(corpus, corpus.labels), results.test_patients(corpus)
 
-    def measured(way: str, seeds: list[int]) -> results.Measured:
+    def measured(way: str, seeds: list[int]) -> measurement.Measured:
         places = [_place(folder, way, found["ways"][way]["factor"], seed) for seed in seeds]
         read = [predictions.read(place / "predictions.parquet", corpus) for place in places]
         predicted = [_decided(corpus, one, parameters) for one in read]
-        return results.measured_on(truth, predicted, parameters, patients=patients)
+        return measurement.measure(truth, predicted, parameters, patients=patients)
 
     for key, way in found["ways"].items() if base else ():
         rates = [way["factor"], base["factor"]]
@@ -292,8 +292,8 @@ def _add_gains(folder: Path, parameters: Parameters, found: dict[str, Any]) -> N
         seeds = cost.at_chosen_rates(way).index.intersection(cost.at_chosen_rates(base).index).tolist()
         if key != BASE.key and seeds:
             with suppress(FileNotFoundError):
-                gain = results.difference(measured(key, seeds), measured(BASE.key, seeds))
-                way["gain"] = results.summarize(gain) | {"seeds": seeds, "rates": rates}
+                gain = measurement.difference(measured(key, seeds), measured(BASE.key, seeds))
+                way["gain"] = measurement.summarize(gain) | {"seeds": seeds, "rates": rates}
 
 
 def _operations(folder: Path, parameters: Parameters) -> dict[str, float]:

@@ -194,7 +194,7 @@ def fill_pages(only_check: bool) -> int:
 @click.option("--runs", multiple=True, metavar="RUN...", help="Whose notes to search for; default: all under runs/.")
 def scan(paths: Sequence[Path], runs: Sequence[str]) -> int:
     """Search files for text of notes; exit code 1 if any has."""
-    from shl_utils.runs import leak_scan
+    from shl_utils.data import leak_scan
 
     folders = _begun(runs)
     without_notes = [folder for folder in folders if not (folder / "corpus.parquet").exists()]
@@ -228,7 +228,7 @@ def join(file: Path, node: int) -> None:
     from shl_utils.training import launch
 
     _, full = runner.read(file)
-    launch.join(stages.folder_of(full.run), full, node=node)
+    launch.join(locations.folder_of(full.run), full, node=node)
 
 
 @shl.command("bench")
@@ -253,10 +253,10 @@ def bench(
         )
     runs = runner.read_all([file])
     full = runs[0][1]
-    folder = stages.folder_of(full.run)
+    folder = locations.folder_of(full.run)
     if not sizes and not runner.run(runs, until="02_segment", force=False):
         return 1
-    with stages.exclusive_run(folder):
+    with locations.exclusive_run(folder):
         if sizes:
             from benchmarks import scaling
 
@@ -282,10 +282,10 @@ def clean(file: Path) -> None:
     """Delete the files of a run that are rebuilt on demand."""
     from shl_utils.evaluation import disk
 
-    folder = stages.folder_of(runner.read(file)[1].run)
+    folder = locations.folder_of(runner.read(file)[1].run)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: nothing was run yet")
-    with stages.exclusive_run(folder):
+    with locations.exclusive_run(folder):
         print(f"{disk.clean(folder) / 1e6:.1f} MB removed from {folder}")
 
 
@@ -295,7 +295,7 @@ def start_lab(more: tuple[str, ...]) -> None:
     """Open the notebooks in JupyterLab: copies of them, in runs/lab/."""
     from shl_utils.notebook import lab
 
-    lab.start(stages.root() / "lab", *more)
+    lab.start(locations.root() / "lab", *more)
 
 
 @shl.command("predict")
@@ -352,15 +352,15 @@ def fetch(what: str) -> None:
 
 def _begun(names: Sequence[str]) -> list[Path]:
     """Folders of the runs called `names`, or of all; FileNotFoundError lists the existing runs if one is missing."""
-    root = stages.root()
+    root = locations.root()
     there = [path.parent for path in sorted(root.rglob("stages")) if "bench" not in path.relative_to(root).parts]
     known = ", ".join(str(folder.relative_to(root)) for folder in there) or f"none below {root}"
     for name in names:
-        if not stages.folder_of(name).is_dir():
+        if not locations.folder_of(name).is_dir():
             raise FileNotFoundError(f"no run {name}; there are: {known}")
     if not names and not there:
         raise FileNotFoundError(f"there is no run below {root}")
-    return [stages.folder_of(name) for name in names] or there
+    return [locations.folder_of(name) for name in names] or there
 
 
 def _notes(given: str, encoding: str, parameters: Parameters) -> dict[str, str]:

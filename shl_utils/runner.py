@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shl_utils import parameters
 from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import environment_variables, parameter_file, stages, stamps, status, storage
+from shl_utils.runs import environment_variables, locations, parameter_file, reuse, stages, stamps, status, storage
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -30,7 +30,7 @@ def read(file: Path) -> Read:
     values = parameter_file.load(file)
     full = parameters.check(values, origin=str(file))
     try:
-        stages.folder_of(full.run)
+        locations.folder_of(full.run)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     return values, full
@@ -45,16 +45,16 @@ def read_all(files: Sequence[Path]) -> list[Read]:
             full = found[-1][1]
             before = {other.run for _, other in found[:-1]}  # which will exist by then
             if full.based_on not in before:
-                stages.base_of(full.based_on, stages.folder_of(full.run))
+                reuse.base_of(full.based_on, locations.folder_of(full.run))
             for name in full.compare_with:
-                if name not in before and not stamps.read(stages.folder_of(name), "05_ablate"):
+                if name not in before and not stamps.read(locations.folder_of(name), "05_ablate"):
                     raise ValueError(f"{file}: compare_with: {name} has no finished 05_ablate: run its file first")
             stages.check_machine(full)
             for combination in grid.combinations(full.grid, full):  # else a mistake would show after an hour
                 stages.check_machine(combination.settings[0])
         except (ValueError, OSError) as error:
             errors.append(str(error))
-    folders = Counter(stages.folder_of(full.run) for _, full in found)
+    folders = Counter(locations.folder_of(full.run) for _, full in found)
     errors += [
         f"{n} of these files write to {folder}: give each a `run` of its own" for folder, n in folders.items() if n > 1
     ]
@@ -71,10 +71,10 @@ def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None =
     """
     from shl_utils.kernels.reserve import Reserve
 
-    folders = [stages.folder_of(full.run) for _, full in runs]
+    folders = [locations.folder_of(full.run) for _, full in runs]
     with ExitStack() as stack:
         for folder in folders:
-            stack.enter_context(stages.exclusive_run(folder))
+            stack.enter_context(locations.exclusive_run(folder))
         ready = stack.enter_context(Reserve(environment_variables.closed(os.environ)))
         try:
             done = [_one(values, full, ready, until=until, force=force) for values, full in runs]
@@ -89,7 +89,7 @@ def run(runs: Sequence[Read], *, until: str, force: bool, as_json: Path | None =
 
 def _one(values: dict, full: Parameters, ready: Reserve, *, until: str, force: bool) -> bool:
     """Run the notebooks of one parameter file up to `until`; return whether all are done, and print what failed."""
-    folder = stages.folder_of(full.run)
+    folder = locations.folder_of(full.run)
     started = time.monotonic()
     for stage in stamps.up_to(until):
         if _has_results(stage, full, force=force):
@@ -105,15 +105,15 @@ def _one(values: dict, full: Parameters, ready: Reserve, *, until: str, force: b
 
 def _has_results(stage: str, full: Parameters, *, force: bool) -> bool:
     """Whether the stage need not run: it is done and its notebook written, or taken over; prints which, or why not."""
-    folder = stages.folder_of(full.run)
+    folder = locations.folder_of(full.run)
     state = stamps.states(folder, full, until=stage)[stage]
     if force:
-        stages.forget(folder, stage)
+        reuse.forget(folder, stage)
     elif state.done and stamps.is_shown(folder, stage):
         print(f"{stage}: done before, kept")
         return True
     elif full.based_on and state.word == "not run":
-        why = stages.take_over(stages.folder_of(full.based_on), folder, stage, full.model_dump())
+        why = reuse.take_over(locations.folder_of(full.based_on), folder, stage, full.model_dump())
         if not why:
             print(f"{stage}: taken over from {full.based_on}")
             return True
@@ -125,7 +125,7 @@ def _has_results(stage: str, full: Parameters, *, force: bool) -> bool:
 def _run_stage(stage: str, values: dict, full: Parameters, ready: Reserve, *, more: bool) -> bool:
     """Run one notebook; return whether the stage is done, and print why not, or what its reader should know: numbers of
     items left out, and the warning. ready, more: see `_execute`."""
-    folder = stages.folder_of(full.run)
+    folder = locations.folder_of(full.run)
     started, before = time.monotonic(), stamps.read(folder, stage)
     error = _execute(stage, values, folder, ready, more=more)
     state, stamp = stamps.states(folder, full, until=stage)[stage], stamps.read(folder, stage)

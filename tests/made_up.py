@@ -1,5 +1,6 @@
-"""Experiments of made-up grids, metrics never measured; plans, records and encoders that were never trained."""
+"""Made-up stages, grids, metrics, plans, records and encoders: nothing was trained, nothing measured."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import torch
 from scipy import sparse
 from transformers import AutoConfig, AutoModel
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement, results
 from shl_utils.experiments import ablation
 from shl_utils.parameters import check
+from shl_utils.runs import stages
 from shl_utils.training.jobs import Plan
 from shl_utils.training.segment_record import SegmentRecord
 from shl_utils.training.variants import Variant
@@ -24,7 +26,7 @@ def experiments(folder, grid, /, **changed):
 def invented(f1, draws=50):
     """Metrics of an experiment: `f1` everywhere, its draws around it by the same noise for all experiments."""
     noise = np.random.default_rng(0).normal(0, 0.01, draws)
-    return results.Measured(
+    return measurement.Measured(
         points={metric: f1 for metric in results.HEADLINE_METRICS},
         samples={metric: f1 + noise for metric in results.HEADLINE_METRICS},
         seeds={metric: np.array([f1]) for metric in results.HEADLINE_METRICS},
@@ -66,3 +68,10 @@ def tiny(kind, **more):
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, **{"vocab_size": 100, "pad_token_id": 1} | names.get(kind, usual) | more)
     return AutoModel.from_config(config, attn_implementation="eager").eval()
+
+
+def stage(name, folder, **values):
+    """Finish the stage `name` of the run in `folder`, with one file; return its stamp."""
+    run = stages.begin(name, {"run": str(folder)} | values)
+    run.path(f"{name}.txt").write_text(json.dumps(values))
+    return run.finish(f"{name}.txt")

@@ -26,7 +26,7 @@ from shl_utils.evaluation import predictions, results
 from shl_utils.inference import coding, export
 from shl_utils.parameters import STAGES, check
 from shl_utils.reporting import site, tables
-from shl_utils.runs import mixed_precision, stages, stamps
+from shl_utils.runs import mixed_precision, reuse, stages, stamps
 from shl_utils.training import jobs, similarities, variants
 
 SMOKE = PROJECT / "params" / "smoke.yaml"
@@ -256,7 +256,7 @@ def test_what_is_forced_finds_nothing_that_it_could_keep(smoke, tmp_path):
     parameters = check(provenance(folder)["parameters"] | {"run": str(folder)})
     models, notes = variants.compared(parameters), corpus.read(folder)
     assert not any(plan.missing() for plan in jobs.plan(folder, models, notes))
-    stages.forget(folder, "03_train")
+    reuse.forget(folder, "03_train")
     variants.write_segments(folder, notes, [model for model in models if model.folder != variants.MAIN])
     assert all(len(plan.missing()) == plan.n for plan in jobs.plan(folder, models, notes))
     assert runner._has_results("00_imbalance", parameters, force=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,93 +13,12 @@ from scipy import sparse
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
-from shl_utils.evaluation import label_metrics, resampling, score_metrics
+from shl_utils.evaluation import label_metrics, measurement, resampling, score_metrics
 from shl_utils.evaluation.predictions import Predictions
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.method import thresholds
 from shl_utils.parameters import Parameters
 from shl_utils.runs import progress, storage
-
-Values = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): the estimate, then the value in every bootstrap draw
-ENDS = ("", "_low", "_high")  # of the columns that hold an estimate and its interval
-INTERVAL = (
-    f"{resampling.INTERVAL}, and over seeds of training where there are several (of seeds alone, three cover 79%)"
-)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The metrics of a model or an experiment on the test notes, each a mean over seeds.
-
-    points: metric to value. samples: headline metric to (draws,), for intervals. seeds: headline metric to (seeds,).
-    truth: (test notes, codes). predicted: one such array per seed. Both are sparse, since all experiments are held at
-    once. patients: (test notes,), number of each note's patient.
-    name: as tables print it. comparable: whether it is measured on all pairs of the labels that the source has.
-    """
-
-    points: dict[str, float]
-    samples: dict[str, NDArray[np.float64]]
-    seeds: dict[str, NDArray[np.float64]]
-    truth: sparse.csr_array
-    predicted: list[sparse.csr_array]
-    patients: NDArray[np.int64]
-    name: str = ""
-    comparable: bool = True
-
-    def values(self, metric: str) -> NDArray[np.float64]:
-        """A headline metric, (1 + draws,): its estimate, then the value in every bootstrap draw."""
-        return np.append(self.points[metric], self.samples[metric])
-
-
-def measured_on(
-    truth: NDArray,
-    predicted: list[NDArray],
-    parameters: Parameters,
-    *,
-    patients: NDArray[np.int64],
-    mean_ap: Sequence[float] = (),
-) -> Measured:
-    """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws.
-
-    patients: from `test_patients`. mean_ap: mean average precision per seed, if known; its mean becomes `map`.
-    """
-    how = {"times": parameters.bootstrap_draws, "seed": parameters.seed}
-    draws = resampling.resamples(*truth.shape, **how, patients=patients)
-    points = [label_metrics.scores(truth, part) for part in predicted]
-    samples = [resampling.bootstrap(truth, part, draws) for part in predicted]
-    share = resampling.seed_weights(len(predicted), **how)
-    ranked = {"map": float(np.mean(mean_ap))} if mean_ap else {}
-    return Measured(
-        points={metric: float(np.mean([p[metric] for p in points])) for metric in points[0]} | ranked,
-        samples={
-            metric: (share * np.stack([s[metric] for s in samples], axis=1)).sum(axis=1) for metric in HEADLINE_METRICS
-        },
-        seeds={metric: np.array([p[metric] for p in points]) for metric in HEADLINE_METRICS},
-        truth=sparse.csr_array(truth),
-        predicted=[sparse.csr_array(part) for part in predicted],
-        patients=patients,
-    )
-
-
-def difference(found: Measured, base: Measured) -> Values:
-    """Paired differences of the headline metrics, `found` minus `base`."""
-    return {metric: found.values(metric) - base.values(metric) for metric in HEADLINE_METRICS}
-
-
-def summarize(values: Values) -> dict[str, float]:
-    """Each estimate by its name, and the ends of its 95% interval as `_low` and `_high`."""
-    line = {}
-    for name, found in values.items():
-        line |= dict(zip((name + end for end in ENDS), (float(found[0]), *resampling.interval(found[1:]))))
-    return line
-
-
-def with_gain(found: Measured, base: Measured) -> dict[str, float]:
-    """The headline metrics, their paired gains over `base` (`_gain`), and intervals of both (`_low`, `_high`)."""
-    values = {}
-    for metric, gain in difference(found, base).items():
-        values |= {metric: found.values(metric), f"{metric}_gain": gain}
-    return summarize(values)
 
 
 def choose_thresholds(
@@ -119,7 +36,7 @@ def binarize(corpus: Corpus, predictions: Predictions, limits: NDArray[np.float6
 
 def compare(
     corpus: Corpus, gold: sparse.csr_array, models: dict[str, Predictions], parameters: Parameters, *, reference: str
-) -> tuple[pd.DataFrame, dict[str, Measured]]:
+) -> tuple[pd.DataFrame, dict[str, measurement.Measured]]:
     """One row per model: every metric, with intervals and gains over the model `reference` as in `with_gain`.
 
     gold: (notes, codes). Also returns what was measured, by model.
@@ -127,14 +44,14 @@ def compare(
     truth, patients = test_truth(corpus, gold), test_patients(corpus)
     limits = {name: choose_thresholds(corpus, gold, predictions, parameters) for name, predictions in models.items()}
     measured = {
-        name: measured_on(truth, [binarize(corpus, predictions, limits[name])], parameters, patients=patients)
+        name: measurement.measure(truth, [binarize(corpus, predictions, limits[name])], parameters, patients=patients)
         for name, predictions in progress.over(models.items(), "bootstrap")
     }
     rows = {
         name: {"threshold": float(np.median(limits[name]))}
         | measured[name].points
         | score_metrics.scores(truth, predictions.select(corpus.rows("test")))
-        | with_gain(measured[name], measured[reference])
+        | measurement.with_gain(measured[name], measured[reference])
         for name, predictions in models.items()
     }
     return pd.DataFrame(rows).T.infer_objects(), measured
@@ -198,7 +115,7 @@ def warn_of_few(table: pd.DataFrame) -> str:
     )
 
 
-def by_group(measured: dict[str, Measured], groups: pd.Series) -> pd.DataFrame:
+def by_group(measured: dict[str, measurement.Measured], groups: pd.Series) -> pd.DataFrame:
     """Metrics of `label_metrics.scores` within each group of codes, means over seeds: index (model, group).
 
     groups: (codes,), the name of each code's group.
@@ -248,7 +165,7 @@ def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
 
 
-def table(measured: dict[str, Measured], *, times: int, seed: int, reference: str) -> pd.DataFrame:
+def table(measured: dict[str, measurement.Measured], *, times: int, seed: int, reference: str) -> pd.DataFrame:
     """One row per experiment, by its id: F1 from 0 to 1, as in `with_gain`, and p.
 
     Further columns: `row` (its name), `comparable`, `reference` (whether its id is that), `seeds`, the other metrics,
@@ -259,7 +176,7 @@ def table(measured: dict[str, Measured], *, times: int, seed: int, reference: st
     for key, found in progress.over(measured.items(), "permutation tests"):
         several = len(found.predicted) > 1
         lines[key] = {"row": found.name, "comparable": found.comparable, "reference": key == reference}
-        lines[key] |= {"seeds": len(found.predicted)} | with_gain(found, base) | found.points
+        lines[key] |= {"seeds": len(found.predicted)} | measurement.with_gain(found, base) | found.points
         for metric in HEADLINE_METRICS:
             lines[key][f"{metric}_sd"] = float(np.std(found.seeds[metric], ddof=1)) if several else np.nan
         if key != reference and found.comparable:
@@ -277,7 +194,7 @@ def table(measured: dict[str, Measured], *, times: int, seed: int, reference: st
 
 
 def gains_by_frequency(
-    measured: dict[str, Measured], counts: NDArray[np.int64], parameters: Parameters, *, reference: str
+    measured: dict[str, measurement.Measured], counts: NDArray[np.int64], parameters: Parameters, *, reference: str
 ) -> pd.DataFrame:
     """micro-F1 of every experiment within each bin of code frequency, and its gain over the one with id `reference`.
 
@@ -287,19 +204,16 @@ def gains_by_frequency(
     """
     bins, lines = label_metrics.frequency_bin(counts), []
     for name in progress.over(bins.cat.remove_unused_categories().cat.categories, "bins of codes"):
-        within = {key: _within(found, np.flatnonzero(bins == name), parameters) for key, found in measured.items()}
+        within = {
+            key: measurement.within(found, np.flatnonzero(bins == name), parameters) for key, found in measured.items()
+        }
         base = within[reference]
         for key, found in within.items() if base.points["positives"] else ():
             line = {"id": key, "row": measured[key].name, "reference": key == reference, "bin": name}
             line |= {"codes": found.points["codes_all"], "positives": found.points["positives"]}
-            gain = summarize({"gain": difference(found, base)["micro_f1"]}).values()
+            gain = measurement.summarize({"gain": measurement.difference(found, base)["micro_f1"]}).values()
             lines.append(line | dict(zip(("micro_f1", "gain", "low", "high"), (found.points["micro_f1"], *gain))))
     return pd.DataFrame(lines)
-
-
-def _within(found: Measured, codes: NDArray[np.int64], parameters: Parameters) -> Measured:
-    predicted = [part[:, codes].toarray() for part in found.predicted]
-    return measured_on(found.truth[:, codes].toarray(), predicted, parameters, patients=found.patients)
 
 
 def definition_of_p(table: pd.DataFrame, *, times: int) -> str:

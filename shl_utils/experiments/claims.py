@@ -10,15 +10,15 @@ from pathlib import Path
 import pandas as pd
 
 from shl_utils.declarations import LOSSES
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement
 from shl_utils.evaluation.linear_baseline import LINEAR
+from shl_utils.evaluation.measurement import Measured
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.evaluation.results import Measured
 from shl_utils.evaluation.verdicts import MARK, disagree, verdict
 from shl_utils.experiments import effects
 from shl_utils.experiments.ablation import DEFAULTS, REFERENCE, Experiment, change_name, level_name
 from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import stages, stamps
+from shl_utils.runs import locations, stages, stamps
 
 METHOD = {"loss", "segmentation", "filter_labels", "scoring", "beta"}  # what the method's experiments may differ in
 NO_ROWS = "no such rows"  # in the grid
@@ -42,7 +42,7 @@ def measure(measured: dict[str, Measured], experiments: list[Experiment], run: P
         {"claim": claim}
         | kind
         | {"measured": name, "metric": metric}
-        | dict(zip(("gain", "low", "high"), (found.get(metric + end, math.nan) for end in results.ENDS)))
+        | dict(zip(("gain", "low", "high"), (found.get(metric + end, math.nan) for end in measurement.ENDS)))
         for claim, kind, (name, found) in _claims(measured, experiments, run)
         for metric in HEADLINE_METRICS
     ]
@@ -130,7 +130,7 @@ def said(lines: pd.DataFrame) -> list[str]:
 
 def run_folders(names: list[str]) -> dict[str, Path]:
     """Name to folder of these runs; ValueError if two folders have the same last name, by which tables list them."""
-    folders = {folder: folder.name for folder in map(stages.folder_of, names)}
+    folders = {folder: folder.name for folder in map(locations.folder_of, names)}
     for name, n in Counter(folders.values()).items():
         if n > 1:
             raise ValueError(f"`compare_with`: {n} runs are called {name}: rename the folder of one")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
-from shl_utils.evaluation import linear_baseline, predictions, results, score_metrics
-from shl_utils.evaluation.results import Measured
+from shl_utils.evaluation import linear_baseline, measurement, predictions, results, score_metrics
+from shl_utils.evaluation.measurement import Measured
 from shl_utils.parameters import PLACEMENT, STAGES, Parameters, owned_by
 from shl_utils.reporting import formats, tables
 from shl_utils.runs import stages, stamps, storage
@@ -130,7 +130,7 @@ def _measure(loaded: list[_Run]) -> tuple[dict[str, Measured], pd.DataFrame]:
         by_run = [_models(run, order) for run in group]
         for place in by_run[0]:
             seeds = [models[place] for models in (by_run[:1] if place == linear_baseline.FOLDER else by_run)]
-            found = results.measured_on(
+            found = measurement.measure(
                 seeds[0].truth,
                 [model.predicted for model in seeds],
                 first.parameters,

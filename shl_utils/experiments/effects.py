@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement
+from shl_utils.evaluation.measurement import Measured
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.evaluation.results import Measured
 from shl_utils.experiments.ablation import Experiment, change_name, level_name, named_level
 
 Choices = dict[str, Any]
 Pair = tuple[Experiment, Experiment]  # the experiment before a change, and after it
 PLAIN_FORMS = ({"sh", "bce"}, {"sh_focal", "focal"})  # losses that differ in harmonic weights alone
 KINDS = {"average", "single", "interactions", "over_linear"}  # of changes, as saved in a run's file
-COLUMNS = [metric + end for metric in HEADLINE_METRICS for end in results.ENDS]
+COLUMNS = [metric + end for metric in HEADLINE_METRICS for end in measurement.ENDS]
 
 
 def on_average(measured: dict[str, Measured], experiments: list[Experiment]) -> pd.DataFrame:
@@ -62,8 +62,8 @@ def interactions(measured: dict[str, Measured], experiments: list[Experiment]) -
         for factor, name, found in _changes(experiments)
     ]
 
-    def between(pair: tuple[str, str], other: tuple[str, str]) -> results.Values:
-        before, after = (results.difference(measured[b], measured[a]) for a, b in (pair, other))
+    def between(pair: tuple[str, str], other: tuple[str, str]) -> measurement.Values:
+        before, after = (measurement.difference(measured[b], measured[a]) for a, b in (pair, other))
         return {metric: after[metric] - before[metric] for metric in HEADLINE_METRICS}
 
     lines = []
@@ -132,12 +132,12 @@ def _equal(pair: Pair) -> bool:
 
 def mean_change(measured: dict[str, Measured], pairs: list[tuple[str, str]]) -> dict[str, float]:
     """Mean difference of the headline metrics over pairs of ids, with 95% intervals as `_low` and `_high`."""
-    differences = [results.difference(measured[after], measured[before]) for before, after in pairs]
+    differences = [measurement.difference(measured[after], measured[before]) for before, after in pairs]
     return _mean(differences)
 
 
-def _mean(found: list[results.Values]) -> dict[str, float]:
-    return results.summarize({m: np.mean([values[m] for values in found], axis=0) for m in HEADLINE_METRICS})
+def _mean(found: list[measurement.Values]) -> dict[str, float]:
+    return measurement.summarize({m: np.mean([values[m] for values in found], axis=0) for m in HEADLINE_METRICS})
 
 
 def _comparable(pair: Pair) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shl_utils.evaluation import results
-from shl_utils.evaluation.results import Measured
+from shl_utils.evaluation.measurement import Measured
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
-from shl_utils.evaluation import predictions, results, score_metrics
+from shl_utils.evaluation import measurement, predictions, results, score_metrics
 from shl_utils.evaluation.linear_baseline import LINEAR
+from shl_utils.evaluation.measurement import Measured
 from shl_utils.evaluation.predictions import Predictions
-from shl_utils.evaluation.results import Measured
 from shl_utils.experiments.ablation import Experiment
 from shl_utils.method import harmonic_weights
 from shl_utils.parameters import Parameters
@@ -35,7 +35,7 @@ def measure(folder: Path, corpus: Corpus, experiment: Experiment, linear: Predic
         predicted.append(results.binarize(corpus, found, limits))
         mean_ap.append(score_metrics.mean_average_precision(truth, found.select(corpus.rows("test"))))
     patients = results.test_patients(corpus)
-    result = results.measured_on(truth, predicted, parameters, patients=patients, mean_ap=mean_ap)
+    result = measurement.measure(truth, predicted, parameters, patients=patients, mean_ap=mean_ap)
     return replace(result, name=LINEAR if linear else experiment.name, comparable=experiment.comparable)
 
 

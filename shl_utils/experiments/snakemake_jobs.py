@@ -49,7 +49,7 @@ def read_batch(file: Path, parameters: Parameters) -> Batch:
     rows = ablation.experiments(parameters.grid, parameters)
     settled = [row for row in rows if len(row.options) == 1]
     models = {model.folder: model for model in ablation.models(tuning.trials(rows) + settled)}
-    return Batch(file, stages.folder_of(parameters.run), parameters, models)
+    return Batch(file, locations.folder_of(parameters.run), parameters, models)
 
 
 def named(files: str | list[str]) -> list[Path]:

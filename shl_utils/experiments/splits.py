@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from shl_utils.evaluation import resampling, results, verdicts
+from shl_utils.evaluation import measurement, resampling, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.experiments import claims
 
@@ -33,7 +33,7 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
     for metric in HEADLINE_METRICS:
         pooled[metric] = _values(tables, pooled.index, metric).mean(axis=0)
         gains = _values(tables, pooled.index, f"{metric}_gain")
-        pooled[[f"{metric}_gain{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
+        pooled[[f"{metric}_gain{end}" for end in measurement.ENDS]] = _intervals(gains, test_to_train)
         pooled[f"{metric}_gain_tight"] = _tight(tables, pooled, f"{metric}_gain_low", f"{metric}_gain_high")
         p = pd.Series([_p(column, test_to_train) for column in gains.T], index=pooled.index)
         tested = p[pooled["comparable"].astype(bool) & ~pooled["reference"].astype(bool)]
@@ -42,7 +42,7 @@ def pool(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.DataFram
     gained = [
         f"{metric}{end}"
         for metric in HEADLINE_METRICS
-        for end in ("", *(f"_gain{e}" for e in results.ENDS), "_gain_tight", "_p", "_p_holm")
+        for end in ("", *(f"_gain{e}" for e in measurement.ENDS), "_gain_tight", "_p", "_p_holm")
     ]
     return pooled[["row", "comparable", "reference", "failed", *gained]]
 
@@ -52,7 +52,7 @@ def pool_changes(tables: Sequence[pd.DataFrame], *, test_to_train: float) -> pd.
     pooled = _common(tables)
     for metric in HEADLINE_METRICS:
         gains = _values(tables, pooled.index, metric)
-        pooled[[f"{metric}{end}" for end in results.ENDS]] = _intervals(gains, test_to_train)
+        pooled[[f"{metric}{end}" for end in measurement.ENDS]] = _intervals(gains, test_to_train)
         pooled[f"{metric}_tight"] = _tight(tables, pooled, f"{metric}_low", f"{metric}_high")
     return pooled
 

@@ -12,7 +12,7 @@ from shl_utils.experiments import grid
 from shl_utils.parameters import STAGES, Parameters, check
 from shl_utils.publication import results_file
 from shl_utils.runs import parameter_file, provenance
-from shl_utils.runs.stages import outside
+from shl_utils.runs.locations import outside
 
 PARAMS = provenance.PROJECT / "params"
 

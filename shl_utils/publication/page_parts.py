@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, TIGHT, TIGHTENED, UNTESTED
 from shl_utils.experiments import claims, effects, splits
@@ -71,7 +71,7 @@ def definitions(found: Found) -> str:
     lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: MARKED}
     if len(found["runs"]) > 1:
         test = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003)"
-        lines |= {"[low, high]": f"95%, {test}; in tables of single splits {results.INTERVAL}"}
+        lines |= {"[low, high]": f"95%, {test}; in tables of single splits {measurement.INTERVAL}"}
         lines |= {"p": f"{test}, then corrected by Holm's method over the rows", TIGHT: TIGHTENED}
         lines |= {MARK: f"{MARKED}; of a single split p is of a permutation"}
     if _rows(found)["micro_f1_sd"].notna().any():

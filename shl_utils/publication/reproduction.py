@@ -10,7 +10,7 @@ import pandas as pd
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import MARGINS
 from shl_utils.publication import results_file
-from shl_utils.runs.stages import outside
+from shl_utils.runs.locations import outside
 
 PRINTED = 0.0005  # half of the last digit that tables print of an F1
 SAME, NEAR, FAR = "the same", "near", "far off"

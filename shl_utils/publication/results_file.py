@@ -17,8 +17,8 @@ import pandas as pd
 from shl_utils.evaluation import cost
 from shl_utils.experiments import claims, grid
 from shl_utils.parameters import PATHS, PLACEMENT, STAGES, Parameters, check, owned_by
-from shl_utils.runs import parameter_file, provenance, stages, stamps, storage
-from shl_utils.runs.stages import outside
+from shl_utils.runs import locations, parameter_file, provenance, stages, stamps, storage
+from shl_utils.runs.locations import outside
 from shl_utils.training import segment_record
 from shl_utils.training.segment_record import SegmentRecord
 
@@ -69,7 +69,7 @@ def record(path: Path) -> dict[str, Any]:
     """What the finished run of a parameter file found, and with what it was made; ValueError if the file was edited
     since or the run is outdated, FileNotFoundError if it is not finished."""
     wanted = _parameters(path)
-    folder = stages.folder_of(wanted.run)
+    folder = locations.folder_of(wanted.run)
     states = stamps.states(folder)
     for stage in stamps.up_to(STAGE):
         if not (state := states[stage]).done:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation import cost, results
+from shl_utils.evaluation import cost, measurement
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import verdict
 from shl_utils.reporting.formats import change, text
@@ -42,7 +42,7 @@ def training(found: Mapping[str, Any]) -> pd.DataFrame:
             "macro-F1": _over_seeds(own["macro_f1_present"]),
         }
         for metric, title in HEADLINE_METRICS.items():
-            gain = pd.Series(way["gain"])[[f"{metric}{end}" for end in results.ENDS]] if "gain" in way else None
+            gain = pd.Series(way["gain"])[[f"{metric}{end}" for end in measurement.ENDS]] if "gain" in way else None
             line[f"{title} gain"] = "" if gain is None else change(gain, gain.index)
             line[f"{title} verdict"] = "" if gain is None else verdict(*gain.iloc[1:], metric)
         lines[way["name"]] = line

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement
 
 
 def rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def text(values: pd.Series, form: str) -> pd.Series:
 
 def interval(row: Mapping[str, float] | pd.Series, metric: str) -> str:
     """A metric x 100 with its interval, as "82.9 [80.8, 84.7]"."""
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[f"{metric}{end}"] for end in results.ENDS))
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[f"{metric}{end}"] for end in measurement.ENDS))
 
 
 def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
@@ -63,7 +63,7 @@ def intervals(table: pd.DataFrame, metric: str) -> pd.Series:
 
 def changes(table: pd.DataFrame, metric: str) -> pd.Series:
     """Signed differences x 100 with their intervals, as "+1.2 [-0.3, +2.8]"."""
-    return table.apply(change, axis=1, columns=[f"{metric}{end}" for end in results.ENDS])
+    return table.apply(change, axis=1, columns=[f"{metric}{end}" for end in measurement.ENDS])
 
 
 def marked_change(line: Mapping[str, Any]) -> str:

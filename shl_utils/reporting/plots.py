@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement, results
 from shl_utils.reporting import formats
 
 HATCHES = ("", "///", "...", "xx")  # of neighbouring bars
@@ -172,7 +172,7 @@ def gains(table: pd.DataFrame, axes: NDArray) -> NDArray:
     places = np.arange(len(table))[::-1]
     comparable = table["comparable"].astype(bool).to_numpy()
     for ax, (metric, title) in zip(axes, PANELS.items()):
-        gain, spread = _points(table, *(f"{metric}_gain{end}" for end in results.ENDS))
+        gain, spread = _points(table, *(f"{metric}_gain{end}" for end in measurement.ENDS))
         for chosen, face in ((comparable, "C0"), (~comparable, "white")):
             bars = {"xerr": spread[:, chosen], "fmt": "o", "color": "C0", "mfc": face, "capsize": 3}
             ax.errorbar(gain[chosen], places[chosen], **bars)

@@ -14,11 +14,12 @@ from typing import Any
 import nbformat
 import pandas as pd
 
+from shl_utils.data import leak_scan
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.reporting import html_page, notebook_html, tail_page
 from shl_utils.reporting.notebook_html import TITLE
 from shl_utils.reporting.slides import needs_kernel
-from shl_utils.runs import leak_scan, stages, stamps, status, storage
+from shl_utils.runs import stages, stamps, status, storage
 
 QUESTION = re.compile(r"\*\*Question\.\*\* +(.+)")
 PRIMER = "primer"

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from shl_utils.evaluation import label_metrics, results, score_metrics, verdicts
+from shl_utils.evaluation import label_metrics, measurement, results, score_metrics, verdicts
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.reporting.formats import change, changes, intervals, marked, marked_change, spaced, text
 
 DEFINITIONS = {
     "micro": f"F1 x 100 {label_metrics.DEFINITIONS['micro_f1']}",
     "macro": f"the same, {label_metrics.DEFINITIONS['macro_f1_present']}",
-    "[low, high]": results.INTERVAL,
+    "[low, high]": measurement.INTERVAL,
 }
 
 

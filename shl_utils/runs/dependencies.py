@@ -30,7 +30,8 @@ BOOKKEEPING = {
     f"{PACKAGE.name}.{name}"
     for name in (
         *("parameters", "declarations", "hints", "experiments.label_check", "training.adapter_check"),
-        *(f"runs.{module}" for module in ("dependencies", "progress", "provenance", "stages", "stamps", "storage")),
+        *("runs.dependencies", "runs.locations", "runs.progress", "runs.provenance"),
+        *("runs.reuse", "runs.stages", "runs.stamps", "runs.storage"),
     )
 }
 UNCOUNTED = {"parameters", "further-parameters", "exercise"}  # tags of excluded notebook cells

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shl_utils.evaluation import results
+from shl_utils.evaluation import measurement
 from shl_utils.experiments import literature
 from shl_utils.parameters import check
 
@@ -16,7 +16,7 @@ def test_groups_and_seeds_by_hand():
     found, half = truth.copy(), truth.copy()
     found[:, counts <= 8] = 0  # the whole tail is missed
     half[:, :45] = 0  # the head and half the medium codes are missed
-    measured = results.measured_on(
+    measured = measurement.measure(
         truth, [found, half], check({"bootstrap_draws": 100}), patients=np.arange(len(truth))
     )
     table = literature.beside("reuters", {"id": replace(measured, name="ours")}, counts)

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.metrics import average_precision_score, f1_score
 
 from shl_utils.data.corpus import Corpus
-from shl_utils.evaluation import label_metrics, predictions, resampling, results, score_metrics
+from shl_utils.evaluation import label_metrics, measurement, predictions, resampling, results, score_metrics
 from shl_utils.evaluation.linear_baseline import LINEAR
 from shl_utils.evaluation.predictions import Predictions
 from shl_utils.experiments import measure
@@ -120,7 +120,7 @@ def test_intervals_are_the_middle_95_percent_of_the_draws(ablated):
 def test_seeds_widen_the_interval_as_far_as_they_differ():
     truth = np.eye(40, dtype=np.int8)
     good, bad = truth.copy(), np.zeros_like(truth)
-    found = results.measured_on(truth, [good, good, bad], check({"bootstrap_draws": 4000}), patients=np.arange(40))
+    found = measurement.measure(truth, [good, good, bad], check({"bootstrap_draws": 4000}), patients=np.arange(40))
     # the mean of 1, 1, 0 has variance s^2 / 3 with s^2 = 1/3
     assert found.samples["micro_f1"].std() == pytest.approx(1 / 3, rel=0.1)
 

@@ -9,10 +9,10 @@ import pytest
 from conftest import PROJECT
 from matplotlib import pyplot as plt
 
+from shl_utils.data import leak_scan
 from shl_utils.experiments.ablation import REFERENCE
 from shl_utils.parameters import STAGES, Parameters
 from shl_utils.publication import code_tables, page_parts, pages, results_file
-from shl_utils.runs import leak_scan
 
 
 def test_the_projects_pages_say_what_its_results_say(command):

@@ -1,6 +1,6 @@
 """Tables of what benches measured."""
 
-from shl_utils.evaluation import cost, results
+from shl_utils.evaluation import cost, measurement
 from shl_utils.reporting import cost_tables, plots
 
 
@@ -26,7 +26,7 @@ def test_seconds_are_compared_seed_by_seed_at_the_chosen_rates():
         ours=trained({(1.0, 0): 50, (2.0, 0): 7, (1.0, 1): 60}),
     )
     gain = {"micro_f1": 0.01, "micro_f1_low": -0.02, "micro_f1_high": 0.03}
-    found["ways"]["ours"]["gain"] = gain | {f"macro_f1_present{end}": 0.0 for end in results.ENDS}
+    found["ways"]["ours"]["gain"] = gain | {f"macro_f1_present{end}": 0.0 for end in measurement.ENDS}
     line = cost_tables.training(found).loc["ours"]
     assert line["x one"] == "0.50 (0.50 to 0.50)"
     assert line["x segments"] == "0.11 (0.10 to 0.12)", "50 of 400, 60 of 600"

@@ -6,15 +6,10 @@ import shutil
 import psutil
 import pytest
 import torch
+from made_up import stage
 
 from shl_utils.parameters import check
-from shl_utils.runs import dependencies, stages, stamps
-
-
-def stage(name, folder, **values):
-    run = stages.begin(name, {"run": str(folder)} | values)
-    run.path(f"{name}.txt").write_text(json.dumps(values))
-    return run.finish(f"{name}.txt")
+from shl_utils.runs import dependencies, locations, stages, stamps
 
 
 @pytest.fixture
@@ -132,11 +127,11 @@ def test_a_stage_is_redone_when_the_code_of_its_notebook_changes(tmp_path, noteb
 
 
 def test_runs_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
-    before = stages.folder_of("x")
+    before = locations.folder_of("x")
     monkeypatch.chdir(tmp_path)
-    assert stages.folder_of("x") == before
+    assert locations.folder_of("x") == before
     monkeypatch.setenv("SHL_RUNS", str(tmp_path))
-    assert stages.folder_of("x") == tmp_path / "x"
+    assert locations.folder_of("x") == tmp_path / "x"
 
 
 def notebook(stage, folder, **values):
@@ -166,45 +161,6 @@ def test_a_misuse_is_shown_in_a_few_lines(tmp_path):
         assert len(caught.value._render_traceback_()) == 1
 
 
-def test_a_run_takes_over_what_another_has_finished(tmp_path):
-    base, new = tmp_path / "base", tmp_path / "new"
-    for name in stages.STAGES[:2]:
-        stage(name, base, **({"depth": 2} if name == "00_imbalance" else {}))
-    (base / "trunk").mkdir()
-    (base / "trunk" / "states").write_text("of the trunk")
-    begun = stages.begin("02_segment", {"run": str(new), "based_on": str(base)})
-    assert begun.parameters.depth == 2
-    assert [stamps.states(new)[name].done for name in stages.STAGES[:3]] == [True, True, False]
-    assert (new / "trunk" / "states").read_text() == "of the trunk"
-    (new / "00_imbalance.txt").write_text("changed")
-    assert stamps.states(base)["01_filter"].done, "what is taken over is a copy"
-
-
-def test_only_what_agrees_is_taken_over(tmp_path):
-    base = tmp_path / "base"
-    for name in stages.STAGES[:2]:
-        stage(name, base, **({"depth": 2} if name == "00_imbalance" else {}))
-    with pytest.raises(ValueError, match=r"of base cannot be taken over, it was made with depth = 2: run 00_"):
-        stages.begin("02_segment", {"run": str(tmp_path / "new"), "based_on": str(base), "depth": 1})
-    (base / "01_filter.txt").write_text("altered")
-    with pytest.raises(ValueError, match=r"cannot be taken over, it is altered \(01_filter.txt not as it was left"):
-        stages.begin("02_segment", {"run": str(tmp_path / "new"), "based_on": str(base)})
-    for nowhere in (base, tmp_path / "nowhere"):
-        with pytest.raises(ValueError, match=r"based_on is .*: name another run"):
-            stages.begin("02_segment", {"run": str(base), "based_on": str(nowhere)})
-
-
-def test_what_is_forced_leaves_nothing_behind(tmp_path):
-    for name in stages.STAGES[:4]:
-        stage(name, tmp_path)
-    (tmp_path / "reference" / "segments" / "0").mkdir(parents=True)
-    stages.forget(tmp_path, "03_train")
-    assert not (tmp_path / "03_train.txt").exists()
-    assert not (tmp_path / "reference" / "segments").exists()
-    assert stamps.states(tmp_path)["03_train"].word == "not run"
-    assert stamps.states(tmp_path)["02_segment"].done
-
-
 def test_the_same_data_elsewhere_change_no_result(tmp_path):
     """A table that was moved: the stage is done again, what follows stands."""
     ids = []
@@ -215,33 +171,6 @@ def test_the_same_data_elsewhere_change_no_result(tmp_path):
         asked = check(values)
         assert stages.is_done("00_imbalance", asked)
     assert ids[0] == ids[1]
-
-
-def test_private_notes_are_taken_over_into_a_closed_folder(tmp_path):
-    base, new = tmp_path / "base", tmp_path / "new"
-    run = stages.begin("00_imbalance", {"run": str(base), "source": "mimic3", "folder": "x"})
-    run.path("notes").write_text("private")
-    run.path("notes").chmod(0o600)
-    run.finish("notes", private=True)
-    new.mkdir(mode=0o755)
-    assert stages.take_over(base, new, "00_imbalance", {}) == ""
-    assert new.stat().st_mode & 0o777 == 0o700
-    assert (new / "notes").stat().st_mode & 0o777 == 0o600
-
-
-def test_what_another_stage_has_made_stays_where_one_is_forced(tmp_path):
-    for name in stages.STAGES[:5]:
-        stage(name, tmp_path)
-    made = tmp_path / "reference" / "segments" / "0"
-    made.mkdir(parents=True)
-    (made / "head").write_text("of 03")
-    stages.begin("03_train", {"run": str(tmp_path)}).finish("reference/segments")
-    stages.begin("04_evaluate", {"run": str(tmp_path)}).finish()
-    stages.begin("05_ablate", {"run": str(tmp_path)}).finish("reference")
-    stages.forget(tmp_path, "05_ablate")
-    assert (made / "head").exists()
-    stages.forget(tmp_path, "03_train")
-    assert not made.exists()
 
 
 def test_code_that_changes_while_a_stage_is_at_work_is_not_what_ran(tmp_path, notebook_copy, capsys):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shl_utils.parameters import STAGES
-from shl_utils.runs import stages, stamps, status, storage
+from shl_utils.runs import locations, stages, stamps, status, storage
 
 
 def finish(stage, folder):
@@ -92,10 +92,10 @@ def test_a_run_that_was_not_begun_has_no_stage(tmp_path):
 
 def test_two_commands_do_not_work_on_one_run(tmp_path):
     with (
-        stages.exclusive_run(tmp_path / "r"),
+        locations.exclusive_run(tmp_path / "r"),
         pytest.raises(ValueError, match="r is in use by another"),
-        stages.exclusive_run(tmp_path / "r"),
+        locations.exclusive_run(tmp_path / "r"),
     ):
         pass
-    with stages.exclusive_run(tmp_path / "r"):
+    with locations.exclusive_run(tmp_path / "r"):
         pass

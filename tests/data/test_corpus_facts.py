@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from shl_utils.evaluation.corpus_facts import describe
+from shl_utils.data.corpus_facts import describe
 
 
 def test_a_corpus_is_described_before_training():

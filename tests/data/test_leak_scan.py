@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 from conftest import PROJECT
 
-from shl_utils.data import sources
+from shl_utils.data import leak_scan, sources
 from shl_utils.parameters import check
-from shl_utils.runs import leak_scan
 
 NOTE = "The patient was seen for a large left pleural effusion on Tuesday. Übelkeit, no fever; discharged home."
 PART = "seen for a large left pleural effusion on Tuesday"
