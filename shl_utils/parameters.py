@@ -184,7 +184,7 @@ class Parameters(_Brought):
     compare_with: list[str] = _verdict([], "other runs whose findings are shown with this run's, as names or paths")
 
     # 08_one_note
-    shown_note: str = _one_note("", "id of the test note to show; empty: the first with two predicted codes")
+    shown_note: str = _one_note("", "id of the test note to show; empty: the first with at least two predicted codes")
     audited_notes: int = _one_note(40, "validation notes in the audit of the sentences that decide a code", ge=1)
 
     @model_validator(mode="after")

@@ -15,9 +15,7 @@ from shl_utils.parameters import Parameters
 
 Values = dict[str, NDArray[np.float64]]  # metric to (1 + draws,): the estimate, then the value in every bootstrap draw
 ENDS = ("", "_low", "_high")  # of the columns that hold an estimate and its interval
-INTERVAL = (
-    f"{resampling.INTERVAL}, and over seeds of training where there are several (of seeds alone, three cover 79%)"
-)
+INTERVAL = f"{resampling.INTERVAL}, and over seeds of training where there are several"
 
 
 @dataclass(frozen=True)

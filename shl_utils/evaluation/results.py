@@ -221,5 +221,5 @@ def definition_of_p(table: pd.DataFrame, *, times: int) -> str:
     n = int(table["micro_f1_p"].notna().sum())
     return (
         f"of no gain, two-sided: paired permutation test given the trained models, {times:,} draws, then as corrected "
-        f"by Holm's method over the {n} comparable rows, micro and macro each by itself"
+        f"by Holm's method over the {n} rows that have one, micro and macro each by itself"
     )

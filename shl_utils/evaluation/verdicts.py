@@ -8,13 +8,7 @@ MARGINS = {"micro_f1": 0.01, "macro_f1_present": 0.03}  # differences in F1 that
 LEVEL = 0.05  # of tests and intervals
 MARK = "†"
 MARKED = "the interval of the gain and the uncorrected p disagree: take it as inconclusive"
-TIGHT = "‡"
-TIGHTENED = "narrower than so many independent splits would allow: that the splits agree so well is luck"
-DEFINITION = (
-    "gains or loses where the 95% interval lies above or below zero; equivalent where it holds zero and lies within "
-    f"{100 * MARGINS['micro_f1']:g} point of micro-F1 or {100 * MARGINS['macro_f1_present']:g} of macro-F1 of it "
-    "(two one-sided tests at 2.5%); else inconclusive"
-)
+TIGHT = "‡"  # an interval over splits that is narrower than so many independent ones would allow
 
 
 def verdict(low: float, high: float, metric: str) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from shl_utils.data.corpus import Corpus
@@ -48,17 +46,12 @@ def _predictions(folder: Path, corpus: Corpus, experiment: Experiment, gold: spa
 
 
 def route_by_oracle(corpus: Corpus, gold: sparse.csr_array, found: Predictions, parameters: Parameters) -> Predictions:
-    """Oracle routing: a segment predicts only for notes that hold one of its codes by gold; no way to code a note."""
-    mask = oracle_mask(corpus, gold, parameters, rows=found.rows)
-    return replace(found, probabilities=found.probabilities * mask)
+    """Oracle routing: a segment predicts only for notes that hold one of its codes by gold; no way to code a note.
 
-
-def oracle_mask(
-    corpus: Corpus, gold: sparse.csr_array, parameters: Parameters, *, rows: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """(rows, codes) of bool: whether the note holds, by gold, any code of the code's segment. Segments follow eta."""
+    Segments follow eta.
+    """
     table = variants.segment_table(corpus, gold, segmentation="eta", eta=parameters.eta)
     segments = variants.segment_of_code(table, corpus)
     modelled = segments >= 0
-    holds = harmonic_weights.note_origins(sparse.csr_array(gold[rows][:, modelled]), segments[modelled])
-    return holds[:, segments] & modelled
+    holds = harmonic_weights.note_origins(sparse.csr_array(gold[found.rows][:, modelled]), segments[modelled])
+    return replace(found, probabilities=found.probabilities * (holds[:, segments] & modelled))

@@ -127,7 +127,7 @@ def code(coder: Coder, text: str, *, sentences: bool = True) -> Coded:
 
 
 def example(coder: Coder, corpus: Corpus, name: str) -> int:
-    """Row number of the test note `name`. If it is empty, of the first with two predicted codes, or with the most.
+    """Row number of the test note `name`; if empty, of the first with at least two predicted codes, or the most.
 
     Only the first TRIED test notes are searched. ValueError for a name that no test note has.
     """

@@ -37,7 +37,7 @@ def pr_and_roc(prevalences: dict[str, float], axes: NDArray, *, separation: floa
         axes[1].plot(found, precision, color=colour, linestyle="-", label=f"{name}: {share:.1%} of the notes")
     axes[0].set(xlabel="false alarms among notes without the code", ylabel="found, of notes with it")
     axes[1].set(xlabel="recall: found, of notes with the code", ylabel="precision: right, of predicted")
-    axes[0].set(title=f"ROC: area {ndtr(separation / 2**0.5):.2f}, whatever the code", xlim=(-0.02, 1))
+    axes[0].set(title="ROC: the same, whatever the code", xlim=(-0.02, 1))
     axes[1].set(title="Precision and recall: not so", xlim=(0, 1), ylim=(0, 1.02))
     axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return axes
@@ -59,7 +59,7 @@ def gradient(counts: NDArray[np.int64], n_notes: int, bins: pd.Series, ax: Axes)
     ax.bar(down.index.astype(str), 100 - down, bottom=down, color="C0", label="yes: notes with it")
     for place, value in enumerate(down):
         ax.annotate(f"{100 - value:.1f}% yes", (place, 102), ha="center")
-    ax.set(xlabel="training notes of a code", ylabel="gradient of BCE (%)", ylim=(0, 125))
+    ax.set(xlabel="training notes of a code", ylabel="gradient of BCE (%)", ylim=(0, 125), yticks=range(0, 101, 20))
     ax.set(title="For a rare code nearly all of BCE's gradient says 'no'")
     ax.legend(loc="upper right", ncols=2, fontsize=10)
     return ax

@@ -36,7 +36,7 @@ def confusion(threshold: float, ax: Axes) -> Axes:
     ax.set(title=f"precision {precision}, recall {tp}/{tp + fn}, F1 {2 * tp / (2 * tp + fp + fn):.2f}")
     cells = [[f"TP {tp}", f"FN {fn}"], [f"FP {fp}", f"TN {found['TN']}"]]
     heads = {"rowLabels": ["has it", "has it not"], "colLabels": ["predicted", "not"]}
-    ax.table(cells, **heads, bbox=(0.62, 0.45, 0.36, 0.3), cellLoc="center")
+    ax.table(cells, **heads, bbox=(0.62, 0.45, 0.36, 0.3), cellLoc="center", zorder=3)  # above the threshold
     ax.legend()
     return ax
 
@@ -116,7 +116,7 @@ def interaction(ax: Axes) -> Axes:
             [0, 1], scores, marker="o", label=f"{loss}: the filter costs {scores[0] - scores[1]}", color=f"C{place}"
         )
     ax.set(xticks=[0, 1], xticklabels=["no filter", "filter"], ylabel="F1", xlim=(-0.2, 1.2), ylim=(55, 75))
-    ax.set(title="On average it costs 5.5; no row says so: the lines are not parallel")
+    ax.set(title="On average it costs 5.5; neither loss says so: the lines are not parallel")
     ax.legend(loc="lower left")
     return ax
 

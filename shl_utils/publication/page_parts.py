@@ -10,9 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from shl_utils.evaluation import measurement
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
-from shl_utils.evaluation.verdicts import DEFINITION, MARK, MARKED, TIGHT, TIGHTENED, UNTESTED
+from shl_utils.evaluation.verdicts import UNTESTED
 from shl_utils.experiments import claims, effects, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
@@ -63,20 +62,6 @@ def ablation(found: Found) -> pd.DataFrame:
 def gains(found: Found) -> pd.DataFrame:
     """F1 of the comparable rows, and what they gain over one BCE model, with verdicts and p."""
     return tables.gains(ablation(found))
-
-
-def definitions(found: Found) -> str:
-    """What the columns and words of `gains` mean."""
-    over = "of a paired permutation test given the trained models, then corrected by Holm's method over the rows"
-    lines = tables.DEFINITIONS | {"gains, loses, ...": DEFINITION, "p": over, MARK: MARKED}
-    if len(found["runs"]) > 1:
-        test = "of the corrected resampled t-test over splits (Nadeau and Bengio 2003)"
-        lines |= {"[low, high]": f"95%, {test}; in tables of single splits {measurement.INTERVAL}"}
-        lines |= {"p": f"{test}, then corrected by Holm's method over the rows", TIGHT: TIGHTENED}
-        lines |= {MARK: f"{MARKED}; of a single split p is of a permutation"}
-    if _rows(found)["micro_f1_sd"].notna().any():
-        lines |= {"±": "deviation between seeds of training"}
-    return f"\n\n{formats.listed(lines)}\n\n"
 
 
 def verdicts(found: Found) -> pd.DataFrame:

@@ -40,7 +40,6 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "seconds": page_parts.seconds,
     "primary": page_parts.primary,
     "gains": page_parts.gains,
-    "definitions": page_parts.definitions,
     "verdicts": page_parts.verdicts,
     "by split": page_parts.by_split,
     "changes": page_parts.changes,

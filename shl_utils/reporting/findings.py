@@ -38,16 +38,14 @@ def _share(part: NDArray, whole: NDArray) -> str:
     return f"{part.sum() / whole.sum():.0%}"
 
 
-def summarize_filter(own: NDArray[np.floating], random: NDArray[np.floating], limit: float) -> str:
-    """What a threshold keeps. own, random: similarities of notes to their own codes, and to codes drawn at random."""
+def summarize_filter(own: NDArray[np.floating], random: NDArray[np.floating]) -> str:
+    """How well similarities of notes to their own codes, `own`, stand apart from those to codes drawn at `random`."""
     from scipy import stats  # takes a second to import, needed here only
 
-    kept, by_chance = (own >= limit).mean(), (random >= limit).mean()
     area = stats.mannwhitneyu(own, random).statistic / (len(own) * len(random))  # that under the ROC curve
     return (
         f"Of a code of a note and one drawn at random, the former is more alike to its note in {area:.0%} of the "
-        f"cases; it would be 100% if the hills lay apart. At {limit:.2f} the filter keeps {kept:.0%} of the notes' own "
-        f"codes, and would keep {by_chance:.0%} of others."
+        "cases; it would be 100% if the hills lay apart."
     )
 
 
@@ -92,7 +90,7 @@ def summarize_bins(table: pd.DataFrame) -> str:
 
 
 def summarize_gains(table: pd.DataFrame) -> str:
-    """How many comparable rows gain and how many lose, by their intervals.
+    """How many comparable rows gain and how many lose, by their intervals; one whose p disagrees is inconclusive.
 
     table: `results.table` without its reference.
     """
@@ -102,12 +100,13 @@ def summarize_gains(table: pd.DataFrame) -> str:
     parts = []
     for metric, name in NAMES.items():
         ends = [rows[f"{metric}_gain_low"], rows[f"{metric}_gain_high"]]
-        n = Counter(verdicts.verdict(*pair, metric) for pair in zip(*ends))
-        unsure = sum(map(verdicts.disagree, *ends, rows[f"{metric}_p"]))
+        unsure = map(verdicts.disagree, *ends, rows[f"{metric}_p"])
+        n = Counter(
+            verdicts.INCONCLUSIVE if mark else verdicts.verdict(*pair, metric) for pair, mark in zip(zip(*ends), unsure)
+        )
         parts.append(
             f"in {name} {n[verdicts.GAINS]} gain, {n[verdicts.LOSES]} lose, {n[verdicts.EQUIVALENT]} are equivalent, "
             f"{n[verdicts.INCONCLUSIVE]} inconclusive"
-            + (f" (in {unsure} of these p disagrees, {verdicts.MARK})" if unsure else "")
         )
     return (
         f"Of {len(rows)} comparable rows against one BCE model of all codes, by 95% intervals, each by itself: "
@@ -165,6 +164,5 @@ def summarize_verdicts(lines: pd.DataFrame) -> str:
         gain, lose, equivalent, rest = (found.get(said, 0) for said in verdicts.TESTED)
         parts.append(f"in {name} {gain} gain, {lose} lose, {equivalent} are equivalent, {rest} inconclusive")
     where = f" in {runs} runs, each counted" if runs > 1 else ""
-    asked = f"{theirs.index.nunique()} comparisons that ask for the paper's claims"
-    of_all = f"Of {asked}{where}, {tested.index.nunique()} were tested"
+    of_all = f"Of the comparisons that ask for the paper's claims{where}, {tested.index.nunique()} were tested"
     return f"{of_all}: {'; '.join(parts)}. All but the primary comparison are exploratory."

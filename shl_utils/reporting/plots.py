@@ -77,13 +77,13 @@ def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -
     """Histogram of the similarity of notes with their own codes and with random codes, with the filter's threshold."""
     bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
     ax.hist(random, bins, density=True, alpha=0.6, color=CHANCE, label="random code")
-    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="assigned code")
+    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="own code")
     ax.axvline(threshold, color=BOUND, linestyle="--")
     ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
                 rotation=90, va="top", color=BOUND)  # fmt: skip
     ax.set(xlabel="cosine of note and description", ylabel="density")
     kept, by_chance = ((part >= threshold).mean() for part in (assigned, random))
-    ax.set_title(f"Kept: {kept:.0%} of the assigned codes, {by_chance:.0%} of random ones")
+    ax.set_title(f"Kept: {kept:.0%} of the own codes, {by_chance:.0%} of random ones")
     ax.legend(loc="upper right")
     return ax
 
@@ -125,11 +125,11 @@ def learning_curves(histories: dict[int, list[dict]], axes: NDArray) -> NDArray:
 
     Losses themselves do not compare: they are sums over other codes. histories: segment to its epochs.
     """
-    for (k, history), colour in zip(histories.items(), colours(len(histories))):
+    for (k, history), colour, mark in zip(histories.items(), colours(len(histories)), itertools.cycle(MARKS)):
         epochs = [h["epoch"] + 1 for h in history]
         loss, ap = ([np.nan if h[name] is None else h[name] for h in history] for name in ("loss", "validation_ap"))
-        axes[0].plot(epochs, np.array(loss) / loss[0], "-o", color=colour, label=f"segment {k}")
-        axes[1].plot(epochs, ap, "-o", color=colour)
+        axes[0].plot(epochs, np.array(loss) / loss[0], "-", marker=mark, color=colour, label=f"segment {k}")
+        axes[1].plot(epochs, ap, "-", marker=mark, color=colour)
     for ax in axes:
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set(xlabel="epoch", ylabel="loss, as a share of epoch 1's")
@@ -145,8 +145,8 @@ def reliability(curves: dict[str, pd.DataFrame], ax: Axes) -> Axes:
     ax.plot([0, 1], [0, 1], ":", color=CHANCE)
     for (name, curve), mark in zip(curves.items(), MARKS):  # line styles already differ, by the style file
         ax.plot(curve["probability"], curve["share"], marker=mark, markersize=6, label=name)
-    ax.set(xlabel="probability given", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
-    ax.set_title("Below the line a model is too sure, above it too timid")
+    ax.set(xlabel="probability given", ylabel="share that hold the code", xlim=(0, 1), ylim=(0, 1))
+    ax.set_title("Below the line probabilities are too high, above it too low")
     ax.legend(fontsize=10)
     return ax
 
@@ -256,11 +256,10 @@ def stages(table: pd.DataFrame, axes: NDArray) -> NDArray:
 
 
 def segment_counts(table: pd.DataFrame, axes: NDArray) -> NDArray:
-    """Time, space and F1 against the number of segments of the same codes. table: from `cost.by_segment_count`."""
+    """Time and space against the number of segments of the same codes. table: from `cost.by_segment_count`."""
     panels = (
         ("", {"seconds": (1, "seconds"), "notes_seen": (1e-3, "thousand notes seen")}),
         ("MB (log)", {"peak_memory_mb": (1, "peak memory"), "bytes": (1e-6, "on disk, to keep")}),
-        ("F1", {"micro_f1": (100, "micro"), "macro_f1_present": (100, "macro, codes in test")}),
     )
     for ax, (unit, columns) in zip(axes, panels):
         for (column, (factor, label)), style in zip(columns.items(), ("C0-o", "C1-s")):
@@ -270,13 +269,11 @@ def segment_counts(table: pd.DataFrame, axes: NDArray) -> NDArray:
         ax.minorticks_off()
         ax.legend(fontsize=10)
     axes[1].set_yscale("log")
-    for ax in (axes[0], axes[2]):
-        ax.set_ylim(bottom=0)
+    axes[0].set_ylim(bottom=0)
     first, last = table.index[[0, -1]]
     ratios = table.loc[last] / table.loc[first]
-    axes[0].set_title(f"{ratios['seconds']:.1f} x the seconds")
+    axes[0].set_title(f"{last} segments: {ratios['seconds']:.1f} x the seconds of {first}")
     axes[1].set_title(f"{ratios['peak_memory_mb']:.1f} x the memory")
-    axes[2].set_title(f"macro-F1 best with {table['macro_f1_present'].idxmax()}")
     return axes
 
 

@@ -15,14 +15,18 @@ DEFINITIONS = {
     "macro": f"the same, {label_metrics.DEFINITIONS['macro_f1_present']}",
     "[low, high]": measurement.INTERVAL,
 }
+TITLES = {"macro_f1_present": "macro-F1 (codes in test)", "macro_f1_all": "macro-F1 (all codes)", "map": "mAP"}
 
 
 def models(table: pd.DataFrame) -> pd.DataFrame:
-    """Micro- and macro-F1 with intervals, precision, recall and gains of every model. table: from `results.compare`."""
+    """Micro- and macro-F1 with intervals, precision, recall, gains and threshold of every model.
+
+    Where codes have thresholds of their own it is their median. table: from `results.compare`.
+    """
     columns = {
         "micro-F1": intervals(table, "micro_f1"),
-        "macro-F1 (codes in test)": intervals(table, "macro_f1_present"),
-        "macro-F1 (all codes)": text(100 * table["macro_f1_all"], "{:.1f}"),
+        TITLES["macro_f1_present"]: intervals(table, "macro_f1_present"),
+        TITLES["macro_f1_all"]: text(100 * table["macro_f1_all"], "{:.1f}"),
         "precision": text(100 * table["micro_precision"], "{:.1f}"),
         "recall": text(100 * table["micro_recall"], "{:.1f}"),
     }
@@ -30,7 +34,7 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
     gains = {
         f"{title} gain": changes(table, f"{metric}_gain").mask(itself, "") for metric, title in HEADLINE_METRICS.items()
     }
-    return pd.DataFrame(columns | gains)
+    return pd.DataFrame(columns | gains | {"threshold": text(table["threshold"], "{:.2f}")})
 
 
 def described(facts: Mapping[str, float]) -> pd.DataFrame:
@@ -49,10 +53,11 @@ def metrics(table: pd.DataFrame) -> pd.DataFrame:
     """Metrics (columns) as printed: counts as whole numbers, ratios as they are, all else x 100."""
     plain = dict.fromkeys(label_metrics.COUNTS, "{:.0f}") | dict.fromkeys(score_metrics.RATIOS, "{:.2f}")
     shown = {
-        name.replace("_f1", "-F1"): text(column, plain[name]) if name in plain else text(100 * column, "{:.1f}")
+        name: text(column, plain[name]) if name in plain else text(100 * column, "{:.1f}")
         for name, column in table.items()
     }
-    return spaced(pd.DataFrame(shown, index=table.index))
+    titles = {name: TITLES.get(name, name.replace("_f1", "-F1")) for name in shown}
+    return spaced(pd.DataFrame(shown, index=table.index).rename(columns=titles))
 
 
 def ablation(table: pd.DataFrame) -> pd.DataFrame:
@@ -129,20 +134,25 @@ def _disagree(table: pd.DataFrame, metric: str) -> list[bool]:
 
 def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
     """Definitions of what `ablation` shows of this table, by name; `times` as given to `results.table`."""
-    failed = {"failed trainings": "of the row's segments"}
-    disagree = {verdicts.MARK: verdicts.MARKED}
+    disagree = any(any(_disagree(table, metric)) for metric in HEADLINE_METRICS)
+    rare = {  # definition of what only some tables hold, and whether this one does
+        "±": ("deviation between seeds of training", (table["seeds"] > 1).any()),
+        "(row)": (
+            "not comparable: not measured on all pairs of the labels that the source has",
+            not table["comparable"].all(),
+        ),
+        "failed trainings": ("of the row's segments", table["failed"].any()),
+        verdicts.MARK: (verdicts.MARKED, disagree),
+    }
     return (
         DEFINITIONS
         | {
-            "±": "deviation between seeds of training",
             "gain": f"over {table.loc[table['reference'], 'row'].iloc[0]}, paired: both on the same draws",
             "p": results.definition_of_p(table, times=times),
             "mAP": score_metrics.DEFINITIONS["map"],
             "core seconds": "seconds of training times cores, with all models that a row needs; mean over seeds",
-            "(row)": "not comparable: not measured on all pairs of the labels that the source has",
         }
-        | (failed if table["failed"].any() else {})
-        | (disagree if any(any(_disagree(table, metric)) for metric in HEADLINE_METRICS) else {})
+        | {name: text for name, (text, held) in rare.items() if held}
     )
 
 

@@ -19,9 +19,8 @@ LABELS = {"weights": "weight of a negative"} | {name: taken.label for name, take
 
 
 def segments(records: Sequence[SegmentRecord]) -> pd.DataFrame:
-    """Per segment: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone; norm of
-    the gradient before clipping and share of steps that were clipped, means over epochs; and how many negatives a drawn
-    one stands for, by which its weight is multiplied.
+    """Per segment: training notes, best epoch, cost, validation AP, and the AP of the codes' frequencies alone; and how
+    many negatives a drawn one stands for, by which its weight is multiplied.
 
     The other columns are what its loss derived from the training notes (LABELS), as minimum / median / maximum.
     """
@@ -37,7 +36,7 @@ def _trained(record: SegmentRecord) -> dict[str, Any]:
         "validation_ap": None if best is None else record.history[best]["validation_ap"],
         "frequency_ap": record.frequency_ap,
     }
-    texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()} | steps(record.history)
+    texts = {name: "" if ap is None else f"{ap:.3f}" for name, ap in reached.items()}
     texts["a negative stands for"] = f"{record.stands_for:.3g}" if record.negatives else ""
     texts["best_epoch"] = "" if best is None else str(best + 1)  # counted from 1, as curves are drawn
     return {name: getattr(record, name) for name in TRAINED} | texts | {"codes": len(record.codes)}

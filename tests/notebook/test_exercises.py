@@ -90,8 +90,8 @@ def test_a_word_is_read_in_any_form(word):
 
 
 def test_true_is_yes():
-    assert exercises.check("08-2", False).kind == RIGHT
-    assert exercises.check("08-2", True).kind == WRONG
+    assert exercises.check("08-2", True).kind == RIGHT
+    assert exercises.check("08-2", False).kind == WRONG
 
 
 def test_a_guess_is_shown_beside_the_result():

@@ -39,14 +39,6 @@ def test_no_rule_is_made_of_an_overlap_or_of_one_side():
     assert text == "There is no rule: of 2 corpora segments gain on 1 and lose on 0."
 
 
-def test_until_all_have_run_the_page_says_so(published, results_folder):
-    assert segment_rule.rule() == "0 of 9 corpora have run; the rule waits for all."
-    assert segment_rule.table() == ""
-    (run,) = published["runs"].values()
-    (results_folder / "small.json").write_text(json.dumps({"runs": {"x": run | {"file": "params/corpora/openi.yaml"}}}))
-    assert segment_rule.rule().startswith("1 of 9 corpora have run")
-
-
 def test_every_corpus_has_a_line_with_its_facts_and_gains(published, results_folder):
     (run,) = published["runs"].values()
     rows = run["tables"]["ablation"]

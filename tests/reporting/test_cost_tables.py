@@ -43,9 +43,9 @@ def test_cost_by_number_of_segments_is_a_mean_over_seeds_at_the_chosen_rates():
     found = bench(many=many, one=trained({(1.0, 0): 40}, segments=1))
     table = cost.by_segment_count(found)
     assert table["seconds"].to_dict() == {1: 40.0, 14: 100.0}
-    _, axes = plots.plt.subplots(1, 3)
+    _, axes = plots.plt.subplots(1, 2)
     plots.segment_counts(table, axes)
-    assert axes[0].get_title(loc=plots.plt.rcParams["axes.titlelocation"]) == "2.5 x the seconds"
+    assert axes[0].get_title(loc=plots.plt.rcParams["axes.titlelocation"]) == "14 segments: 2.5 x the seconds of 1"
     assert cost_tables.segments(found).loc[14, ["eta", "seconds", "micro-F1"]].tolist() == ["0.25", "100", "80.0"]
 
 

@@ -15,8 +15,7 @@ def test_the_lessons_sentences_are_computed():
         "makes 78%. A model that never predicts a code is right on 97.9% of the pairs."
     )
     own, random = np.array([0.1, 0.3, 0.5, 0.7]), np.array([0.0, 0.1, 0.2, 0.4])
-    said = findings.summarize_filter(own, random, 0.3)
-    assert "keeps 75% of the notes' own codes, and would keep 25% of others" in said
+    said = findings.summarize_filter(own, random)
     assert "the former is more alike to its note in 78% of the cases" in said, "12.5 of 16 pairs, a tie counts half"
     index = pd.MultiIndex.from_product([["a", "b"], ["1 to 4", "5 to 9", "10 to 49"]])
     by_bin = pd.DataFrame({"micro_f1": [0.1, 0.9, 0.7, 0.2, 0.1, 0.6], "positives": [3, 4, 50] * 2}, index)
@@ -43,8 +42,8 @@ def test_a_sentence_counts_rows_by_their_intervals():
     table[["micro_f1_p", "macro_f1_present_p"]] = [[0.01, 0.01], [0.01, 0.2], [0.3, 0.3], [None, None]]
     text = findings.summarize_gains(table)
     assert text.startswith("Of 3 comparable rows ")
-    assert text.count("1 gain, 1 lose, 0 are equivalent, 1 inconclusive") == 2
-    assert text.endswith("in macro-F1 1 gain, 1 lose, 0 are equivalent, 1 inconclusive (in 1 of these p disagrees, †).")
+    assert "in micro-F1 1 gain, 1 lose, 0 are equivalent, 1 inconclusive" in text
+    assert text.endswith("in macro-F1 1 gain, 0 lose, 0 are equivalent, 2 inconclusive."), "of one p disagrees"
     assert findings.summarize_gains(table[:0]).startswith("The grid has no other row")
     assert findings.summarize_row(table, "b") == "b: -10.0 [-20.0, -5.0] micro-F1, -10.0 [-20.0, -5.0] macro-F1."
 
@@ -57,14 +56,14 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     lines["comparable"] = [True] * 4 + [False] * 2
     text = findings.summarize_verdicts(lines)
     assert text.startswith(
-        "Of 2 comparisons that ask for the paper's claims, 1 were tested: in micro-F1 1 gain, 0 lose, "
+        "Of the comparisons that ask for the paper's claims, 1 were tested: in micro-F1 1 gain, 0 lose, "
     )
     counts = "in macro-F1 0 gain, 1 lose, 0 are equivalent, 0 inconclusive. "
     assert counts in text, "what is not the paper's does not count"
     assert text.endswith("All but the primary comparison are exploratory.")
     again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
     assert again.startswith(
-        "Of 2 comparisons that ask for the paper's claims in 2 runs, each counted, 1 were tested: in micro-F1 2 gain, "
+        "Of the comparisons that ask for the paper's claims in 2 runs, each counted, 1 were tested: in micro-F1 2 gain"
     )
 
 

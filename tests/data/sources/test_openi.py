@@ -15,7 +15,7 @@ def depth_2():
 
 def test_counts_and_codes(depth_2):
     # of 3,955 reports; the 101 have no code, "No Indexing" or "Technical Quality of Image Unsatisfactory" alone
-    assert depth_2.dropped == {"without text": 28, "without a finding": 101}
+    assert depth_2.dropped == {"without text": 28, "not indexed": 101}
     assert len(depth_2.notes) == 3826
     assert len(depth_2.descriptions) == 564
     codes = depth_2.notes.set_index("note")["codes"]
