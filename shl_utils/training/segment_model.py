@@ -20,6 +20,7 @@ from shl_utils.method.extensions.heads import AttentiveHead, Head
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
 POOLING = {"mean": Head, "attention": AttentiveHead}
+QUERY_VALUE = {"mpnet": ["q", "v"]}  # of architectures for which PEFT has no default
 
 
 class SegmentModel(nn.Module):
@@ -44,20 +45,22 @@ def create(
     Three things keep a run of a few epochs from finding only the most frequent codes. These are prior biases, mean
     pooling (or attention that starts as it), and a separate learning rate for the head.
     pooling: "mean" or "attention", see `heads`. targets: "attention" adapts what PEFT adapts by default for
-    the architecture (BERT: query and value), "all" adapts every linear map of the `layers`.
+    the architecture (BERT: query and value), or QUERY_VALUE, "all" adapts every linear map of the `layers`.
     name: of the encoder, kept in the adapter's configuration.
     """
     from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results
 
     from shl_utils.encoder.lora_linear import LoraLinear
 
+    names = QUERY_VALUE.get(trainable.config.model_type)  # None: PEFT's default
+    if targets == "all":  # full names: PEFT finds no layers by number where they lie at the root, as in ModernBERT
+        names = "|".join(map(re.escape, linear_maps(trainable, layers)))
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
         layers_to_transform=layers if targets == "attention" and len(layers) < n_layers(trainable) else None,
-        # full names: PEFT finds no layers by number where they lie at the root, as in ModernBERT
-        target_modules="|".join(map(re.escape, linear_maps(trainable, layers))) if targets == "all" else None,
+        target_modules=names,
     )
     config._register_custom_module({nn.Linear: LoraLinear})  # PEFT's way to bring a layer; it calls it experimental
     encoder = get_peft_model(trainable, config)
