@@ -12,7 +12,7 @@ import pandas as pd
 
 from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import UNTESTED
-from shl_utils.experiments import claims, effects, splits
+from shl_utils.experiments import claims, effects, literature, splits
 from shl_utils.publication import results_file
 from shl_utils.publication.results_file import Found
 from shl_utils.reporting import cost_tables, findings, formats, tables, training_tables
@@ -62,6 +62,21 @@ def ablation(found: Found) -> pd.DataFrame:
 def gains(found: Found) -> pd.DataFrame:
     """F1 of the comparable rows, and what they gain over one BCE model, with verdicts and p."""
     return tables.gains(ablation(found))
+
+
+def published(found: Found) -> pd.DataFrame:
+    """F1 x 100 of the first split's comparable rows, then of what others published on the same notes; ValueError if
+    nothing is."""
+    source = _first(found)["parameters"]["source"]
+    if source not in literature.KNOWN:
+        raise ValueError(f"nothing is published of {source}")
+    known, rows = literature.KNOWN[source], _rows(found)
+    ours = rows.loc[rows["comparable"].astype(bool), ["row", "micro_f1", "macro_f1_all"]]
+    lines = {row: (100 * micro, 100 * macro) for row, micro, macro in ours.itertuples(index=False)}
+    lines |= {f"published: {name}": scores[0] for name, scores in known.rows.items()}
+    texts = {name: [f"{score:.1f}" for score in pair] for name, pair in lines.items()}
+    columns = ["micro-F1", "macro-F1, all codes"]
+    return pd.DataFrame.from_dict(texts, orient="index", columns=columns).rename_axis(f"published: {known.citation}")
 
 
 def verdicts(found: Found) -> pd.DataFrame:

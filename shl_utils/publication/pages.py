@@ -40,6 +40,7 @@ PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     "seconds": page_parts.seconds,
     "primary": page_parts.primary,
     "gains": page_parts.gains,
+    "published": page_parts.published,
     "verdicts": page_parts.verdicts,
     "by split": page_parts.by_split,
     "changes": page_parts.changes,
@@ -91,16 +92,15 @@ def _value(file: str, part: str, cell: list[str], page: Path) -> str:
     if len(cell) not in (0, 2):
         raise ValueError("give a row and a column, or neither")
     if file == "all":
-        return _shown(_known(WHOLE, part)())
+        found = _known(WHOLE, part)()
+        return _cell(found, *cell) if cell else _shown(found)
     path = results_file.FOLDER / f"{file}.json"
     if not path.exists():
         raise ValueError(f"{path} is missing{nearest(file, [known.stem for known in path.parent.glob('*.json')])}")
     if part == PICTURE:
         return f"\n\n{_picture(path, page)}\n\n"
     found = _known(PARTS, part)(json.loads(path.read_text(encoding="utf-8")))
-    if cell:
-        return _cell(found, *cell)
-    return _shown(found)
+    return _cell(found, *cell) if cell else _shown(found)
 
 
 def _shown(found: pd.DataFrame | str) -> str:

@@ -37,6 +37,7 @@ def test_a_table_and_a_cell_of_it_are_filled_and_then_stay(results_folder, tmp_p
     [
         ("benches: steps", "benches.json is missing, did you mean 'bench'"),
         ("all: grid", "no part 'grid', did you mean 'grids'"),
+        ("all: grids ; nowhere ; rows", "no 'nowhere'"),
         ("bench: stepps", "no part 'stepps', did you mean 'steps'"),
         ("bench: steps ; steps of 4", "give a row and a column, or neither"),
         ("bench: gains", "'runs'"),
@@ -77,6 +78,8 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     assert "Old" not in text
     assert page_parts.seconds(published).index.tolist() == [*STAGES, "all"]
     assert "No row was tuned." in text
+    with pytest.raises(ValueError, match="nothing is published of openi"):
+        page_parts.published(published)
 
 
 def test_a_weight_is_the_harmonic_one_times_what_a_drawn_note_stands_for():
