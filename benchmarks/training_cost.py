@@ -86,9 +86,7 @@ def segment_counts(folder: Path, parameters: Parameters, numbers: Iterable[int])
     """Ways of ours with as many segments as `numbers` say, or the next fewer that any eta makes; by the run's own eta
     where that makes so many."""
     corpus, main = corpora.read(folder), variants.main(parameters)
-    counts = np.asarray(
-        similarities.read_labels(folder, corpus, main.parameters)[corpus.rows("train")].sum(axis=0)
-    ).astype(int)
+    counts = corpus.train_counts(similarities.read_labels(folder, corpus, main.parameters))
     etas: dict[int, float] = {}
     for eta in (parameters.eta, *np.geomspace(1000, 0.001, 601)):  # then fewest segments first
         eta = float(f"{eta:.4g}")

@@ -42,6 +42,14 @@ class Corpus:
         """(n,): numbers of the notes of these splits, one split after the other."""
         return np.concatenate([np.flatnonzero(self.split == split) for split in splits])
 
+    def train_counts(self, labels: sparse.csr_array | None = None) -> NDArray[np.int64]:
+        """(codes,): training notes of each code, the measure of rarity in every report.
+
+        labels: (notes, codes), such as filtered ones; None for the source's.
+        """
+        labels = self.labels if labels is None else labels
+        return np.asarray(labels[self.rows("train")].sum(axis=0)).astype(np.int64)
+
     def summary(self) -> pd.DataFrame:
         """One row per split: notes, codes with a note, labels and mean codes per note. Counts, never text."""
         rows = {}
@@ -67,7 +75,7 @@ class Corpus:
         return {
             "groups in two splits": int((split.groupby(self.notes["group"]).nunique() > 1).sum()),
             "texts in two splits": int((split.groupby(texts).nunique() > 1).sum()),
-            "codes without a training note": int((self.labels[self.rows("train")].sum(axis=0) == 0).sum()),
+            "codes without a training note": int((self.train_counts() == 0).sum()),
         }
 
 

@@ -156,11 +156,6 @@ def write(
     )
 
 
-def train_counts(corpus: Corpus) -> NDArray[np.int64]:
-    """Number of unfiltered training notes of each code, (codes,): the measure of rarity in every report."""
-    return np.asarray(corpus.labels[corpus.rows("train")].sum(axis=0)).astype(np.int64)
-
-
 def _dense(values: sparse.csr_array) -> NDArray[np.int8]:
     return values.astype(np.int8).toarray()
 

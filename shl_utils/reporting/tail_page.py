@@ -25,8 +25,7 @@ def write(folder: Path, parameters: Parameters, path: Path) -> None:
     descriptions."""
     corpus = corpora.read(folder)
     rows = corpus.rows("validation")
-    filtered = similarities.read_labels(folder, corpus, parameters)
-    counts = np.asarray(filtered[corpus.rows("train")].sum(axis=0)).astype(np.int64)
+    counts = corpus.train_counts(similarities.read_labels(folder, corpus, parameters))
     models = {
         model.name: predictions.read_variant(folder, model, corpus).select(rows)
         for model in variants.compared(parameters)

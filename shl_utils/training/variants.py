@@ -86,8 +86,7 @@ def inactive_parameters(parameters: Parameters) -> set[str]:
 
 def segment_table(corpus: Corpus, labels: sparse.csr_array, *, segmentation: str, eta: float) -> pd.DataFrame:
     """One row per code with a training note: `code`, `description`, `train_count`, `segment` (0 holds the rarest)."""
-    counts = np.asarray(labels[corpus.rows("train")].sum(axis=0)).astype(int)
-    table = corpus.codes.assign(train_count=counts)
+    table = corpus.codes.assign(train_count=corpus.train_counts(labels))
     table = table[table["train_count"] > 0].reset_index(drop=True)
     single = segmentation == "none"
     return table.assign(segment=0 if single else segment(table["train_count"], eta=eta))

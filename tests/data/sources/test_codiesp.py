@@ -4,7 +4,6 @@ import pytest
 
 from shl_utils.data import corpus
 from shl_utils.data.sources import codiesp
-from shl_utils.evaluation import results
 from shl_utils.parameters import check
 
 RETIRED = "code retired before 2024, described by its last title"
@@ -47,7 +46,7 @@ def test_built_corpus_keeps_dev_as_test_and_every_code(real):
     assert left_out["notes left without a code"] == 0
     flaws = notes.flaws()
     assert (flaws["groups in two splits"], flaws["texts in two splits"]) == (15, 0)
-    assert flaws["codes without a training note"] == (results.train_counts(notes) == 0).sum() > 2194 - 1767
+    assert flaws["codes without a training note"] == (notes.train_counts() == 0).sum() > 2194 - 1767
     assert abs(notes.summary().loc["validation", "codes per note"] - 11.3) < 1.5, "validation is like the rest"
 
 

@@ -516,7 +516,7 @@ def test_fifty_thousand_codes_leave_each_split_its_notes(fifty_thousand):
     parameters, notes = fifty_thousand
     assert len(notes.codes) == 50_022
     assert splitting.short(notes.split, validation=parameters.validation_share, test=parameters.test_share) == []
-    counts = results.train_counts(notes)
+    counts = notes.train_counts()
     assert counts[notes.labels.sum(axis=0) > 1].all(), "a code with two notes can be learned"
     assert 0 < (counts == 0).sum() <= 40
     assert (label_metrics.frequency_bin(counts) == "0").sum() == (counts == 0).sum()

@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 from shl_utils.data import corpus, sources
 from shl_utils.data.sources import reuters
-from shl_utils.evaluation import label_metrics, results
+from shl_utils.evaluation import label_metrics
 from shl_utils.parameters import check
 
 
@@ -27,7 +27,7 @@ def built(real):
 
 def groups(built):
     """Head, medium and tail of Huang et al. 2021, by training notes."""
-    return pd.Series(pd.cut(results.train_counts(built), [0, 8, 34, np.inf], labels=["tail", "medium", "head"]))
+    return pd.Series(pd.cut(built.train_counts(), [0, 8, 34, np.inf], labels=["tail", "medium", "head"]))
 
 
 def write(folder, documents, *, cats=True):
