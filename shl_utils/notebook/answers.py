@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shl_utils.declarations import Registry
-from shl_utils.evaluation.verdicts import GAINS
+from shl_utils.evaluation.verdicts import GAINS, MARK
 from shl_utils.method import harmonic_weights, label_filter
 from shl_utils.method.segmentation import segment
 from shl_utils.notebook import mechanisms, primer
@@ -349,7 +349,7 @@ def _(flops: pd.Series) -> Answer:
 
 @ANSWERS.add("07-guess")
 def _(tested: pd.DataFrame) -> Answer:
-    gains = int((tested["verdict"] == GAINS).sum())
+    gains = int(((tested["verdict"] == GAINS) & (tested["mark"] != MARK)).sum())  # what is marked is inconclusive
     return Answer(gains, f"Of {len(tested)} tested lines this many gain; micro- and macro-F1 are counted separately.")
 
 

@@ -12,6 +12,7 @@ from shl_utils.evaluation.resampling import HEADLINE_METRICS
 from shl_utils.evaluation.verdicts import GAINS, LOSES, verdict
 from shl_utils.publication import results_file
 from shl_utils.reporting import tables
+from shl_utils.runs import provenance
 
 FOLDER = "params/corpora/"
 MADE_ON = ("openi", "openi_depth2", "openi_top20", "codiesp", "synthetic")  # the rule; it is tested on the others
@@ -67,7 +68,13 @@ def _runs() -> dict[str, dict[str, Any]]:
         (run for _, run in results_file.published() if run["file"].startswith(FOLDER)),
         key=lambda run: run["described"][SHARE],
     )
-    return {run["file"].removeprefix(FOLDER).removesuffix(".yaml"): run for run in runs}
+    if missing := {path.stem for path in (provenance.PROJECT / FOLDER).glob("*.yaml")} - set(map(_corpus, runs)):
+        raise ValueError(f"the rule is of all corpora, and {', '.join(sorted(missing))} have no results")
+    return {_corpus(run): run for run in runs}
+
+
+def _corpus(run: dict[str, Any]) -> str:
+    return run["file"].removeprefix(FOLDER).removesuffix(".yaml")
 
 
 def _compared(run: dict[str, Any]) -> pd.DataFrame:

@@ -154,13 +154,16 @@ def summarize_primary(lines: pd.DataFrame) -> str:
 
 
 def summarize_verdicts(lines: pd.DataFrame) -> str:
-    """How many of the paper's tested claims hold, by metric and verdict. lines: from `claims.judge_runs`."""
+    """How many of the paper's tested claims hold, by metric and verdict; one whose p disagrees is inconclusive.
+
+    lines: from `claims.judge_runs`.
+    """
     theirs = lines[lines["comparable"].astype(bool)]
     runs = theirs["run"].nunique()
     tested = theirs[theirs["verdict"] != verdicts.UNTESTED]
-    parts = []
+    words, parts = tested["verdict"].mask(tested["mark"] == verdicts.MARK, verdicts.INCONCLUSIVE), []
     for metric, name in NAMES.items():
-        found = tested.loc[tested["metric"] == metric, "verdict"].value_counts()
+        found = words[tested["metric"] == metric].value_counts()
         gain, lose, equivalent, rest = (found.get(said, 0) for said in verdicts.TESTED)
         parts.append(f"in {name} {gain} gain, {lose} lose, {equivalent} are equivalent, {rest} inconclusive")
     where = f" in {runs} runs, each counted" if runs > 1 else ""

@@ -73,17 +73,17 @@ def illusion(scores: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def similarity(assigned: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
+def similarity(own: NDArray, random: NDArray, threshold: float, ax: Axes) -> Axes:
     """Histogram of the similarity of notes with their own codes and with random codes, with the filter's threshold."""
-    bins = np.linspace(min(assigned.min(), random.min()), max(assigned.max(), random.max()), 50)
+    bins = np.linspace(min(own.min(), random.min()), max(own.max(), random.max()), 50)
     ax.hist(random, bins, density=True, alpha=0.6, color=CHANCE, label="random code")
-    ax.hist(assigned, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="own code")
+    ax.hist(own, bins, density=True, histtype="step", linewidth=2.2, color="C0", label="own code")
     ax.axvline(threshold, color=BOUND, linestyle="--")
     ax.annotate(f"threshold {threshold:.2f}", (threshold, 0.97), xycoords=("data", "axes fraction"), ha="right",
                 rotation=90, va="top", color=BOUND)  # fmt: skip
     ax.set(xlabel="cosine of note and description", ylabel="density")
-    kept, by_chance = ((part >= threshold).mean() for part in (assigned, random))
-    ax.set_title(f"Kept: {kept:.0%} of the own codes, {by_chance:.0%} of random ones")
+    kept, by_chance = ((part >= threshold).mean() for part in (own, random))
+    ax.set_title(f"Kept: {kept:.0%} of notes' own codes, {by_chance:.0%} of random ones")
     ax.legend(loc="upper right")
     return ax
 

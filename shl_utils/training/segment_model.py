@@ -20,7 +20,7 @@ from shl_utils.method.extensions.heads import AttentiveHead, Head
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors")
 POOLING = {"mean": Head, "attention": AttentiveHead}
-QUERY_VALUE = {"mpnet": ["q", "v"]}  # of architectures for which PEFT has no default
+QUERY_VALUE = {"mpnet": ["q", "v"], "distilbert": ["q_lin", "v_lin"]}  # of which PEFT has no default
 
 
 class SegmentModel(nn.Module):
@@ -44,8 +44,8 @@ def create(
 
     Three things keep a run of a few epochs from finding only the most frequent codes. These are prior biases, mean
     pooling (or attention that starts as it), and a separate learning rate for the head.
-    pooling: "mean" or "attention", see `heads`. targets: "attention" adapts what PEFT adapts by default for
-    the architecture (BERT: query and value), or QUERY_VALUE, "all" adapts every linear map of the `layers`.
+    pooling: "mean" or "attention", see `heads`. targets: "attention" adapts the maps in QUERY_VALUE,
+    or else PEFT's default (BERT: query and value), "all" every linear map of the `layers`.
     name: of the encoder, kept in the adapter's configuration.
     """
     from peft import LoraConfig, get_peft_model  # seconds to import, and most notebooks only read results

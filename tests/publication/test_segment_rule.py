@@ -50,6 +50,9 @@ def test_every_corpus_has_a_line_with_its_facts_and_gains(published, results_fol
     for number, (name, one) in enumerate(runs.items()):
         one["file"], one["tables"]["ablation"] = f"params/corpora/{name}.yaml", kept
         one["described"]["share of shared notes"] = 1 - number / 10
+    (results_folder / "small.json").write_text(json.dumps({"runs": {"openi": runs["openi"]}}))
+    with pytest.raises(ValueError, match=r"the rule is of all corpora, and codiesp, .* have no results"):
+        segment_rule.rule()
     (results_folder / "small.json").write_text(json.dumps({"runs": runs}))
     table = segment_rule.table()
     assert list(table.index) == [path.stem for path in files][::-1], "fewest shared notes first"
