@@ -51,7 +51,7 @@ def test_a_sentence_counts_rows_by_their_intervals():
 def test_a_sentence_counts_claims_by_their_verdicts():
     claims = ["Segments beat one model", "In segments, its weights alone beat BCE", "(Scoring lifts F1)"]
     said = ["gains", "loses", "not tested", "not tested", "gains", "gains"]
-    lines = pd.DataFrame({"metric": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)"})
+    lines = pd.DataFrame({"metric": ["micro_f1", "macro_f1_present"] * 3, "verdict": said, "run": "a (R1)", "mark": ""})
     lines.index = [claim for claim in claims for _ in range(2)]
     lines["comparable"] = [True] * 4 + [False] * 2
     text = findings.summarize_verdicts(lines)
@@ -60,6 +60,9 @@ def test_a_sentence_counts_claims_by_their_verdicts():
     )
     counts = "in macro-F1 0 gain, 1 lose, 0 are equivalent, 0 inconclusive. "
     assert counts in text, "what is not the paper's does not count"
+    assert "in macro-F1 0 gain, 0 lose, 0 are equivalent, 1 inconclusive" in findings.summarize_verdicts(
+        lines.assign(mark=["", "†", "", "", "", ""])
+    )
     assert text.endswith("All but the primary comparison are exploratory.")
     again = findings.summarize_verdicts(pd.concat([lines, lines.assign(run="b (R3)")]))
     assert again.startswith(
