@@ -83,7 +83,6 @@ def compare_runs(folders: Sequence[Path]) -> Compared:
     table = table.join(trained)
     definitions = tables.definitions(table, times=times)
     definitions |= tables.identify_data({run.name: run.fingerprints for run in loaded})
-    del definitions["(row)"]  # all rows are comparable
     return Compared(table, tables.ablation(table), _settings(loaded), definitions)
 
 

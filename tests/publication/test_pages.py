@@ -78,7 +78,7 @@ def test_a_published_file_fills_a_page_and_holds_no_text_of_a_note(smoke, result
     assert "Old" not in text
     assert page_parts.seconds(published).index.tolist() == [*STAGES, "all"]
     assert "No row was tuned." in text
-    with pytest.raises(ValueError, match="nothing is published of openi"):
+    with pytest.raises(ValueError, match="nothing is published of synthetic"):
         page_parts.published(published)
 
 
