@@ -52,7 +52,7 @@ def measure(
 ) -> Measured:
     """Metrics of predicted codes, one array (test notes, codes) per seed; `parameters` set the bootstrap draws.
 
-    patients: from `test_patients`. mean_ap: mean average precision per seed, if known; its mean becomes `map`.
+    patients: from `results.test_patients`. mean_ap: mean average precision per seed, if known; its mean becomes `map`.
     """
     how = {"times": parameters.bootstrap_draws, "seed": parameters.seed}
     draws = resampling.resamples(*truth.shape, **how, patients=patients)

@@ -152,7 +152,7 @@ def definitions(table: pd.DataFrame, *, times: int) -> dict[str, str]:
             "mAP": score_metrics.DEFINITIONS["map"],
             "core seconds": "seconds of training times cores, with all models that a row needs; mean over seeds",
         }
-        | {name: text for name, (text, held) in rare.items() if held}
+        | {name: said for name, (said, held) in rare.items() if held}
     )
 
 
