@@ -63,7 +63,7 @@ class Loss(Declaration):
     def uses(self) -> set[str]:
         """Parameters of a run that have an effect on it, also by way of what is derived."""
         taken = {*self.takes, *(name for part in self.derived for name in DERIVED[part].takes)}
-        return taken.difference(self.derived).union(HARMONIC if self.harmonic else ())
+        return taken.difference(self.derived).union({"beta"} if self.harmonic else ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,6 @@ def _in_file(declaration: type[Declaration], decorator: str, file: Path) -> Iter
                     ) from None
 
 
-HARMONIC = ("beta", "max_negative_weight")  # parameters of the harmonic weights
 # a declaration counts as code with its function; a file that is named in full would count as a whole, as data
 LOSSES = _read("loss", Loss, "LOSSES", "method/losses")
 DERIVED = _read("derived value", Derived, "DERIVED", "method/loss_factory")

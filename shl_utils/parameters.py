@@ -125,9 +125,6 @@ class Parameters(_Brought):
     loss: Literal[*LOSSES] = _train("sh_focal", "loss function of every segment")
     gamma: float = _train(2.0, "focusing exponent of the focal losses: 0 (no focusing) or at least 1", ge=0)
     beta: Literal["R1", "R2", "R3"] = _train("R1", "definition of beta in the harmonic weights 1/beta of the negatives")
-    max_negative_weight: float = _train(
-        0.0, "upper bound on the harmonic weight of a negative; 0: none. Our extension", ge=0
-    )
     negatives_per_positive: float = _train(
         1.0, "negative notes sampled per positive note of the segment and pass", gt=0
     )
@@ -178,7 +175,6 @@ class Parameters(_Brought):
     grid: str = _ablate(
         "demo", "experiments of the ablation: name of a file in params/grids, or a path", min_length=1, kind="path"
     )
-    ablation_epochs: int = _ablate(2, "training epochs of every model in the ablation", ge=1)
 
     # 07_verdict
     compare_with: list[str] = _verdict([], "other runs whose findings are shown with this run's, as names or paths")

@@ -367,7 +367,7 @@ def table_run(tmp_path_factory):
     shutil.copy(PROJECT / "params" / "grids" / "smoke.yaml", root / "grid.yaml")
     pd.DataFrame(table_rows()).to_csv(root / "my notes.csv", index=False)
     lines = ["run: mein Lauf ü", "source: table", f"table: '{root / 'my notes.csv'}'", "min_notes: 1", "eta: 0.2"]
-    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0", "ablation_epochs: 1"]
+    lines += ["max_tokens: 48", "chunk_tokens: 24", "epochs: 1", "min_steps: 0"]
     lines += ["parallel_models: 2", "bootstrap_draws: 100", "encoder: ./own-encoder", "grid: ./grid.yaml"]
     done = started(root, "\n".join(lines), PYTHONPATH=LACKING)
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from shl_utils.parameters import STAGES, check
 WORDS = ("swollen ankle", "cough and wheeze", "blurred vision", "broken wrist", "fever with chills", "skin rash")
 CODES = ("A10", "B20", "C30", "D40", "E50", "F60")
 TINY = {"source": "table", "table": "notes.csv", "private": False, "max_tokens": 16, "chunk_tokens": 16, "epochs": 1}
-TINY |= {"min_steps": 0, "ablation_epochs": 1, "grid": "smoke", "bootstrap_draws": 100, "audited_notes": 2, "eta": 2.0}
+TINY |= {"min_steps": 0, "grid": "smoke", "bootstrap_draws": 100, "audited_notes": 2, "eta": 2.0}
 
 
 def notes(n, *, most=3, codes=CODES):

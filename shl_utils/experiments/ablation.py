@@ -89,7 +89,7 @@ class Experiment:
     @property
     def extension(self) -> bool:
         """Whether it contains something of ours that is not the paper's."""
-        papers = {"initialization": "prior", "pooling": "mean", "max_negative_weight": 0, "undersampling": "weight"}
+        papers = {"initialization": "prior", "pooling": "mean", "undersampling": "weight"}
         return not self.levels(papers).items() <= papers.items()
 
     @property
@@ -112,7 +112,7 @@ def experiments(name: str, parameters: Parameters) -> list[Experiment]:
         new = _experiment(tuple(combination.choices), combination, parameters)
         found[new.id] = _merge(found[new.id], new) if new.id in found else new
     if REFERENCE not in found:
-        changed = variants.PLAIN | {"initialization": "prior", "epochs": parameters.ablation_epochs}
+        changed = variants.PLAIN | {"initialization": "prior"}
         seeds = dict.fromkeys(seed for combination in combinations for seed in combination.seeds)
         plain = grid.Combination({}, (parameters.model_copy(update=changed),), tuple(seeds))
         found = {REFERENCE: _experiment(None, plain, parameters)} | found

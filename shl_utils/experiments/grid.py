@@ -61,7 +61,7 @@ def combinations(grid: str, parameters: Parameters) -> Iterator[Combination]:
         seeds = block.get(SEED, [parameters.training_seed])
         for levels in itertools.product(*(block[factor] for factor in factors)):
             choices = dict(zip(factors, levels))
-            changed = {k: v for k, v in choices.items() if k != "scoring"} | {"epochs": parameters.ablation_epochs}
+            changed = {factor: level for factor, level in choices.items() if factor != "scoring"}
             settings = [_full(changed | setting, parameters, path) for setting in block.get(TUNE, [{}])]
             for seed in seeds:
                 check(settings[0].model_dump() | {SEED: seed}, origin=str(path))

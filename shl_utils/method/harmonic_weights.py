@@ -35,7 +35,7 @@ def inverse_betas(origins: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([np.divide(1.0, b, out=np.full_like(b, np.nan), where=b > 0) for b in rows])
 
 
-def weights(origins: NDArray[np.bool_], segment: int, *, beta: str, largest: float = 0.0) -> NDArray[np.float64]:
+def weights(origins: NDArray[np.bool_], segment: int, *, beta: str) -> NDArray[np.float64]:
     """Weight of every training note for one segment, (notes,): 1 with a code of it, 1/beta without (negative notes).
 
     Source: Ray et al. 2023, 1/beta_r. What we know of the paper does not define beta; these are three definitions.
@@ -44,9 +44,8 @@ def weights(origins: NDArray[np.bool_], segment: int, *, beta: str, largest: flo
     R3: every negative note weighs 1 over the sum of beta_{r,s} over the origin segments r.
     Notes without any code are an origin segment of their own. Origin segments without notes are skipped.
 
-    largest: upper bound on the weights of negative notes, 0 for none. Under R1 the few notes of a rare origin segment
-    together weigh about as much as all positives of a frequent segment. Each weighs many times a positive, and the loss
-    may follow what is accidental in them (docs/results/why.md). The bound is ours, not the paper's.
+    Under R1 the few notes of a rare origin segment together weigh about as much as all positives of a frequent segment.
+    Each weighs many times a positive, and the loss may follow what is accidental in them (docs/results/why.md).
     """
     positive = origins[:, segment]
     ratios = betas(origins, segment)
@@ -64,6 +63,4 @@ def weights(origins: NDArray[np.bool_], segment: int, *, beta: str, largest: flo
         result[~positive] = 1.0 / present.sum()
     else:
         raise ValueError(f"beta {beta!r} is unknown: use R1, R2 or R3")
-    if largest:
-        result[~positive] = np.minimum(result[~positive], largest)
     return result

@@ -208,8 +208,8 @@ ANSWERS["03-1"] = Answer(
 
 ANSWERS["03-2"] = Answer(
     20,
-    "800 / 40: one note that happens to hold a rare code pulls like twenty. `max_negative_weight` bounds it, which "
-    "is ours; `max_grad_norm` clips the gradient that follows.",
+    "800 / 40: one note that happens to hold a rare code pulls like twenty. `max_grad_norm` clips the "
+    "gradient that follows.",
     "Now the 40 together shall weigh as much as the 800.",
 )
 

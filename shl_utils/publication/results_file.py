@@ -28,8 +28,8 @@ TABLES = ("ablation", "effects", "frequency", "tuning")
 LATER = STAGES[STAGES.index(STAGE) + 1 :]
 # what changes no result, or is a path
 UNSAID = {"run", "based_on", "interactive", *PATHS, *PLACEMENT, *(name for stage in LATER for name in owned_by(stage))}
-# parameters that are gone, at the values under which they changed no result
-GONE = {"warm_start_lr_factor": 0.25}
+# parameters that are gone, at the values under which they changed no result, or the parameter that has their value
+GONE = {"warm_start_lr_factor": 0.25, "max_negative_weight": 0.0, "ablation_epochs": "epochs"}
 Found = Mapping[str, Any]  # the contents of a published file
 
 
@@ -137,7 +137,12 @@ def _grids(parameters: Parameters) -> dict[str, str]:
 
 def differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The names whose values differ, where one that is GONE counts as it was without effect."""
-    return [n for n in {**one, **other} if one.get(n, GONE.get(n)) != other.get(n, GONE.get(n))]
+    return [name for name in {**one, **other} if _value(one, name) != _value(other, name)]
+
+
+def _value(said: Mapping[str, Any], name: str) -> Any:
+    without_effect = GONE.get(name)
+    return said.get(name, said.get(without_effect, without_effect))
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -70,8 +70,7 @@ class Plan:
         """Training notes of segment `k` and their loss weights, with as many passes per epoch as `min_steps` needs."""
         parameters, weights = self.variant.parameters, np.ones(self.labels.shape[0])
         if LOSSES[parameters.loss].harmonic:
-            largest = parameters.max_negative_weight
-            weights[self.train] = harmonic_weights.weights(self.origins, k, beta=parameters.beta, largest=largest)
+            weights[self.train] = harmonic_weights.weights(self.origins, k, beta=parameters.beta)
         positive = self.origins[:, k]
         found = TrainingSet(
             self.train[positive],

@@ -80,7 +80,7 @@ def inactive_parameters(parameters: Parameters) -> set[str]:
     if unfiltered:
         unused |= {"filter_by", "filter_threshold"}
     if one and unfiltered:  # the corpus holds no note without a code, so there are no negatives
-        unused |= {"negatives_per_positive", "undersampling", "max_negative_weight"}
+        unused |= {"negatives_per_positive", "undersampling"}
     return unused
 
 

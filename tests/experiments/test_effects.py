@@ -22,28 +22,28 @@ def test_a_grid_without_the_reference_compares_its_own_levels(tmp_path):
 
 
 def test_blocks_of_other_factors_are_compared_where_only_one_differs(tmp_path):
-    """What a block does not vary is as in the run; a cap means nothing to BCE."""
+    """What a block does not vary is as in the run; beta means nothing to BCE."""
     text = "- segmentation: [none, eta]\n  loss: [bce]\n  filter_labels: [none]\n"
-    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  max_negative_weight: [1.0]\n"
+    text += "- segmentation: [eta]\n  loss: [sh]\n  filter_labels: [none]\n  beta: [R3]\n"
     text += "- segmentation: [none]\n  loss: [bce]\n  filter_labels: [none]\n  pooling: [attention]\n  eta: [0.5]\n"
     found = experiments(tmp_path, text)
     table = effects.on_average({one.id: invented(f1) for one, f1 in zip(found, (0.5, 0.6, 0.8, 0.9))}, found)
     assert table["pairs"].tolist() == [1, 1, 1]
     expected = {"segments for one model": 0.1, "label attention for mean pooling": 0.4}
-    expected["sh with max_negative_weight 1 for bce (loss)"] = 0.2
+    expected["sh with beta R3 for bce (loss)"] = 0.2
     assert table["micro_f1"].to_dict() == pytest.approx(expected)
 
 
 def test_what_comes_along_with_a_change_is_kept_apart(tmp_path):
-    text = "- loss: [bce, sh]\n  max_negative_weight: [0.0, 1.0]\n"
+    text = "- loss: [bce, sh]\n  beta: [R1, R3]\n"
     text += "  segmentation: [eta]\n  filter_labels: [none]"
     found = experiments(tmp_path, text)
-    value = {("bce", 0.0): 0.5, ("bce", 1.0): 0.5, ("sh", 0.0): 0.3, ("sh", 1.0): 0.6}
-    worth = {one.id: value[one.parameters.loss, one.parameters.max_negative_weight] for one in found}
+    value = {("bce", "R1"): 0.5, ("bce", "R3"): 0.5, ("sh", "R1"): 0.3, ("sh", "R3"): 0.6}
+    worth = {one.id: value[one.parameters.loss, one.parameters.beta] for one in found}
     table = effects.on_average({key: invented(f1) for key, f1 in worth.items()}, found)["micro_f1"]
     assert table["sh for bce (loss)"] == pytest.approx(-0.2)
-    assert table["sh with max_negative_weight 1 for bce (loss)"] == pytest.approx(0.1)
-    assert table["1 for 0 (max_negative_weight)"] == pytest.approx(0.3)
+    assert table["sh with beta R3 for bce (loss)"] == pytest.approx(0.1)
+    assert table["R3 for R1 (beta)"] == pytest.approx(0.3)
 
 
 def test_experiments_without_gradient_clipping_are_compared_with_their_like_alone():

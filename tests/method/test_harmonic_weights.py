@@ -72,12 +72,6 @@ def test_any_mix_is_finite_and_positive(n_segments, seed, beta):
         assert (weights[origins[:, s]] == 1).all()
 
 
-def test_a_cap_holds_negatives_only():
-    origins = harmonic_weights.note_origins(LABELS, SEGMENTS)
-    capped = harmonic_weights.weights(origins, 0, beta="R1", largest=0.7)
-    assert capped.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3, 0.7, 0.7, 0.7])
-
-
 def test_a_segment_without_notes_is_refused():
     with pytest.raises(ValueError, match="segment 1 has no training note"):
         harmonic_weights.betas(np.array([[True, False, False]]), 1)

@@ -174,7 +174,7 @@ def test_what_cannot_be_published_is_refused(smoke, results_folder, monkeypatch,
 def test_what_was_published_of_other_files_stays(smoke, results_folder, published, monkeypatch):
     monkeypatch.setenv("SHL_RUNS", str(smoke[0].parent))
     (run,) = published["runs"].values()
-    gone = {"seed": 9, **results_file.GONE}  # of a version that had more parameters
+    gone = {"seed": 9, **results_file.GONE, "ablation_epochs": 1}  # of a version that had more parameters
     elsewhere = run | {"test_notes": "others", "parameters": run["parameters"] | gone}
     (results_folder / "two.json").write_text(json.dumps({"runs": {"params/z": elsewhere}}))
     monkeypatch.chdir(PROJECT / "params")
