@@ -78,11 +78,6 @@ def test_mistakes_in_a_grid_name_the_file(tmp_path, text, message):
     assert message in str(caught.value)
 
 
-def test_a_missing_grid_is_named():
-    with pytest.raises(FileNotFoundError, match=r"grids/none_such.yaml is missing"):
-        ablation.experiments("none_such", check({}))
-
-
 @pytest.mark.parametrize("path", sorted(grids.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_grid_of_the_project_can_be_run(path):
     files = sorted(file for file in PARAMS.rglob("*.yaml") if file.parent != grids.FOLDER)

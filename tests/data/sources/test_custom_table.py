@@ -265,13 +265,6 @@ def test_broken_parquet_is_named(tmp_path):
     assert "holds text that is not utf-8, as Parquet has it: write it again" in refused(path)
 
 
-def test_a_missing_or_strange_file_says_what_to_give(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"n.csv is missing: give the path of a .csv, .jsonl, .parquet file"):
-        load(tmp_path / "n.csv")
-    (tmp_path / "n.xlsx").write_text("x")
-    assert "must end in .csv, .jsonl, .parquet" in refused(tmp_path / "n.xlsx")
-
-
 def test_a_wrong_file_of_descriptions_and_lost_zeros_are_named(tmp_path):
     path = save(tmp_path / "n.csv", ROWS)
     wrong = save(tmp_path / "d.csv", [{"code": "a", "title": "b"}])
