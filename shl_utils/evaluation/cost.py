@@ -45,14 +45,14 @@ def segments(folder: Path) -> pd.DataFrame:
     """One row per trained segment found anywhere in the run, but for those of benches.
 
     Columns: `model` (its folder), `segment`, `codes`, `notes` (seen over all epochs, counted with repetition),
-    `trainable_parameters`, `core_seconds`, `disk_mb`.
+    `trainable_parameters`, `core_seconds`, `MB_kept`.
     """
     lines = []
     found = (path.parent for path in folder.glob(f"**/segments/*/{FILE}"))
     for place in (place for place in found if "bench" not in place.relative_to(folder).parts):
         with suppress(ValueError):  # leftovers of an earlier version are no longer part of this run
             model = named(place.parents[1].relative_to(folder).as_posix())
-            line = {"model": model, "disk_mb": disk.size(place) / 1e6}
+            line = {"model": model, "MB_kept": disk.size(place) / 1e6}
             lines.append(line | _cost(SegmentRecord.read(place)))
     return pd.DataFrame(lines).sort_values(["model", "segment"], ignore_index=True)
 
@@ -60,7 +60,7 @@ def segments(folder: Path) -> pd.DataFrame:
 def models(lines: pd.DataFrame) -> pd.DataFrame:
     """Sums of the table from `segments` per model, and `notes_per_core_second`. Index: `model`."""
     groups = lines.groupby("model", sort=False)
-    sums = groups[["notes", "trainable_parameters", "core_seconds", "disk_mb"]].sum()
+    sums = groups[["notes", "trainable_parameters", "core_seconds", "MB_kept"]].sum()
     sums.insert(0, "segments", groups.size())
     return sums.assign(notes_per_core_second=sums["notes"] / sums["core_seconds"])
 

@@ -234,7 +234,7 @@ def _(by_bin: pd.DataFrame) -> Answer | None:
     found = rare.assign(right=rare["micro_recall"] * rare["positives"]).groupby("model", sort=False)
     found = found[["right", "positives", "false_positives"]].sum()
     f1 = 200 * found["right"] / (found["right"] + found["false_positives"] + found["positives"])
-    scores = ", ".join(f"{name} {value:.1f}" for name, value in f1.items())
+    scores = "; ".join(f"{name} {value:.1f}" for name, value in f1.items())
     return Answer(str(f1.idxmax()), f"Micro-F1 there: {scores}. Mind how few pairs that is.")
 
 

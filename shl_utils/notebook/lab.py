@@ -10,7 +10,7 @@ from ipykernel.ipkernel import IPythonKernel
 
 from shl_utils.runs import provenance
 
-# no question about news, and sliders that are still there when a saved notebook is opened again
+# no question about news, long lines wrapped, and sliders that are still there when a saved notebook is opened again
 SETTINGS = f"--LabApp.app_settings_dir={Path(__file__).with_name('lab_settings')}"
 
 

@@ -13,8 +13,13 @@ from shl_utils.evaluation import measurement
 
 
 def rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """The table with so many decimals, and none where a column holds whole numbers."""
-    return table.round(digits).convert_dtypes()
+    """The numbers of a table as text, with so many decimals; whole ones, column by column, without."""
+    return table.apply(lambda column: _rounded(column, digits) if column.dtype.kind in "iuf" else column)
+
+
+def _rounded(numbers: pd.Series, digits: int) -> pd.Series:
+    whole = (numbers.dropna() % 1 == 0).all()
+    return text(numbers, f"{{:,.{0 if whole else digits}f}}")
 
 
 def spaced(table: pd.DataFrame) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
 
 def described(facts: Mapping[str, float]) -> pd.DataFrame:
     """What `corpus_facts.describe` found, a line each."""
-    return pd.DataFrame({"": {name: f"{x:,}" if isinstance(x, int) else f"{x:.2f}" for name, x in facts.items()}})
+    return pd.DataFrame({"": {name: f"{x:,.0f}" if float(x).is_integer() else f"{x:.2f}" for name, x in facts.items()}})
 
 
 def all_metrics(table: pd.DataFrame) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def steps(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _spread(values: dict[str, float] | float) -> str:
     """Numbers as "0.5 / 1 / 10"."""
-    return " / ".join(f"{value:g}" for value in (values.values() if isinstance(values, dict) else [values]))
+    return " / ".join(f"{value:.3g}" for value in (values.values() if isinstance(values, dict) else [values]))
 
 
 def gradients(table: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def test_a_runs_cost_is_what_its_models_say(smoke):
     sums = cost.models(lines)
     assert sums["segments"].sum() == len(lines)
     main = lines[lines["model"] == "main"]
-    assert sums.loc["main", "disk_mb"] == main["disk_mb"].sum() == pytest.approx(disk.size(folder / "segments") / 1e6)
+    assert sums.loc["main", "MB_kept"] == main["MB_kept"].sum() == pytest.approx(disk.size(folder / "segments") / 1e6)
 
 
 def test_what_a_bench_trained_is_no_model_of_the_run(smoke, tmp_path):
@@ -39,7 +39,7 @@ def test_what_a_bench_trained_is_no_model_of_the_run(smoke, tmp_path):
 
 def test_segments_against_one_model_by_hand():
     lines = pd.DataFrame({"model": ["main", "main", "reference"], "segment": [0, 1, 0], "notes": [30, 50, 40]})
-    lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], disk_mb=1)
+    lines = lines.assign(trainable_parameters=1, core_seconds=[2.0, 4.0, 3.0], MB_kept=1)
     a_note = pd.Series({"frozen": 5.0, "trained": 2.0})
     ratios = cost.against_one(lines, a_note, notes=20, reference="reference")
     assert ratios.tolist() == [2, 2, (20 * 5 + 80 * 2) / (20 * 5 + 40 * 2), 2]

@@ -144,4 +144,4 @@ def test_answers_by_hand():
     by_bin = pd.DataFrame(
         {"positives": [5, 5, 9] * 2, "false_positives": 0, "micro_recall": [0, 0.2, 1, 0, 0.4, 1]}, groups
     )
-    assert ANSWERS["04-guess"](by_bin).why.startswith("Micro-F1 there: a 18.2, b 33.3."), "10 positives, 1 or 2 found"
+    assert ANSWERS["04-guess"](by_bin).why.startswith("Micro-F1 there: a 18.2; b 33.3."), "10 positives, 1 or 2 found"

@@ -1,10 +1,19 @@
 """Tables as they are printed."""
 
+import numpy as np
 import pandas as pd
 from made_up import invented_record
 
 from shl_utils.evaluation import results
-from shl_utils.reporting import html_page, tables, training_tables
+from shl_utils.reporting import formats, html_page, tables, training_tables
+
+
+def test_numbers_are_printed_with_as_many_decimals_as_their_column_needs():
+    table = pd.DataFrame({"notes": [25, 3000], "share": [2.0, np.nan], "kept": [True, False], "code": ["a", "b"]})
+    shown = formats.rounded(table, 2)
+    assert shown.loc[0].tolist() == ["25", "2", True, "a"]
+    assert shown.loc[1].tolist() == ["3,000", "", False, "b"]
+    assert formats.rounded(table.assign(share=[2.0, 0.125]), 2)["share"].tolist() == ["2.00", "0.12"]
 
 
 def test_experiments_are_printed_with_their_intervals_and_what_is_not_comparable_in_parentheses():
