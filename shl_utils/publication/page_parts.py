@@ -103,7 +103,7 @@ def by_split(found: Found) -> pd.DataFrame:
             raise ValueError(f"{run['file']} has no row of the primary comparison")
         table = tables.ablation(rows.loc[[rows.index[rows["reference"]].item(), measured]].reset_index())
         one, other = table.iloc[0], table.iloc[1]
-        lines[f"seed {run['parameters']['seed']}"] = {
+        lines[f"split {run['parameters']['seed']}"] = {
             f"{title}: {name}": line[f"{title}{part}"]
             for title in HEADLINE_METRICS.values()
             for name, line, part in (("one BCE model", one, "-F1"), ("method", other, "-F1"), ("gain", other, " gain"))
