@@ -25,7 +25,7 @@ from shl_utils.publication import code_tables, page_parts, results_file, segment
 from shl_utils.reporting import cost_tables, formats, plots
 from shl_utils.runs import provenance, storage
 
-HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^;>]+?)(?P<cell>;[^>]+?)?) -->"
+HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^;>]+?)(?P<cell>;(?:(?!-->).)+?)?) -->"  # a pair of rows is named "a -> b"
 PLACE = re.compile(HEAD + r"(?:(?!<!-- ).)*<!-- end -->", re.DOTALL)
 PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     # of benches
@@ -71,7 +71,7 @@ def stale() -> dict[Path, str]:
 def rendered(text: str, page: Path) -> str:
     """The text with every place filled anew; ValueError, with the page's name, for a place that names nothing, or a
     cell that opens a line: Markdown ends the paragraph at such a comment."""
-    if opening := re.search(r"^ *(<!-- [^>]*;[^>]* -->)", text, re.MULTILINE):
+    if opening := re.search(r"^ *(<!-- \w+: [^;>]*;.* -->)", text, re.MULTILINE):
         raise ValueError(f"{page}: {opening[1]} opens a line: put a word before it")
 
     def fill(place: re.Match) -> str:
