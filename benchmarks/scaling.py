@@ -23,12 +23,13 @@ from benchmarks import steps
 from shl_utils.data import corpus as corpora
 from shl_utils.data.sources import mimic3, synthetic
 from shl_utils.evaluation import cost, predictions, results
-from shl_utils.parameters import Parameters, check
+from shl_utils.parameters import PATHS, Parameters, check
 from shl_utils.runs import provenance, storage
 from shl_utils.training import variants
 
 FOLDER = "bench/sizes"
 LAST = "03_train"
+OF_THE_SOURCE = PATHS - {"encoder", "grid"}  # generated notes take their place
 
 
 def bench(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> Path:
@@ -43,7 +44,8 @@ def bench(folder: Path, parameters: Parameters, numbers: Iterable[int]) -> Path:
     for n in numbers:
         place = folder / FOLDER / str(n)
         tables = {"source": "synthetic", "synthetic_notes": n, "synthetic_full": True, "folder": str(place / "tables")}
-        values = parameters.model_dump(exclude_defaults=True) | tables | {"run": str(place / "run")}
+        own = parameters.model_dump(exclude_defaults=True, exclude=OF_THE_SOURCE)
+        values = own | tables | {"run": str(place / "run")}
         place.mkdir(parents=True, exist_ok=True)
         (place / "sizes.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         synthetic.write(place / "tables", notes=n, seed=parameters.seed, full=True)

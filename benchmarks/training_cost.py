@@ -30,7 +30,7 @@ from benchmarks import steps, trainer_baseline
 from shl_utils.data import corpus as corpora
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder, feature_cache, tokens
-from shl_utils.evaluation import cost, label_metrics, measurement, predictions, results, score_metrics
+from shl_utils.evaluation import cost, disk, label_metrics, measurement, predictions, results, score_metrics
 from shl_utils.evaluation.predictions import Predictions
 from shl_utils.method.segmentation import segment
 from shl_utils.parameters import Parameters, check
@@ -215,7 +215,7 @@ def _measure(folder: Path, runner: str, variant: Variant) -> dict[str, Any]:
         "models": plan.n,
         "notes_seen": plan.notes_to_see(),
         "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if torch.cuda.is_available() else 0,
-        "bytes": sum(path.stat().st_size for path in plan.place.rglob("*") if path.is_file()),
+        "bytes": disk.size(plan.place),
         **_metrics(corpus, found, variant.parameters),
     }
 

@@ -195,7 +195,7 @@ class Parameters(_Brought):
             raise ValueError("filter_threshold is a quantile here: use a value from 0 to below 1")
         if self.lora_layers == 0:
             raise ValueError("lora_layers is 0, which trains no layer: use 1 or more, or -1 for all")
-        if self.parallel_models > 1 and (self.processes > 1 or self.nodes > 1):
+        if self.parallel_models and (self.processes > 1 or self.nodes > 1):
             raise ValueError("parallel_models trains each model in one process: leave processes and nodes at 1")
         for name, what in SOURCES[self.source].needs.items():
             if not getattr(self, name):

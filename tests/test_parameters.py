@@ -7,12 +7,13 @@ import re
 
 import nbformat
 import pytest
+import torch
 from conftest import PROJECT, SLIDERS
 from nbclient import NotebookClient
 
 from shl_utils import parameters
-from shl_utils.parameters import STAGES, Parameters
-from shl_utils.runs import parameter_file
+from shl_utils.parameters import STAGES, Parameters, check
+from shl_utils.runs import mixed_precision, parameter_file
 
 
 def write(tmp_path, text):
@@ -121,3 +122,12 @@ def test_variables_of_a_startup_file_are_no_parameters_unless_a_cell_sets_them(t
         for i, cell in enumerate(notebook.cells):
             client.execute_cell(cell, i)
     assert notebook.cells[-1].outputs[0]["data"]["text/plain"] == "{'seed': 3}"
+
+
+def test_on_two_gpus_a_loss_of_whole_batches_trains_side_by_side_or_in_one_process(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    asked = {"loss": "two_way", "precision": "fp32"}
+    mixed_precision.check(check(asked | {"parallel_models": 2}))
+    mixed_precision.check(check(asked | {"processes": 1}))
+    with pytest.raises(ValueError, match="set `processes: 1` and `nodes: 1`"):
+        mixed_precision.check(check(asked))

@@ -111,7 +111,7 @@ def build(source: raw_corpus.RawCorpus, parameters: Parameters) -> tuple[Corpus,
     if len(used) < len(codes):
         left_out["codes without a note in the files of the split"] = len(codes) - len(used)
     if splits - set(notes.get("split", ())):
-        raise ValueError(f"{source.name}: one of its splits has no coded note left: lower `min_notes`")
+        raise ValueError(f"{source.name}: one split has no coded note left: lower `min_notes`, or raise `top_codes`")
     described = pd.DataFrame({"code": used, "description": [source.descriptions[code] for code in used]})
     before = notes.get("split")
     notes["split"] = _split_notes(notes, described, parameters)

@@ -21,7 +21,7 @@ TABLES = (".feather", ".parquet", ".csv")
 SHAPES = {  # how other programs change an id, and how to undo it
     "ends in .0": lambda name: re.sub(r"\.0+$", "", name),
     "has commas": lambda name: name.replace(",", ""),
-    "has an exponent": lambda name: f"{float(name):.0f}" if re.fullmatch(r"[\d.]+e[+-]?\d+", name, re.I) else name,
+    "has an exponent": lambda name: f"{float(name):.0f}" if re.fullmatch(r"\d+(\.\d+)?e[+-]?\d+", name, re.I) else name,
     "has unseen marks": cleaning.plain,
 }
 

@@ -58,8 +58,8 @@ def interactions(measured: dict[str, Measured], experiments: list[Experiment]) -
     in `on_average`. Only comparable experiments count, and pairs that are not equal by construction.
     """
     changes = [
-        (factor, name, [(a.id, b.id) for a, b in found if _comparable((a, b)) and not _equal((a, b))])
-        for factor, name, found in _changes(experiments)
+        (name, [(a.id, b.id) for a, b in found if _comparable((a, b)) and not _equal((a, b))])
+        for _, name, found in _changes(experiments)
     ]
 
     def between(pair: tuple[str, str], other: tuple[str, str]) -> measurement.Values:
@@ -67,13 +67,13 @@ def interactions(measured: dict[str, Measured], experiments: list[Experiment]) -
         return {metric: after[metric] - before[metric] for metric in HEADLINE_METRICS}
 
     lines = []
-    for (factor, name, first), (other, condition, second) in itertools.combinations(changes, 2):
+    for (name, first), (condition, second) in itertools.combinations(changes, 2):
         found = [
             between(before, after)
             for before, after in itertools.product(first, first)
             if (before[0], after[0]) in second and (before[1], after[1]) in second
         ]
-        if factor != other and found:
+        if found:
             lines.append({"change": f"{name} × {condition}", "pairs": len(found)} | _mean(found))
     return pd.DataFrame(lines, columns=["change", "pairs", *COLUMNS]).set_index("change")
 

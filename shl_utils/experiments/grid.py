@@ -77,6 +77,9 @@ def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parame
 
 
 def _blocks(path: Path) -> list[dict[str, list]]:
+    if not path.is_file():
+        near = nearest(path.stem, [known.stem for known in FOLDER.glob("*.yaml")])
+        raise FileNotFoundError(f"grid {path} is missing{near}: the project's own are in params/grids/")
     blocks = read_yaml(path)
     blocks = blocks if isinstance(blocks, list) else [blocks]
     for block in blocks:

@@ -51,9 +51,10 @@ def apply(table: pd.DataFrame, split: NDArray[np.str_], parameters: Parameters) 
     note_split = split[table["note"]]
     touched = np.isin(note_split, SPLITS_FILTERED[parameters.filter_labels])
     table = table.assign(kept=~touched | (table["similarity"] >= threshold).to_numpy())
-    if not table["kept"][note_split == "train"].any():
+    training = table[note_split == "train"]
+    if not training["kept"].any():
         raise ValueError(
             f"the filter removes every training label: the largest similarity is "
-            f"{table['similarity'].max():.2f}, the threshold {threshold:.2f}; lower `filter_threshold`"
+            f"{training['similarity'].max():.2f}, the threshold {threshold:.2f}; lower `filter_threshold`"
         )
     return table, threshold

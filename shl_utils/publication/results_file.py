@@ -54,7 +54,7 @@ def publish(name: str, files: Sequence[Path]) -> Path:
         remedy = f"take another name, or delete {target} and publish all anew"
         raise ValueError(f"{', '.join(runs)} differ in more than `seed`: {remedy}")
     if len({json.dumps(_names(run)) for run in runs.values()}) > 1:
-        made_by = ", ".join(dict.fromkeys(str(run["stages"][STAGE]["revision"]) for run in runs.values()))
+        made_by = ", ".join(dict.fromkeys(run["stages"][STAGE].get("revision", "none") for run in runs.values()))
         raise ValueError(
             f"{', '.join(runs)} have other names of rows or claims, by revisions {made_by}: run them by one"
         )

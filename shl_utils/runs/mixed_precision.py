@@ -77,7 +77,8 @@ def check(parameters: Parameters) -> None:
             f"processes is {parameters.processes}, but there are {have} GPUs here: set `processes: {have}`, or "
             "`parallel_models` for small models side by side on one"
         )
-    if LOSSES[parameters.loss].whole_batch and processes_here(parameters) * parameters.nodes > 1:
+    shared = not parameters.parallel_models and processes_here(parameters) * parameters.nodes > 1
+    if LOSSES[parameters.loss].whole_batch and shared:
         raise ValueError(f"loss {parameters.loss} compares all notes of a batch: set `processes: 1` and `nodes: 1`")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ def summarize(folder: Path, *, until: str = STAGES[-1]) -> Summary:
 
 def note_failure(folder: Path, stage: str, error: str) -> None:
     """Record why a stage failed, until it is done."""
-    storage.write_json(folder / FAILED, {"stage": stage, "error": error, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    storage.write_json(folder / FAILED, {"stage": stage, "error": error, "when": storage.now()})
 
 
 def table(summaries: Sequence[Summary]) -> str:

@@ -3,21 +3,16 @@
 A single process trains where it is called. Processes that share each model are started with torchrun. It reads no
 hidden configuration, and works from a notebook whose kernel already uses the GPU. Processes that only share the list of
 models are started directly.
-
-python -m shl_utils.training.launch ARGUMENTS    is torchrun, as `join` starts it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +31,6 @@ CONFIG = "launch.json"
 # summed over epochs and segments: from so many on, parallel processes make up for their start-up of some seconds
 MIN_NOTES_FOR_PARALLEL = 10_000
 WAIT = 3600  # seconds for the machines of one launch to connect: the next one is started by hand, or is busy
-ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # environment variable: file in which a process leaves its error for PyTorch
 
 
 def train(folder: Path, variants: list[Variant]) -> None:
@@ -90,7 +84,7 @@ def _train_side_by_side(
     with _described(folder, plans, due, {"world": 1, "shared": True, "below": below}):
         command = [sys.executable, "-m", "shl_utils.training.worker", str(folder / CONFIG)]
         env = _environment(mixed_precision.cores() // n)
-        _run(command, folder, {i: env | _gpu(i) for i in range(min(n, len(due)))})
+        processes.run(command, folder, {i: env | _gpu(i) for i in range(min(n, len(due)))})
 
 
 def _gpu(i: int) -> dict[str, str]:
@@ -146,35 +140,6 @@ def _n_parallel(plans: list[Plan]) -> int:
     return min(mixed_precision.cores(), 4) if notes >= MIN_NOTES_FOR_PARALLEL else 1
 
 
-def _run(command: list[str], folder: Path, envs: dict[int, dict[str, str]]) -> None:
-    """Run `command` once per environment, in parallel; the first to fail ends the others.
-
-    envs: by number of the process, which logs to `launch.<number>.log`. RuntimeError names the cause of a failure.
-    """
-    with ExitStack() as stack:
-        started = {}
-        for i, env in envs.items():
-            error = folder / f"launch.{i}.error"
-            error.unlink(missing_ok=True)
-            log = stack.enter_context((folder / f"launch.{i}.log").open("w", encoding="utf-8"))
-            env = env | {ERROR_FILE: str(error)}
-            started[i] = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-            stack.callback(_end, started[i])
-        while True:
-            codes = {i: process.poll() for i, process in started.items()}
-            failed = [i for i, code in codes.items() if code]
-            if failed or None not in codes.values():
-                break
-            time.sleep(0.1)
-    if failed:
-        raise RuntimeError(_stopped(codes[failed[0]], folder, failed[0]))
-
-
-def _end(process: subprocess.Popen) -> None:
-    process.terminate()
-    process.wait()
-
-
 def join(folder: Path, parameters: Parameters, *, node: int) -> None:
     """Run this machine's share of the launch that `train` began on the first machine, once all have connected.
 
@@ -185,9 +150,9 @@ def join(folder: Path, parameters: Parameters, *, node: int) -> None:
             f"{folder / CONFIG} is missing: no training waits for this machine; start the notebook first"
         )
     here = mixed_precision.processes_here(parameters)
-    command = [sys.executable, "-m", "shl_utils.training.launch", f"--nproc-per-node={here}"]
+    command = [sys.executable, "-m", "shl_utils.training.processes", f"--nproc-per-node={here}"]
     command += [*_meeting(parameters, node), "-m", "shl_utils.training.worker", str(folder / CONFIG)]
-    _run(command, folder, {node: _environment(mixed_precision.cores() // here)})
+    processes.run(command, folder, {node: _environment(mixed_precision.cores() // here)})
 
 
 def _meeting(parameters: Parameters, node: int) -> list[str]:
@@ -217,39 +182,3 @@ def _environment(threads: int) -> dict[str, str]:
     limit = env.get("OMP_NUM_THREADS", "")
     threads = max(min(threads, int(limit)) if limit.isdecimal() else threads, 1)
     return env | {"OMP_NUM_THREADS": str(threads), processes.PARENT: str(os.getpid())}
-
-
-def _stopped(code: int, folder: Path, i: int) -> str:
-    """Why the i-th process stopped with this exit code, by the error it left or else the last line of its log."""
-    log, error = folder / f"launch.{i}.log", folder / f"launch.{i}.error"
-    if code < 0:
-        remedy = "as it is when the machine runs out of memory: lower `parallel_models` or `batch_size`"
-        return f"training was ended from outside (signal {-code}), {remedy}; its last output: {log}"
-    if error.exists():
-        cause = _text(json.loads(error.read_text(encoding="utf-8"))["message"])
-    else:  # it ended before PyTorch recorded errors
-        cause = (log.read_text(encoding="utf-8", errors="replace").splitlines() or ["no output"])[-1]
-    return f"training stopped with exit code {code}; {cause} (all of it: {log})"
-
-
-def _text(message: str | dict[str, Any]) -> str:
-    """The text of an error as PyTorch records it, with or without its traceback."""
-    return message if isinstance(message, str) else message["message"]
-
-
-def _torchrun(arguments: list[str]) -> None:
-    """torchrun; of the errors of its processes it leaves the first: others may have only lost their peer."""
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import main
-
-    try:
-        main(arguments)
-    except ChildFailedError as error:
-        _, first = error.get_first_failure()
-        storage.write_json(Path(os.environ[ERROR_FILE]), {"message": f"root cause: {_text(first.message)}"})
-        raise
-
-
-if __name__ == "__main__":
-    processes.die_with_parent()
-    _torchrun(sys.argv[1:])

@@ -167,7 +167,7 @@ def test_a_split_from_files_is_kept_and_codes_are_counted_over_all_notes(tmp_pat
     assert notes.codes["code"].tolist() == ["a", "b"]
     assert left_out["notes that the files of the split do not name"] == 60
     assert left_out["codes without a note in the files of the split"] == 2
-    with pytest.raises(ValueError, match="one of its splits has no coded note left"):
+    with pytest.raises(ValueError, match="one split has no coded note left"):
         corpus.build(given, check({"split_files": files, "top_codes": 2}))
 
 

@@ -89,7 +89,7 @@ def test_every_grid_of_the_project_can_be_run(path):
     known: dict[str, tuple] = {}
     for v in used:
         key = v.parameters.model_dump(
-            include=training_parameters(v.parameters) | {"encoder"} - variants.inactive_parameters(v.parameters)
+            include=(training_parameters(v.parameters) | {"encoder"}) - variants.inactive_parameters(v.parameters)
         )
         key |= v.parameters.model_dump(include={"filter_labels", "segmentation", "eta"})
         assert known.setdefault(v.folder, key) == key, "two models do not share a folder"

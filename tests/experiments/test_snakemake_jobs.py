@@ -116,6 +116,9 @@ def test_files_with_a_blank_in_their_path_are_jobs(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "my run 1" in done.stdout + done.stderr
+    command[-2] = f"files={json.dumps([str(files[0])] * 2)}"
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "2 of these files write to" in done.stdout + done.stderr
     assert snakemake_jobs.named(str(files[0])) == [files[0]]
     assert snakemake_jobs.named(f"{FILE} {FILE}") == [FILE, FILE]
     with pytest.raises(FileNotFoundError, match="names with a blank go into a list"):

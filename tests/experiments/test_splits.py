@@ -31,7 +31,6 @@ def test_a_gain_over_splits_by_hand():
     assert line["micro_f1"] == pytest.approx(0.7)
     ends = line[["micro_f1_gain", "micro_f1_gain_low", "micro_f1_gain_high"]].tolist()
     assert ends == pytest.approx([0.2, 0.2 - half, 0.2 + half], rel=1e-4)
-    assert (line["micro_f1_p"] < 0.05) == (line["micro_f1_gain_low"] > 0)
     assert line["failed"] == 3
     assert line["micro_f1_p_holm"] == line["micro_f1_p"], "one row is tested"
     assert not {"micro_f1_low", "micro_f1_sd"} & set(found), "those are of the first split"

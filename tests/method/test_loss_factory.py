@@ -58,10 +58,6 @@ def test_effective_numbers():
     assert derived[1] / derived[2] == pytest.approx(100 * (1 - np.exp(-1)), rel=0.01), "the head saturates"
 
 
-def test_map_offset_is_the_median_share():
-    assert loss_factory.map_offset(LABELS) == pytest.approx(OFFSET)
-
-
 def test_prior_bias_is_finite_for_a_code_of_every_note():
     bias = loss_factory.prior_bias(counted([2, 4], 4))
     assert bias[0] == 0

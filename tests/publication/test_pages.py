@@ -143,7 +143,7 @@ def test_runs_on_several_splits_are_pooled(published):
     for part in (run, other):
         next(line for line in part["claims"] if line["primary"])["measured"] = one.loc[key, "row"]
     by_split = page_parts.by_split(found)
-    assert list(by_split.index) == [f"seed {part['parameters']['seed']}" for part in (run, other)]
+    assert list(by_split.index) == [f"split {part['parameters']['seed']}" for part in (run, other)]
     gains = by_split["micro: gain"].str.extract(r"^(\S+) ")[0].astype(float)
     assert gains.diff().iloc[1] == pytest.approx(2, abs=0.11), "one was lifted by 0.02"
     assert by_split.iloc[0]["micro: one BCE model"].startswith(f"{100 * one.loc[REFERENCE, 'micro_f1']:.1f} [")

@@ -20,6 +20,21 @@ def test_a_run_takes_over_what_another_has_finished(tmp_path):
     assert stamps.states(base)["01_filter"].done, "what is taken over is a copy"
 
 
+def test_leftovers_of_an_interrupted_attempt_make_way_for_what_is_taken_over(tmp_path):
+    base, new = tmp_path / "base", tmp_path / "new"
+    for name in stages.STAGES[:3]:
+        stage(name, base)
+    stages.begin("03_train", {"run": str(new), "based_on": str(base)})
+    (new / "segments" / "5").mkdir(parents=True)
+    (new / "segments" / "5" / "head").write_text("half")
+    trained = stages.begin("03_train", {"run": str(base)})
+    (base / "segments" / "0").mkdir(parents=True)
+    (base / "segments" / "0" / "head").write_text("trained")
+    trained.finish("segments")
+    stages.begin("04_evaluate", {"run": str(new), "based_on": str(base)})
+    assert [path.name for path in (new / "segments").iterdir()] == ["0"]
+
+
 def test_only_what_agrees_is_taken_over(tmp_path):
     base = tmp_path / "base"
     for name in stages.STAGES[:2]:

@@ -1,6 +1,7 @@
 """What a plan gives its segments to train on: a corpus of nine notes by hand, seven of them for training."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from scipy import sparse
 
 from shl_utils.method import harmonic_weights
 from shl_utils.method.losses import LOSSES
+from shl_utils.parameters import check
 from shl_utils.reporting import training_tables
-from shl_utils.training import worker
+from shl_utils.training import variants, worker
 
 # codes a, b in segment 0; c in 1; d in 2; e has no training note
 SEGMENTS = np.array([0, 0, 1, 2, -1])
@@ -84,7 +86,7 @@ def test_a_segment_without_negatives_has_no_weights_to_tell():
 def test_the_table_of_segments_shows_what_each_loss_took():
     took = {"weights": {"minimum": 0.6667, "median": 0.8333, "maximum": 2.0}, "offset": 0.9}
     table = training_tables.segments([invented_record(derived=took), invented_record(segment=1)])
-    assert table["weight of a negative"].tolist() == ["0.6667 / 0.8333 / 2", ""]
+    assert table["weight of a negative"].tolist() == ["0.667 / 0.833 / 2", ""]
     assert table["offset of R-BCE"].tolist() == ["0.9", ""]
     assert table["codes"].tolist() == [2, 2]
     assert table.index.tolist() == ["0", "1"]
@@ -100,6 +102,13 @@ def test_the_table_of_segments_shows_what_each_loss_took():
 def test_the_table_of_segments_has_a_title_for_all_that_a_loss_can_take():
     taken = {key for name in LOSSES for key in plan(loss=name).derived(0)}
     assert taken == set(training_tables.LABELS)
+
+
+def test_worker_processes_get_the_variants_that_were_asked_for():
+    run, tuned = check({"initialization": "label_embedding", "eta": 0.7}), check({"column_names": {"text": "note"}})
+    asked = [variants.main(run), variants.reference(run), variants.Variant("ablation/1", tuned)]
+    plain = variants.VARIANTS.dump_python(asked, mode="json")
+    assert variants.VARIANTS.validate_python(json.loads(json.dumps(plain))) == asked
 
 
 def test_processes_share_the_largest_segments_first_and_read_features_once(tmp_path):

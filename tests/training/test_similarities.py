@@ -63,6 +63,8 @@ def test_a_quantile_looks_at_training_labels_only():
 def test_a_threshold_that_removes_everything_is_refused():
     with pytest.raises(ValueError, match=r"largest similarity is 0.90, the threshold 0.95; lower `filter_threshold`"):
         label_filter.apply(table(), SPLIT, settings(filter_threshold=0.95))
+    with pytest.raises(ValueError, match=r"largest similarity is 0\.90"):  # that of the training notes, not 0.99
+        label_filter.apply(table((0.9, 0.2, 0.6, 0.99, 0.99)), SPLIT, settings(filter_threshold=0.95))
 
 
 def test_report_counts_codes_that_lost_their_last_note():
