@@ -25,7 +25,8 @@ from shl_utils.publication import code_tables, page_parts, results_file, segment
 from shl_utils.reporting import cost_tables, formats, plots
 from shl_utils.runs import provenance, storage
 
-HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^;>]+?)(?P<cell>;(?:(?!-->).)+?)?) -->"  # a pair of rows is named "a -> b"
+# the name of a pair of rows holds an arrow, "a -> b"
+HEAD = r"<!-- (?P<head>(?P<file>\w+): (?P<part>[^;>]+?)(?P<cell>;(?:(?!-->).)+?)?) -->"
 PLACE = re.compile(HEAD + r"(?:(?!<!-- ).)*<!-- end -->", re.DOTALL)
 PARTS: dict[str, Callable[[results_file.Found], pd.DataFrame | str]] = {
     # of benches
