@@ -59,10 +59,12 @@ slider.value = arguments[1];
 slider.dispatchEvent(new Event('input'));
 """
 
-# by how many pixels the present slide is too small, across and down; the zoom of its tables
+# by how many pixels the present slide is too small, across and down, and how many of its parts scroll; their zoom
 OVER = """
 const slide = Reveal.getCurrentSlide();
-return [slide.scrollWidth - slide.clientWidth, slide.scrollHeight - slide.clientHeight];
+const scrolls = part => part.scrollHeight > part.clientHeight + 1 && getComputedStyle(part).overflowY === 'auto';
+const parts = [...slide.querySelectorAll('*')].filter(scrolls).length;
+return [slide.scrollWidth - slide.clientWidth, slide.scrollHeight - slide.clientHeight, parts];
 """
 ZOOMS = "return [...Reveal.getCurrentSlide().querySelectorAll('table')].map(table => Number(table.style.zoom))"
 
@@ -176,7 +178,9 @@ def test_the_tail_page_counts_as_the_package_does(browser, tmp_path):
 def test_tables_of_slides_fit_and_every_slide_is_reached_by_one_key(browser, tmp_path):
     code = "import pandas as pd\npd.DataFrame(1.25, index=range({}), columns=[f'column {{i}}' for i in range({})])"
     tables = [nbformat.v4.new_code_cell(code.format(*shape)) for shape in ((4, 14), (24, 4))]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A deck"), *tables])
+    notebook = nbformat.v4.new_notebook(
+        cells=[*map(nbformat.v4.new_markdown_cell, ("# A deck", "## The result")), *tables]
+    )
     NotebookClient(notebook).execute()
     notebook_html.copy_reveal(tmp_path)
     notebook_html.write_deck(notebook, tmp_path / "deck.html")
@@ -186,7 +190,7 @@ def test_tables_of_slides_fit_and_every_slide_is_reached_by_one_key(browser, tmp
     shrunk = []
     for _ in range(slides):
         time.sleep(0.5)
-        assert browser.execute_script(OVER) == [0, 0], "more than the slide holds"
+        assert browser.execute_script(OVER) == [0, 0, 0], "more than the slide holds"
         shrunk += browser.execute_script(ZOOMS)
         browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
     assert browser.execute_script("return Reveal.isLastSlide()")
