@@ -13,7 +13,7 @@ import pandas as pd
 
 from shl_utils.data.corpus import Corpus
 from shl_utils.encoder import encoder
-from shl_utils.evaluation import predictions
+from shl_utils.evaluation import cost, predictions
 from shl_utils.experiments import grid
 from shl_utils.parameters import Parameters
 from shl_utils.runs import storage
@@ -212,8 +212,7 @@ def model_names(parameters: Parameters) -> dict[str, str]:
     named = {}
     for one in experiments(parameters.grid, parameters):
         for model in itertools.chain(*one.options):
-            folder = "main" if model.folder == variants.MAIN else model.folder
-            named.setdefault(folder, f"{one.name}, seed {model.parameters.training_seed}")
+            named.setdefault(cost.named(model.folder), f"{one.name}, seed {model.parameters.training_seed}")
     return named
 
 

@@ -79,7 +79,7 @@ def _full(changed: dict[str, Any], parameters: Parameters, path: Path) -> Parame
 def _blocks(path: Path) -> list[dict[str, list]]:
     if not path.is_file():
         near = nearest(path.stem, [known.stem for known in FOLDER.glob("*.yaml")])
-        raise FileNotFoundError(f"grid {path} is missing{near}: the project's own are in params/grids/")
+        raise FileNotFoundError(f"grid {path} is missing: the project's own are in params/grids/{near}")
     blocks = read_yaml(path)
     blocks = blocks if isinstance(blocks, list) else [blocks]
     for block in blocks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -100,12 +100,9 @@ def summarize_gains(table: pd.DataFrame) -> str:
     for metric, name in NAMES.items():
         ends = [rows[f"{metric}_gain_low"], rows[f"{metric}_gain_high"]]
         unsure = map(verdicts.disagree, *ends, rows[f"{metric}_p"])
-        n = Counter(
-            verdicts.INCONCLUSIVE if mark else verdicts.verdict(*pair, metric) for pair, mark in zip(zip(*ends), unsure)
-        )
+        pairs = zip(zip(*ends), unsure)
         parts.append(
-            f"in {name} {n[verdicts.GAINS]} gain, {n[verdicts.LOSES]} lose, {n[verdicts.EQUIVALENT]} are equivalent, "
-            f"{n[verdicts.INCONCLUSIVE]} inconclusive"
+            _counted(name, (verdicts.INCONCLUSIVE if mark else verdicts.verdict(*pair, metric) for pair, mark in pairs))
         )
     return (
         f"Of {len(rows)} comparable rows against one BCE model of all codes, by 95% intervals, each by itself: "
@@ -152,6 +149,11 @@ def summarize_primary(lines: pd.DataFrame) -> str:
     return f"The study's primary comparison, {'. '.join(parts)}."
 
 
+def _counted(name: str, words: Iterable[str]) -> str:
+    gain, lose, equivalent, rest = map(Counter(words).__getitem__, verdicts.TESTED)
+    return f"in {name} {gain} gain, {lose} lose, {equivalent} are equivalent, {rest} inconclusive"
+
+
 def summarize_verdicts(lines: pd.DataFrame) -> str:
     """How many of the paper's tested claims hold, by metric and verdict; one whose p disagrees is inconclusive.
 
@@ -162,9 +164,7 @@ def summarize_verdicts(lines: pd.DataFrame) -> str:
     tested = theirs[theirs["verdict"] != verdicts.UNTESTED]
     words, parts = tested["verdict"].mask(tested["mark"] == verdicts.MARK, verdicts.INCONCLUSIVE), []
     for metric, name in NAMES.items():
-        found = words[tested["metric"] == metric].value_counts()
-        gain, lose, equivalent, rest = (found.get(said, 0) for said in verdicts.TESTED)
-        parts.append(f"in {name} {gain} gain, {lose} lose, {equivalent} are equivalent, {rest} inconclusive")
+        parts.append(_counted(name, words[tested["metric"] == metric]))
     where = f" in {runs} runs, each counted" if runs > 1 else ""
     of_all = f"Of the comparisons that ask for the paper's claims{where}, {tested.index.nunique()} were tested"
     return f"{of_all}: {'; '.join(parts)}. All but the primary comparison are exploratory."

@@ -55,9 +55,8 @@ def take_over(base: Path, folder: Path, stage: str, values: dict[str, Any]) -> s
     if stamps.read(base, STAGES[0]).get("private", True):
         folder.chmod(0o700)
     for name in (*stamp["files"], f"notebooks/{stage}.ipynb"):
-        if (base / name).is_dir():  # of an attempt that was interrupted here nothing stays
-            storage.remove(folder / name)
         if (base / name).exists():
+            storage.remove(folder / name)  # of an attempt that was interrupted here nothing stays
             _copy(base / name, folder / name, link=False)
     for path in (path.relative_to(base) for pattern in KEYED for path in base.glob(pattern)):
         if ".part" not in str(path):

@@ -71,7 +71,7 @@ class Run:
             "computed": list({json.dumps(one, sort_keys=True): one for one in computed}.values()),
             "seconds_of_last_attempt": round(time.monotonic() - self.started, 1),
             "peak_memory_mb": provenance.peak_memory_mb(),
-            "finished": storage.now(),
+            "finished": stamps.now(),
             "versions": provenance.versions(),
             "git": provenance.revision(),
             "hardware": provenance.hardware(),

@@ -6,6 +6,7 @@ A stamp holds the parameters of its stage, the id of the stamp before it, and th
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ def path_of(folder: Path, stage: str) -> Path:
 def notebook(stage: str) -> Path:
     """The notebook whose code is that of `stage`."""
     return NOTEBOOKS / f"{stage}.ipynb"
+
+
+def now() -> str:
+    """The time as text that sorts, whatever the zone of the machine."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime())
 
 
 def read(folder: Path, stage: str) -> Stamp:

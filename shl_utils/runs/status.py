@@ -43,7 +43,7 @@ def summarize(folder: Path, *, until: str = STAGES[-1]) -> Summary:
 
 def note_failure(folder: Path, stage: str, error: str) -> None:
     """Record why a stage failed, until it is done."""
-    storage.write_json(folder / FAILED, {"stage": stage, "error": error, "when": storage.now()})
+    storage.write_json(folder / FAILED, {"stage": stage, "error": error, "when": stamps.now()})
 
 
 def table(summaries: Sequence[Summary]) -> str:

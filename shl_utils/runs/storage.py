@@ -68,11 +68,6 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def now() -> str:
-    """The time as text that sorts, whatever the zone of the machine."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime())
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON-serializable value, atomically and indented."""
     with atomic(path) as partial:
